@@ -1,0 +1,2 @@
+//! Fibers for x86_64 kernels.
+#![no_std]

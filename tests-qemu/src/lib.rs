@@ -1,0 +1,4 @@
+//! The harness of the test kernels.
+#![no_std]
+
+pub mod protocol;

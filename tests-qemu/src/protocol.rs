@@ -1,0 +1,80 @@
+//! What a test kernel and the runner say to each other. `xtask` includes this very file.
+//!
+//! The runner passes the test's name and a seed on the kernel's command line. The kernel answers on the first serial
+//! port: free text, and lines that begin with [`PREFIX`]. Exactly one of those ends a run, and together with the exit
+//! status of QEMU it is the verdict: neither alone is ever a pass.
+
+/// Begins each line that is meant for the runner.
+pub const PREFIX: &str = "@kfiber ";
+
+/// `@kfiber run NAME`: the kernel found the test and starts it.
+pub const RUN: &str = "run";
+/// `@kfiber pass NAME lines=N`: the test did what it promised. `N` counts the lines sent before this one.
+pub const PASS: &str = "pass";
+/// `@kfiber fail REASON`: the test ended, but not as it promised (an expected panic did not come).
+pub const FAIL: &str = "fail";
+/// `@kfiber panic FILE:LINE:COLUMN MESSAGE`: an unexpected panic. Line breaks of the message are sent as `\n`.
+pub const PANIC: &str = "panic";
+/// `@kfiber fault NAME vector=N error=0x… rip=0x… rsp=0x… rbp=0x… cr2=0x…`: an unexpected CPU exception.
+pub const FAULT: &str = "fault";
+
+/// Key of the test's name on the kernel's command line: `test=stack::pool_is_exhausted`.
+pub const TEST_KEY: &str = "test=";
+/// Key of the seed on the kernel's command line, decimal: `seed=42`.
+pub const SEED_KEY: &str = "seed=";
+/// Key of a count of rounds on the kernel's command line, decimal, for tests that loop: `rounds=100000000`.
+pub const ROUNDS_KEY: &str = "rounds=";
+
+/// Value the kernel writes to the exit device on success; QEMU then exits with status 33.
+pub const EXIT_PASS: u8 = 0x10;
+/// Value the kernel writes to the exit device on failure; QEMU then exits with status 35.
+pub const EXIT_FAIL: u8 = 0x11;
+/// I/O port of QEMU's `isa-debug-exit` device.
+pub const EXIT_PORT: u16 = 0xf4;
+
+/// Name of the ELF section that holds one [`Record`] per test, so that the runner lists them without booting.
+pub const SECTION: &str = ".kfiber.tests";
+
+/// The test is run only when asked for by `--ignored` or `--include-ignored`.
+pub const FLAG_IGNORED: u32 = 1;
+/// The test needs QEMU's `-icount shift=0`: interrupts then arrive between any two instructions.
+pub const FLAG_ICOUNT: u32 = 2;
+
+/// The test returns.
+pub const EXPECT_RETURN: u32 = 0;
+/// The test panics with a message that contains `expected`.
+pub const EXPECT_PANIC: u32 = 1;
+/// The test ends in the CPU exception named by `expected`, for instance `#PF`.
+pub const EXPECT_FAULT: u32 = 2;
+
+/// A string as two words, at its final address in an ELF executable. `P` is `*const u8` in the kernel, `u64` on the host.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Text<P> {
+    /// Address of the first byte.
+    pub address: P,
+    /// Length in bytes.
+    pub length: u64,
+}
+
+/// One test as it lies in [`SECTION`] (pointers are final addresses: the kernels are linked as `ET_EXEC`).
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Record<P> {
+    /// `module::path::name` with the crate's name in front.
+    pub name: Text<P>,
+    /// Source file, relative to the workspace.
+    pub file: Text<P>,
+    /// What the panic message contains or which exception is raised; empty for [`EXPECT_RETURN`].
+    pub expected: Text<P>,
+    /// Address of the `fn()`.
+    pub run: P,
+    /// Line in `file`.
+    pub line: u32,
+    /// `FLAG_…` bits.
+    pub flags: u32,
+    /// One of `EXPECT_…`.
+    pub expect: u32,
+    /// Deadline in seconds of host time, 0 for the runner's default.
+    pub timeout_seconds: u32,
+}
