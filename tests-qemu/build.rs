@@ -1,0 +1,19 @@
+//! Links the test kernels as `ET_EXEC` with the script of their layout.
+//!
+//! Link arguments of the kernels only, and no `rustflags`: those in a config file vanish when somebody sets `RUSTFLAGS`.
+
+use std::{env, path::Path};
+
+fn main() {
+    let here = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it for build scripts");
+    let script = Path::new(&here).join("../linker/qemu-test.ld");
+    println!("cargo::rerun-if-changed={}", script.display());
+    println!("cargo::rerun-if-changed=build.rs");
+
+    // On the host the kernels are ordinary programs that say how to run them.
+    if env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("none") {
+        // The target's default, static-pie, would need its relocations applied before the first formatted line.
+        println!("cargo::rustc-link-arg-bins=-no-pie");
+        println!("cargo::rustc-link-arg-bins=-T{}", script.display());
+    }
+}

@@ -1,0 +1,206 @@
+//! CPU exceptions: a test takes them over, or promised them, or has failed, and then all registers are reported.
+//!
+//! The entry code is in `entry.s`; its unwind tables are right at every instruction, so that a backtrace from a hook
+//! goes on in the code that was interrupted, whatever instruction that was.
+
+mod tables;
+
+use core::{
+    arch::global_asm,
+    fmt, ptr,
+    sync::atomic::{AtomicBool, AtomicPtr, Ordering},
+};
+
+use x86_64::registers::control::Cr2;
+
+use crate::{
+    exit,
+    protocol::{EXPECT_FAULT, FAULT},
+    run, serial,
+};
+
+global_asm!(include_str!("exceptions/entry.s"));
+
+/// Number of interrupt vectors that have an entry. The others raise `#GP`.
+pub const VECTORS: usize = 48;
+/// Vector of the LAPIC's timer.
+pub const TIMER_VECTOR: u8 = 32;
+/// Vector of the LAPIC's spurious interrupts (old ones demand that the low four bits are set).
+pub const SPURIOUS_VECTOR: u8 = 47;
+
+/// The registers at the moment of an exception or interrupt. What a hook changes here is what the code goes on with.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(missing_docs, reason = "the names of registers")]
+pub struct TrapFrame {
+    pub r15: u64,
+    pub r14: u64,
+    pub r13: u64,
+    pub r12: u64,
+    pub r11: u64,
+    pub r10: u64,
+    pub r9: u64,
+    pub r8: u64,
+    pub rdi: u64,
+    pub rsi: u64,
+    pub rbp: u64,
+    pub rbx: u64,
+    pub rdx: u64,
+    pub rcx: u64,
+    pub rax: u64,
+    /// Which exception or interrupt it is.
+    pub vector: u64,
+    /// What the processor pushed, 0 for those without an error code.
+    pub error: u64,
+    pub rip: u64,
+    pub cs: u64,
+    pub rflags: u64,
+    pub rsp: u64,
+    pub ss: u64,
+}
+
+/// A function that takes over a vector. When it returns, the interrupted code goes on with the registers in the frame.
+pub type Hook = fn(&mut TrapFrame);
+
+static HOOKS: [AtomicPtr<()>; VECTORS] = [const { AtomicPtr::new(ptr::null_mut()) }; VECTORS];
+static IS_REPORTING: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn init() {
+    tables::init();
+}
+
+/// Lets `hook` handle `vector` from now on. It runs with interrupts disabled, and for exceptions on a stack of its own
+/// (see `tables.rs`), except `#BP` and `#OF`, which like interrupts use the stack that they interrupt.
+///
+/// # Panics
+///
+/// Panics if the vector has no entry.
+pub fn hook(vector: u8, hook: Hook) {
+    HOOKS[usize::from(vector)].store(hook as *mut (), Ordering::Release);
+}
+
+/// Gives `vector` back: the exception is reported as a fault again.
+///
+/// # Panics
+///
+/// Panics if the vector has no entry.
+pub fn unhook(vector: u8) {
+    HOOKS[usize::from(vector)].store(ptr::null_mut(), Ordering::Release);
+}
+
+/// Called by the assembly, on the stack that the vector asks for.
+#[unsafe(no_mangle)]
+extern "C" fn kfiber_test_on_trap(frame: &mut TrapFrame) {
+    let index = usize::try_from(frame.vector).unwrap_or(usize::MAX);
+    let hook = HOOKS
+        .get(index)
+        .map_or(ptr::null_mut(), |hook| hook.load(Ordering::Acquire));
+    if hook.is_null() {
+        report(frame);
+    }
+    // SAFETY: `hook` above made it from such a function.
+    let hook: Hook = unsafe { core::mem::transmute(hook) };
+    hook(frame);
+}
+
+/// Ends the run: as passed if the test promised this exception, else as a fault.
+///
+/// A hook calls it for what it does not want to handle.
+pub fn report(frame: &TrapFrame) -> ! {
+    if IS_REPORTING.swap(true, Ordering::Relaxed) {
+        // The report itself faulted, so nothing is formatted any more.
+        serial::send(
+            b"\n@kfiber fault nested vector=0 error=0x0 rip=0x0 rsp=0x0 rbp=0x0 cr2=0x0\n",
+        );
+        exit::fail();
+    }
+    let name = name(frame.vector);
+    let expectation = run::current().map(|test| test.expectation());
+    if expectation == Some((EXPECT_FAULT, name)) {
+        crate::println!("ended as expected in {name} at {:#x}", frame.rip);
+        run::pass();
+    }
+    if let Some((EXPECT_FAULT, expected)) = expectation {
+        crate::println!("expected to end in {expected}");
+    }
+    let TrapFrame {
+        vector,
+        error,
+        rip,
+        rsp,
+        rbp,
+        ..
+    } = frame;
+    let cr2 = Cr2::read_raw();
+    crate::println!("{frame}");
+    serial::print_to_runner(format_args!(
+        "{FAULT} {name} vector={vector} error={error:#x} rip={rip:#x} rsp={rsp:#x} rbp={rbp:#x} cr2={cr2:#x}"
+    ));
+    exit::fail()
+}
+
+/// Returns the exception's name as the manuals have it.
+#[must_use]
+pub fn name(vector: u64) -> &'static str {
+    const NAMES: [&str; 32] = [
+        "#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "#9", "#TS", "#NP", "#SS",
+        "#GP", "#PF", "#15", "#MF", "#AC", "#MC", "#XM", "#VE", "#CP", "#22", "#23", "#24", "#25",
+        "#26", "#27", "#HV", "#VC", "#SX", "#31",
+    ];
+    let index = usize::try_from(vector).unwrap_or(usize::MAX);
+    NAMES.get(index).copied().unwrap_or("interrupt")
+}
+
+impl fmt::Display for TrapFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            rax,
+            rbx,
+            rcx,
+            rdx,
+            rsi,
+            rdi,
+            rbp,
+            rsp,
+            ..
+        } = self;
+        let Self {
+            r8,
+            r9,
+            r10,
+            r11,
+            r12,
+            r13,
+            r14,
+            r15,
+            ..
+        } = self;
+        let Self {
+            rip,
+            cs,
+            rflags,
+            ss,
+            ..
+        } = self;
+        writeln!(
+            f,
+            "rax={rax:016x} rbx={rbx:016x} rcx={rcx:016x} rdx={rdx:016x}"
+        )?;
+        writeln!(
+            f,
+            "rsi={rsi:016x} rdi={rdi:016x} rbp={rbp:016x} rsp={rsp:016x}"
+        )?;
+        writeln!(
+            f,
+            "r8 ={r8:016x} r9 ={r9:016x} r10={r10:016x} r11={r11:016x}"
+        )?;
+        writeln!(
+            f,
+            "r12={r12:016x} r13={r13:016x} r14={r14:016x} r15={r15:016x}"
+        )?;
+        write!(
+            f,
+            "rip={rip:016x} rflags={rflags:08x} cs={cs:04x} ss={ss:04x}"
+        )
+    }
+}

@@ -1,0 +1,119 @@
+//! GDT, TSS and IDT, and the stacks on which exceptions are handled, each above a page that is not mapped.
+
+use core::{cell::UnsafeCell, mem::MaybeUninit};
+
+use x86_64::{
+    VirtAddr,
+    instructions::{
+        segmentation::{CS, SS, Segment},
+        tables::{lidt, load_tss},
+    },
+    structures::{
+        DescriptorTablePointer,
+        gdt::{Descriptor, GlobalDescriptorTable},
+        idt::{Entry, HandlerFunc},
+        tss::TaskStateSegment,
+    },
+};
+
+use super::VECTORS;
+use crate::paging;
+
+/// Stacks for: double fault, NMI, machine check, debug, page fault, all other exceptions.
+const STACKS: usize = 6;
+/// A hook may format text or unwind in a debug build.
+const STACK_SIZE: usize = 64 * 1024;
+
+#[repr(C, align(4096))]
+struct TrapStack {
+    guard: [u8; 4096],
+    memory: [u8; STACK_SIZE],
+}
+
+/// Written once, at boot, before anything can be interrupted; read by the processor.
+struct AtBoot<T>(UnsafeCell<MaybeUninit<T>>);
+
+// SAFETY: Only `init` writes to it, and it runs once.
+unsafe impl<T> Sync for AtBoot<T> {}
+
+impl<T> AtBoot<T> {
+    const fn new() -> Self {
+        Self(UnsafeCell::new(MaybeUninit::uninit()))
+    }
+
+    /// # Safety
+    ///
+    /// Called once.
+    unsafe fn put(&'static self, value: T) -> &'static T {
+        // SAFETY: The caller's promise: no reference to the content exists yet.
+        let slot = unsafe { &mut *self.0.get() };
+        slot.write(value)
+    }
+}
+
+static TRAP_STACKS: AtBoot<[TrapStack; STACKS]> = AtBoot::new();
+static TSS: AtBoot<TaskStateSegment> = AtBoot::new();
+static GDT: AtBoot<GlobalDescriptorTable> = AtBoot::new();
+static IDT: AtBoot<[Entry<HandlerFunc>; VECTORS]> = AtBoot::new();
+
+unsafe extern "C" {
+    /// Addresses of the entries in `entry.s`.
+    static kfiber_test_vectors: [u64; VECTORS];
+}
+
+/// Returns the stack for a vector, counted from 0; nothing means the stack that is interrupted.
+const fn stack_index(vector: usize) -> Option<u16> {
+    match vector {
+        8 => Some(0),
+        2 => Some(1),
+        18 => Some(2),
+        1 => Some(3),
+        14 => Some(4),
+        // Breakpoints, overflow checks and interrupts: tests want them on the stack that is interrupted.
+        3 | 4 | 32.. => None,
+        _ => Some(5),
+    }
+}
+
+pub(super) fn init() {
+    let mut tss = TaskStateSegment::new();
+    let stacks = TRAP_STACKS.0.get().cast::<TrapStack>();
+    for index in 0..STACKS {
+        let stack = stacks.wrapping_add(index);
+        paging::unmap(stack as u64);
+        tss.interrupt_stack_table[index] = VirtAddr::from_ptr(stack.wrapping_add(1));
+    }
+    // SAFETY: `init` runs once.
+    let tss = unsafe { TSS.put(tss) };
+
+    let mut gdt = GlobalDescriptorTable::new();
+    let code = gdt.append(Descriptor::kernel_code_segment());
+    let data = gdt.append(Descriptor::kernel_data_segment());
+    let task = gdt.append(Descriptor::tss_segment(tss));
+    // SAFETY: `init` runs once.
+    unsafe { GDT.put(gdt) }.load();
+    // SAFETY: A 64-bit code segment, as the one in use.
+    unsafe { CS::set_reg(code) };
+    // SAFETY: A writable data segment.
+    unsafe { SS::set_reg(data) };
+    // SAFETY: The segment was made for our TSS.
+    unsafe { load_tss(task) };
+
+    let mut idt = [const { Entry::missing() }; VECTORS];
+    // SAFETY: `entry.s` defines it and nobody writes to it.
+    let entries = unsafe { &kfiber_test_vectors };
+    for (vector, (gate, &entry)) in idt.iter_mut().zip(entries).enumerate() {
+        // SAFETY: The entry of just this vector: it takes what the processor pushes, and ends with `iretq`.
+        let options = unsafe { gate.set_handler_addr(VirtAddr::new(entry)) };
+        if let Some(index) = stack_index(vector) {
+            // SAFETY: The TSS has a stack of this index.
+            unsafe { options.set_stack_index(index) };
+        }
+    }
+    // SAFETY: `init` runs once.
+    let idt = unsafe { IDT.put(idt) };
+    let limit = u16::try_from(size_of_val(idt) - 1).expect("48 gates of 16 bytes");
+    let base = VirtAddr::from_ptr(idt);
+    // SAFETY: All gates lead to our entries and the table is never written again.
+    unsafe { lidt(&DescriptorTablePointer { limit, base }) };
+}

@@ -1,0 +1,58 @@
+//! Runs the one test that the command line names, and judges how it ended.
+
+use core::{
+    fmt, ptr,
+    sync::atomic::{AtomicPtr, Ordering},
+};
+
+use crate::{
+    command_line, exit,
+    protocol::{EXPECT_FAULT, EXPECT_PANIC, FAIL, PASS, RUN, TEST_KEY},
+    registry::{Test, tests},
+    serial,
+};
+
+static CURRENT: AtomicPtr<Test> = AtomicPtr::new(ptr::null_mut());
+
+/// The main function of a kernel that is a collection of tests.
+pub fn run_one_test() -> ! {
+    let Some(name) = command_line::value(TEST_KEY) else {
+        fail(format_args!(
+            "no test named: add {TEST_KEY}NAME to the command line"
+        ));
+    };
+    let Some(test) = tests().iter().find(|test| test.name() == name) else {
+        fail(format_args!("no test named {name}"));
+    };
+    serial::print_to_runner(format_args!("{RUN} {name}"));
+    CURRENT.store(ptr::from_ref(test).cast_mut(), Ordering::Relaxed);
+    test.run();
+    match test.expectation() {
+        (EXPECT_PANIC, message) => {
+            fail(format_args!("returned, but was to panic with `{message}`"))
+        }
+        (EXPECT_FAULT, exception) => fail(format_args!("returned, but was to end in {exception}")),
+        _ => pass(),
+    }
+}
+
+/// Returns the test that runs.
+#[must_use]
+pub fn current() -> Option<&'static Test> {
+    // SAFETY: Null or made from a `&'static Test` above.
+    unsafe { CURRENT.load(Ordering::Relaxed).as_ref() }
+}
+
+/// Ends the run as passed. A test may call it where it cannot return, for instance in a hook.
+pub fn pass() -> ! {
+    let name = current().map_or("", Test::name);
+    let lines = serial::lines();
+    serial::print_to_runner(format_args!("{PASS} {name} lines={lines}"));
+    exit::pass()
+}
+
+/// Ends the run as failed, for this reason.
+pub fn fail(reason: fmt::Arguments<'_>) -> ! {
+    serial::print_to_runner(format_args!("{FAIL} {}", serial::OneLine(reason)));
+    exit::fail()
+}

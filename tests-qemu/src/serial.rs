@@ -1,0 +1,110 @@
+//! The first serial port, and the count of lines sent to it, by which the runner notices a lost one.
+//!
+//! There is no lock: a fault in the middle of a line must still be reported. A line that an interrupt handler prints may
+//! therefore land within another.
+
+use core::{
+    fmt::{self, Write},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use uart_16550::{Config, Uart16550, backend::PioBackend};
+
+const FIRST_PORT: u16 = 0x3f8;
+
+static LINES: AtomicU64 = AtomicU64::new(0);
+static IS_AT_LINE_START: AtomicBool = AtomicBool::new(true);
+
+/// Prints to the serial port.
+#[macro_export]
+macro_rules! print {
+    ($($argument:tt)*) => { $crate::serial::print(::core::format_args!($($argument)*)) };
+}
+
+/// Prints a line to the serial port.
+#[macro_export]
+macro_rules! println {
+    () => { $crate::print!("\n") };
+    ($($argument:tt)*) => { $crate::print!("{}\n", ::core::format_args!($($argument)*)) };
+}
+
+fn port() -> Uart16550<PioBackend> {
+    // SAFETY: The first port of a PC is a 16550 or nothing at all, in which case writing to it has no effect.
+    unsafe { Uart16550::new_port(FIRST_PORT) }.expect("a valid port address")
+}
+
+pub(crate) fn init() {
+    // Without a port nobody would read the error either; the runner then reports silence.
+    if port().init(Config::default()).is_err() {
+        crate::exit::fail();
+    }
+}
+
+/// Prints; the macros [`println!`](crate::println) and [`print!`](crate::print) are the way to call it.
+///
+/// # Panics
+///
+/// Panics if a `Display` that it calls reports an error; the port never does.
+pub fn print(text: fmt::Arguments<'_>) {
+    Output
+        .write_fmt(text)
+        .expect("writing to the port never fails, only formatting could");
+}
+
+/// Sends bytes as they are, for output that is large or is not UTF-8.
+pub fn send(bytes: &[u8]) {
+    port().send_bytes_exact(bytes);
+    let lines = bytes.iter().filter(|&&byte| byte == b'\n').count();
+    LINES.fetch_add(lines as u64, Ordering::Relaxed);
+    if let Some(&last) = bytes.last() {
+        IS_AT_LINE_START.store(last == b'\n', Ordering::Relaxed);
+    }
+}
+
+/// Prints a line for the runner: at the start of a line, whatever was printed before.
+pub(crate) fn print_to_runner(text: fmt::Arguments<'_>) {
+    if !IS_AT_LINE_START.load(Ordering::Relaxed) {
+        println!();
+    }
+    println!("{}{text}", crate::protocol::PREFIX);
+}
+
+/// Returns the number of lines sent so far, including the one that has begun and will be ended before the next message
+/// to the runner.
+#[must_use]
+pub fn lines() -> u64 {
+    LINES.load(Ordering::Relaxed) + u64::from(!IS_AT_LINE_START.load(Ordering::Relaxed))
+}
+
+struct Output;
+
+impl Write for Output {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        send(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// Shows a message on one line, as the protocol wants it: line breaks become `\n`.
+#[derive(Debug)]
+pub(crate) struct OneLine<T>(pub(crate) T);
+
+impl<T: fmt::Display> fmt::Display for OneLine<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(Escape(f), "{}", self.0)
+    }
+}
+
+struct Escape<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl Write for Escape<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for (index, line) in text.split('\n').enumerate() {
+            if index > 0 {
+                self.0.write_str("\\n")?;
+            }
+            self.0.write_str(line)?;
+        }
+        Ok(())
+    }
+}
