@@ -8,7 +8,7 @@ mod tables;
 use core::{
     arch::global_asm,
     fmt, ptr,
-    sync::atomic::{AtomicBool, AtomicPtr, Ordering},
+    sync::atomic::{AtomicPtr, Ordering},
 };
 
 use x86_64::registers::control::Cr2;
@@ -63,7 +63,6 @@ pub struct TrapFrame {
 pub type Hook = fn(&mut TrapFrame);
 
 static HOOKS: [AtomicPtr<()>; VECTORS] = [const { AtomicPtr::new(ptr::null_mut()) }; VECTORS];
-static IS_REPORTING: AtomicBool = AtomicBool::new(false);
 
 pub(crate) fn init() {
     tables::init();
@@ -107,11 +106,8 @@ extern "C" fn kfiber_test_on_trap(frame: &mut TrapFrame) {
 ///
 /// A hook calls it for what it does not want to handle.
 pub fn report(frame: &TrapFrame) -> ! {
-    if IS_REPORTING.swap(true, Ordering::Relaxed) {
-        // The report itself faulted, so nothing is formatted any more.
-        serial::send(
-            b"\n@kfiber fault nested vector=0 error=0x0 rip=0x0 rsp=0x0 rbp=0x0 cr2=0x0\n",
-        );
+    if !run::begins_to_end() {
+        serial::send(b"\n@kfiber fail faulted while reporting a panic or a fault\n");
         exit::fail();
     }
     let name = name(frame.vector);

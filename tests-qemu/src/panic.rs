@@ -3,7 +3,6 @@
 use core::{
     fmt::{self, Write},
     panic::PanicInfo,
-    sync::atomic::{AtomicBool, Ordering},
 };
 
 use crate::{
@@ -12,14 +11,11 @@ use crate::{
     run, serial,
 };
 
-static IS_PANICKING: AtomicBool = AtomicBool::new(false);
-
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     x86_64::instructions::interrupts::disable();
-    if IS_PANICKING.swap(true, Ordering::Relaxed) {
-        // Formatting the first message panicked, so nothing more is formatted.
-        serial::send(b"\n@kfiber panic 0:0:0 panicked while reporting a panic\n");
+    if !run::begins_to_end() {
+        serial::send(b"\n@kfiber panic unknown:0:0 panicked while reporting a panic or a fault\n");
         exit::fail();
     }
     let message = info.message();

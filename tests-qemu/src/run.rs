@@ -2,7 +2,7 @@
 
 use core::{
     fmt, ptr,
-    sync::atomic::{AtomicPtr, Ordering},
+    sync::atomic::{AtomicBool, AtomicPtr, Ordering},
 };
 
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
 };
 
 static CURRENT: AtomicPtr<Test> = AtomicPtr::new(ptr::null_mut());
+static IS_ENDING: AtomicBool = AtomicBool::new(false);
 
 /// The main function of a kernel that is a collection of tests.
 pub fn run_one_test() -> ! {
@@ -41,6 +42,12 @@ pub fn run_one_test() -> ! {
 pub fn current() -> Option<&'static Test> {
     // SAFETY: Null or made from a `&'static Test` above.
     unsafe { CURRENT.load(Ordering::Relaxed).as_ref() }
+}
+
+/// Called by what ends a run out of turn, a panic or a fault. Returns whether it is the first: one that happens while
+/// another is reported is a failure, whatever was promised, and must be reported without formatting anything.
+pub(crate) fn begins_to_end() -> bool {
+    !IS_ENDING.swap(true, Ordering::Relaxed)
 }
 
 /// Ends the run as passed. A test may call it where it cannot return, for instance in a hook.
