@@ -1,0 +1,55 @@
+//! Builds kernels and takes their paths from cargo's own messages, never from a guess.
+
+use std::io::BufReader;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+use cargo_metadata::Message;
+
+use crate::cli::Build;
+use crate::{console, setup, workspace};
+
+/// Builds one kernel, a binary of the crate `tests-qemu`, and returns the path of its ELF file.
+pub(crate) fn build_kernel(name: &str, build: &Build) -> Result<PathBuf> {
+    let source = setup::core::ensure(build.core)?;
+    let profile = if build.release { "release" } else { "debug" };
+    console::say(format!(
+        "kernel `{name}` ({profile}), core from {}",
+        source.describe()
+    ));
+    let mut command = source.cargo("build", &workspace::target_directory()?);
+    command.args(["--package", "tests-qemu", "--bin", name]);
+    command.arg("--message-format=json-render-diagnostics");
+    if build.release {
+        command.arg("--release");
+    }
+    let executable = executable_of(&mut command, name)?;
+    executable.with_context(|| format!("cargo built `{name}`, but named no executable"))
+}
+
+fn executable_of(command: &mut Command, name: &str) -> Result<Option<PathBuf>> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {}", console::line(command)))?;
+    let messages = child.stdout.take().expect("stdout is piped");
+    let mut executable = None;
+    for message in Message::parse_stream(BufReader::new(messages)) {
+        if let Message::CompilerArtifact(artifact) = message.context("cargo's messages")? {
+            let is_kernel = artifact.target.is_bin() && artifact.target.name == name;
+            if let Some(path) = artifact.executable.filter(|_| is_kernel) {
+                executable = Some(path.into_std_path_buf());
+            }
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        bail!(
+            "building the kernel `{name}` failed; the command was\n  {}",
+            console::line(command)
+        );
+    }
+    Ok(executable)
+}

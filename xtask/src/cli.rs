@@ -1,0 +1,197 @@
+//! Every option once. The doc comments are the `--help`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Build, boot, test and look into kfiber
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Boot the demo kernel in QEMU and show it on the terminal
+    Demo(Demo),
+    /// Run the tests of the bare machine, one virtual machine per test
+    QemuTest(QemuTest),
+}
+
+/// Where the bare-metal `core` library comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CoreSource {
+    /// rustup's prebuilt target `x86_64-unknown-none`
+    Rustup,
+    /// The distribution's toolchain and library source, built with `-Zbuild-std`
+    Distribution,
+}
+
+/// How kernels are built.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Build {
+    /// Build with optimisations
+    #[arg(long, help_heading = "Building")]
+    pub(crate) release: bool,
+    /// Where the bare-metal `core` comes from; by default rustup's if it can be had, otherwise the distribution's
+    #[arg(
+        long,
+        value_enum,
+        env = "KFIBER_CORE",
+        hide_env_values = true,
+        help_heading = "Building"
+    )]
+    pub(crate) core: Option<CoreSource>,
+}
+
+/// The kind of PC that QEMU plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MachineKind {
+    /// The PC of the last fifteen years: PCI Express, PIT, HPET, LAPIC
+    Q35,
+    /// The least machine that runs a kernel; boots twice as fast, has no PCI
+    Microvm,
+    /// The PC of 1996
+    Pc,
+}
+
+/// Who executes the guest's instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Accelerator {
+    /// QEMU's own translator: works everywhere, the same everywhere
+    Tcg,
+    /// The host's processor, where /dev/kvm exists and works (it may exist and be slow or unusable)
+    Kvm,
+}
+
+/// The virtual machine of a test.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Machine {
+    /// The kind of PC
+    #[arg(long, value_enum, default_value = "q35", help_heading = "Machine")]
+    pub(crate) machine: MachineKind,
+    /// Who executes the guest's instructions
+    #[arg(long, value_enum, default_value = "tcg", help_heading = "Machine")]
+    pub(crate) accel: Accelerator,
+    /// Number of processors
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=255), help_heading = "Machine")]
+    pub(crate) smp: u32,
+}
+
+/// How the results are written while the tests run; the words are libtest's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// One line per test
+    Pretty,
+    /// One character per test
+    Terse,
+    /// One JSON object per event
+    Json,
+}
+
+/// When output is coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// Tests are listed from the kernel's ELF file; each runs in a virtual machine of its own.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+A test passes only if the guest's last line says so, with the right name and count of lines, and QEMU ends with \
+status 33. Everything else is one of: fail, panic, fault, timeout, crash.
+
+The same tests under nextest: cargo nextest run --package xtask --test qemu")]
+pub(crate) struct QemuTest {
+    /// Run only tests whose name contains one of these
+    #[arg(value_name = "FILTER")]
+    pub(crate) filters: Vec<String>,
+    /// A FILTER is a whole name
+    #[arg(long)]
+    pub(crate) exact: bool,
+    /// Leave out tests whose name contains this (with --exact: is this); can be given several times
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) skip: Vec<String>,
+    /// List the tests, without booting anything
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Run only the tests that are ignored by default
+    #[arg(long)]
+    pub(crate) ignored: bool,
+    /// Run the ignored tests too
+    #[arg(long, conflicts_with = "ignored")]
+    pub(crate) include_ignored: bool,
+    /// Virtual machines at a time; by default one per processor of this machine
+    #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) test_threads: Option<u16>,
+    /// Show what the guests write as it comes
+    #[arg(long, alias = "no-capture")]
+    pub(crate) nocapture: bool,
+    /// How results are written
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) format: Option<Format>,
+    /// The same as --format terse
+    #[arg(long, short, conflicts_with = "format")]
+    pub(crate) quiet: bool,
+    /// When to colour
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Color,
+    /// Accepted because libtest has it
+    #[arg(short = 'Z', value_name = "OPTION", hide = true)]
+    pub(crate) unstable: Option<String>,
+
+    /// Deadline of every test, in place of the default and of the tests' own [default: 30, or what the test says]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) timeout: Option<u32>,
+    /// Seed of the randomised tests [default: random, and printed]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u32>,
+    /// Rounds of the tests that loop, in place of their own
+    #[arg(long, value_name = "N")]
+    pub(crate) rounds: Option<u64>,
+    /// Run each test N times, with seeds that count up
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) repeat: u32,
+    /// Write the results to FILE as `JUnit` XML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Start the one selected test stopped, print the gdb command that attaches to it, and wait
+    #[arg(long, conflicts_with_all = ["list", "junit", "repeat"])]
+    pub(crate) gdb: bool,
+    /// The test kernel, a binary of the crate `tests-qemu`
+    #[arg(long, value_name = "NAME", default_value = "suite")]
+    pub(crate) kernel: String,
+
+    #[command(flatten)]
+    pub(crate) machine: Machine,
+    #[command(flatten)]
+    pub(crate) build: Build,
+}
+
+/// The command line of the test executable that `cargo nextest` runs.
+#[derive(Debug, Parser)]
+#[command(name = "qemu")]
+pub(crate) struct Nextest {
+    #[command(flatten)]
+    pub(crate) options: QemuTest,
+}
+
+/// On a terminal the serial port is yours: Ctrl-A X ends QEMU, Ctrl-A H lists its other keys.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// When not on a terminal, the demo must end by itself within this time
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) timeout: u32,
+    #[command(flatten)]
+    pub(crate) machine: Machine,
+    #[command(flatten)]
+    pub(crate) build: Build,
+}

@@ -1,0 +1,62 @@
+//! The verb `demo`: boots the demo kernel; on a terminal the person types to it, elsewhere it must end by itself.
+
+use std::fs;
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::cli::Demo;
+use crate::machine::{Machine, Serial};
+use crate::qemu::{self, End};
+use crate::{cargo, console, setup};
+
+/// Status of QEMU after the guest reported success.
+const SUCCESS: i32 = 33;
+
+/// Runs the verb; true if the demo ended as it should.
+pub(crate) fn verb(options: &Demo) -> Result<bool> {
+    let kernel = cargo::build_kernel("demo", &options.build)?;
+    let program = setup::qemu::ensure()?;
+    let mut machine = Machine::new(&program, &options.machine, &kernel, String::new());
+    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+        machine.serial = Serial::Terminal;
+        return interactive(machine);
+    }
+    let deadline = Duration::from_secs(options.timeout.into());
+    let echo = |line: &str| {
+        print!("{line}");
+        // Nobody is left to show it to if this fails, and the kernel runs to its end anyway.
+        drop(std::io::stdout().flush());
+    };
+    let run = qemu::run(&mut machine.command(), Some(deadline), &echo)?;
+    if run.end == End::Status(SUCCESS) {
+        return Ok(true);
+    }
+    eprint!("{}", run.stderr);
+    match run.end {
+        End::Deadline(_) => bail!("the demo did not end within {} s", options.timeout),
+        End::Status(0) => {
+            bail!("the demo's machine ended with status 0: a triple fault, or a stop from outside")
+        }
+        End::Status(code) => bail!("the demo ended with status {code} instead of {SUCCESS}"),
+        End::Signal(signal) => bail!("signal {signal} ended QEMU"),
+    }
+}
+
+/// Gives the terminal to QEMU, which knows how to put it into raw mode and back.
+fn interactive(mut machine: Machine) -> Result<bool> {
+    // Ctrl-A X and a triple fault both end QEMU with status 0; only the log tells them apart.
+    let log = tempfile::NamedTempFile::new()?;
+    machine.interrupt_log = Some(log.path().to_owned());
+    console::say("the serial port is yours: Ctrl-A X ends QEMU, Ctrl-A H lists its other keys");
+    let status = machine.command().status().context("cannot start QEMU")?;
+    let text = fs::read(log.path())?;
+    if String::from_utf8_lossy(&text).contains("Triple fault") {
+        bail!("the demo kernel ended in a triple fault");
+    }
+    match status.code() {
+        Some(SUCCESS | 0) => Ok(true),
+        _ => bail!("the demo ended with {status} instead of status {SUCCESS}"),
+    }
+}

@@ -1,0 +1,154 @@
+//! Reads the tests of a kernel straight from its ELF file, without booting it.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use object::read::elf::ElfFile64;
+use object::{LittleEndian, Object as _, ObjectSection as _};
+
+use crate::protocol::{self, Record, Text};
+
+type Elf<'data> = ElfFile64<'data, LittleEndian>;
+
+/// One test of a kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TestCase {
+    /// `module::path::name`, as the kernel knows it.
+    pub(crate) name: String,
+    /// Source file, relative to the workspace.
+    pub(crate) file: String,
+    /// Line in `file`.
+    pub(crate) line: u32,
+    /// `FLAG_…` bits of the protocol.
+    pub(crate) flags: u32,
+    /// Deadline in seconds, 0 for the default.
+    pub(crate) timeout_seconds: u32,
+}
+
+impl TestCase {
+    /// Whether the test runs only when asked for.
+    pub(crate) const fn is_ignored(&self) -> bool {
+        self.flags & protocol::FLAG_IGNORED != 0
+    }
+
+    /// Whether interrupts must be able to arrive between any two instructions.
+    pub(crate) const fn needs_icount(&self) -> bool {
+        self.flags & protocol::FLAG_ICOUNT != 0
+    }
+}
+
+/// The tests of a kernel, in the order of their names.
+pub(crate) fn tests(kernel: &Path) -> Result<Vec<TestCase>> {
+    let data = fs::read(kernel).with_context(|| format!("cannot read {}", kernel.display()))?;
+    parse(&data).with_context(|| format!("reading the tests of {}", kernel.display()))
+}
+
+fn parse(data: &[u8]) -> Result<Vec<TestCase>> {
+    let elf = Elf::parse(data).context("not an ELF file of 64 bits")?;
+    let Some(section) = elf.section_by_name(protocol::SECTION) else {
+        bail!(
+            "no section `{}`: the kernel has no tests, or its linker script drops them",
+            protocol::SECTION
+        );
+    };
+    let bytes = section.data()?;
+    let size = size_of::<Record<u64>>();
+    ensure!(
+        bytes.len().is_multiple_of(size),
+        "section `{}` has {} bytes, which is no multiple of the {size} bytes of a record",
+        protocol::SECTION,
+        bytes.len()
+    );
+    let mut tests = bytes
+        .chunks_exact(size)
+        .map(|record| test_case(&elf, &Words::new(record).record()))
+        .collect::<Result<Vec<_>>>()?;
+    tests.sort_by(|one, other| one.name.cmp(&other.name));
+    if let Some(pair) = tests.windows(2).find(|pair| pair[0].name == pair[1].name) {
+        bail!("two tests are named `{}`", pair[0].name);
+    }
+    Ok(tests)
+}
+
+fn test_case(elf: &Elf<'_>, record: &Record<u64>) -> Result<TestCase> {
+    Ok(TestCase {
+        name: without_crate(text(elf, record.name).context("name of a test")?),
+        file: text(elf, record.file).context("file of a test")?,
+        line: record.line,
+        flags: record.flags,
+        timeout_seconds: record.timeout_seconds,
+    })
+}
+
+/// The kernel knows its tests without its own name in front.
+fn without_crate(name: String) -> String {
+    match name.split_once("::") {
+        Some((_crate, rest)) => rest.to_owned(),
+        None => name,
+    }
+}
+
+/// The string at its final address.
+fn text(elf: &Elf<'_>, text: Text<u64>) -> Result<String> {
+    for section in elf.sections() {
+        if let Some(bytes) = section.data_range(text.address, text.length)? {
+            return Ok(core::str::from_utf8(bytes)?.to_owned());
+        }
+    }
+    bail!(
+        "address {:#x} lies in no section: is the kernel linked as ET_EXEC?",
+        text.address
+    )
+}
+
+/// Takes a record apart in the order of its fields.
+struct Words<'data> {
+    rest: &'data [u8],
+}
+
+impl<'data> Words<'data> {
+    const fn new(rest: &'data [u8]) -> Self {
+        Self { rest }
+    }
+
+    const fn record(&mut self) -> Record<u64> {
+        Record {
+            name: self.text(),
+            file: self.text(),
+            expected: self.text(),
+            run: self.long(),
+            line: self.word(),
+            flags: self.word(),
+            expect: self.word(),
+            timeout_seconds: self.word(),
+        }
+    }
+
+    const fn text(&mut self) -> Text<u64> {
+        Text {
+            address: self.long(),
+            length: self.long(),
+        }
+    }
+
+    const fn long(&mut self) -> u64 {
+        u64::from_le_bytes(self.take())
+    }
+
+    const fn word(&mut self) -> u32 {
+        u32::from_le_bytes(self.take())
+    }
+
+    const fn take<const N: usize>(&mut self) -> [u8; N] {
+        let (first, rest) = self
+            .rest
+            .split_first_chunk()
+            .expect("a chunk has the size of a record");
+        self.rest = rest;
+        *first
+    }
+}
+
+/// The fields are read one after the other, so no padding may lie between them: seven long words and four short ones.
+const _: () = assert!(size_of::<Record<u64>>() == 7 * size_of::<u64>() + 4 * size_of::<u32>());

@@ -1,0 +1,38 @@
+//! Starts one test stopped, says how to attach gdb, and waits for its end.
+
+use std::net::TcpListener;
+
+use anyhow::{Context as _, Result};
+
+use crate::console;
+use crate::elf::TestCase;
+use crate::qemu;
+use crate::runner::Runner;
+use crate::verdict::{Outcome, judge};
+
+/// Runs the test under gdb; true if it passed.
+pub(crate) fn debug(runner: &Runner, test: &TestCase, seed: u32) -> Result<bool> {
+    let port = free_port()?;
+    let mut machine = runner.machine(test, seed);
+    machine.gdb_port = Some(port);
+    let kernel = console::quote(&runner.kernel.to_string_lossy());
+    // A breakpoint in the test is set before the kernel has switched to long mode, which needs a hardware breakpoint.
+    println!("{} waits for gdb. In another terminal:\n", test.name);
+    println!(
+        "  gdb {kernel} -ex 'target remote 127.0.0.1:{port}' -ex 'hbreak {}' -ex continue\n",
+        test.name
+    );
+    println!("Ctrl-C here, or `kill` in gdb, ends it. The guest says:");
+    let run = qemu::run(&mut machine.command(), None, &|line| {
+        println!("| {}", line.trim_end());
+    })?;
+    let verdict = judge(&test.name, &run.serial, run.end);
+    println!("{} {}", verdict.outcome, verdict.reason);
+    Ok(verdict.outcome == Outcome::Pass)
+}
+
+/// A port that was free a moment ago: QEMU cannot say which one it chose.
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).context("no free port for gdb")?;
+    Ok(listener.local_addr()?.port())
+}

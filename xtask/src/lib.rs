@@ -1,0 +1,68 @@
+//! Everything a person types: building the test kernels, booting them, judging what they say.
+//!
+//! Every option is in `cli`, once. Each verb is a module of the same name.
+
+#![expect(
+    clippy::std_instead_of_core,
+    reason = "a program of the host, where `std` is the one place to look"
+)]
+
+#[path = "../../tests-qemu/src/protocol.rs"]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "the file is shared with the kernels, and each side uses its own half of the words"
+)]
+mod protocol;
+
+mod cargo;
+mod cli;
+mod console;
+mod demo;
+mod elf;
+mod gdb;
+mod interrupt_log;
+mod junit;
+mod machine;
+mod manifest;
+mod qemu;
+mod qemu_test;
+mod report;
+mod runner;
+mod setup;
+mod symbolize;
+mod verdict;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+/// Runs the verb on the command line.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let result = match cli.verb {
+        cli::Verb::Demo(options) => demo::verb(&options),
+        cli::Verb::QemuTest(options) => qemu_test::verb(&options),
+    };
+    exit_code(result)
+}
+
+/// Runs the tests in QEMU for `cargo nextest`, which speaks libtest's command line to a test executable.
+#[must_use]
+pub fn nextest() -> ExitCode {
+    exit_code(qemu_test::nextest(&cli::Nextest::parse().options))
+}
+
+/// A verb answers whether all went well; an error is something that kept it from answering.
+fn exit_code(result: anyhow::Result<bool>) -> ExitCode {
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(101),
+        Err(error) => {
+            console::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

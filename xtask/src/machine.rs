@@ -1,0 +1,120 @@
+//! The virtual machine as a value, and the command line it becomes. Each flag has its reason above it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::cli::{self, Accelerator, MachineKind};
+
+/// Who is connected to the first serial port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Serial {
+    /// The runner, which only listens.
+    Captured,
+    /// A person at a terminal, who also types, and ends QEMU with Ctrl-A X.
+    Terminal,
+}
+
+/// One virtual machine and what it boots.
+#[derive(Debug, Clone)]
+pub(crate) struct Machine {
+    /// The QEMU program.
+    pub(crate) program: PathBuf,
+    /// Kind of PC, accelerator and number of processors.
+    pub(crate) options: cli::Machine,
+    /// The ELF file to boot.
+    pub(crate) kernel: PathBuf,
+    /// The kernel's command line.
+    pub(crate) command_line: String,
+    /// Who is connected to the first serial port.
+    pub(crate) serial: Serial,
+    /// Whether interrupts can arrive between any two instructions, at exactly reproducible ones.
+    pub(crate) icount: bool,
+    /// Where QEMU logs interrupts and resets.
+    pub(crate) interrupt_log: Option<PathBuf>,
+    /// Port of the gdb stub; the machine then waits for gdb before its first instruction.
+    pub(crate) gdb_port: Option<u16>,
+}
+
+impl Machine {
+    /// A machine that boots `kernel` with `command_line` and listens to its serial port.
+    pub(crate) fn new(
+        program: &Path,
+        options: &cli::Machine,
+        kernel: &Path,
+        command_line: String,
+    ) -> Self {
+        Self {
+            program: program.to_owned(),
+            options: options.clone(),
+            kernel: kernel.to_owned(),
+            command_line,
+            serial: Serial::Captured,
+            icount: false,
+            interrupt_log: None,
+            gdb_port: None,
+        }
+    }
+
+    /// The command that runs it.
+    pub(crate) fn command(&self) -> Command {
+        let mut qemu = Command::new(&self.program);
+        // The kind of PC. The accelerator is always named: QEMU's own choice differs between its builds.
+        qemu.arg("-machine").arg(self.machine());
+        qemu.arg("-accel").arg(match self.options.accel {
+            Accelerator::Tcg => "tcg",
+            Accelerator::Kvm => "kvm",
+        });
+        // Room for the stacks of every test; untouched memory costs nothing.
+        qemu.args(["-m", "64M"]);
+        // As many processors as asked for.
+        qemu.arg("-smp").arg(self.options.smp.to_string());
+        // No network card, no floppy, no display adapter: they slow the boot down, and nobody asked for them.
+        qemu.arg("-nodefaults");
+        // A file in the user's home must not change the machine.
+        qemu.arg("-no-user-config");
+        // No window.
+        qemu.args(["-display", "none"]);
+        match self.serial {
+            // The first serial port is the protocol. A monitor would read from the same place.
+            Serial::Captured => qemu.args(["-monitor", "none", "-serial", "stdio"]),
+            // The keys that begin with Ctrl-A go to QEMU, all others to the guest.
+            Serial::Terminal => qemu.args(["-serial", "mon:stdio"]),
+        };
+        // A triple fault ends the machine instead of booting it again, for ever.
+        qemu.arg("-no-reboot");
+        // The guest ends by writing to this port; the status of QEMU is then twice the value plus one.
+        let port = crate::protocol::EXIT_PORT;
+        qemu.args([
+            "-device",
+            &format!("isa-debug-exit,iobase={port:#x},iosize=0x04"),
+        ]);
+        // An ELF file with a PVH note is booted without any firmware of ours.
+        qemu.arg("-kernel").arg(&self.kernel);
+        // The name of the test and its seed travel here.
+        if !self.command_line.is_empty() {
+            qemu.arg("-append").arg(&self.command_line);
+        }
+        if self.icount {
+            // One instruction takes one tick of virtual time, and time does not wait for the host's clock.
+            qemu.args(["-icount", "shift=0,sleep=off"]);
+        }
+        if let Some(file) = &self.interrupt_log {
+            // Exceptions with their registers, and the reset that a triple fault is.
+            qemu.args(["-d", "int,cpu_reset", "-D"]).arg(file);
+        }
+        if let Some(port) = self.gdb_port {
+            // Stopped before the first instruction, until gdb says otherwise; only this machine can connect.
+            qemu.args(["-S", "-gdb", &format!("tcp:127.0.0.1:{port}")]);
+        }
+        qemu
+    }
+
+    const fn machine(&self) -> &'static str {
+        match self.options.machine {
+            MachineKind::Q35 => "q35",
+            // Without this switch QEMU may append words of its own to the kernel's command line.
+            MachineKind::Microvm => "microvm,auto-kernel-cmdline=off",
+            MachineKind::Pc => "pc",
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Runs one virtual machine: reads all it says, ends it at the deadline, never leaves it behind.
+
+use std::io::{BufRead as _, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use wait_timeout::ChildExt as _;
+
+use crate::console;
+
+/// What became of a machine.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// Everything the guest wrote to its serial port.
+    pub(crate) serial: Vec<u8>,
+    /// Everything QEMU itself had to say.
+    pub(crate) stderr: String,
+    /// How it ended.
+    pub(crate) end: End,
+    /// Time from start to end.
+    pub(crate) duration: Duration,
+}
+
+/// How a machine ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// QEMU ended by itself with this status.
+    Status(i32),
+    /// A signal ended QEMU.
+    Signal(i32),
+    /// The deadline came first.
+    Deadline(Duration),
+}
+
+/// Is told each line of the guest as it comes.
+pub(crate) type Listener<'listener> = dyn Fn(&str) + Sync + 'listener;
+
+/// Runs the machine to its end, or to the deadline if there is one.
+pub(crate) fn run(
+    command: &mut Command,
+    deadline: Option<Duration>,
+    listener: &Listener<'_>,
+) -> Result<Run> {
+    let start = Instant::now();
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {}", console::line(command)))?;
+    let mut child = KillOnDrop(child);
+    let serial = child.0.stdout.take().expect("stdout is piped");
+    let stderr = child.0.stderr.take().expect("stderr is piped");
+    // Both pipes are read all the time: a full one would stop QEMU, and the test would look like a hang.
+    thread::scope(|scope| {
+        let serial = scope.spawn(|| drain(serial, listener));
+        let stderr = scope.spawn(|| drain(stderr, &|_| ()));
+        let end = child.wait(deadline)?;
+        Ok(Run {
+            serial: serial.join().expect("the draining thread does not panic"),
+            stderr: String::from_utf8_lossy(
+                &stderr.join().expect("the draining thread does not panic"),
+            )
+            .into_owned(),
+            end,
+            duration: start.elapsed(),
+        })
+    })
+}
+
+/// No way out of this module leaves a machine running.
+struct KillOnDrop(Child);
+
+impl KillOnDrop {
+    fn wait(&mut self, deadline: Option<Duration>) -> Result<End> {
+        let Some(deadline) = deadline else {
+            return Ok(self.0.wait()?.into());
+        };
+        if let Some(status) = self.0.wait_timeout(deadline)? {
+            return Ok(status.into());
+        }
+        self.0.kill()?;
+        self.0.wait()?;
+        Ok(End::Deadline(deadline))
+    }
+}
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        // Both fail only if the process has already been waited for, and then there is nothing left to end.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+impl From<ExitStatus> for End {
+    fn from(status: ExitStatus) -> Self {
+        use std::os::unix::process::ExitStatusExt as _;
+        match (status.code(), status.signal()) {
+            (Some(code), _) => Self::Status(code),
+            (None, signal) => Self::Signal(signal.unwrap_or(0)),
+        }
+    }
+}
+
+fn drain(from: impl Read, listener: &Listener<'_>) -> Vec<u8> {
+    let mut from = BufReader::new(from);
+    let mut all = Vec::new();
+    loop {
+        let start = all.len();
+        // A broken pipe is the end of the machine, which the status tells better.
+        match from.read_until(b'\n', &mut all) {
+            Ok(0) | Err(_) => return all,
+            Ok(_) => listener(&String::from_utf8_lossy(&all[start..])),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, deadline: Duration) -> Run {
+        run(
+            Command::new("sh").args(["-c", script]),
+            Some(deadline),
+            &|_| (),
+        )
+        .expect("sh starts")
+    }
+
+    #[test]
+    fn status_and_both_outputs_are_taken() {
+        let run = shell("echo out; echo err >&2; exit 33", Duration::from_secs(60));
+        assert_eq!(
+            (run.end, &*run.serial, &*run.stderr),
+            (End::Status(33), &b"out\n"[..], "err\n")
+        );
+    }
+
+    #[test]
+    fn a_signal_is_not_a_status() {
+        assert_eq!(
+            shell("kill -9 $$", Duration::from_secs(60)).end,
+            End::Signal(9)
+        );
+    }
+
+    #[test]
+    fn the_deadline_ends_a_machine_that_does_not_end() {
+        let deadline = Duration::from_millis(100);
+        // `exec`: the sleeping process is the one that is killed, or it would keep the pipes open.
+        let run = shell("echo begun; exec sleep 1000", deadline);
+        assert_eq!(
+            (run.end, &*run.serial),
+            (End::Deadline(deadline), &b"begun\n"[..])
+        );
+    }
+
+    #[test]
+    fn more_output_than_a_pipe_holds_stops_nothing() {
+        let run = shell(
+            "head -c 1000000 /dev/zero; head -c 1000000 /dev/zero >&2",
+            Duration::from_secs(60),
+        );
+        assert_eq!(
+            (run.end, run.serial.len(), run.stderr.len()),
+            (End::Status(0), 1_000_000, 1_000_000)
+        );
+    }
+}

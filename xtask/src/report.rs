@@ -1,0 +1,169 @@
+//! What a person reads about a test that did not pass: the verdict, what the guest said, and what to type next.
+
+use std::fmt::Write as _;
+
+use clap::ValueEnum;
+
+use crate::cli::QemuTest;
+use crate::console::quote;
+use crate::elf::TestCase;
+use crate::runner::{Finished, Runner};
+
+/// Of a long output its beginning is shown,
+const FIRST_LINES: usize = 50;
+/// and its end, where the trouble usually is.
+const LAST_LINES: usize = 200;
+
+/// Everything about a failure.
+pub(crate) fn failure(runner: &Runner, test: &TestCase, seed: u32, finished: &Finished) -> String {
+    let mut text = format!(
+        "{}: {}\n",
+        finished.verdict.outcome, finished.verdict.reason
+    );
+    let serial = String::from_utf8_lossy(&finished.run.serial);
+    for (address, description) in addresses(&serial)
+        .into_iter()
+        .map(|address| (address, runner.describe(address)))
+    {
+        let _ = writeln!(text, "  rip={address:#x} is {description}");
+    }
+    let _ = writeln!(text, "  the test is at {}:{}", test.file, test.line);
+    section(&mut text, "serial port", &serial);
+    section(&mut text, "QEMU's standard error", &finished.run.stderr);
+    if let Some(log) = &finished.interrupt_log {
+        let _ = writeln!(text, "interrupt log: {}", log.display());
+    }
+    let rerun = rerun(&runner.options, test, seed);
+    let _ = writeln!(text, "run it again:  {rerun}\nin gdb:        {rerun} --gdb");
+    text
+}
+
+/// The command that runs one test again, with everything that makes a difference to it.
+pub(crate) fn rerun(options: &QemuTest, test: &TestCase, seed: u32) -> String {
+    let mut words = vec![
+        "cargo xtask qemu-test --exact".to_owned(),
+        quote(&test.name),
+        format!("--seed {seed}"),
+    ];
+    let mut add = |condition: bool, word: String| {
+        if condition {
+            words.push(word);
+        }
+    };
+    add(
+        options.kernel != "suite",
+        format!("--kernel {}", quote(&options.kernel)),
+    );
+    add(options.build.release, "--release".to_owned());
+    add(
+        options.machine.smp != 1,
+        format!("--smp {}", options.machine.smp),
+    );
+    for (option, value, default) in [
+        (
+            "--machine",
+            options.machine.machine.to_possible_value(),
+            "q35",
+        ),
+        ("--accel", options.machine.accel.to_possible_value(), "tcg"),
+        (
+            "--core",
+            options.build.core.and_then(|core| core.to_possible_value()),
+            "",
+        ),
+    ] {
+        if let Some(value) = value {
+            add(
+                value.get_name() != default,
+                format!("{option} {}", value.get_name()),
+            );
+        }
+    }
+    add(test.is_ignored(), "--include-ignored".to_owned());
+    if let Some(rounds) = options.rounds {
+        add(true, format!("--rounds {rounds}"));
+    }
+    if let Some(timeout) = options.timeout {
+        add(true, format!("--timeout {timeout}"));
+    }
+    words.join(" ")
+}
+
+fn section(text: &mut String, title: &str, content: &str) {
+    if content.trim().is_empty() {
+        let _ = writeln!(text, "--- {title}: nothing");
+        return;
+    }
+    let _ = writeln!(text, "--- {title}:");
+    let lines: Vec<_> = content.lines().collect();
+    let left_out = lines.len().saturating_sub(FIRST_LINES + LAST_LINES);
+    for (index, line) in lines.iter().enumerate() {
+        if left_out > 0 && index == FIRST_LINES {
+            let _ = writeln!(text, "… {left_out} lines left out; --nocapture shows all …");
+        }
+        if left_out == 0 || index < FIRST_LINES || index >= FIRST_LINES + left_out {
+            let _ = writeln!(text, "| {}", line.trim_end());
+        }
+    }
+    let _ = writeln!(text, "---");
+}
+
+/// The instruction pointers that the guest named, each once.
+fn addresses(serial: &str) -> Vec<u64> {
+    let mut found = Vec::new();
+    for piece in serial.split("rip=0x").skip(1) {
+        let digits = piece
+            .split(|letter: char| !letter.is_ascii_hexdigit())
+            .next();
+        let address = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        if let Some(address) = address.filter(|address| !found.contains(address)) {
+            found.push(address);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::Nextest;
+
+    fn test_case() -> TestCase {
+        TestCase {
+            name: "a::b".to_owned(),
+            file: "a.rs".to_owned(),
+            line: 7,
+            flags: 0,
+            timeout_seconds: 0,
+        }
+    }
+
+    #[test]
+    fn the_command_to_rerun_repeats_what_matters_and_nothing_else() {
+        let plain =
+            Nextest::parse_from(["qemu", "a", "--test-threads", "3", "--repeat", "9"]).options;
+        assert_eq!(
+            rerun(&plain, &test_case(), 5),
+            "cargo xtask qemu-test --exact a::b --seed 5"
+        );
+        let words = "qemu --release --smp 2 --machine pc --kernel liars --rounds 10 --timeout 3 --core distribution";
+        let special = Nextest::parse_from(words.split(' ')).options;
+        let again = rerun(&special, &test_case(), 5);
+        for option in words.split(" --").skip(1) {
+            assert!(
+                again.contains(&format!("--{option}")),
+                "--{option} is missing in {again}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_instruction_pointer_is_found_once() {
+        assert_eq!(
+            addresses("#PF rip=0x100abc rsp=0x1\nrip=0x100abc\nrip=0xdef, rip=zero"),
+            [0x10_0abc, 0xdef]
+        );
+    }
+}

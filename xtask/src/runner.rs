@@ -1,0 +1,165 @@
+//! Boots one machine for one test and judges it; a crash is run again to find out what it was.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::cli::QemuTest;
+use crate::elf::TestCase;
+use crate::interrupt_log::{self, Exception};
+use crate::machine::Machine;
+use crate::protocol::{ROUNDS_KEY, SEED_KEY, TEST_KEY};
+use crate::qemu::{self, End, Run};
+use crate::symbolize::Symbols;
+use crate::verdict::{Outcome, Verdict, judge};
+use crate::workspace;
+
+/// Deadline of a test that names none. A boot takes a tenth of a second; the rest is for slow and busy machines.
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
+/// As much of an interrupt log as is read: a storm of interrupts fills gigabytes, and the end is what matters.
+const LOG_TAIL: usize = 1 << 20;
+
+/// What all tests of one run have in common.
+pub(crate) struct Runner {
+    /// The options of the verb.
+    pub(crate) options: QemuTest,
+    /// The QEMU program.
+    pub(crate) program: PathBuf,
+    /// The kernel's ELF file.
+    pub(crate) kernel: PathBuf,
+    /// Loaded when the first address has to be explained.
+    pub(crate) symbols: Mutex<Option<Symbols>>,
+}
+
+/// A test that was run.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) verdict: Verdict,
+    pub(crate) run: Run,
+    /// QEMU's log of the second run of a crash.
+    pub(crate) interrupt_log: Option<PathBuf>,
+}
+
+impl Runner {
+    /// Runs one test to its verdict.
+    pub(crate) fn run(&self, test: &TestCase, seed: u32) -> Result<Finished> {
+        let machine = self.machine(test, seed);
+        let show = |line: &str| {
+            if self.options.nocapture {
+                println!("[{}] {}", test.name, line.trim_end());
+            }
+        };
+        let run = qemu::run(&mut machine.command(), Some(self.deadline(test)), &show)?;
+        let mut verdict = judge(&test.name, &run.serial, run.end);
+        let mut interrupt_log = None;
+        // Status 1 is QEMU refusing its command line or the kernel, which it explains itself.
+        if verdict.outcome == Outcome::Crash && run.end != End::Status(1) {
+            let (explanation, log) = self.explain_crash(test, machine)?;
+            verdict.reason = format!("{explanation} ({})", verdict.reason);
+            interrupt_log = Some(log);
+        }
+        Ok(Finished {
+            verdict,
+            run,
+            interrupt_log,
+        })
+    }
+
+    /// The machine that runs a test.
+    pub(crate) fn machine(&self, test: &TestCase, seed: u32) -> Machine {
+        let mut words = format!("{TEST_KEY}{} {SEED_KEY}{seed}", test.name);
+        if let Some(rounds) = self.options.rounds {
+            words += &format!(" {ROUNDS_KEY}{rounds}");
+        }
+        let mut machine = Machine::new(&self.program, &self.options.machine, &self.kernel, words);
+        machine.icount = test.needs_icount();
+        machine
+    }
+
+    /// What lies at an address of the kernel.
+    pub(crate) fn describe(&self, address: u64) -> String {
+        let mut symbols = self
+            .symbols
+            .lock()
+            .expect("nothing panics while it holds the symbols");
+        if symbols.is_none() {
+            match Symbols::load(&self.kernel) {
+                Ok(loaded) => *symbols = Some(loaded),
+                Err(error) => {
+                    return format!("unknown, for the debug information cannot be read: {error:#}");
+                }
+            }
+        }
+        symbols
+            .as_ref()
+            .map_or_else(String::new, |symbols| symbols.describe(address))
+    }
+
+    fn deadline(&self, test: &TestCase) -> Duration {
+        let own = Some(test.timeout_seconds).filter(|seconds| *seconds != 0);
+        let seconds = self.options.timeout.or(own);
+        seconds.map_or(DEFAULT_DEADLINE, |seconds| {
+            Duration::from_secs(seconds.into())
+        })
+    }
+
+    /// Runs a crash again with QEMU's log of interrupts. Whatever comes of it, the verdict stays a crash.
+    fn explain_crash(&self, test: &TestCase, mut machine: Machine) -> Result<(String, PathBuf)> {
+        let folder = workspace::target_directory()?.join("qemu-test");
+        fs::create_dir_all(&folder)?;
+        let log = folder.join(format!("{}.interrupts.log", test.name.replace("::", ".")));
+        machine.interrupt_log = Some(log.clone());
+        let again = qemu::run(&mut machine.command(), Some(self.deadline(test)), &|_| ())?;
+        let text = keep_tail(&log)?;
+        let explanation = match interrupt_log::triple_fault(&text) {
+            Some(chain) => self.describe_chain(&chain),
+            None => {
+                let verdict = judge(&test.name, &again.serial, again.end);
+                format!(
+                    "no triple fault when run again with the interrupt log, which came to {}: {}",
+                    verdict.outcome, verdict.reason
+                )
+            }
+        };
+        Ok((explanation, log))
+    }
+
+    fn describe_chain(&self, chain: &[Exception]) -> String {
+        let mut text = "triple fault".to_owned();
+        for (index, exception) in chain.iter().enumerate() {
+            text += if index == 0 { ": " } else { ", then " };
+            text += interrupt_log::name(exception.vector);
+            let Some(delivery) = exception.delivery.filter(|_| index == 0) else {
+                continue;
+            };
+            text += &format!(" in {}", self.describe(delivery.rip));
+            text += &format!(
+                " [rip={:#x} rsp={:#x} error={:#x}",
+                delivery.rip, delivery.rsp, delivery.error
+            );
+            if let Some(address) = delivery.cr2 {
+                text += &format!(" cr2={address:#x}");
+            }
+            text.push(']');
+        }
+        text
+    }
+}
+
+/// Cuts a log down to its end and returns that.
+fn keep_tail(log: &Path) -> Result<String> {
+    use std::io::{Read as _, Seek as _, SeekFrom};
+    let mut file =
+        fs::File::open(log).with_context(|| format!("QEMU wrote no {}", log.display()))?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL as u64)))?;
+    let mut tail = Vec::with_capacity(LOG_TAIL);
+    file.read_to_end(&mut tail)?;
+    if length > LOG_TAIL as u64 {
+        fs::write(log, &tail)?;
+    }
+    Ok(String::from_utf8_lossy(&tail).into_owned())
+}

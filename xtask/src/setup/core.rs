@@ -1,0 +1,184 @@
+//! The bare-metal `core` library, which comes in one of two ways.
+//!
+//! rustup's prebuilt target is the way for everybody; the distribution's toolchain builds `core` from source where
+//! rustup cannot fetch the target. What is already there wins, so that the second run asks no network.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::cli::CoreSource;
+use crate::setup::{find_program, packages};
+use crate::{console, workspace};
+
+/// The target of the kernels.
+pub(crate) const TARGET: &str = "x86_64-unknown-none";
+/// Debian's current Rust with its library source; it disturbs no other Rust.
+pub(crate) const PACKAGES: &[&str] = &["rustc-web", "cargo-web", "rust-web-src"];
+
+const DISTRIBUTION_RUSTC: &str = "/usr/bin/rustc";
+const DISTRIBUTION_CARGO: &str = "/usr/bin/cargo";
+
+impl CoreSource {
+    /// Both ways, the preferred one first.
+    pub(crate) const ALL: [Self; 2] = [Self::Rustup, Self::Distribution];
+
+    /// What a person would call it.
+    pub(crate) const fn describe(self) -> &'static str {
+        match self {
+            Self::Rustup => "rustup's target x86_64-unknown-none",
+            Self::Distribution => "the distribution's toolchain with -Zbuild-std",
+        }
+    }
+
+    /// Its value of `--core`.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Rustup => "rustup",
+            Self::Distribution => "distribution",
+        }
+    }
+
+    /// The command that installs it.
+    pub(crate) fn advice(self) -> String {
+        match self {
+            Self::Rustup => format!("rustup target add {TARGET}"),
+            Self::Distribution => packages::apt_line(PACKAGES),
+        }
+    }
+
+    /// Whether kernels can be built this way now.
+    pub(crate) fn is_present(self) -> bool {
+        match self {
+            Self::Rustup => ask("rustc", &["--print", "target-libdir", "--target", TARGET])
+                .is_some_and(|folder| has_core(Path::new(&folder))),
+            Self::Distribution => {
+                Path::new(DISTRIBUTION_CARGO).is_file()
+                    && ask(DISTRIBUTION_RUSTC, &["--print", "sysroot"])
+                        .is_some_and(|sysroot| has_source(Path::new(&sysroot)))
+            }
+        }
+    }
+
+    /// Fetches what this way needs.
+    pub(crate) fn install(self) -> Result<()> {
+        match self {
+            Self::Rustup => {
+                if find_program("rustup").is_none() {
+                    bail!("rustup is not installed here");
+                }
+                let mut command = Command::new("rustup");
+                command
+                    .args(["target", "add", TARGET])
+                    .current_dir(workspace::root());
+                console::run(
+                    &format!("fetching core for the bare machine ({})", self.advice()),
+                    &mut command,
+                )?;
+            }
+            Self::Distribution if packages::can_install() => packages::install(PACKAGES)?,
+            Self::Distribution => bail!(
+                "the packages {} cannot be installed from here",
+                PACKAGES.join(", ")
+            ),
+        }
+        if !self.is_present() {
+            bail!(
+                "{} is still not usable after `{}`",
+                self.describe(),
+                self.advice()
+            );
+        }
+        Ok(())
+    }
+
+    /// A cargo command for the bare machine, which says what it builds as JSON if asked by its caller.
+    ///
+    /// Each way has a folder of its own below the target folder: the artefacts of two compilers never meet.
+    pub(crate) fn cargo(self, verb: &str, target_directory: &Path) -> Command {
+        let mut command = match self {
+            Self::Rustup => Command::new("cargo"),
+            Self::Distribution => {
+                let mut command = Command::new(DISTRIBUTION_CARGO);
+                command
+                    .env("RUSTC", DISTRIBUTION_RUSTC)
+                    .env("RUSTC_BOOTSTRAP", "1");
+                // The outer cargo points it at the libraries of another compiler.
+                command.env_remove("LD_LIBRARY_PATH");
+                command
+            }
+        };
+        command
+            .current_dir(workspace::root())
+            .args([verb, "--target", TARGET]);
+        if self == Self::Distribution {
+            command.arg("-Zbuild-std=core");
+        }
+        command
+            .arg("--target-dir")
+            .arg(self.target_directory(target_directory));
+        command
+    }
+
+    fn target_directory(self, target_directory: &Path) -> PathBuf {
+        target_directory.join(match self {
+            Self::Rustup => "kernels",
+            Self::Distribution => "kernels-distribution",
+        })
+    }
+}
+
+/// The way to use: the one asked for, else one that is there, else one that can be installed.
+pub(crate) fn ensure(wanted: Option<CoreSource>) -> Result<CoreSource> {
+    if let Some(source) = wanted {
+        if !source.is_present() {
+            source
+                .install()
+                .with_context(|| format!("cannot have {}", source.describe()))?;
+        }
+        return Ok(source);
+    }
+    if let Some(source) = CoreSource::ALL
+        .into_iter()
+        .find(|source| source.is_present())
+    {
+        return Ok(source);
+    }
+    for source in CoreSource::ALL {
+        match source.install() {
+            Ok(()) => return Ok(source),
+            Err(error) => console::loud(format!("{}: {error:#}", source.describe())),
+        }
+    }
+    bail!(
+        "the bare-metal core library is missing. Install it with either of\n  {}\n  {}",
+        CoreSource::Rustup.advice(),
+        CoreSource::Distribution.advice()
+    )
+}
+
+fn has_core(folder: &Path) -> bool {
+    folder.read_dir().is_ok_and(|entries| {
+        entries
+            .flatten()
+            .any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"))
+    })
+}
+
+fn has_source(sysroot: &Path) -> bool {
+    sysroot
+        .join("lib/rustlib/src/rust/library/core/src/lib.rs")
+        .is_file()
+}
+
+/// First line of what a program prints, if it succeeds.
+fn ask(program: &str, words: &[&str]) -> Option<String> {
+    let output = Command::new(program)
+        .args(words)
+        .current_dir(workspace::root())
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim().to_owned())
+}

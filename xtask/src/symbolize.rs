@@ -1,0 +1,149 @@
+//! Turns addresses of a kernel into functions and lines of source.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use addr2line::Context;
+use anyhow::Result;
+use gimli::{Dwarf, EndianArcSlice, LittleEndian};
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
+
+use crate::workspace;
+
+type Reader = EndianArcSlice<LittleEndian>;
+
+/// The debug information and the symbols of one kernel.
+pub(crate) struct Symbols {
+    context: Context<Reader>,
+    /// Address, size and demangled name of each function, in the order of their addresses.
+    functions: Vec<(u64, u64, String)>,
+}
+
+impl Symbols {
+    /// Reads them from the kernel's ELF file.
+    pub(crate) fn load(kernel: &Path) -> Result<Self> {
+        let data = fs::read(kernel)?;
+        let elf = object::File::parse(&*data)?;
+        let dwarf = Dwarf::load(|id| -> Result<Reader> {
+            let section = elf.section_by_name(id.name());
+            let bytes = section.map_or(Ok(&[][..]), |section| section.data())?;
+            Ok(Reader::new(bytes.into(), LittleEndian))
+        })?;
+        let mut functions: Vec<_> = elf
+            .symbols()
+            .filter(|symbol| symbol.is_definition())
+            .filter(|symbol| {
+                symbol.kind() == object::SymbolKind::Text
+                    || symbol.kind() == object::SymbolKind::Label
+            })
+            .filter_map(|symbol| {
+                Some((
+                    symbol.address(),
+                    symbol.size(),
+                    demangle(symbol.name().ok()?),
+                ))
+            })
+            .collect();
+        functions.sort();
+        Ok(Self {
+            context: Context::from_dwarf(dwarf)?,
+            functions,
+        })
+    }
+
+    /// `function+0x1a at file:line`, then the functions it was inlined into, innermost first.
+    pub(crate) fn describe(&self, address: u64) -> String {
+        // The linker leaves behind debug information of functions that it removed, all at address 0.
+        let Some(mut text) = self.function(address) else {
+            return "no function of the kernel".to_owned();
+        };
+        let Ok(mut frames) = self.context.find_frames(address).skip_all_loads() else {
+            return text;
+        };
+        let mut is_first = true;
+        while let Ok(Some(frame)) = frames.next() {
+            let place = frame.location.as_ref().and_then(|location| {
+                Some(format!(
+                    "{}:{}",
+                    shorten(location.file?),
+                    location.line.unwrap_or(0)
+                ))
+            });
+            let name = frame
+                .function
+                .as_ref()
+                .and_then(|name| Some(name.demangle().ok()?.into_owned()));
+            let place = place.unwrap_or_else(|| "an unknown place".to_owned());
+            let _ = match (is_first, name) {
+                (true, Some(name)) if !text.starts_with(&name) => {
+                    write!(text, ", in `{name}` at {place}")
+                }
+                (true, _) => write!(text, " at {place}"),
+                (false, Some(name)) => write!(text, ", inlined into `{name}` at {place}"),
+                (false, None) => write!(text, ", inlined at {place}"),
+            };
+            is_first = false;
+        }
+        text
+    }
+
+    fn function(&self, address: u64) -> Option<String> {
+        let after = self
+            .functions
+            .partition_point(|(start, ..)| *start <= address);
+        let nearest = self.functions[..after]
+            .iter()
+            .rev()
+            .find(|(start, size, _)| {
+                // Symbols of assembly often have no size; they reach to the next symbol.
+                *size == 0 || address < start + size
+            });
+        nearest.map(|(start, _, name)| format!("{name}+{:#x}", address - start))
+    }
+}
+
+fn demangle(name: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(name))
+}
+
+/// Paths inside the workspace are shown relative to it, those of a toolchain by their end.
+fn shorten(file: &str) -> &str {
+    let relative = file.strip_prefix(&*workspace::root().to_string_lossy());
+    relative.map_or(file, |rest| rest.trim_start_matches('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[inline(never)]
+    fn landmark() -> u32 {
+        core::hint::black_box(line!())
+    }
+
+    #[test]
+    fn a_function_of_this_program_is_found_by_its_address() {
+        let symbols =
+            Symbols::load(&std::env::current_exe().expect("a path")).expect("debug information");
+        let line = landmark() - 1;
+        let (start, ..) = symbols
+            .functions
+            .iter()
+            .find(|(_, _, name)| name.ends_with("::landmark"))
+            .expect("the function is in the symbol table");
+        let text = symbols.describe(*start);
+        assert!(
+            text.starts_with("xtask::symbolize::tests::landmark+0x0 at xtask/src/symbolize.rs:"),
+            "{text}"
+        );
+        assert!(text.contains(&format!(":{line}")), "line {line} in {text}");
+    }
+
+    #[test]
+    fn an_address_outside_is_said_to_be_outside() {
+        let symbols =
+            Symbols::load(&std::env::current_exe().expect("a path")).expect("debug information");
+        assert_eq!(symbols.describe(1), "no function of the kernel");
+    }
+}
