@@ -74,6 +74,16 @@ pub fn is_mapped(address: u64) -> bool {
     flags(address).is_some()
 }
 
+/// Returns the physical address behind `address`, nothing if it is not mapped.
+#[must_use]
+pub fn physical(address: u64) -> Option<u64> {
+    // SAFETY: No other table is in use during this call, and nothing is changed.
+    let table = unsafe { table() };
+    table
+        .translate_addr(VirtAddr::new(address))
+        .map(PhysAddr::as_u64)
+}
+
 /// Unmaps the 4 KiB page at `address`, splitting a page of 2 MiB first.
 ///
 /// The caller must know that nobody uses the page.
