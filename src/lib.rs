@@ -1,2 +1,8 @@
-//! Fibers for x86_64 kernels.
+//! Fibers for `x86_64` kernels.
 #![no_std]
+
+pub mod stack;
+
+pub mod context;
+
+pub mod fiber;

@@ -1,0 +1,245 @@
+//! The registers of a context that is not running, and the switch between two of them.
+//!
+//! # The control block
+//!
+//! All that the switch reads and writes lies in one [`ControlBlock`], which on the bare target is one cache line:
+//!
+//! ```text
+//!   offset   parent: who resumed me            own: me, while I do not run
+//!        0   rbp  ─┐ frame record: what an      rbp   32
+//!        8   ip   ─┘ unwinder finds at rbp      ip    40
+//!       16   sp                                 sp    48
+//!       24   rbx                                rbx   56
+//! ```
+//!
+//! `{rbp, ip}` stand in this order because that is what a function's prologue leaves at `[rbp]`: saved frame pointer,
+//! return address. The fiber's first frame has `rbp` = address of `parent`, so a plain walk along `rbp` goes from the
+//! fiber into the code that resumed it, and so does a DWARF unwinder (see `x86_64.rs`).
+//!
+//! # The switch
+//!
+//! ```text
+//!   resume(block)      stores the running registers in block.parent, loads those in block.own
+//!   suspend(block)     stores the running registers in block.own,    loads those in block.parent
+//!   switch(prev, next) stores the running registers in prev.own,     loads those in next.own
+//! ```
+//!
+//! Two words travel along: a *payload* of the caller's and a *tag* by which the other side knows who came: the address
+//! of the block that was left, or null when that fiber has ended.
+//!
+//! Saved by the switch itself: `rsp`, `rbp`, `rbx` and the address to continue at. Saved by the compiler around it, as
+//! far as they are live: everything else, because the inline assembly declares every other register clobbered. Where
+//! the compiler may use SSE, the control bits of MXCSR and the x87 control word are switched too, since the System V
+//! ABI (x86-64 psABI, 3.2.1 and 3.2.3) has them preserved across calls; the feature `fp-control`, on by default,
+//! governs that. The flags are a policy, not a state: see [`flags`].
+//!
+//! Nothing is ever written below `rsp`, so an interrupt may come between any two instructions.
+//!
+//! # Invariants
+//!
+//! Named here, cited by every `unsafe` block that relies on them:
+//!
+//! - **C1**: `own` of a block whose fiber is not running, and `parent` of one whose fiber is running, describe a
+//!   context that can be continued: its `sp` lies in a stack that nobody else uses, and nothing wrote to that stack at
+//!   or above `sp` since it was stored.
+//! - **C2**: a context is continued at most once for each time it was stored.
+//! - **C3**: a block does not move and is not freed while its fiber has started and not ended.
+
+pub mod flags;
+
+#[cfg(not(any(miri, kfiber_threads)))]
+mod unwind;
+#[cfg(not(any(miri, kfiber_threads)))]
+mod x86_64;
+#[cfg(not(any(miri, kfiber_threads)))]
+use x86_64 as backend;
+
+#[cfg(any(miri, kfiber_threads))]
+mod threads;
+#[cfg(any(miri, kfiber_threads))]
+use threads as backend;
+
+use core::mem::MaybeUninit;
+use core::ptr;
+
+pub use backend::{resume, suspend, switch, switch_out_of_line};
+
+/// A word on its way from one side of a switch to the other; its bytes may be uninitialised, as those of any value.
+pub type Payload = MaybeUninit<usize>;
+
+/// What a fiber runs: it is called with the first payload and the fiber's own block, on the fiber's own stack, and
+/// what it returns is the payload of the last switch. It must not unwind.
+pub type Body = unsafe extern "sysv64" fn(Payload, *mut ControlBlock) -> Payload;
+
+/// What a switch brings back when control returns to the one who made it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Landed {
+    /// The word that the other side sent.
+    pub payload: Payload,
+    /// The block that the other side left by its switch, or null if that fiber has ended.
+    pub tag: *mut ControlBlock,
+}
+
+/// The control words of the floating-point units, which the ABI wants preserved.
+///
+/// Present only where the compiler may use SSE and the feature `fp-control` is on.
+#[cfg(all(feature = "fp-control", target_feature = "sse"))]
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct FpControl {
+    /// Rounding, exception masks and flush modes of SSE.
+    mxcsr: u32,
+    /// Precision, rounding and exception masks of the x87 unit.
+    x87: u16,
+}
+
+#[cfg(all(feature = "fp-control", target_feature = "sse"))]
+impl FpControl {
+    /// What the ABI says a program starts with (x86-64 psABI, table 3.3): all exceptions masked, round to nearest.
+    const INITIAL: Self = Self {
+        mxcsr: 0x1f80,
+        x87: 0x037f,
+    };
+}
+
+/// What an unwinder expects at the address in `rbp`: the caller's own `rbp`, and where the caller goes on.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+struct FrameRecord {
+    rbp: *mut (),
+    ip: *const (),
+}
+
+/// The registers of a context that is not running.
+#[cfg_attr(not(all(feature = "fp-control", target_feature = "sse")), repr(C))]
+// A second half line for the control words; a context then has a line of its own.
+#[cfg_attr(
+    all(feature = "fp-control", target_feature = "sse"),
+    repr(C, align(64))
+)]
+#[derive(Clone, Copy, Debug)]
+pub struct Context {
+    record: FrameRecord,
+    sp: *mut u8,
+    rbx: *const (),
+    #[cfg(all(feature = "fp-control", target_feature = "sse"))]
+    fp: FpControl,
+}
+
+impl Context {
+    /// A context that cannot be continued: an unwinder that follows it ends there.
+    const NOWHERE: Self = Self {
+        record: FrameRecord {
+            rbp: ptr::null_mut(),
+            ip: ptr::null(),
+        },
+        sp: ptr::null_mut(),
+        rbx: ptr::null(),
+        #[cfg(all(feature = "fp-control", target_feature = "sse"))]
+        fp: FpControl::INITIAL,
+    };
+
+    /// The stack pointer that was stored when this context last ran, null if it never did.
+    #[must_use]
+    pub const fn stack_pointer(&self) -> *mut u8 {
+        self.sp
+    }
+}
+
+/// The two contexts of a fiber: its own, and that of the code that resumed it. See the [module](self).
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug)]
+pub struct ControlBlock {
+    parent: Context,
+    own: Context,
+}
+
+// One line on the bare machine; one line for each context where the control words of the FPU are kept.
+#[cfg(not(all(feature = "fp-control", target_feature = "sse")))]
+const _: () = assert!(size_of::<ControlBlock>() == 64, "one cache line");
+#[cfg(all(feature = "fp-control", target_feature = "sse"))]
+const _: () = assert!(size_of::<ControlBlock>() == 128, "two cache lines");
+
+impl ControlBlock {
+    /// Returns a block that belongs to no fiber: the place where code that is not a fiber stores its registers
+    /// when it [`switch`]es to one.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            parent: Context::NOWHERE,
+            own: Context::NOWHERE,
+        }
+    }
+
+    /// Builds the first frame of a fiber in `block`: the first switch to it calls `body` on the stack below `sp`.
+    ///
+    /// Only the block is written; the stack is not touched.
+    ///
+    /// # Safety
+    ///
+    /// - `block` is valid for writes and stays where it is until the fiber has ended (**C3**).
+    /// - `sp` is 16-byte aligned and is the upper end of memory that only this fiber uses from now on (**C1**).
+    /// - `body` does not unwind.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler. Blocks: nothing.
+    #[inline(always)]
+    pub unsafe fn init(block: *mut Self, sp: *mut u8, body: Body) {
+        // SAFETY: the caller vouches for `block` (C3). Of `parent` only the record is read before the first resume
+        // writes it, so `sp` and `rbx` are left as they are.
+        unsafe { Self::mark_suspended(block) };
+        let own = Context {
+            record: FrameRecord {
+                rbp: block.cast(),
+                ip: backend::first_entry(),
+            },
+            sp,
+            rbx: body as *const (),
+            #[cfg(all(feature = "fp-control", target_feature = "sse"))]
+            fp: FpControl::INITIAL,
+        };
+        // SAFETY: the caller vouches for `block` (C3).
+        unsafe { (*block).own = own };
+    }
+
+    /// Marks the fiber of `block` as suspended, so that a backtrace of it ends instead of running into the frame
+    /// that resumed it last. To be called by the resumer right after [`resume`] came back with a tag.
+    ///
+    /// # Safety
+    ///
+    /// `block` is valid for writes, and its fiber is suspended.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler. Blocks: nothing.
+    #[inline(always)]
+    pub unsafe fn mark_suspended(block: *mut Self) {
+        let end = FrameRecord {
+            rbp: ptr::null_mut(),
+            ip: backend::suspended_marker(),
+        };
+        // SAFETY: the caller vouches for `block`; nobody reads `parent` of a suspended fiber but unwinders.
+        unsafe { (*block).parent.record = end };
+    }
+
+    /// Says whether the fiber of this block was never switched to since [`ControlBlock::init`].
+    #[inline]
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        ptr::eq(self.own.record.ip, backend::first_entry())
+    }
+
+    /// The fiber's own registers. While the fiber runs they are those of its last suspension.
+    #[must_use]
+    pub const fn own(&self) -> &Context {
+        &self.own
+    }
+}
+
+impl Default for ControlBlock {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,128 @@
+//! The unwind information of a fiber's first frame, as bytes: it says "my caller is `block.parent`".
+//!
+//! The rules, with `rbp` = the block while the body runs:
+//!
+//! ```text
+//!   CFA = rbp + 16;  rbp at CFA-16, return address at CFA-8, rsp at CFA+0, rbx at CFA+8;  r12 to r15 unknown
+//!   at the last jump, when the parent's registers are already loaded:
+//!   CFA = rsp;  return address in rdx, rbp, rbx and rsp as they are
+//! ```
+//!
+//! Why by hand: the frame must be a *signal frame* (augmentation `S`), because gdb takes a caller whose stack lies
+//! lower for a corrupt stack otherwise. `.cfi_signal_frame` says so in `.eh_frame`, but the assembler silently drops
+//! it where it writes only `.debug_frame`, which is what the stock bare target gets. The same bytes therefore go
+//! into both sections. No DWARF expression is needed, so simple unwinders can follow. (DWARF 5, section 6.4; LSB Core,
+//! "Exception Frames".)
+
+use super::{Context, ControlBlock};
+use core::mem::offset_of;
+
+// The rules below speak of these offsets.
+const _: () = assert!(offset_of!(ControlBlock, parent) == 0);
+const _: () = assert!(offset_of!(Context, record.rbp) == 0);
+const _: () = assert!(offset_of!(Context, record.ip) == 8);
+const _: () = assert!(offset_of!(Context, sp) == 16);
+const _: () = assert!(offset_of!(Context, rbx) == 24);
+
+/// The rules from the first byte on; DWARF numbers of the registers: rdx 1, rbx 3, rbp 6, rsp 7, return address 16.
+macro_rules! rules {
+    () => {
+        "
+        .byte 0x0c, 6, 16           // DW_CFA_def_cfa rbp, 16
+        .byte 0x80 | 6, 2           // DW_CFA_offset rbp, CFA-16
+        .byte 0x80 | 16, 1          // DW_CFA_offset return address, CFA-8
+        .byte 0x80 | 7, 0           // DW_CFA_offset rsp, CFA+0
+        .byte 0x11, 3, 0x7f         // DW_CFA_offset_extended_sf rbx, CFA+8
+        .byte 7, 12, 7, 13, 7, 14, 7, 15 // DW_CFA_undefined r12 to r15
+        "
+    };
+}
+
+/// The rules from label `$jump` on, as instructions of the entry for the function `$base`.
+macro_rules! rules_at_jump {
+    ($base:literal, $jump:literal) => {
+        concat!(
+            ".byte 0x02, ",
+            $jump,
+            "-",
+            $base,
+            " // DW_CFA_advance_loc1 to the jump
+            .byte 0x0c, 7, 0        // DW_CFA_def_cfa rsp, 0
+            .byte 9, 16, 1          // DW_CFA_register return address, rdx
+            .byte 8, 6, 8, 3, 8, 7  // DW_CFA_same_value rbp, rbx, rsp
+            "
+        )
+    };
+}
+
+/// Directives that write the unwind entries of the function `$base`, whose last jump is at `$jump` and which ends
+/// at `$end`: once for `.eh_frame`, once for `.debug_frame`.
+macro_rules! base_frame {
+    ($base:literal, $jump:literal, $end:literal) => {
+        concat!(
+            "
+            .pushsection .eh_frame, \"a\", @unwind
+            .balign 8
+            10: .long 12f - 11f     // common entry: length, id, version, augmentation
+            11: .long 0
+            .byte 1
+            .asciz \"zRS\"
+            .uleb128 1              // code is counted in bytes,
+            .sleb128 -8             // offsets in words downwards
+            .byte 16                // the return address' column
+            .uleb128 1
+            .byte 0x1b              // addresses are pc-relative, 4 bytes
+            ",
+            unwind::rules!(),
+            "
+            .balign 8
+            12: .long 14f - 13f     // the function's entry
+            13: .long 13b - 10b
+            .long ",
+            $base,
+            " - .
+            .long ",
+            $end,
+            " - ",
+            $base,
+            "
+            .uleb128 0
+            ",
+            unwind::rules_at_jump!($base, $jump),
+            "
+            .balign 8
+            14: .popsection
+            .pushsection .debug_frame, \"\", @progbits
+            .balign 8
+            20: .long 22f - 21f
+            21: .long 0xffffffff
+            .byte 1
+            .asciz \"S\"
+            .uleb128 1
+            .sleb128 -8
+            .byte 16
+            ",
+            unwind::rules!(),
+            "
+            .balign 8
+            22: .long 24f - 23f
+            23: .long 20b
+            .quad ",
+            $base,
+            "
+            .quad ",
+            $end,
+            " - ",
+            $base,
+            "
+            ",
+            unwind::rules_at_jump!($base, $jump),
+            "
+            .balign 8
+            24: .popsection
+            "
+        )
+    };
+}
+
+pub(super) use {base_frame, rules, rules_at_jump};

@@ -1,0 +1,312 @@
+//! The only assembly of the crate: the switch, inline and out of line, and the first frame of a fiber.
+//!
+//! ```text
+//!   in the code of the one who switches        shared by all switches        in the code of the other
+//!   lea rax, landing                     ┌───► tail:                    ┌──► landing:
+//!   load  rcx rdx r8 r9 from `next`      │       mov rsp, rcx           │      endbr64
+//!   store rsp rax rbp rbx in `prev`      │       mov rbx, r9            │
+//!   jmp tail ────────────────────────────┘       mov rbp, r8            │
+//!                                                jmp rdx ───────────────┘
+//!   rcx = sp, rdx = ip, r8 = rbp, r9 = rbx of the other;  rdi = payload, rsi = tag, passed on untouched
+//! ```
+//!
+//! - **No `call`, no `ret`**: each fiber's own returns stay in step with the processor's return predictor, which is
+//!   what makes a switch inside a called function cheap.
+//! - **No `push`, no `pop`**: the four words move by `mov` through the control block, which the processor forwards from
+//!   store to load without waiting for the stack pointer.
+//! - **Exact backtraces without any directive in the inline part**: up to `jmp tail` all registers are still those
+//!   of the one who switches; in `tail` "my caller is the other" holds from the first byte to the last, for the four
+//!   registers that say so do not change; at the landing all registers are those of the other. `tail` being shared,
+//!   one breakpoint catches every switch.
+//! - `lea` names the landing, and unwinders look up the byte before a return address: it belongs to `jmp tail` of the
+//!   same block, so function and line are right.
+//! - `int3` after a jump that does not come back stops straight-line speculation, and `endbr64` is where an indirect
+//!   jump may land under indirect-branch tracking. Both are free.
+
+#[cfg(all(feature = "fp-control", target_feature = "sse"))]
+use super::FpControl;
+use super::{Context, ControlBlock, Landed, Payload, unwind};
+use core::arch::{asm, naked_asm};
+use core::mem::offset_of;
+
+#[cfg(all(feature = "fp-control", target_feature = "sse"))]
+const MXCSR: usize = offset_of!(Context, fp) + offset_of!(FpControl, mxcsr);
+#[cfg(all(feature = "fp-control", target_feature = "sse"))]
+const X87: usize = offset_of!(Context, fp) + offset_of!(FpControl, x87);
+
+/// The assembly of a switch, written once: `$prev` and `$next` name the registers that hold the two blocks, `prev` and
+/// `next` say which context in the block. Loads come before stores: none of them then waits for another.
+macro_rules! exchange {
+    ($prev:literal, $next:literal, { $($operands:tt)* }) => {
+        asm!(
+            "lea rax, [rip + 2f]",
+            concat!("mov rcx, [", $next, " + {next} + {sp}]"),
+            concat!("mov rdx, [", $next, " + {next} + {ip}]"),
+            concat!("mov r8,  [", $next, " + {next} + {rbp}]"),
+            concat!("mov r9,  [", $next, " + {next} + {rbx}]"),
+            concat!("mov [", $prev, " + {prev} + {sp}],  rsp"),
+            concat!("mov [", $prev, " + {prev} + {ip}],  rax"),
+            concat!("mov [", $prev, " + {prev} + {rbp}], rbp"),
+            concat!("mov [", $prev, " + {prev} + {rbx}], rbx"),
+            #[cfg(all(feature = "fp-control", target_feature = "sse"))]
+            concat!("stmxcsr [", $prev, " + {prev} + {mxcsr}]; fnstcw [", $prev, " + {prev} + {x87}]"),
+            #[cfg(all(feature = "fp-control", target_feature = "sse"))]
+            concat!("ldmxcsr [", $next, " + {next} + {mxcsr}]; fldcw  [", $next, " + {next} + {x87}]"),
+            "jmp {tail}",
+            "2: endbr64",
+            $($operands)*
+            sp = const offset_of!(Context, sp),
+            ip = const offset_of!(Context, record.ip),
+            rbp = const offset_of!(Context, record.rbp),
+            rbx = const offset_of!(Context, rbx),
+            #[cfg(all(feature = "fp-control", target_feature = "sse"))]
+            mxcsr = const MXCSR,
+            #[cfg(all(feature = "fp-control", target_feature = "sse"))]
+            x87 = const X87,
+            tail = sym tail,
+            // All but rsp, rbp and rbx, which the switch itself keeps. No `nostack`: the compiler then has nothing
+            // below rsp even where the target has a red zone.
+            lateout("r12") _, lateout("r13") _, lateout("r14") _, lateout("r15") _,
+            clobber_abi("sysv64"),
+        )
+    };
+}
+
+/// Leaves the running context in `block.parent` and continues `block.own`: the fiber runs.
+///
+/// # Safety
+///
+/// `block.own` can be continued (**C1**, **C2**), and the block stays in place (**C3**).
+#[inline(always)]
+pub unsafe fn resume(block: *mut ControlBlock, payload: Payload) -> Landed {
+    let (landed, tag);
+    // SAFETY: C1 to C3, by the caller. Every register is saved by the switch or declared as clobbered.
+    unsafe {
+        exchange!("rsi", "rsi", {
+            prev = const offset_of!(ControlBlock, parent),
+            next = const offset_of!(ControlBlock, own),
+            inout("rdi") payload => landed,
+            inout("rsi") block => tag,
+        });
+    }
+    Landed {
+        payload: landed,
+        tag,
+    }
+}
+
+/// Leaves the running context, which is the fiber of `block`, in `block.own` and continues `block.parent`.
+///
+/// # Safety
+///
+/// The caller runs on the fiber of `block`, which was entered by [`resume`] and not left since (**C1**, **C2**).
+#[inline(always)]
+pub unsafe fn suspend(block: *mut ControlBlock, payload: Payload) -> Payload {
+    let landed;
+    // SAFETY: C1 and C2, by the caller. Every register is saved by the switch or declared as clobbered.
+    unsafe {
+        exchange!("rsi", "rsi", {
+            prev = const offset_of!(ControlBlock, own),
+            next = const offset_of!(ControlBlock, parent),
+            inout("rdi") payload => landed,
+            inout("rsi") block => _,
+        });
+    }
+    landed
+}
+
+/// Leaves the running context in `prev.own` and continues `next.own`: the one primitive of a scheduler.
+///
+/// # Safety
+///
+/// `next.own` can be continued (**C1**, **C2**); `prev` is valid for writes, not `next`, and describes no other
+/// context that is still wanted; both stay in place (**C3**).
+#[inline(always)]
+pub unsafe fn switch(prev: *mut ControlBlock, next: *mut ControlBlock, payload: Payload) -> Landed {
+    let (landed, tag);
+    // SAFETY: C1 to C3, by the caller. Every register is saved by the switch or declared as clobbered.
+    unsafe {
+        exchange!("rsi", "r10", {
+            prev = const offset_of!(ControlBlock, own),
+            next = const offset_of!(ControlBlock, own),
+            inout("rdi") payload => landed,
+            inout("rsi") prev => tag,
+            inout("r10") next => _,
+        });
+    }
+    Landed {
+        payload: landed,
+        tag,
+    }
+}
+
+/// The end of every switch: becomes the context whose registers are in rcx (sp), rdx (ip), r8 (rbp), r9 (rbx).
+#[unsafe(naked)]
+pub(super) unsafe extern "sysv64" fn tail() {
+    naked_asm!(
+        ".cfi_startproc simple",
+        ".cfi_def_cfa rcx, 0", // my caller is the context I am about to become
+        ".cfi_register rip, rdx",
+        ".cfi_register rbp, r8",
+        ".cfi_register rbx, r9",
+        ".cfi_undefined r12",
+        ".cfi_undefined r13",
+        ".cfi_undefined r14",
+        ".cfi_undefined r15",
+        "mov rsp, rcx",
+        "mov rbx, r9",
+        "mov rbp, r8",
+        "jmp rdx",
+        "int3",
+        ".cfi_endproc",
+    )
+}
+
+/// The caller that an unwinder finds behind a suspended fiber, and behind one that no fiber resumed: the walk ends.
+#[unsafe(naked)]
+unsafe extern "sysv64" fn suspended() {
+    naked_asm!(
+        ".cfi_startproc",
+        ".cfi_undefined rip",
+        "nop",
+        "ud2",
+        ".cfi_endproc"
+    )
+}
+
+/// The first frame of every fiber: calls the body (rbx) with payload and block (rbp), then leaves for ever.
+///
+/// It is entered at `first_entry`, one byte in, since unwinders look up the byte before a return address.
+/// Its rules for unwinders, "the caller is `block.parent`", are in `unwind.rs`.
+#[unsafe(naked)]
+unsafe extern "sysv64" fn base() {
+    naked_asm!(
+        "nop",
+        "endbr64",
+        "cld",                                  // DF = 0 at a function's entry, whatever the resumer left
+        "mov rsi, rbp",
+        "call rbx",                             // body(payload, block) -> payload
+        "mov rdi, rax",
+        "xor esi, esi",                         // a null tag: this fiber has ended
+        #[cfg(all(feature = "fp-control", target_feature = "sse"))]
+        "ldmxcsr [rbp + {parent} + {mxcsr}]; fldcw [rbp + {parent} + {x87}]",
+        "mov rdx, [rbp + {parent} + {ip}]",
+        "mov rsp, [rbp + {parent} + {sp}]",
+        "mov rbx, [rbp + {parent} + {rbx}]",
+        "mov rbp, [rbp + {parent} + {rbp}]",
+        "3: jmp rdx",
+        "int3",
+        "4:",
+        unwind::base_frame!("{base}", "3b", "4b"),
+        base = sym base,
+        parent = const offset_of!(ControlBlock, parent),
+        sp = const offset_of!(Context, sp),
+        ip = const offset_of!(Context, record.ip),
+        rbp = const offset_of!(Context, record.rbp),
+        rbx = const offset_of!(Context, rbx),
+        #[cfg(all(feature = "fp-control", target_feature = "sse"))]
+        mxcsr = const MXCSR,
+        #[cfg(all(feature = "fp-control", target_feature = "sse"))]
+        x87 = const X87,
+    )
+}
+
+/// The same switch out of line, for C, for assembly, and for code that wants it small. See the declaration for C below.
+///
+/// It may be mixed freely with the inline forms on the same blocks. It is exported as `kfiber_MAJOR_MINOR_switch`, so
+/// that two versions of the crate can be linked into one kernel.
+///
+/// ```c
+/// struct kfiber_context { void *rbp, *ip, *sp, *rbx; };          /* see Context: more where SSE is in use */
+/// struct kfiber_block { _Alignas(64) struct kfiber_context parent, own; };
+/// struct kfiber_landed { uintptr_t payload; struct kfiber_block *tag; };
+///
+/// /* Stores the running registers in *prev, continues *next. resume: (p, b, &b->parent, &b->own);
+///    suspend: (p, b, &b->own, &b->parent); between fibers: (p, a, &a->own, &b->own). */
+/// struct kfiber_landed kfiber_0_1_switch(uintptr_t payload, struct kfiber_block *tag,
+///                                        struct kfiber_context *prev, struct kfiber_context *next);
+/// ```
+///
+/// # Safety
+///
+/// `next` can be continued (**C1**, **C2**), `prev` is valid for writes and is not `next`; both stay in place (**C3**).
+/// `tag` is the block that is being left.
+#[unsafe(naked)]
+#[unsafe(export_name = concat!(
+    "kfiber_", env!("CARGO_PKG_VERSION_MAJOR"), "_", env!("CARGO_PKG_VERSION_MINOR"), "_switch"
+))]
+pub unsafe extern "sysv64" fn switch_out_of_line(
+    payload: Payload,
+    tag: *mut ControlBlock,
+    prev: *mut Context,
+    next: *const Context,
+) -> Landed {
+    naked_asm!(
+        ".cfi_startproc",
+        "endbr64",
+        "push r12", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r12, 0",
+        "push r13", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r13, 0",
+        "push r14", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r14, 0",
+        "push r15", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r15, 0",
+        "mov r10, rdx",                         // prev
+        "mov r11, rcx",                         // next
+        "lea rax, [rip + 2f]",
+        "mov rcx, [r11 + {sp}]",
+        "mov rdx, [r11 + {ip}]",
+        "mov r8,  [r11 + {rbp}]",
+        "mov r9,  [r11 + {rbx}]",
+        "mov [r10 + {sp}],  rsp",
+        "mov [r10 + {ip}],  rax",
+        "mov [r10 + {rbp}], rbp",
+        "mov [r10 + {rbx}], rbx",
+        #[cfg(all(feature = "fp-control", target_feature = "sse"))]
+        "stmxcsr [r10 + {mxcsr}]; fnstcw [r10 + {x87}]",
+        #[cfg(all(feature = "fp-control", target_feature = "sse"))]
+        "ldmxcsr [r11 + {mxcsr}]; fldcw  [r11 + {x87}]",
+        "jmp {tail}",
+        "2: endbr64",
+        "pop r15", ".cfi_adjust_cfa_offset -8", ".cfi_restore r15",
+        "pop r14", ".cfi_adjust_cfa_offset -8", ".cfi_restore r14",
+        "pop r13", ".cfi_adjust_cfa_offset -8", ".cfi_restore r13",
+        "pop r12", ".cfi_adjust_cfa_offset -8", ".cfi_restore r12",
+        "mov rax, rdi",
+        "mov rdx, rsi",
+        "ret",
+        ".cfi_endproc",
+        tail = sym tail,
+        sp = const offset_of!(Context, sp),
+        ip = const offset_of!(Context, record.ip),
+        rbp = const offset_of!(Context, record.rbp),
+        rbx = const offset_of!(Context, rbx),
+        #[cfg(all(feature = "fp-control", target_feature = "sse"))]
+        mxcsr = const MXCSR,
+        #[cfg(all(feature = "fp-control", target_feature = "sse"))]
+        x87 = const X87,
+    )
+}
+
+/// The address one byte into a function of this file, in one instruction: a function's address as such is a load from
+/// the global offset table on position-independent targets.
+macro_rules! address_past_first_byte {
+    ($function:ident) => {{
+        let address;
+        // SAFETY: it computes an address, and touches neither memory, stack nor flags.
+        unsafe {
+            asm!("lea {}, [rip + {} + 1]", out(reg) address, sym $function,
+                options(pure, nomem, nostack, preserves_flags));
+        }
+        address
+    }};
+}
+
+/// Where a new fiber begins: past the first byte of `base`.
+#[inline(always)]
+pub(super) fn first_entry() -> *const () {
+    address_past_first_byte!(base)
+}
+
+/// The return address behind a suspended fiber: past the first byte of `suspended`.
+#[inline(always)]
+pub(super) fn suspended_marker() -> *const () {
+    address_past_first_byte!(suspended)
+}

@@ -1,0 +1,305 @@
+//! The asymmetric fiber: a closure with a stack of its own that its resumer runs until it suspends or returns.
+//!
+//! It needs no scheduler, no heap, no set-up, and nothing from the kernel but a stack:
+//!
+//! ```
+//! use kfiber::fiber::{Fiber, Resumed};
+//! use kfiber::stack::{Stack, Storage};
+//!
+//! static STACK: Stack<{ 64 * 1024 }> = Stack::new();
+//!
+//! // Takes a number, yields the running sum, and returns how many it saw once it is given a zero.
+//! let mut summing = Fiber::new(STACK.take()?, |suspend, mut number: u64| {
+//!     let (mut sum, mut count) = (0, 0_u32);
+//!     while number != 0 {
+//!         (sum, count) = (sum + number, count + 1);
+//!         number = suspend.suspend(sum);
+//!     }
+//!     count
+//! })
+//! .expect("a closure this small fits");
+//!
+//! assert_eq!(summing.resume(40), Resumed::Yielded(40));
+//! assert_eq!(summing.resume(2), Resumed::Yielded(42));
+//! assert_eq!(summing.resume(0), Resumed::Returned(2));
+//! # Ok::<(), kfiber::stack::StackInUse>(())
+//! ```
+//!
+//! # What happens to the destructors
+//!
+//! | the fiber is dropped | its closure | its locals | its stack |
+//! |---|---|---|---|
+//! | before its first resume | dropped | – | given back |
+//! | after it returned | was consumed by running | dropped by returning | given back |
+//! | while suspended | leaked | leaked | leaked, never reused, and [`on_leak`] is told |
+//!
+//! A suspended fiber cannot be unwound without unwinding, and its frames may be referred to from elsewhere, so its
+//! memory is kept as it is. To end one properly, let the value it is resumed with tell it to return.
+//!
+//! # Send
+//!
+//! A [`Fiber`] stays on the thread or core that made it: its frames may hold values that must not move.
+//!
+//! # Invariants
+//!
+//! - **F1**: `block` lies in the memory of `stack`, initialised by [`Fiber::new`] for exactly the types of this fiber; the
+//!   slot below it holds the closure until the first resume, and the result after the last.
+//! - **F2**: a [`Suspend`] is reachable only from the closure's call, which runs on the fiber of its block.
+
+mod error;
+mod leak;
+mod payload;
+mod slot;
+mod suspend;
+
+use crate::context::flags::Flags;
+use crate::context::{self, ControlBlock};
+use crate::stack::{StackBounds, StackMemory, StackUsage};
+use core::fmt;
+use core::marker::PhantomData;
+use core::mem::ManuallyDrop;
+use slot::Slot;
+
+pub use error::{FiberFinished, NewFiberError, NewFiberErrorKind};
+pub use leak::{Leak, leaked_stacks, on_leak};
+pub use suspend::Suspend;
+
+/// What a resume brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "the fiber may have yielded a value, or returned"]
+pub enum Resumed<Y, R> {
+    /// The fiber suspended itself with this value, and waits to be resumed.
+    Yielded(Y),
+    /// The fiber's closure returned this value; the fiber has finished.
+    Returned(R),
+}
+
+/// A closure that runs on its own stack. See the [module](self).
+///
+/// `I` goes in with each resume, `Y` comes out with each suspension, `R` at the end; `S` is the stack.
+pub struct Fiber<I, Y, R, S: StackMemory> {
+    block: *mut ControlBlock,
+    drop_closure: unsafe fn(*mut ControlBlock),
+    is_finished: bool,
+    stack: ManuallyDrop<S>,
+    // Values go in and out, and the frames of the fiber may hold anything: neither `Send` nor `Sync`.
+    types: PhantomData<*mut (I, Y, R)>,
+}
+
+impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
+    /// Makes a fiber that will run `closure` on `stack`. Nothing runs yet.
+    ///
+    /// The closure is moved onto the fiber's stack, whatever its size and alignment. If it is too large for a stack
+    /// whose size is known at compile time, this does not compile.
+    ///
+    /// # Errors
+    ///
+    /// Gives stack and closure back if the closure is too large for a [`ForeignStack`](crate::stack::ForeignStack).
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler. Blocks: nothing.
+    #[inline(always)]
+    pub fn new<F>(stack: S, closure: F) -> Result<Self, NewFiberError<S, F>>
+    where
+        F: FnOnce(&Suspend<I, Y>, I) -> R + 'static,
+        I: 'static,
+        Y: 'static,
+        R: 'static,
+    {
+        const {
+            assert!(
+                S::SIZE_BYTES == 0 || Slot::<F, R>::NEEDED_BYTES <= S::SIZE_BYTES,
+                "the closure, or its result, is too large for this stack: use a larger stack or capture references"
+            );
+        }
+        let bounds = stack.bounds();
+        if S::SIZE_BYTES == 0 && Slot::<F, R>::NEEDED_BYTES > bounds.size_bytes() {
+            let kind = NewFiberErrorKind::StackTooSmall {
+                needed_bytes: Slot::<F, R>::NEEDED_BYTES,
+                size_bytes: bounds.size_bytes(),
+            };
+            return Err(NewFiberError {
+                stack,
+                closure,
+                kind,
+            });
+        }
+        let block: *mut ControlBlock = bounds.top().wrapping_sub(size_of::<ControlBlock>()).cast();
+        let slot = Slot::<F, R>::below(block);
+        // SAFETY: S1, and the checks above show that the slot lies within the stack; it is aligned by construction.
+        unsafe { slot.write(Slot::new(closure)) };
+        // SAFETY: the block is aligned (the top is, and its size is a multiple) and within the stack, which outlives the
+        // fiber (S1); the slot's start is 16-byte aligned; `run` does not unwind (it is `extern "sysv64"`).
+        unsafe { ControlBlock::init(block, slot.cast(), suspend::run::<I, Y, R, F>) };
+        Ok(Self {
+            block,
+            drop_closure: Slot::<F, R>::drop_closure,
+            is_finished: false,
+            stack: ManuallyDrop::new(stack),
+            types: PhantomData,
+        })
+    }
+
+    /// Runs the fiber until it suspends itself or returns. The first resume starts the closure.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the fiber has finished ([`try_resume`](Self::try_resume) gives the value back instead). With debug
+    /// assertions on, panics if a rule for the processor's [flags](crate::context::flags) is broken.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber (to any depth), scheduler; from an interrupt handler only for fibers that nobody else
+    /// resumes. Blocks: nothing.
+    #[inline(always)]
+    #[track_caller]
+    pub fn resume(&mut self, value: I) -> Resumed<Y, R> {
+        match self.try_resume(value) {
+            Ok(resumed) => resumed,
+            Err(_) => error::resumed_after_end(),
+        }
+    }
+
+    /// As [`resume`](Self::resume), but gives the value back if the fiber has finished.
+    ///
+    /// # Errors
+    ///
+    /// [`FiberFinished`] holds the value.
+    ///
+    /// # Panics
+    ///
+    /// With debug assertions on, panics if a rule for the processor's [flags](crate::context::flags) is broken.
+    ///
+    /// # Context
+    ///
+    /// As [`resume`](Self::resume).
+    #[inline(always)]
+    #[track_caller]
+    pub fn try_resume(&mut self, value: I) -> Result<Resumed<Y, R>, FiberFinished<I>> {
+        if self.is_finished {
+            return Err(FiberFinished(value));
+        }
+        let flags = cfg!(debug_assertions).then(Flags::check);
+        let value = ManuallyDrop::new(value);
+        // SAFETY: `value` is not dropped here, and stays in place until the fiber has it.
+        let word = unsafe { payload::pack(&raw const value) };
+        // SAFETY: F1; the fiber is new or suspended, as it has not finished and `&mut self` shows that it does not run,
+        // so C1 and C2 hold; the stack, and with it the block, is ours and stays in place (C3).
+        let landed = unsafe { context::resume(self.block, word) };
+        if let Some(flags) = flags {
+            flags.check_unchanged();
+        }
+        if landed.tag.is_null() {
+            self.is_finished = true;
+            // SAFETY: F1: a null tag says that `run` returned, which packs an `R`, and we unpack it once.
+            return Ok(Resumed::Returned(unsafe {
+                payload::unpack(landed.payload)
+            }));
+        }
+        // SAFETY: the fiber has just suspended itself.
+        unsafe { ControlBlock::mark_suspended(landed.tag) };
+        // SAFETY: F2: only `Suspend::suspend` sends a tag, and it packs a `Y`; we unpack it once.
+        Ok(Resumed::Yielded(unsafe { payload::unpack(landed.payload) }))
+    }
+
+    /// Says whether the closure has returned.
+    #[inline]
+    #[must_use]
+    pub const fn is_finished(&self) -> bool {
+        self.is_finished
+    }
+
+    /// Gives the stack back, at once usable for another fiber. The closure of a fiber that never ran is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Gives the fiber back if it is suspended: its frames are still on the stack.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, scheduler. Blocks: nothing.
+    pub fn into_stack(self) -> Result<S, Self> {
+        if self.is_suspended() {
+            return Err(self);
+        }
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: not suspended, and `this` is not used again.
+        Ok(unsafe { this.end() })
+    }
+
+    /// Where the fiber's stack lies.
+    #[must_use]
+    pub fn stack_bounds(&self) -> StackBounds {
+        self.stack.bounds()
+    }
+
+    /// Measures how much of its stack the fiber ever used: see [`StackMemory::usage`].
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler. Blocks: nothing.
+    #[must_use]
+    pub fn stack_usage(&self) -> StackUsage {
+        self.stack.usage()
+    }
+
+    /// Says whether nothing wrote over the canary at the bottom of the stack.
+    #[must_use]
+    pub fn is_canary_intact(&self) -> bool {
+        self.stack.is_canary_intact()
+    }
+
+    /// The fiber's control block, for a debugger or for the out-of-line switch.
+    #[must_use]
+    pub const fn control_block(&self) -> *mut ControlBlock {
+        self.block
+    }
+
+    /// Whether frames of the fiber are on its stack.
+    fn is_suspended(&self) -> bool {
+        // SAFETY: F1; the fiber does not run.
+        !self.is_finished && !unsafe { (*self.block).is_fresh() }
+    }
+
+    /// Drops the closure if it is still there and returns the stack.
+    ///
+    /// # Safety
+    ///
+    /// The fiber is not suspended, and is not used afterwards.
+    unsafe fn end(&mut self) -> S {
+        if !self.is_finished {
+            // SAFETY: F1, and the fiber never ran, so the closure is in its slot.
+            unsafe { (self.drop_closure)(self.block) };
+        }
+        // SAFETY: the caller does not use the fiber again.
+        unsafe { ManuallyDrop::take(&mut self.stack) }
+    }
+}
+
+impl<I, Y, R, S: StackMemory> Drop for Fiber<I, Y, R, S> {
+    fn drop(&mut self) {
+        if self.is_suspended() {
+            leak::report(Leak {
+                stack: self.stack.bounds(),
+            });
+        } else {
+            // SAFETY: not suspended, and a dropped value is not used again.
+            drop(unsafe { self.end() });
+        }
+    }
+}
+
+impl<I, Y, R, S: StackMemory> fmt::Debug for Fiber<I, Y, R, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match (self.is_finished, self.is_suspended()) {
+            (true, _) => "finished",
+            (false, true) => "suspended",
+            (false, false) => "new",
+        };
+        f.debug_struct("Fiber")
+            .field("state", &state)
+            .field("stack", &self.stack.bounds())
+            .finish()
+    }
+}

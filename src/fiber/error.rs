@@ -1,0 +1,70 @@
+//! What can be wrong with making and resuming a fiber; every error gives back what it was given.
+
+use core::fmt;
+
+/// Why a fiber could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NewFiberErrorKind {
+    /// The stack is too small for the closure, or for its result.
+    StackTooSmall {
+        /// Bytes that the stack should have at least.
+        needed_bytes: usize,
+        /// Bytes that it has.
+        size_bytes: usize,
+    },
+}
+
+/// A fiber could not be made; stack and closure are given back.
+pub struct NewFiberError<S, F> {
+    /// The stack, unchanged.
+    pub stack: S,
+    /// The closure, which did not run.
+    pub closure: F,
+    /// What was wrong.
+    pub kind: NewFiberErrorKind,
+}
+
+impl<S, F> fmt::Debug for NewFiberError<S, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewFiberError")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S, F> fmt::Display for NewFiberError<S, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            NewFiberErrorKind::StackTooSmall {
+                needed_bytes,
+                size_bytes,
+            } => write!(
+                f,
+                "stack of {size_bytes} bytes is too small for this closure: it needs at least {needed_bytes}"
+            ),
+        }
+    }
+}
+
+impl<S, F> core::error::Error for NewFiberError<S, F> {}
+
+/// The fiber has finished and cannot be resumed; the value is given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FiberFinished<I>(pub I);
+
+impl<I> fmt::Display for FiberFinished<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("fiber has finished: make a new one to run again")
+    }
+}
+
+impl<I: fmt::Debug> core::error::Error for FiberFinished<I> {}
+
+/// Panics at the place of the resume.
+#[cold]
+#[inline(never)]
+#[track_caller]
+pub(super) fn resumed_after_end() -> ! {
+    panic!("resumed a fiber that has finished: ask `is_finished`, or use `try_resume`")
+}

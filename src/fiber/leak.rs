@@ -1,0 +1,50 @@
+//! Who is told when a suspended fiber is dropped, and its stack with everything on it kept for ever.
+
+use crate::stack::StackBounds;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+/// A stack that was leaked because the fiber on it was dropped while suspended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leak {
+    /// Where the stack lies. It is never reused.
+    pub stack: StackBounds,
+}
+
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+static HOOK: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
+
+/// Has `hook` called for every leak from now on, instead of any hook set before. Without one, only the
+/// [count](leaked_stacks) tells.
+///
+/// The hook runs where the fiber is dropped. It may print or panic.
+///
+/// # Context
+///
+/// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
+pub fn on_leak(hook: fn(Leak)) {
+    HOOK.store(hook as *mut (), Ordering::Release);
+}
+
+/// How many stacks were leaked since the kernel started, by this version of the crate.
+///
+/// # Context
+///
+/// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
+#[must_use]
+pub fn leaked_stacks() -> usize {
+    COUNT.load(Ordering::Relaxed)
+}
+
+/// Counts a leak and calls the hook.
+#[cold]
+#[inline(never)]
+pub(super) fn report(leak: Leak) {
+    COUNT.fetch_add(1, Ordering::Relaxed);
+    let hook = HOOK.load(Ordering::Acquire);
+    if !hook.is_null() {
+        // SAFETY: only `on_leak` stores there, and it stores an `fn(Leak)`.
+        let hook = unsafe { core::mem::transmute::<*mut (), fn(Leak)>(hook) };
+        hook(leak);
+    }
+}

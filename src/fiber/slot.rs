@@ -1,0 +1,81 @@
+//! The place right below the control block where a fiber's closure waits for the first resume, and its result for the
+//! last one to collect it.
+
+use crate::context::ControlBlock;
+use crate::stack::{FLOOR_BYTES, STACK_ALIGN};
+use core::mem::ManuallyDrop;
+
+/// Closure or result, aligned so that the stack may begin right below.
+///
+/// The result needs a place of its own: the frame of the function that returned it may be overwritten by an interrupt
+/// before the resumer has read it.
+#[repr(C, align(16))]
+pub(super) union Slot<F, R> {
+    closure: ManuallyDrop<F>,
+    result: ManuallyDrop<R>,
+}
+
+const _: () = assert!(align_of::<Slot<(), ()>>() == STACK_ALIGN);
+
+/// Bytes that are left for frames when a closure is as large as its stack allows.
+const MIN_FRAMES_BYTES: usize = 512;
+
+impl<F, R> Slot<F, R> {
+    /// What a stack must have for this closure and result: the slot, the closure once more (it is moved out to be
+    /// called), the block, the floor, and something for frames.
+    pub(super) const NEEDED_BYTES: usize = {
+        // The slot itself, and what is lost by aligning it down; no more than the block where both are small.
+        let slot = size_of::<Self>() + align_of::<Self>() - STACK_ALIGN;
+        let fixed = size_of::<ControlBlock>() + FLOOR_BYTES;
+        slot + size_of::<F>() + fixed + MIN_FRAMES_BYTES
+    };
+
+    pub(super) const fn new(closure: F) -> Self {
+        Self {
+            closure: ManuallyDrop::new(closure),
+        }
+    }
+
+    /// The slot of the fiber with this block: the highest place below it that is aligned.
+    #[inline(always)]
+    pub(super) fn below(block: *mut ControlBlock) -> *mut Self {
+        let end: *mut u8 = block.cast();
+        end.wrapping_sub(size_of::<Self>())
+            .map_addr(|address| address & !(align_of::<Self>() - 1))
+            .cast()
+    }
+
+    /// Moves the closure out.
+    ///
+    /// # Safety
+    ///
+    /// The slot of `block` holds a closure, which is moved or dropped only once.
+    #[inline(always)]
+    pub(super) unsafe fn take_closure(block: *mut ControlBlock) -> F {
+        // SAFETY: the caller vouches for the slot; the fields of a C union begin where it begins.
+        unsafe { Self::below(block).cast::<F>().read() }
+    }
+
+    /// Drops the closure in place.
+    ///
+    /// # Safety
+    ///
+    /// As for [`take_closure`](Self::take_closure).
+    pub(super) unsafe fn drop_closure(block: *mut ControlBlock) {
+        // SAFETY: the caller vouches for the slot; the fields of a C union begin where it begins.
+        unsafe { Self::below(block).cast::<F>().drop_in_place() };
+    }
+
+    /// Puts the result in and returns where it lies.
+    ///
+    /// # Safety
+    ///
+    /// The slot of `block` is that of a running fiber, whose closure was moved out.
+    #[inline(always)]
+    pub(super) unsafe fn put_result(block: *mut ControlBlock, result: R) -> *const ManuallyDrop<R> {
+        let place = Self::below(block).cast::<ManuallyDrop<R>>();
+        // SAFETY: the caller vouches for the slot; nothing else refers to it.
+        unsafe { place.write(ManuallyDrop::new(result)) };
+        place
+    }
+}

@@ -1,0 +1,86 @@
+//! The fiber's own side: suspending, and the function that calls the closure.
+
+use super::payload;
+use super::slot::Slot;
+use crate::context::flags::Flags;
+use crate::context::{self, ControlBlock, Payload};
+use core::cell::UnsafeCell;
+use core::fmt;
+use core::marker::PhantomData;
+use core::mem::ManuallyDrop;
+
+/// The closure's way back to its resumer. A closure gets it by reference and cannot keep it.
+///
+/// ```compile_fail
+/// use kfiber::fiber::{Fiber, Suspend};
+/// # use kfiber::stack::{Stack, Storage};
+/// # static STACK: Stack<4096> = Stack::new();
+/// // It cannot leave the closure, not even as its result.
+/// let _ = Fiber::<(), (), &Suspend<(), ()>, _>::new(STACK.take().unwrap(), |suspend, ()| suspend);
+/// ```
+// A reference to it is a pointer to the fiber's block (F2).
+#[repr(transparent)]
+pub struct Suspend<I, Y> {
+    block: UnsafeCell<ControlBlock>,
+    types: PhantomData<*mut (I, Y)>,
+}
+
+impl<I, Y> Suspend<I, Y> {
+    /// Goes back to the resumer with `value`, and returns the value of the next resume.
+    ///
+    /// # Panics
+    ///
+    /// With debug assertions on, panics if a rule for the processor's [flags](crate::context::flags) is broken.
+    ///
+    /// # Context
+    ///
+    /// Callable from: the fiber itself, at any depth of calls; in a destructor or a panic handler too, as long as the
+    /// fiber will be resumed again. Not from an interrupt handler. Blocks: the fiber.
+    #[inline(always)]
+    #[track_caller]
+    pub fn suspend(&self, value: Y) -> I {
+        if cfg!(debug_assertions) {
+            let _checked = Flags::check();
+        }
+        let value = ManuallyDrop::new(value);
+        let block = self.block.get();
+        // SAFETY: `value` is not dropped here, and stays in place until we are resumed.
+        let word = unsafe { payload::pack(&raw const value) };
+        // SAFETY: F2: we run on the fiber of this block, so its parent can be continued (C1, C2).
+        let word = unsafe { context::suspend(block, word) };
+        // SAFETY: F1: a fiber is resumed by `try_resume` of its own types, which packs an `I`; we unpack it once.
+        unsafe { payload::unpack(word) }
+    }
+}
+
+impl<I, Y> fmt::Debug for Suspend<I, Y> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Suspend").finish_non_exhaustive()
+    }
+}
+
+/// The body of every fiber: calls the closure and leaves its result in the slot.
+///
+/// # Safety
+///
+/// **F1**, and it is called once, by the first switch to the fiber, with a packed `I`.
+pub(super) unsafe extern "sysv64" fn run<I, Y, R, F>(
+    word: Payload,
+    block: *mut ControlBlock,
+) -> Payload
+where
+    F: FnOnce(&Suspend<I, Y>, I) -> R,
+{
+    // SAFETY: F1: the closure is there until this first, and only, call.
+    let closure = unsafe { Slot::<F, R>::take_closure(block) };
+    // SAFETY: the caller packed an `I`; we unpack it once.
+    let value = unsafe { payload::unpack(word) };
+    // SAFETY: F1: the block is valid while the fiber runs. `Suspend` has its layout; its contents are only touched by
+    // switches, through pointers of the same origin.
+    let suspend = unsafe { &*block.cast::<Suspend<I, Y>>() };
+    let result = closure(suspend, value);
+    // SAFETY: F1, and the closure was moved out above.
+    let result = unsafe { Slot::<F, R>::put_result(block, result) };
+    // SAFETY: the result stays in its slot; nobody but the resumer touches it.
+    unsafe { payload::pack(result) }
+}

@@ -1,0 +1,267 @@
+//! Guard pages: unmapping the page below a stack, through the page-table types of the `x86_64` crate.
+//!
+//! A [`GuardedStack`](super::GuardedStack) only reserves the page. [`unmap`] takes it away, splitting a huge page that it
+//! lies in, and says so only after a second walk through the tables found it gone. From then on the first byte
+//! written below the stack is a page fault, whose handler needs a stack of its own (an IST entry): the fault is on
+//! the stack that just ended.
+//!
+//! ```no_run
+//! use kfiber::stack::{GuardedStack, Storage, guard};
+//! use x86_64::{VirtAddr, structures::paging::{FrameAllocator, PageTable, Size4KiB}};
+//!
+//! static WORKER: GuardedStack<{ 16 * 1024 }> = GuardedStack::new();
+//!
+//! fn at_boot(level_4: &mut PageTable, frames: &mut impl FrameAllocator<Size4KiB>) {
+//!     let physical_memory_at = VirtAddr::new(0); // identity-mapped here
+//!     // SAFETY: these are the tables in use, all of them lie in the mapped physical memory, and only this core runs.
+//!     unsafe { guard::unmap(WORKER.storage_bounds(), level_4, physical_memory_at, frames) }.expect("guard page");
+//! }
+//! ```
+
+use super::{PAGE_SIZE, StackBounds};
+use core::fmt;
+use x86_64::PhysAddr;
+use x86_64::VirtAddr;
+use x86_64::instructions::tlb;
+use x86_64::structures::paging::page_table::PageTableEntry;
+use x86_64::structures::paging::{
+    FrameAllocator, PageTable, PageTableFlags, PageTableIndex, Size4KiB,
+};
+
+/// Why there is no guard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GuardError {
+    /// The stack has no room for a guard below it: use a [`GuardedStack`](super::GuardedStack).
+    NoRoom,
+    /// The guard does not begin and end at a page boundary.
+    Misaligned {
+        /// Where the guard begins.
+        start: usize,
+    },
+    /// The guard lies in a huge page, and the frame allocator had no frame for the table that splits it. Nothing
+    /// was unmapped in this page.
+    OutOfFrames {
+        /// The page that stays mapped.
+        page: usize,
+    },
+    /// The page is still mapped after it was unmapped: these are not the tables that describe it.
+    StillMapped {
+        /// The page that stays mapped.
+        page: usize,
+    },
+    /// The stack itself, right above the guard, is not mapped writable.
+    StackNotMapped {
+        /// The lowest page of the stack.
+        page: usize,
+    },
+}
+
+impl fmt::Display for GuardError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::NoRoom => f.write_str("no room for a guard below the stack: use a GuardedStack"),
+            Self::Misaligned { start } => {
+                write!(f, "guard at {start:#x} is not made of whole pages")
+            }
+            Self::OutOfFrames { page } => {
+                write!(
+                    f,
+                    "no frame for the page table that splits the huge page around the guard at {page:#x}"
+                )
+            }
+            Self::StillMapped { page } => {
+                write!(
+                    f,
+                    "guard at {page:#x} is still mapped: pass the page tables that are in use"
+                )
+            }
+            Self::StackNotMapped { page } => {
+                write!(
+                    f,
+                    "the stack at {page:#x} is not mapped writable: pass the page tables that are in use"
+                )
+            }
+        }
+    }
+}
+
+impl core::error::Error for GuardError {}
+
+/// Unmaps the guard below a stack and verifies that it is gone.
+///
+/// Huge pages around it are split: one frame from `frames` for a 2 MiB page, two for a 1 GiB page. Rights and
+/// caching of everything else stay as they were.
+///
+/// # Errors
+///
+/// [`GuardError`]; see there what was done.
+///
+/// # Safety
+///
+/// - `level_4` is the top of a valid four-level hierarchy, all of whose tables, and all frames that `frames` gives out,
+///   can be written at `physical_memory_at` + their physical address.
+/// - Nothing uses the guard's bytes.
+/// - Other cores that use these tables are told to flush the page, as your kernel does after any unmapping.
+///
+/// # Context
+///
+/// Callable from: boot code, fiber, scheduler. Blocks: nothing.
+pub unsafe fn unmap(
+    bounds: StackBounds,
+    level_4: &mut PageTable,
+    physical_memory_at: VirtAddr,
+    frames: &mut impl FrameAllocator<Size4KiB>,
+) -> Result<(), GuardError> {
+    let pages = pages(bounds)?;
+    for page in pages.clone() {
+        // SAFETY: the caller vouches for the tables.
+        unsafe { clear(page, level_4, physical_memory_at, frames) }?;
+        // Also drops the translation of a huge page around it (Intel SDM, volume 3, 4.10.4.1).
+        tlb::flush(VirtAddr::new_truncate(page as u64));
+    }
+    // SAFETY: the caller vouches for the tables.
+    unsafe { verify(bounds, level_4, physical_memory_at) }
+}
+
+/// Walks through the tables and checks that the guard is unmapped, and that the stack above it is not.
+///
+/// # Errors
+///
+/// [`GuardError`] names the page that is not as it should be.
+///
+/// # Safety
+///
+/// `level_4` is the top of a valid four-level hierarchy, all of whose tables can be read at `physical_memory_at` + their
+/// physical address.
+///
+/// # Context
+///
+/// Callable from: boot code, fiber, scheduler. Blocks: nothing.
+pub unsafe fn verify(
+    bounds: StackBounds,
+    level_4: &PageTable,
+    physical_memory_at: VirtAddr,
+) -> Result<(), GuardError> {
+    let pages = pages(bounds)?;
+    for page in pages {
+        // SAFETY: the caller vouches for the tables.
+        if !unsafe { lookup(page, level_4, physical_memory_at) }.is_empty() {
+            return Err(GuardError::StillMapped { page });
+        }
+    }
+    let page = bounds.bottom().addr();
+    // SAFETY: the caller vouches for the tables.
+    let rights = unsafe { lookup(page, level_4, physical_memory_at) };
+    if rights.contains(PageTableFlags::PRESENT | PageTableFlags::WRITABLE) {
+        Ok(())
+    } else {
+        Err(GuardError::StackNotMapped { page })
+    }
+}
+
+/// The pages of the guard.
+fn pages(bounds: StackBounds) -> Result<core::iter::StepBy<core::ops::Range<usize>>, GuardError> {
+    let guard = bounds.guard();
+    if guard.is_empty() {
+        return Err(GuardError::NoRoom);
+    }
+    if !guard.start.is_multiple_of(PAGE_SIZE) || !guard.end.is_multiple_of(PAGE_SIZE) {
+        return Err(GuardError::Misaligned { start: guard.start });
+    }
+    Ok(guard.step_by(PAGE_SIZE))
+}
+
+/// The index into the table of `level` (4 is the top) for an address.
+fn index(page: usize, level: u32) -> PageTableIndex {
+    let bits = (page >> (12 + 9 * (level - 1))) & 0x1ff;
+    PageTableIndex::new(u16::try_from(bits).expect("nine bits"))
+}
+
+/// The table that an entry points to.
+fn table(entry: &PageTableEntry, physical_memory_at: VirtAddr) -> *mut PageTable {
+    (physical_memory_at + entry.addr().as_u64()).as_mut_ptr()
+}
+
+/// Returns the rights of a page, those of all levels taken together, or nothing if it is not mapped.
+///
+/// # Safety
+///
+/// As for [`verify`].
+unsafe fn lookup(page: usize, level_4: &PageTable, physical_memory_at: VirtAddr) -> PageTableFlags {
+    let mut current: *const PageTable = level_4;
+    let mut rights =
+        PageTableFlags::PRESENT | PageTableFlags::WRITABLE | PageTableFlags::USER_ACCESSIBLE;
+    for level in (1..=4).rev() {
+        // SAFETY: the caller vouches for the tables.
+        let entry = unsafe { &(&*current)[index(page, level)] };
+        rights &= entry.flags();
+        if !rights.contains(PageTableFlags::PRESENT) {
+            return PageTableFlags::empty();
+        }
+        if entry.flags().contains(PageTableFlags::HUGE_PAGE) {
+            break; // at the lowest level the same bit means something else, but there the walk ends anyway
+        }
+        current = table(entry, physical_memory_at);
+    }
+    rights
+}
+
+/// Takes one page out of the tables, splitting huge pages on the way. Does not flush.
+///
+/// # Safety
+///
+/// As for [`unmap`].
+unsafe fn clear(
+    page: usize,
+    level_4: &mut PageTable,
+    physical_memory_at: VirtAddr,
+    frames: &mut impl FrameAllocator<Size4KiB>,
+) -> Result<(), GuardError> {
+    let mut current: *mut PageTable = level_4;
+    for level in (2..=4).rev() {
+        // SAFETY: the caller vouches for the tables.
+        let entry = unsafe { &mut (&mut *current)[index(page, level)] };
+        if !entry.flags().contains(PageTableFlags::PRESENT) {
+            return Ok(()); // not mapped at all: as good a guard as any
+        }
+        if entry.flags().contains(PageTableFlags::HUGE_PAGE) {
+            let frame = frames
+                .allocate_frame()
+                .ok_or(GuardError::OutOfFrames { page })?;
+            let new: *mut PageTable =
+                (physical_memory_at + frame.start_address().as_u64()).as_mut_ptr();
+            // SAFETY: the caller vouches that frames given out can be written, and a fresh frame is nobody else's.
+            unsafe { new.write(split(entry, level)) };
+            // The table grants all, so that the leaves decide, as the huge page did.
+            let all = PageTableFlags::PRESENT
+                | PageTableFlags::WRITABLE
+                | PageTableFlags::USER_ACCESSIBLE;
+            entry.set_frame(frame, all);
+        }
+        current = table(entry, physical_memory_at);
+    }
+    // SAFETY: the caller vouches for the tables.
+    unsafe { (&mut *current)[index(page, 1)].set_unused() };
+    Ok(())
+}
+
+/// Returns the table that maps what the huge page of `entry`, found at `level`, maps, in pages of the next size down.
+fn split(entry: &PageTableEntry, level: u32) -> PageTable {
+    /// In a huge page's entry, the bit of the page attribute table; in a 4 KiB page's entry it is where `HUGE_PAGE` is.
+    const HUGE_PAT: u64 = 1 << 12;
+    let pat = entry.addr().as_u64() & HUGE_PAT;
+    let start = entry.addr().as_u64() & !HUGE_PAT;
+    let mut flags = entry.flags();
+    let mut address_bits = pat;
+    if level == 2 {
+        flags.set(PageTableFlags::HUGE_PAGE, pat != 0);
+        address_bits = 0;
+    }
+    let step = 1_u64 << (12 + 9 * (level - 2));
+    let mut new = PageTable::new();
+    for (leaf, number) in new.iter_mut().zip(0..) {
+        leaf.set_addr(PhysAddr::new(start + number * step + address_bits), flags);
+    }
+    new
+}

@@ -1,0 +1,260 @@
+//! Static storage for stacks, dense and guarded, and the handle by which one owner at a time holds it.
+
+use super::{MIN_SIZE_BYTES, PAGE_SIZE, StackBounds, StackMemory, TOP_ALIGN, paint};
+use core::cell::UnsafeCell;
+use core::fmt;
+use core::mem::MaybeUninit;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicBool, Ordering};
+
+type Bytes<const N: usize> = UnsafeCell<[MaybeUninit<u8>; N]>;
+
+/// A static that a stack can be taken from: [`Stack`] or [`GuardedStack`].
+///
+/// # Safety
+///
+/// - `storage_bounds` always describes the same memory, inside the value, with at least `SIZE_BYTES` bytes.
+/// - That memory is read and written through a [`Taken`] handle only. It begins with the owner word, an [`AtomicBool`].
+pub unsafe trait Storage: Sync + Sized {
+    /// An unused storage, all bytes zero.
+    const NEW: Self;
+
+    /// As [`StackMemory::SIZE_BYTES`].
+    const SIZE_BYTES: usize;
+
+    /// Where the stack lies, guard included.
+    fn storage_bounds(&self) -> StackBounds;
+
+    /// Takes the stack: from now on the handle alone may use it.
+    ///
+    /// # Errors
+    ///
+    /// [`StackInUse`] if a handle exists, or existed and was forgotten (as a suspended fiber does when it is dropped).
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler, any core; of several at once exactly one succeeds. Blocks: nothing.
+    fn take(&'static self) -> Result<Taken<Self>, StackInUse> {
+        let bounds = self.storage_bounds();
+        if owner(bounds).swap(true, Ordering::Acquire) {
+            return Err(StackInUse);
+        }
+        // SAFETY: S2, the exchange made us the owner, so S1 holds.
+        unsafe { paint::plant_canary(bounds) };
+        Ok(Taken { storage: self })
+    }
+}
+
+/// The owner word of a storage.
+const fn owner(bounds: StackBounds) -> &'static AtomicBool {
+    // SAFETY: `Storage` promises the word at the bottom, and a storage that is taken is a static. It is accessed only
+    // here, as an atomic, and by an overflow.
+    unsafe { AtomicBool::from_ptr(bounds.bottom().cast()) }
+}
+
+/// The stack is already in use: another handle exists, or the stack was leaked with a suspended fiber on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StackInUse;
+
+impl fmt::Display for StackInUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("stack is in use: each static has one owner at a time; add another, or a pool")
+    }
+}
+
+impl core::error::Error for StackInUse {}
+
+/// A stack taken from a static: the only handle on it.
+///
+/// Dropping it gives the storage back; forgetting it keeps the storage taken for ever.
+pub struct Taken<T: Storage + 'static> {
+    storage: &'static T,
+}
+
+// SAFETY: S1, S2: the handle is the only one, so the range is its own; the storage is a static, so it stays; and
+// `Storage` vouches for range and size.
+unsafe impl<T: Storage> StackMemory for Taken<T> {
+    const SIZE_BYTES: usize = T::SIZE_BYTES;
+
+    #[inline]
+    fn bounds(&self) -> StackBounds {
+        self.storage.storage_bounds()
+    }
+}
+
+impl<T: Storage> Drop for Taken<T> {
+    fn drop(&mut self) {
+        owner(self.bounds()).store(false, Ordering::Release);
+    }
+}
+
+impl<T: Storage> fmt::Debug for Taken<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Taken").field(&self.bounds()).finish()
+    }
+}
+
+/// A dense stack of `N` bytes in a static: 64-byte aligned, no guard page, `N + 64` bytes in all.
+///
+/// `N` is a multiple of 128, at least [`MIN_SIZE_BYTES`]; the 64 bytes beyond it are for the control block. Neighbours in
+/// an array are thus an odd number of cache lines apart, so that their hot lines fall into different cache sets.
+///
+/// ```
+/// use kfiber::stack::{Stack, Storage};
+///
+/// static STACK: Stack<{ 16 * 1024 }> = Stack::new();
+/// let stack = STACK.take()?;
+/// assert!(STACK.take().is_err(), "one owner at a time");
+/// drop(stack);
+/// assert!(STACK.take().is_ok());
+/// # Ok::<(), kfiber::stack::StackInUse>(())
+/// ```
+///
+/// ```compile_fail
+/// use kfiber::stack::Stack;
+/// static STACK: Stack<1000> = Stack::new(); // too small, and not a multiple of 128
+/// ```
+#[repr(C, align(64))]
+pub struct Stack<const N: usize> {
+    frames: Bytes<N>,
+    block: Bytes<TOP_ALIGN>,
+}
+
+// SAFETY: shared references give access to the bytes only through the owner word (S2).
+unsafe impl<const N: usize> Sync for Stack<N> {}
+
+impl<const N: usize> Stack<N> {
+    const CHECK: () = {
+        assert!(
+            N >= MIN_SIZE_BYTES,
+            "Stack<N>: N is too small, a stack needs at least 1024 bytes"
+        );
+        assert!(
+            N.is_multiple_of(128),
+            "Stack<N>: N must be a multiple of 128 bytes"
+        );
+    };
+
+    /// Returns an unused stack. Too small an `N`, or one that is no multiple of 128, does not compile.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self::NEW
+    }
+}
+
+impl<const N: usize> Default for Stack<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+// SAFETY: the range is the value itself; its fields are private and used nowhere else. It begins with zero bytes, an
+// `AtomicBool` that is false.
+unsafe impl<const N: usize> Storage for Stack<N> {
+    const NEW: Self = {
+        let () = Self::CHECK;
+        Self {
+            frames: UnsafeCell::new([MaybeUninit::zeroed(); N]),
+            block: UnsafeCell::new([MaybeUninit::zeroed(); _]),
+        }
+    };
+    const SIZE_BYTES: usize = N + TOP_ALIGN;
+
+    #[inline]
+    fn storage_bounds(&self) -> StackBounds {
+        let bottom = ptr::from_ref(self).cast_mut().cast();
+        StackBounds {
+            // SAFETY: a reference is not null.
+            bottom: unsafe { NonNull::new_unchecked(bottom) },
+            size_bytes: Self::SIZE_BYTES,
+            guard_bytes: 0,
+        }
+    }
+}
+
+impl<const N: usize> fmt::Debug for Stack<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Stack")
+            .field(&self.storage_bounds())
+            .finish()
+    }
+}
+
+/// A page-aligned stack of `N` bytes in a static, with one page below it that is for a guard.
+///
+/// `N` is a multiple of [`PAGE_SIZE`] and at least two pages. The top is moved down by 0 to 15 cache lines, by
+/// the address, so that the hot lines of neighbours fall into different cache sets.
+///
+/// The guard page is ordinary memory until the kernel unmaps it: [`guard::unmap`](super::guard::unmap).
+#[repr(C, align(4096))]
+pub struct GuardedStack<const N: usize> {
+    guard: Bytes<PAGE_SIZE>,
+    frames: Bytes<N>,
+}
+
+// SAFETY: shared references give access to the bytes only through the owner word (S2).
+unsafe impl<const N: usize> Sync for GuardedStack<N> {}
+
+/// The largest shift of a guarded stack's top, in bytes.
+const MAX_SHIFT: usize = 15 * TOP_ALIGN;
+
+impl<const N: usize> GuardedStack<N> {
+    const CHECK: () = {
+        assert!(
+            N.is_multiple_of(PAGE_SIZE),
+            "GuardedStack<N>: N must be a multiple of the page size, 4096 bytes"
+        );
+        assert!(
+            N >= 2 * PAGE_SIZE,
+            "GuardedStack<N>: N is too small, a guarded stack needs at least 8192 bytes"
+        );
+    };
+
+    /// Returns an unused stack. An `N` below two pages, or one that is no multiple of a page, does not compile.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self::NEW
+    }
+}
+
+impl<const N: usize> Default for GuardedStack<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+// SAFETY: the range lies inside the value; its fields are private and used nowhere else. It begins with zero bytes, an
+// `AtomicBool` that is false. The shift is at most MAX_SHIFT.
+unsafe impl<const N: usize> Storage for GuardedStack<N> {
+    const NEW: Self = {
+        let () = Self::CHECK;
+        Self {
+            guard: UnsafeCell::new([MaybeUninit::zeroed(); _]),
+            frames: UnsafeCell::new([MaybeUninit::zeroed(); N]),
+        }
+    };
+    const SIZE_BYTES: usize = N - MAX_SHIFT;
+
+    #[inline]
+    fn storage_bounds(&self) -> StackBounds {
+        let start: *mut u8 = ptr::from_ref(self).cast_mut().cast();
+        let bottom = start.wrapping_add(PAGE_SIZE);
+        // The upper bits of a product with a large odd constant spread any stride evenly.
+        let page = bottom.addr() / PAGE_SIZE;
+        let shift = (page.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60) * TOP_ALIGN;
+        StackBounds {
+            // SAFETY: an address inside a value is not null.
+            bottom: unsafe { NonNull::new_unchecked(bottom) },
+            size_bytes: N - shift,
+            guard_bytes: PAGE_SIZE,
+        }
+    }
+}
+
+impl<const N: usize> fmt::Debug for GuardedStack<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("GuardedStack")
+            .field(&self.storage_bounds())
+            .finish()
+    }
+}
