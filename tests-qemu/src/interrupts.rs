@@ -16,7 +16,6 @@ const TIMER_DIVIDER: u64 = 0x3e0;
 
 const SOFTWARE_ENABLE: u32 = 1 << 8;
 const PERIODIC: u32 = 1 << 17;
-const MASKED: u32 = 1 << 16;
 const DIVIDE_BY_1: u32 = 0b1011;
 
 static TICKS: AtomicU64 = AtomicU64::new(0);
@@ -29,7 +28,7 @@ pub(crate) fn init() {
     write(SPURIOUS, SOFTWARE_ENABLE | u32::from(SPURIOUS_VECTOR));
 }
 
-/// The firmware left the old interrupt controller open, with vectors that mean exceptions here.
+/// Whatever the firmware left open: the vectors of the old interrupt controller mean exceptions here.
 fn mask_pic() {
     for port in [0x21, 0xa1] {
         let mut port = Port::<u8>::new(port);
@@ -74,7 +73,6 @@ pub fn start_one_shot(delay_ns: u32) {
 
 /// Stops the timer.
 pub fn stop_timer() {
-    write(TIMER, MASKED | u32::from(TIMER_VECTOR));
     write(TIMER_INITIAL_COUNT, 0);
 }
 

@@ -11,11 +11,19 @@ use tests_qemu::{
     interrupts::{on_tick, start_one_shot, start_timer, stop_timer, ticks},
     kernel_test,
 };
-use x86_64::instructions::{hlt, interrupts};
+use x86_64::instructions::{hlt, interrupts, port::PortReadOnly};
 
 static SEEN: AtomicU64 = AtomicU64::new(0);
 
 kernel_test! {
+    fn the_old_interrupt_controller_is_masked() {
+        for port in [0x21, 0xa1] {
+            let mut port = PortReadOnly::<u8>::new(port);
+            // SAFETY: Reading the mask register has no effect.
+            assert_eq!(unsafe { port.read() }, 0xff);
+        }
+    }
+
     fn the_timer_ticks_again_and_again() {
         start_timer(100_000);
         interrupts::enable();
