@@ -17,8 +17,16 @@ pub(crate) struct Cli {
 pub(crate) enum Verb {
     /// Boot the demo kernel in QEMU and show it on the terminal
     Demo(Demo),
+    /// Run everything that proves the crate right: host tests, then the tests in QEMU
+    Test(Test),
     /// Run the tests of the bare machine, one virtual machine per test
     QemuTest(QemuTest),
+    /// Show what this machine has, what is missing, and what would be done about it
+    Doctor(Doctor),
+    /// Run what the continuous integration runs: formatting, lints, docs, tidiness, both ways to `core`, all tests
+    Ci(Ci),
+    /// Check the rules of the house that no lint knows: layer order, first lines, file lengths
+    Tidy,
 }
 
 /// Where the bare-metal `core` library comes from.
@@ -184,6 +192,28 @@ pub(crate) struct Nextest {
     pub(crate) options: QemuTest,
 }
 
+/// The steps run one after the other; one that fails does not hide the others.
+#[derive(Debug, Args)]
+#[command(after_help = crate::test::help())]
+pub(crate) struct Test {
+    /// Run only the steps of these names
+    #[arg(value_name = "STEP")]
+    pub(crate) steps: Vec<String>,
+    #[command(flatten)]
+    pub(crate) build: Build,
+}
+
+/// The steps run one after the other; one that fails does not hide the others.
+#[derive(Debug, Args)]
+#[command(after_help = crate::ci::help())]
+pub(crate) struct Ci {
+    /// Run only the steps of these names
+    #[arg(value_name = "STEP")]
+    pub(crate) steps: Vec<String>,
+    #[command(flatten)]
+    pub(crate) build: Build,
+}
+
 /// On a terminal the serial port is yours: Ctrl-A X ends QEMU, Ctrl-A H lists its other keys.
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
@@ -194,4 +224,15 @@ pub(crate) struct Demo {
     pub(crate) machine: Machine,
     #[command(flatten)]
     pub(crate) build: Build,
+}
+
+/// Nothing is installed or changed without --fix.
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Install what is missing
+    #[arg(long)]
+    pub(crate) fix: bool,
+    /// Look only at this way to the bare-metal `core`
+    #[arg(long, value_enum, env = "KFIBER_CORE", hide_env_values = true)]
+    pub(crate) core: Option<CoreSource>,
 }

@@ -16,13 +16,18 @@
 mod protocol;
 
 mod cargo;
+mod ci;
 mod cli;
 mod console;
 mod demo;
+mod doctor;
 mod elf;
 mod gdb;
+mod host_tests;
 mod interrupt_log;
 mod junit;
+#[cfg(test)]
+mod liars;
 mod machine;
 mod manifest;
 mod qemu;
@@ -30,7 +35,10 @@ mod qemu_test;
 mod report;
 mod runner;
 mod setup;
+mod steps;
 mod symbolize;
+mod test;
+mod tidy;
 mod verdict;
 mod workspace;
 
@@ -43,8 +51,12 @@ use clap::Parser as _;
 pub fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let result = match cli.verb {
-        cli::Verb::Demo(options) => demo::verb(&options),
         cli::Verb::QemuTest(options) => qemu_test::verb(&options),
+        cli::Verb::Test(options) => test::verb(&options),
+        cli::Verb::Demo(options) => demo::verb(&options),
+        cli::Verb::Doctor(options) => doctor::verb(&options),
+        cli::Verb::Ci(options) => ci::verb(&options),
+        cli::Verb::Tidy => tidy::verb(),
     };
     exit_code(result)
 }

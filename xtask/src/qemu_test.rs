@@ -22,6 +22,15 @@ pub(crate) fn verb(options: &QemuTest) -> Result<bool> {
     Ok(run(options, kernel)?.is_none_or(|conclusion| !conclusion.has_failed()))
 }
 
+/// Builds the kernel and runs the tests; the counts.
+pub(crate) fn counts(options: &QemuTest) -> Result<Conclusion> {
+    let kernel = cargo::build_kernel(&options.kernel, &options.build)?;
+    let Some(conclusion) = run(options, kernel)? else {
+        bail!("gdb and counts do not go together");
+    };
+    Ok(conclusion)
+}
+
 /// Runs the verb as nextest wants it: the listing process builds, the many running ones do not.
 pub(crate) fn nextest(options: &QemuTest) -> Result<bool> {
     let is_one_of_many = env::var_os("NEXTEST").is_some() && !options.list;

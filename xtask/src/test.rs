@@ -1,0 +1,56 @@
+//! The verb `test`: the table of everything that proves the crate right, and its one line of counts.
+
+use anyhow::Result;
+use clap::Parser as _;
+
+use crate::cli::{Build, Nextest, Test};
+use crate::steps::{self, Counts, Step};
+use crate::{host_tests, qemu_test};
+
+/// Everything, in this order. A new kind of proof is a new line here.
+const STEPS: &[Step<Build>] = &[
+    Step {
+        name: "host",
+        help: "the library's tests on this machine, those in its documentation too",
+        run: |_| host_tests::run(&["--package", "kfiber"]),
+    },
+    Step {
+        name: "xtask",
+        help: "the test runner's own tests; kernels that misbehave must be reported as what they are",
+        run: |_| host_tests::run(&["--package", "xtask"]),
+    },
+    Step {
+        name: "qemu",
+        help: "the tests on the bare machine, one virtual machine each",
+        run: in_qemu,
+    },
+];
+
+/// The steps, for `--help`.
+pub(crate) fn help() -> String {
+    steps::help(STEPS)
+}
+
+/// Runs the verb; true if nothing failed. The last line it prints are the counts.
+pub(crate) fn verb(options: &Test) -> Result<bool> {
+    let counts = steps::run(STEPS, &options.steps, &options.build)?;
+    println!("{}", counts.line());
+    Ok(counts.failed == 0)
+}
+
+/// Runs every step; for the verbs that contain this one.
+pub(crate) fn all(build: &Build) -> Result<Counts> {
+    steps::run(STEPS, &[], build)
+}
+
+/// The tests in QEMU with everything at its default but the way to build.
+pub(crate) fn in_qemu(build: &Build) -> Result<Counts> {
+    let mut options = Nextest::parse_from(["qemu-test"]).options;
+    options.build = build.clone();
+    let conclusion = qemu_test::counts(&options)?;
+    Ok(Counts {
+        passed: conclusion.num_passed,
+        failed: conclusion.num_failed,
+        skipped: conclusion.num_ignored,
+    })
+}
