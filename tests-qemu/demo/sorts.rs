@@ -9,8 +9,11 @@ pub(crate) type Row = [u8; COUNT];
 /// What a racer calls to let the others run.
 pub(crate) type Pace = Suspend<(), Row>;
 
-/// A racer: its name, and the function that sorts.
-pub(crate) const RACERS: [(&str, fn(&mut Row, &Pace)); 6] = [
+/// A way to sort.
+type Sort = fn(&mut Row, &Pace);
+
+/// The racers, by name.
+pub(crate) const RACERS: [(&str, Sort); 6] = [
     ("bubble", bubble),
     ("insertion", insertion),
     ("selection", selection),
