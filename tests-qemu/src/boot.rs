@@ -85,10 +85,15 @@ extern "C" fn _start() -> u64 {
     &raw const kfiber_ld_not_passed_to_the_linker__see_README as u64
 }
 
-fn start_info() -> Option<&'static StartInfo> {
-    // SAFETY: The pointer is null or QEMU's, whose structure lies below 4 GiB in memory that nobody else uses.
-    let info = unsafe { START_INFO.load(Ordering::Relaxed).as_ref() };
-    info.filter(|info| info.magic == START_INFO_MAGIC)
+/// A copy, because not every firmware aligns the structures.
+fn start_info() -> Option<StartInfo> {
+    let address = START_INFO.load(Ordering::Relaxed);
+    if address.is_null() {
+        return None;
+    }
+    // SAFETY: The loader's structure, which lies below 4 GiB in memory that nobody else uses.
+    let info = unsafe { address.read_unaligned() };
+    (info.magic == START_INFO_MAGIC).then_some(info)
 }
 
 /// Returns the kernel's command line, empty if there is none.
@@ -107,7 +112,7 @@ pub fn command_line() -> &'static str {
 pub fn module() -> Option<&'static [u8]> {
     let info = start_info().filter(|info| info.module_count > 0)?;
     // SAFETY: The loader promises `module_count` entries at this address, and there is at least one.
-    let module = unsafe { &*(info.modules as *const Module) };
+    let module = unsafe { (info.modules as *const Module).read_unaligned() };
     let size = usize::try_from(module.size).ok()?;
     // SAFETY: The loader put the file there, below 4 GiB; nobody else uses that memory.
     Some(unsafe { slice::from_raw_parts(module.address as *const u8, size) })
