@@ -16,8 +16,8 @@ const SUCCESS: i32 = 33;
 
 /// Runs the verb; true if the demo ended as it should.
 pub(crate) fn verb(options: &Demo) -> Result<bool> {
-    let kernel = cargo::build_kernel("demo", &options.build)?;
     let program = setup::qemu::ensure()?;
+    let kernel = cargo::build_kernel("demo", &options.build)?;
     let mut machine = Machine::new(&program, &options.machine, &kernel, String::new());
     if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
         machine.serial = Serial::Terminal;

@@ -16,6 +16,8 @@ type Elf<'data> = ElfFile64<'data, LittleEndian>;
 pub(crate) struct TestCase {
     /// `module::path::name`, as the kernel knows it.
     pub(crate) name: String,
+    /// The test's function as gdb knows it: the name with the crate in front.
+    pub(crate) function: String,
     /// Source file, relative to the workspace.
     pub(crate) file: String,
     /// Line in `file`.
@@ -72,21 +74,19 @@ fn parse(data: &[u8]) -> Result<Vec<TestCase>> {
 }
 
 fn test_case(elf: &Elf<'_>, record: &Record<u64>) -> Result<TestCase> {
+    let function = text(elf, record.name).context("name of a test")?;
+    // The kernel knows its tests without its own name in front.
+    let name = function
+        .split_once("::")
+        .map_or(&*function, |(_crate, rest)| rest);
     Ok(TestCase {
-        name: without_crate(text(elf, record.name).context("name of a test")?),
+        name: name.to_owned(),
         file: text(elf, record.file).context("file of a test")?,
         line: record.line,
         flags: record.flags,
         timeout_seconds: record.timeout_seconds,
+        function,
     })
-}
-
-/// The kernel knows its tests without its own name in front.
-fn without_crate(name: String) -> String {
-    match name.split_once("::") {
-        Some((_crate, rest)) => rest.to_owned(),
-        None => name,
-    }
 }
 
 /// The string at its final address.

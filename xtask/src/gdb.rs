@@ -20,7 +20,7 @@ pub(crate) fn debug(runner: &Runner, test: &TestCase, seed: u32) -> Result<bool>
     println!("{} waits for gdb. In another terminal:\n", test.name);
     println!(
         "  gdb {kernel} -ex 'target remote 127.0.0.1:{port}' -ex 'hbreak {}' -ex continue\n",
-        test.name
+        test.function
     );
     println!("Ctrl-C here, or `kill` in gdb, ends it. The guest says:");
     let run = qemu::run(&mut machine.command(), None, &|line| {

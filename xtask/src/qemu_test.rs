@@ -18,13 +18,13 @@ use crate::{cargo, console, gdb, manifest, report, setup};
 
 /// Runs the verb; true if no test failed.
 pub(crate) fn verb(options: &QemuTest) -> Result<bool> {
-    let kernel = cargo::build_kernel(&options.kernel, &options.build)?;
+    let kernel = prepare(options)?;
     Ok(run(options, kernel)?.is_none_or(|conclusion| !conclusion.has_failed()))
 }
 
 /// Builds the kernel and runs the tests; the counts.
 pub(crate) fn counts(options: &QemuTest) -> Result<Conclusion> {
-    let kernel = cargo::build_kernel(&options.kernel, &options.build)?;
+    let kernel = prepare(options)?;
     let Some(conclusion) = run(options, kernel)? else {
         bail!("gdb and counts do not go together");
     };
@@ -37,11 +37,21 @@ pub(crate) fn nextest(options: &QemuTest) -> Result<bool> {
     let kernel = if is_one_of_many {
         manifest::read(options)?
     } else {
-        let kernel = cargo::build_kernel(&options.kernel, &options.build)?;
+        // Of the many, none should have to install it.
+        setup::qemu::ensure()?;
+        let kernel = prepare(options)?;
         manifest::write(options, &kernel)?;
         kernel
     };
     Ok(run(options, kernel)?.is_none_or(|conclusion| !conclusion.has_failed()))
+}
+
+/// Makes sure of everything that is needed, then builds the kernel: what is missing is said before the long wait.
+fn prepare(options: &QemuTest) -> Result<PathBuf> {
+    if !options.list {
+        setup::qemu::ensure()?;
+    }
+    cargo::build_kernel(&options.kernel, &options.build)
 }
 
 /// The counts, or nothing after a session with gdb that ended well.

@@ -133,6 +133,7 @@ mod tests {
     fn test_case() -> TestCase {
         TestCase {
             name: "a::b".to_owned(),
+            function: "suite::a::b".to_owned(),
             file: "a.rs".to_owned(),
             line: 7,
             flags: 0,

@@ -17,6 +17,8 @@ pub(crate) const TARGET: &str = "x86_64-unknown-none";
 /// Debian's current Rust with its library source; it disturbs no other Rust.
 pub(crate) const PACKAGES: &[&str] = &["rustc-web", "cargo-web", "rust-web-src"];
 
+/// Cargo's variable for the linker of [`TARGET`].
+const LINKER: &str = "CARGO_TARGET_X86_64_UNKNOWN_NONE_LINKER";
 const DISTRIBUTION_RUSTC: &str = "/usr/bin/rustc";
 const DISTRIBUTION_CARGO: &str = "/usr/bin/cargo";
 
@@ -104,6 +106,10 @@ impl CoreSource {
                 command
                     .env("RUSTC", DISTRIBUTION_RUSTC)
                     .env("RUSTC_BOOTSTRAP", "1");
+                // The target asks for rustup's linker, which the distribution does not have; GNU's does as well.
+                if std::env::var_os(LINKER).is_none() {
+                    command.env(LINKER, "ld");
+                }
                 // The outer cargo points it at the libraries of another compiler.
                 command.env_remove("LD_LIBRARY_PATH");
                 command
