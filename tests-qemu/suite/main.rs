@@ -3,6 +3,8 @@
 
 #[cfg(target_os = "none")]
 mod harness;
+#[cfg(target_os = "none")]
+mod stack;
 
 #[cfg(target_os = "none")]
 tests_qemu::entry!(tests_qemu::run::run_one_test);
