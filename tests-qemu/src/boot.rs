@@ -74,6 +74,7 @@ extern "C" fn kfiber_test_rust_entry(start_info: *mut StartInfo, rsp: u64) -> ! 
     ENTRY_RSP.store(rsp, Ordering::Relaxed);
     serial::init();
     exceptions::init();
+    paging::protect_code();
     paging::unmap(&raw const kfiber_test_boot_stack_bottom as u64);
     interrupts::init();
     kfiber_test_main()

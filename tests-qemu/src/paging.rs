@@ -40,6 +40,8 @@ unsafe impl FrameAllocator<Size4KiB> for FramePool {
 }
 
 unsafe extern "C" {
+    static __executable_start: u8;
+    static __data_start: u8;
     static mut kfiber_test_level_4_table: PageTable;
 }
 
@@ -98,6 +100,21 @@ pub fn unmap(address: u64) {
     let mut table = unsafe { table() };
     let (_frame, flush) = table.unmap(page).expect("the page was mapped as 4 KiB");
     flush.flush();
+}
+
+/// Makes code and constants read-only, so that a stray pointer into them faults.
+pub(crate) fn protect_code() {
+    let start = &raw const __executable_start as u64;
+    let end = &raw const __data_start as u64;
+    for address in (start..end).step_by(4096) {
+        split(address);
+        let page = Page::<Size4KiB>::containing_address(VirtAddr::new(address));
+        // SAFETY: No other table is in use during this call.
+        let mut table = unsafe { table() };
+        // SAFETY: The linker script puts nothing that is written below `__data_start`.
+        let flush = unsafe { table.update_flags(page, PageTableFlags::PRESENT) };
+        flush.expect("mapped as 4 KiB").flush();
+    }
 }
 
 /// Replaces the page of 2 MiB around `address` by 512 of 4 KiB that map the same memory. Does nothing if that is so.

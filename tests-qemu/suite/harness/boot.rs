@@ -91,6 +91,18 @@ kernel_test! {
         unsafe { black_box(ptr::null::<u8>()).read_volatile() };
     }
 
+    fn code_cannot_be_overwritten() faults("#PF") {
+        let code = rsp_before_the_call as *mut u8;
+        // SAFETY: The page is read-only; the fault ends the run.
+        unsafe { code.write_volatile(0) };
+    }
+
+    fn constants_cannot_be_overwritten() faults("#PF") {
+        static CONSTANT: u64 = 42;
+        // SAFETY: The page is read-only; the fault ends the run.
+        unsafe { (&raw const CONSTANT).cast_mut().write_volatile(0) };
+    }
+
     fn an_overflow_of_the_boot_stack_faults() faults("#PF") {
         recurse(black_box(u64::MAX));
     }
