@@ -1,7 +1,22 @@
 //! The harness of the test kernels: boots, finds one test by name, runs it, and tells the runner how it ended.
 //!
-//! A kernel is a binary that calls [`entry!`] once and declares its tests with [`kernel_test!`]. On the host the harness
-//! is empty, so that `cargo check --workspace` needs no bare-metal target.
+//! A kernel is a binary that calls `entry!` once and declares its tests with `kernel_test!`:
+//!
+//! ```text
+//! #![cfg_attr(target_os = "none", no_std, no_main)]
+//!
+//! tests_qemu::entry!(tests_qemu::run::run_one_test);
+//!
+//! tests_qemu::kernel_test! {
+//!     fn a_stack_is_taken_once() panics("already taken") timeout(20) { … }
+//! }
+//! ```
+//!
+//! A test may take over an exception (`exceptions::hook`), run a timer (`interrupts::start_timer`), change the page tables
+//! (`paging`), and read its seed and its number of rounds from the command line (`command_line`). Each test has a
+//! machine of its own, so nothing has to be put back.
+//!
+//! On the host the harness is empty, so that `cargo check --workspace` needs no bare-metal target.
 #![no_std]
 
 pub mod protocol;
