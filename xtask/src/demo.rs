@@ -11,6 +11,8 @@ use crate::machine::{Machine, Serial};
 use crate::qemu::{self, End};
 use crate::{cargo, console, setup};
 
+/// Word on the kernel's command line that says that a person watches.
+const TERMINAL: &str = "terminal";
 /// Status of QEMU after the guest reported success.
 const SUCCESS: i32 = 33;
 
@@ -21,6 +23,7 @@ pub(crate) fn verb(options: &Demo) -> Result<bool> {
     let mut machine = Machine::new(&program, &options.machine, &kernel, String::new());
     if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
         machine.serial = Serial::Terminal;
+        TERMINAL.clone_into(&mut machine.command_line);
         return interactive(machine);
     }
     let deadline = Duration::from_secs(options.timeout.into());

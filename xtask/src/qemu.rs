@@ -44,6 +44,7 @@ pub(crate) fn run(
     listener: &Listener<'_>,
 ) -> Result<Run> {
     let start = Instant::now();
+    die_with_this_process(command);
     let child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -68,6 +69,25 @@ pub(crate) fn run(
             duration: start.elapsed(),
         })
     })
+}
+
+/// Lets the kernel end the machine when this process is killed and has no chance to do so itself.
+fn die_with_this_process(command: &mut Command) {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::process::CommandExt as _;
+        let ask = || {
+            // SAFETY: the call takes numbers only, and sets nothing but an attribute of the new process.
+            let answer = unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+            if answer == 0 {
+                Ok(())
+            } else {
+                Err(std::io::Error::last_os_error())
+            }
+        };
+        // SAFETY: between fork and exec `ask` makes one system call and allocates nothing.
+        unsafe { command.pre_exec(ask) };
+    }
 }
 
 /// No way out of this module leaves a machine running.
