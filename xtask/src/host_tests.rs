@@ -5,17 +5,22 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
+use crate::cli::Build;
 use crate::console;
 use crate::steps::Counts;
 use crate::workspace;
 
 /// Runs `cargo test` with these words.
-pub(crate) fn run(words: &[&str]) -> Result<Counts> {
+pub(crate) fn run(words: &[&str], build: &Build) -> Result<Counts> {
     let mut command = Command::new("cargo");
     command
         .arg("test")
         .args(words)
         .current_dir(workspace::root());
+    if let Some(core) = build.core {
+        // Some of these tests build kernels, which must come from the same source.
+        command.env("KFIBER_CORE", core.word());
+    }
     count(&mut command)
 }
 

@@ -12,12 +12,12 @@ const STEPS: &[Step<Build>] = &[
     Step {
         name: "host",
         help: "the library's tests on this machine, those in its documentation too",
-        run: |_| host_tests::run(&["--package", "kfiber"]),
+        run: |build| host_tests::run(&["--package", "kfiber"], build),
     },
     Step {
         name: "xtask",
         help: "the test runner's own tests; kernels that misbehave must be reported as what they are",
-        run: |_| host_tests::run(&["--package", "xtask"]),
+        run: |build| host_tests::run(&["--package", "xtask"], build),
     },
     Step {
         name: "qemu",
