@@ -187,18 +187,24 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
         // SAFETY: F1; the fiber is new or suspended, as it has not finished and `&mut self` shows that it does not run,
         // so C1 and C2 hold; the stack, and with it the block, is ours and stays in place (C3).
         let landed = unsafe { context::resume(self.block, word) };
+        let has_returned = landed.tag.is_null();
+        if has_returned {
+            self.is_finished = true;
+        } else {
+            // SAFETY: the fiber has just suspended itself.
+            unsafe { ControlBlock::mark_suspended(landed.tag) };
+        }
+        // Only now, since it may unwind, and the fiber's state must be right by then; but before a value is moved,
+        // since that may take a string instruction, which relies on the direction flag.
         if let Some(flags) = flags {
             flags.check_unchanged();
         }
-        if landed.tag.is_null() {
-            self.is_finished = true;
+        if has_returned {
             // SAFETY: F1: a null tag says that `run` returned, which packs an `R`, and we unpack it once.
             return Ok(Resumed::Returned(unsafe {
                 payload::unpack(landed.payload)
             }));
         }
-        // SAFETY: the fiber has just suspended itself.
-        unsafe { ControlBlock::mark_suspended(landed.tag) };
         // SAFETY: F2: only `Suspend::suspend` sends a tag, and it packs a `Y`; we unpack it once.
         Ok(Resumed::Yielded(unsafe { payload::unpack(landed.payload) }))
     }
@@ -268,12 +274,14 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
     ///
     /// The fiber is not suspended, and is not used afterwards.
     unsafe fn end(&mut self) -> S {
+        // SAFETY: the caller does not use the fiber again. Taken out first, so that the stack is given back even if the
+        // closure's destructor panics and the panic unwinds.
+        let stack = unsafe { ManuallyDrop::take(&mut self.stack) };
         if !self.is_finished {
-            // SAFETY: F1, and the fiber never ran, so the closure is in its slot.
+            // SAFETY: F1, and the fiber never ran, so the closure is in its slot; `stack` still holds the memory.
             unsafe { (self.drop_closure)(self.block) };
         }
-        // SAFETY: the caller does not use the fiber again.
-        unsafe { ManuallyDrop::take(&mut self.stack) }
+        stack
     }
 }
 
