@@ -224,7 +224,8 @@ impl ControlBlock {
         unsafe { (*block).parent.record = end };
     }
 
-    /// Says whether the fiber of this block was never switched to since [`ControlBlock::init`].
+    /// Says whether the fiber of this block is as [`ControlBlock::init`] left it. For a fiber that is neither running nor
+    /// finished that means that it was never switched to: only its first suspension, not its first entry, changes this.
     #[inline]
     #[must_use]
     pub fn is_fresh(&self) -> bool {

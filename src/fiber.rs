@@ -89,12 +89,12 @@ pub struct Fiber<I, Y, R, S: StackMemory> {
 impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
     /// Makes a fiber that will run `closure` on `stack`. Nothing runs yet.
     ///
-    /// The closure is moved onto the fiber's stack, whatever its size and alignment. If it is too large for a stack
-    /// whose size is known at compile time, this does not compile.
+    /// The closure is moved onto the fiber's stack, whatever its size and alignment. If it, its result, or the value
+    /// that a resume passes in is too large for a stack whose size is known at compile time, this does not compile.
     ///
     /// # Errors
     ///
-    /// Gives stack and closure back if the closure is too large for a [`ForeignStack`](crate::stack::ForeignStack).
+    /// Gives stack and closure back if they are too large for a [`ForeignStack`](crate::stack::ForeignStack).
     ///
     /// # Context
     ///
@@ -109,14 +109,14 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
     {
         const {
             assert!(
-                S::SIZE_BYTES == 0 || Slot::<F, R>::NEEDED_BYTES <= S::SIZE_BYTES,
-                "the closure, or its result, is too large for this stack: use a larger stack or capture references"
+                S::SIZE_BYTES == 0 || Slot::<F, R>::needed_bytes::<I>() <= S::SIZE_BYTES,
+                "the closure, its result, or the value it takes is too large for this stack: use a larger stack, or pass references"
             );
         }
         let bounds = stack.bounds();
-        if S::SIZE_BYTES == 0 && Slot::<F, R>::NEEDED_BYTES > bounds.size_bytes() {
+        if S::SIZE_BYTES == 0 && Slot::<F, R>::needed_bytes::<I>() > bounds.size_bytes() {
             let kind = NewFiberErrorKind::StackTooSmall {
-                needed_bytes: Slot::<F, R>::NEEDED_BYTES,
+                needed_bytes: Slot::<F, R>::needed_bytes::<I>(),
                 size_bytes: bounds.size_bytes(),
             };
             return Err(NewFiberError {

@@ -98,9 +98,10 @@ pub unsafe trait StackMemory {
         unsafe { paint::fill(self.bounds()) };
     }
 
-    /// Measures how much of the memory was ever used, from the lowest byte that is neither paint nor zero.
+    /// Measures how much of the memory was ever used, from the lowest word that is not as it was when unused: paint, or
+    /// zero in memory that was never painted. There a frame that only wrote zeros is not seen.
     ///
-    /// It reads up to the whole stack.
+    /// All of it counts as used once the canary is damaged. It reads up to the whole stack.
     ///
     /// # Context
     ///

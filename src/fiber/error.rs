@@ -6,7 +6,7 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NewFiberErrorKind {
-    /// The stack is too small for the closure, or for its result.
+    /// The stack is too small for the closure, for its result, or for the value that it takes.
     StackTooSmall {
         /// Bytes that the stack should have at least.
         needed_bytes: usize,

@@ -17,18 +17,22 @@ pub(super) union Slot<F, R> {
 
 const _: () = assert!(align_of::<Slot<(), ()>>() == STACK_ALIGN);
 
-/// Bytes that are left for frames when a closure is as large as its stack allows.
+/// Bytes that are left for further frames when a closure is as large as its stack allows.
 const MIN_FRAMES_BYTES: usize = 512;
 
 impl<F, R> Slot<F, R> {
-    /// What a stack must have for this closure and result: the slot, the closure once more (it is moved out to be
-    /// called), the block, the floor, and something for frames.
-    pub(super) const NEEDED_BYTES: usize = {
-        // The slot itself, and what is lost by aligning it down; no more than the block where both are small.
+    /// What a stack must have for this closure and result and for the first value of type `I`: the slot, the block,
+    /// the floor, and a first frame that holds each of the three once, since they are moved to and from there.
+    pub(super) const fn needed_bytes<I>() -> usize {
+        // What is lost by aligning down: once for the slot, once for the frame.
         let slot = size_of::<Self>() + align_of::<Self>() - STACK_ALIGN;
-        let fixed = size_of::<ControlBlock>() + FLOOR_BYTES;
-        slot + size_of::<F>() + fixed + MIN_FRAMES_BYTES
-    };
+        let mut frame_align = align_of::<Self>();
+        if align_of::<I>() > frame_align {
+            frame_align = align_of::<I>();
+        }
+        let frame = size_of::<F>() + size_of::<R>() + size_of::<I>() + frame_align - STACK_ALIGN;
+        slot + frame + size_of::<ControlBlock>() + FLOOR_BYTES + MIN_FRAMES_BYTES
+    }
 
     pub(super) const fn new(closure: F) -> Self {
         Self {
