@@ -109,10 +109,8 @@ fn the_flag_check_passes_when_nothing_changed() {
 fn a_body_gets_its_own_block() {
     let block = spawn(own_block);
     // SAFETY: the fiber is new.
-    assert_eq!(
-        word(unsafe { resume(block, payload(0)) }.payload),
-        block.addr()
-    );
+    let landed = unsafe { resume(block, payload(0)) };
+    assert_eq!(word(landed.payload), block.addr());
 }
 
 #[test]
@@ -145,10 +143,8 @@ fn a_block_that_belongs_to_no_fiber_is_not_fresh_and_has_no_stack_pointer() {
 fn the_stack_pointer_of_a_suspended_fiber_lies_on_its_stack() {
     let block = spawn(echo);
     // SAFETY: nobody else uses the block.
-    assert!(
-        ptr::eq(unsafe { (*block).own() }.stack_pointer(), block.cast()),
-        "where it will begin"
-    );
+    let begin = unsafe { (*block).own() }.stack_pointer();
+    assert!(ptr::eq(begin, block.cast()), "where it will begin");
     // SAFETY: the fiber is new.
     let _ = unsafe { resume(block, payload(1)) };
     // SAFETY: the fiber is suspended.

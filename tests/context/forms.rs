@@ -201,13 +201,12 @@ fn a_body_that_returns_goes_to_whoever_resumed_it_last() {
         let (parent, own) = contexts(block);
         // SAFETY: the fiber is new.
         let _ = unsafe { resume(block, payload(5)) };
-        // SAFETY: the fiber is suspended.
-        let landed = unsafe {
-            if out_of_line {
-                switch_out_of_line(payload(0), block, parent, own)
-            } else {
-                resume(block, payload(0))
-            }
+        let landed = if out_of_line {
+            // SAFETY: the fiber is suspended.
+            unsafe { switch_out_of_line(payload(0), block, parent, own) }
+        } else {
+            // SAFETY: the fiber is suspended.
+            unsafe { resume(block, payload(0)) }
         };
         assert!(landed.tag.is_null());
         assert_eq!(word(landed.payload), 5);

@@ -34,22 +34,22 @@ fn root() -> *mut ControlBlock {
 }
 
 /// The two contexts of a block, as C sees them.
-fn contexts(block: *mut ControlBlock) -> (*mut Context, *mut Context) {
+const fn contexts(block: *mut ControlBlock) -> (*mut Context, *mut Context) {
     let parent: *mut Context = block.cast();
     (parent, parent.wrapping_add(1))
 }
 
-fn word(payload: Payload) -> usize {
+const fn word(payload: Payload) -> usize {
     // SAFETY: all payloads of these tests are whole words.
     unsafe { payload.assume_init() }
 }
 
-fn payload(word: usize) -> Payload {
+const fn payload(word: usize) -> Payload {
     Payload::new(word)
 }
 
 /// A payload that is an address, with its provenance.
-fn address<T>(value: *const T) -> Payload {
+const fn address<T>(value: *const T) -> Payload {
     let mut word = Payload::uninit();
     // SAFETY: a thin pointer is as large as the word.
     unsafe { word.as_mut_ptr().cast::<*const T>().write(value) };
@@ -57,7 +57,7 @@ fn address<T>(value: *const T) -> Payload {
 }
 
 /// The address that [`address`] packed.
-fn pointer<T>(word: Payload) -> *const T {
+const fn pointer<T>(word: Payload) -> *const T {
     // SAFETY: the other side packed a pointer.
     unsafe { word.as_ptr().cast::<*const T>().read() }
 }

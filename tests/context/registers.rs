@@ -94,11 +94,8 @@ macro_rules! call {
     ($name:ident, |$block:ident, $root:ident, $word:ident| $switch:expr) => {
         unsafe extern "sysv64" fn $name(side: *mut Side) {
             // SAFETY: the address of a `Side` that outlives the call.
-            let Side {
-                block: $block,
-                root: $root,
-                ..
-            } = *unsafe { &*side };
+            let at = unsafe { &*side };
+            let ($block, $root) = (at.block, at.root);
             let $word = super::address(side);
             // SAFETY: the form fits the one that the other side uses.
             let _ = unsafe { $switch };
@@ -158,7 +155,7 @@ fn check(enter: Call, body: kfiber::context::Body) {
     }));
     for round in 0..ROUNDS {
         let seed = 0x00ca_11ee_0000_0000_u64
-            .rotate_left(round as u32 & 63)
+            .rotate_left(round.trailing_zeros())
             .wrapping_add(round);
         // SAFETY: `enter` and `body` meet in the same contexts; the side is leaked.
         let changed = unsafe { changed_by(enter, side, seed) };
@@ -227,18 +224,15 @@ fn registers_survive_a_fiber_that_returns() {
         0xaaaa_aaaa_aaaa_0000,
         u64::MAX << 16,
     ] {
-        let mut side = Side {
-            block: spawn(ending),
-            root: root(),
-            changed: 0,
-        };
-        // SAFETY: the fiber is new.
-        assert_eq!(unsafe { changed_by(by_resume, &raw mut side, seed) }, 0);
-        side.block = spawn(ending);
-        // SAFETY: the fiber is new.
-        assert_eq!(
-            unsafe { changed_by(in_out_of_line, &raw mut side, seed) },
-            0
-        );
+        for enter in [by_resume as Call, in_out_of_line] {
+            let mut side = Side {
+                block: spawn(ending),
+                root: root(),
+                changed: 0,
+            };
+            // SAFETY: the fiber is new.
+            let changed = unsafe { changed_by(enter, &raw mut side, seed) };
+            assert_eq!(changed, 0);
+        }
     }
 }

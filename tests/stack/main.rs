@@ -10,7 +10,9 @@ use kfiber::stack::{Storage, Taken};
 
 /// A stack of its own for each call, as if from a static of its own.
 fn fresh<T: Storage>() -> Taken<T> {
-    Box::leak(Box::new(T::NEW))
-        .take()
-        .expect("nobody else has it")
+    // Not by way of a temporary, which would be larger than the stack of a fiber that asks for one.
+    let memory = Box::<T>::new_zeroed();
+    // SAFETY: an unused storage is all zero bytes.
+    let storage: &'static T = Box::leak(unsafe { memory.assume_init() });
+    storage.take().expect("nobody else has it")
 }
