@@ -28,6 +28,22 @@ pub(crate) fn build_kernel(name: &str, build: &Build) -> Result<PathBuf> {
     executable.with_context(|| format!("cargo built `{name}`, but named no executable"))
 }
 
+/// Builds one binary of the crate `tests-qemu` for the host, where it can be looked at, and returns its path.
+pub(crate) fn build_for_host(name: &str, release: bool) -> Result<PathBuf> {
+    let profile = if release { "release" } else { "debug" };
+    console::say(format!("program `{name}` for this machine ({profile})"));
+    let mut command = Command::new("cargo");
+    command
+        .current_dir(workspace::root())
+        .args(["build", "--package", "tests-qemu", "--bin", name])
+        .arg("--message-format=json-render-diagnostics");
+    if release {
+        command.arg("--release");
+    }
+    let executable = executable_of(&mut command, name)?;
+    executable.with_context(|| format!("cargo built `{name}`, but named no executable"))
+}
+
 fn executable_of(command: &mut Command, name: &str) -> Result<Option<PathBuf>> {
     let mut child = command
         .stdin(Stdio::null())

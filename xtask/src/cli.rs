@@ -21,6 +21,8 @@ pub(crate) enum Verb {
     Test(Test),
     /// Run the tests of the bare machine, one virtual machine per test
     QemuTest(QemuTest),
+    /// Prove the switch from its built bytes, for all contents of all registers
+    Prove(Prove),
     /// Show what this machine has, what is missing, and what would be done about it
     Doctor(Doctor),
     /// Run what the continuous integration runs: formatting, lints, docs, tidiness, both ways to `core`, all tests
@@ -233,6 +235,18 @@ pub(crate) struct Doctor {
     #[arg(long)]
     pub(crate) fix: bool,
     /// Look only at this way to the bare-metal `core`
+    #[arg(long, value_enum, env = "KFIBER_CORE", hide_env_values = true)]
+    pub(crate) core: Option<CoreSource>,
+}
+
+/// The program `specimen` is built for the bare machine and for the host, in debug and in release, and taken apart. Then
+/// small errors are planted in its bytes, thousands of them, and the proof must notice each.
+#[derive(Debug, Args)]
+pub(crate) struct Prove {
+    /// Print the assembly as it was built, with instruction counts, and prove nothing
+    #[arg(long)]
+    pub(crate) listing: bool,
+    /// Where the bare-metal `core` comes from; by default rustup's if it can be had, otherwise the distribution's
     #[arg(long, value_enum, env = "KFIBER_CORE", hide_env_values = true)]
     pub(crate) core: Option<CoreSource>,
 }

@@ -30,6 +30,7 @@ mod junit;
 mod liars;
 mod machine;
 mod manifest;
+mod prove;
 mod qemu;
 mod qemu_test;
 mod report;
@@ -53,6 +54,7 @@ pub fn main() -> ExitCode {
     let result = match cli.verb {
         cli::Verb::QemuTest(options) => qemu_test::verb(&options),
         cli::Verb::Test(options) => test::verb(&options),
+        cli::Verb::Prove(options) => prove::verb(&options),
         cli::Verb::Demo(options) => demo::verb(&options),
         cli::Verb::Doctor(options) => doctor::verb(&options),
         cli::Verb::Ci(options) => ci::verb(&options),

@@ -3,9 +3,9 @@
 use anyhow::Result;
 use clap::Parser as _;
 
-use crate::cli::{Build, Nextest, Test};
+use crate::cli::{Build, Nextest, Prove, Test};
 use crate::steps::{self, Counts, Step};
-use crate::{host_tests, qemu_test};
+use crate::{host_tests, prove, qemu_test};
 
 /// Everything, in this order. A new kind of proof is a new line here.
 const STEPS: &[Step<Build>] = &[
@@ -18,6 +18,17 @@ const STEPS: &[Step<Build>] = &[
         name: "xtask",
         help: "the test runner's own tests; kernels that misbehave must be reported as what they are",
         run: |build| host_tests::run(&["--package", "xtask"], build),
+    },
+    Step {
+        name: "prove",
+        help: "the proof of the switch from its built bytes, and the errors that it must notice",
+        run: |build| {
+            let options = Prove {
+                listing: false,
+                core: build.core,
+            };
+            prove::verb(&options).map(Counts::from_success)
+        },
     },
     Step {
         name: "qemu",

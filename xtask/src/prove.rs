@@ -1,0 +1,228 @@
+//! The verb `prove`: shows from the built bytes that the switch is right for all contents of all registers.
+//!
+//! Tests try some values; a proof covers them all. The idea is small. A register does not hold a number here but a name,
+//! "what rbx was at entry", and a small processor (`machine`) moves these names around as the instructions say. At the end
+//! the right names must be in the right places. There are no branches in the assembly, so one walk is all walks.
+//!
+//! ```text
+//!   specimen, unwind_table   the ELF file: functions, every inline copy of the switch, rules for unwinders
+//!   value, machine, walk     names, the processor that computes with them, one walk through the code
+//!   round_trip               the switch and its inline copies: away, and back to what was
+//!   tail, first_frame        the shared end of all switches; a fiber's first frame; the end of a backtrace
+//!   mutants, mutants_of_rules small errors planted one by one: the proof must notice each,
+//!   equivalent               or this list says why it is none
+//! ```
+//!
+//! At every instruction on the way: nothing below `rsp` is relied on, for an interrupt may overwrite it; nothing is written
+//! but the context to save and the own frame; and the unwind information names the caller's true registers.
+//!
+//! What is taken for granted: stacks and contexts do not overlap (invariants C1 and C3 of `context`), what is continued
+//! is what was saved (C1, C2), the body is a function of the System V ABI, and the model of a dozen instructions.
+
+mod equivalent;
+mod first_frame;
+mod listing;
+mod machine;
+mod mutants;
+mod mutants_of_rules;
+mod round_trip;
+mod specimen;
+mod tail;
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests;
+mod unwind_table;
+mod value;
+mod walk;
+
+use anyhow::{Result, bail};
+
+use crate::cli::{Build, Prove};
+use crate::{cargo, console};
+use equivalent::Equivalents;
+use mutants::Tally;
+use specimen::{Part, Piece, Specimen};
+use walk::Violation;
+
+/// The program that contains every form of the switch, and the kernels whose inline copies are checked too.
+const SPECIMEN: &str = "specimen";
+const KERNELS: &[&str] = &["suite"];
+/// Fewer mutants than this means that the generator is broken.
+const FEWEST: usize = 300;
+
+/// Runs the verb; true if all is proved and every mutant is accounted for.
+pub(crate) fn verb(options: &Prove) -> Result<bool> {
+    let mut equivalents = Equivalents::new();
+    let mut tally = Tally::default();
+    let mut faults = Vec::new();
+    for release in [false, true] {
+        let build = Build {
+            release,
+            core: options.core,
+        };
+        let profile = if release { "release" } else { "debug" };
+        let bare = cargo::build_kernel(SPECIMEN, &build)?;
+        let host = cargo::build_for_host(SPECIMEN, release)?;
+        for (machine, file, has_fp) in [("bare", bare, false), ("host, with SSE", host, true)] {
+            let specimen = Specimen::load(&file, has_fp)?;
+            if options.listing {
+                listing::print(&format!("{machine}, {profile}"), &specimen);
+                continue;
+            }
+            is_complete(&specimen)?;
+            report(&format!("{machine}, {profile}"), &specimen, &mut faults);
+            if faults.is_empty() {
+                tally.add(mutate(&specimen, &mut equivalents));
+            }
+        }
+        if !options.listing {
+            for kernel in KERNELS {
+                let specimen = Specimen::load(&cargo::build_kernel(kernel, &build)?, false)?;
+                report(
+                    &format!("kernel `{kernel}`, {profile}"),
+                    &specimen,
+                    &mut faults,
+                );
+            }
+        }
+    }
+    if options.listing {
+        return Ok(true);
+    }
+    Ok(summary(&tally, &equivalents, faults))
+}
+
+/// Proves all that is in one program, and says so in a line.
+fn report(name: &str, specimen: &Specimen, faults: &mut Vec<String>) {
+    let pieces = || specimen.functions.iter().chain(&specimen.copies);
+    let before = faults.len();
+    for piece in pieces() {
+        if let Err(violation) = prove_piece(specimen, piece) {
+            let part = piece.part.name();
+            faults.push(format!(
+                "{name}: {part}, in {}: {violation}",
+                piece.function
+            ));
+        }
+    }
+    if faults.len() > before {
+        return;
+    }
+    let count = |part| {
+        specimen
+            .copies
+            .iter()
+            .filter(|piece| piece.part == part)
+            .count()
+    };
+    let functions: Vec<_> = specimen
+        .functions
+        .iter()
+        .map(|piece| piece.part.name())
+        .collect();
+    println!(
+        "proved  {name}: {}; inline copies: {} resume, {} suspend, {} switch",
+        functions.join(", "),
+        count(Part::Resume),
+        count(Part::Suspend),
+        count(Part::Switch)
+    );
+}
+
+/// Proves one piece of the code.
+fn prove_piece(specimen: &Specimen, piece: &Piece) -> Result<(), Violation> {
+    if Part::FUNCTIONS.contains(&piece.part) {
+        let mut tables = specimen
+            .tables
+            .iter()
+            .filter(|table| table.part == piece.part)
+            .peekable();
+        if tables.peek().is_none() {
+            return Err(Violation::whole(
+                "there is no unwind information for it".to_owned(),
+            ));
+        }
+        for table in tables.clone() {
+            if table.covers != (piece.start..piece.end()) {
+                let section = table.section.name();
+                return Err(Violation::whole(format!(
+                    "{section} does not cover exactly this function"
+                )));
+            }
+        }
+        // In a signal frame the return address would be looked up as it is, and not the call before it.
+        if piece.part != Part::Base && tables.any(|table| table.is_signal) {
+            return Err(Violation::whole(
+                "only `base` may be a signal frame".to_owned(),
+            ));
+        }
+    }
+    match piece.part {
+        Part::Tail => tail::prove(specimen, piece),
+        Part::Base => first_frame::prove_base(specimen, piece),
+        Part::Suspended => first_frame::prove_suspended(specimen, piece),
+        Part::OutOfLine | Part::Resume | Part::Suspend | Part::Switch => {
+            round_trip::prove(specimen, piece)
+        }
+    }
+}
+
+fn is_complete(specimen: &Specimen) -> Result<()> {
+    let pieces = || specimen.functions.iter().chain(&specimen.copies);
+    for part in Part::FUNCTIONS
+        .into_iter()
+        .chain([Part::Resume, Part::Suspend, Part::Switch])
+    {
+        if !pieces().any(|piece| piece.part == part) {
+            bail!(
+                "the specimen does not contain {}: nothing could be proved about it",
+                part.name()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Plants errors in each function, in one inline copy of each form, and in the unwind information.
+fn mutate(specimen: &Specimen, equivalents: &mut Equivalents) -> Tally {
+    let mut tally = Tally::default();
+    let first_copy = |part| specimen.copies.iter().find(move |piece| piece.part == part);
+    let copies = [Part::Resume, Part::Suspend, Part::Switch]
+        .into_iter()
+        .filter_map(first_copy);
+    for piece in specimen.functions.iter().chain(copies) {
+        tally.add(mutants::plant(specimen, piece, equivalents));
+    }
+    for table in 0..specimen.tables.len() {
+        tally.add(mutants_of_rules::plant(specimen, table));
+    }
+    tally
+}
+
+fn summary(tally: &Tally, equivalents: &Equivalents, mut faults: Vec<String>) -> bool {
+    if faults.is_empty() {
+        println!(
+            "{} mutants, {} killed, {} equivalent (each explained)",
+            tally.mutants, tally.killed, tally.equivalent
+        );
+        let survivors = tally.survivors.iter();
+        faults.extend(
+            survivors.map(|what| format!("a mutant survived, and nothing explains it: {what}")),
+        );
+        let stale = equivalents.stale();
+        faults.extend(
+            stale
+                .iter()
+                .map(|what| format!("a line in prove/equivalent.rs is needed by no build: {what}")),
+        );
+        if tally.mutants < FEWEST {
+            faults.push(format!(
+                "only {} mutants: there should be {FEWEST} at least",
+                tally.mutants
+            ));
+        }
+    }
+    for fault in &faults {
+        console::loud(fault);
+    }
+    faults.is_empty()
+}

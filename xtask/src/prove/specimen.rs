@@ -1,0 +1,253 @@
+//! The built bytes: finds kfiber's functions and every inline copy of the switch in an ELF file, and decodes them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use iced_x86::{Code, Decoder, DecoderOptions, Instruction, OpKind, Register};
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
+
+use super::unwind_table::{self, Table};
+
+/// Instructions by address.
+pub(super) type Program = BTreeMap<u64, Instruction>;
+
+/// What the assembly consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    OutOfLine,
+    Tail,
+    Base,
+    Suspended,
+    Resume,
+    Suspend,
+    Switch,
+}
+
+impl Part {
+    pub(super) const FUNCTIONS: [Self; 4] =
+        [Self::OutOfLine, Self::Tail, Self::Base, Self::Suspended];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::OutOfLine => "switch out of line",
+            Self::Tail => "tail",
+            Self::Base => "base",
+            Self::Suspended => "suspended",
+            Self::Resume => "inline resume",
+            Self::Suspend => "inline suspend",
+            Self::Switch => "inline switch",
+        }
+    }
+
+    fn is_called(self, symbol: &str) -> bool {
+        match self {
+            // The version is part of the name.
+            Self::OutOfLine => symbol.starts_with("kfiber_") && symbol.ends_with("_switch"),
+            Self::Tail => symbol == "kfiber::context::x86_64::tail",
+            Self::Base => symbol == "kfiber::context::x86_64::base",
+            Self::Suspended => symbol == "kfiber::context::x86_64::suspended",
+            Self::Resume | Self::Suspend | Self::Switch => false,
+        }
+    }
+}
+
+/// A run of code: one of the functions, or an inline copy of the switch with its landing.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    pub(super) part: Part,
+    /// The function that it is in.
+    pub(super) function: String,
+    pub(super) start: u64,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Piece {
+    pub(super) const fn end(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+
+    pub(super) fn instructions(&self) -> Vec<Instruction> {
+        decode(&self.bytes, self.start)
+    }
+}
+
+/// One program that contains kfiber.
+#[derive(Clone, Debug)]
+pub(super) struct Specimen {
+    pub(super) program: Program,
+    pub(super) functions: Vec<Piece>,
+    pub(super) copies: Vec<Piece>,
+    pub(super) tables: Vec<Table>,
+    /// Whether control words of the floating-point units are part of a context.
+    pub(super) has_fp: bool,
+}
+
+impl Specimen {
+    /// Takes a program apart.
+    pub(super) fn load(file: &Path, has_fp: bool) -> Result<Self> {
+        let data = fs::read(file)?;
+        let elf = object::File::parse(&*data)?;
+        let all = all_functions(&elf)?;
+        let mut functions = Vec::new();
+        for part in Part::FUNCTIONS {
+            let found = all.iter().find(|piece| part.is_called(&piece.function));
+            functions.extend(found.map(|piece| Piece {
+                part,
+                ..piece.clone()
+            }));
+        }
+        let tail = functions.iter().find(|piece| piece.part == Part::Tail);
+        let tail = tail
+            .with_context(|| format!("{} contains no switch: `tail` is missing", file.display()))?;
+        let mut copies = Vec::new();
+        for function in &all {
+            if !Part::OutOfLine.is_called(&function.function) {
+                inline_copies(function, tail.start, has_fp, &mut copies)?;
+            }
+        }
+        let program = functions.iter().chain(&copies);
+        let program = program
+            .flat_map(Piece::instructions)
+            .map(|instruction| (instruction.ip(), instruction))
+            .collect();
+        let tables = unwind_table::load(&elf, &functions)?;
+        check_addresses_taken(&all, &functions)?;
+        Ok(Self {
+            program,
+            functions,
+            copies,
+            tables,
+            has_fp,
+        })
+    }
+
+    pub(super) fn function(&self, part: Part) -> Option<&Piece> {
+        self.functions.iter().find(|piece| piece.part == part)
+    }
+
+    /// Size of a context, which is the distance from `parent` to `own` in a block.
+    pub(super) const fn context_size(&self) -> i64 {
+        if self.has_fp { 64 } else { 32 }
+    }
+}
+
+/// All instructions in these bytes.
+pub(super) fn decode(bytes: &[u8], start: u64) -> Vec<Instruction> {
+    Decoder::with_ip(64, bytes, start, DecoderOptions::NONE)
+        .iter()
+        .collect()
+}
+
+fn all_functions(elf: &object::File<'_>) -> Result<Vec<Piece>> {
+    elf.symbols()
+        .filter_map(|symbol| function(elf, &symbol).transpose())
+        .collect()
+}
+
+/// The function of this symbol, if it is one and has a size. What part it is, if any, is not known yet.
+pub(super) fn function(
+    elf: &object::File<'_>,
+    symbol: &object::Symbol<'_, '_>,
+) -> Result<Option<Piece>> {
+    let Some(section) = symbol.section_index() else {
+        return Ok(None);
+    };
+    if symbol.kind() != object::SymbolKind::Text || symbol.size() == 0 {
+        return Ok(None);
+    }
+    let section = elf.section_by_index(section)?;
+    let bytes = section.data_range(symbol.address(), symbol.size())?;
+    Ok(Some(Piece {
+        part: Part::OutOfLine,
+        function: format!("{:#}", rustc_demangle::demangle(symbol.name()?)),
+        start: symbol.address(),
+        bytes: bytes
+            .context("a symbol reaches out of its section")?
+            .to_vec(),
+    }))
+}
+
+/// Finds the switches that were inlined into a function: each ends in a jump to `tail`.
+fn inline_copies(function: &Piece, tail: u64, has_fp: bool, found: &mut Vec<Piece>) -> Result<()> {
+    let instructions = function.instructions();
+    let length = if has_fp { 13 } else { 9 };
+    for (position, jump) in instructions.iter().enumerate() {
+        if !jump.is_jmp_short_or_near() || jump.near_branch_target() != tail {
+            continue;
+        }
+        let place = format!("{} at {:#x}", function.function, jump.ip());
+        let copy = position
+            .checked_sub(length)
+            .and_then(|start| instructions.get(start..position + 2));
+        let Some(copy) = copy else {
+            bail!("{place}: a jump to `tail` without a switch around it");
+        };
+        let lea = &copy[0];
+        ensure!(
+            lea.code() == Code::Lea_r64_m && lea.ip_rel_memory_address() == jump.next_ip(),
+            "{place}: a jump to `tail` without `lea` of the landing {length} instructions before it"
+        );
+        let (start, end) = (lea.ip(), copy[length + 1].next_ip());
+        let offset = |address: u64| usize::try_from(address - function.start);
+        found.push(Piece {
+            part: kind(copy, if has_fp { 64 } else { 32 }).with_context(|| place)?,
+            function: function.function.clone(),
+            start,
+            bytes: function.bytes[offset(start)?..offset(end)?].to_vec(),
+        });
+    }
+    Ok(())
+}
+
+/// Tells the three inline forms apart by the blocks and contexts that their first load and first store use.
+fn kind(copy: &[Instruction], own: u64) -> Result<Part> {
+    let context = |i: &Instruction| (i.memory_base(), i.memory_displacement64().wrapping_sub(16));
+    let is_move = |i: &&Instruction| matches!(i.code(), Code::Mov_r64_rm64 | Code::Mov_rm64_r64);
+    let load = copy
+        .iter()
+        .filter(is_move)
+        .find(|i| i.op1_kind() == OpKind::Memory);
+    let store = copy
+        .iter()
+        .filter(is_move)
+        .find(|i| i.op0_kind() == OpKind::Memory);
+    let (Some(load), Some(store)) = (load, store) else {
+        bail!("it loads or stores nothing");
+    };
+    match (context(store), context(load)) {
+        ((Register::RSI, 0), (Register::RSI, next)) if next == own => Ok(Part::Resume),
+        ((Register::RSI, prev), (Register::RSI, 0)) if prev == own => Ok(Part::Suspend),
+        ((Register::RSI, prev), (Register::R10, next)) if prev == own && next == own => {
+            Ok(Part::Switch)
+        }
+        ((to, prev), (from, next)) => bail!(
+            "no known form of the switch: it saves to {to:?}+{prev:#x} and loads from {from:?}+{next:#x}"
+        ),
+    }
+}
+
+/// The library speaks of `base` and `suspended` only as "one byte past the beginning", for the unwinders' sake.
+fn check_addresses_taken(all: &[Piece], functions: &[Piece]) -> Result<()> {
+    let targets = functions
+        .iter()
+        .filter(|piece| matches!(piece.part, Part::Base | Part::Suspended));
+    for target in targets {
+        for function in all {
+            for i in function.instructions() {
+                let address = i.memory_displacement64();
+                if i.code() == Code::Lea_r64_m && (target.start..target.end()).contains(&address) {
+                    ensure!(
+                        address == target.start + 1,
+                        "{} at {:#x} takes the address {address:#x}, not that of the second byte of `{}`",
+                        function.function,
+                        i.ip(),
+                        target.part.name()
+                    );
+                }
+            }
+        }
+    }
+    Ok(())
+}
