@@ -2,9 +2,21 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
+mod anatomy;
+#[cfg(target_os = "none")]
+mod checked;
+#[cfg(target_os = "none")]
+mod context;
+#[cfg(target_os = "none")]
+mod fuzz;
+#[cfg(target_os = "none")]
 mod harness;
 #[cfg(target_os = "none")]
 mod stack;
+#[cfg(target_os = "none")]
+mod storm;
+#[cfg(target_os = "none")]
+mod walk;
 
 #[cfg(target_os = "none")]
 tests_qemu::entry!(tests_qemu::run::run_one_test);

@@ -33,7 +33,7 @@ unsafe extern "C" {
 }
 
 /// Free memory above the kernel, the first huge page that nothing else lies in.
-fn free_memory() -> *mut u8 {
+pub(crate) fn free_memory() -> *mut u8 {
     const HUGE: usize = 2 << 20;
     let end = (&raw const __kernel_end).addr();
     core::ptr::with_exposed_provenance_mut(end.next_multiple_of(HUGE))
