@@ -145,6 +145,24 @@ impl Context {
     pub const fn stack_pointer(&self) -> *mut u8 {
         self.sp
     }
+
+    /// Where this context goes on: with the other three, all that a debugger or an unwinder needs to begin at.
+    #[must_use]
+    pub const fn instruction_pointer(&self) -> *const () {
+        self.record.ip
+    }
+
+    /// The value of `rbp` when this context goes on. In code without frame pointers it may be anything.
+    #[must_use]
+    pub const fn frame_pointer(&self) -> *mut () {
+        self.record.rbp
+    }
+
+    /// The value of `rbx` when this context goes on, which is whatever the compiler keeps there.
+    #[must_use]
+    pub const fn rbx(&self) -> *const () {
+        self.rbx
+    }
 }
 
 /// The two contexts of a fiber: its own, and that of the code that resumed it. See the [module](self).
@@ -216,12 +234,16 @@ impl ControlBlock {
     /// Callable from: fiber, interrupt, scheduler. Blocks: nothing.
     #[inline(always)]
     pub unsafe fn mark_suspended(block: *mut Self) {
-        let end = FrameRecord {
-            rbp: ptr::null_mut(),
-            ip: backend::suspended_marker(),
-        };
-        // SAFETY: the caller vouches for `block`; nobody reads `parent` of a suspended fiber but unwinders.
-        unsafe { (*block).parent.record = end };
+        // SAFETY: the caller vouches for `block` (C3).
+        let ip = unsafe { &raw mut (*block).parent.record.ip };
+        // SAFETY: as above.
+        let rbp = unsafe { &raw mut (*block).parent.record.rbp };
+        // Volatile, to keep this order: a backtrace ends at the marker, whatever `rbp` still is; but one that goes on
+        // at the old address needs the old `rbp`.
+        // SAFETY: as above; nobody reads `parent` of a suspended fiber but unwinders.
+        unsafe { ip.write_volatile(backend::suspended_marker()) };
+        // SAFETY: as above.
+        unsafe { rbp.write_volatile(ptr::null_mut()) };
     }
 
     /// Says whether the fiber of this block is as [`ControlBlock::init`] left it. For a fiber that is neither running nor

@@ -45,9 +45,9 @@ macro_rules! exchange {
             concat!("mov r8,  [", $next, " + {next} + {rbp}]"),
             concat!("mov r9,  [", $next, " + {next} + {rbx}]"),
             concat!("mov [", $prev, " + {prev} + {sp}],  rsp"),
-            concat!("mov [", $prev, " + {prev} + {ip}],  rax"),
             concat!("mov [", $prev, " + {prev} + {rbp}], rbp"),
             concat!("mov [", $prev, " + {prev} + {rbx}], rbx"),
+            concat!("mov [", $prev, " + {prev} + {ip}],  rax"),
             #[cfg(all(feature = "fp-control", target_feature = "sse"))]
             concat!("stmxcsr [", $prev, " + {prev} + {mxcsr}]; fnstcw [", $prev, " + {prev} + {x87}]"),
             #[cfg(all(feature = "fp-control", target_feature = "sse"))]
@@ -256,9 +256,9 @@ pub unsafe extern "sysv64" fn switch_out_of_line(
         "mov r8,  [r11 + {rbp}]",
         "mov r9,  [r11 + {rbx}]",
         "mov [r10 + {sp}],  rsp",
-        "mov [r10 + {ip}],  rax",
         "mov [r10 + {rbp}], rbp",
         "mov [r10 + {rbx}], rbx",
+        "mov [r10 + {ip}],  rax",
         #[cfg(all(feature = "fp-control", target_feature = "sse"))]
         "stmxcsr [r10 + {mxcsr}]; fnstcw [r10 + {x87}]",
         #[cfg(all(feature = "fp-control", target_feature = "sse"))]

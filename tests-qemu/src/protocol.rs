@@ -39,6 +39,8 @@ pub const SECTION: &str = ".kfiber.tests";
 pub const FLAG_IGNORED: u32 = 1;
 /// The test needs QEMU's `-icount shift=0`: interrupts then arrive between any two instructions.
 pub const FLAG_ICOUNT: u32 = 2;
+/// The test unwinds: it needs the kernel's own `.debug_frame` as a boot module.
+pub const FLAG_DEBUG_FRAME: u32 = 4;
 
 /// The test returns.
 pub const EXPECT_RETURN: u32 = 0;

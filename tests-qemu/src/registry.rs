@@ -3,7 +3,8 @@
 use core::{ptr, slice};
 
 use crate::protocol::{
-    EXPECT_FAULT, EXPECT_PANIC, EXPECT_RETURN, FLAG_ICOUNT, FLAG_IGNORED, Record, Text,
+    EXPECT_FAULT, EXPECT_PANIC, EXPECT_RETURN, FLAG_DEBUG_FRAME, FLAG_ICOUNT, FLAG_IGNORED, Record,
+    Text,
 };
 
 /// Declares tests. What a test needs or expects stands between its name and its body:
@@ -96,6 +97,13 @@ impl Test {
     #[must_use]
     pub const fn icount(mut self) -> Self {
         self.0.flags |= FLAG_ICOUNT;
+        self
+    }
+
+    /// Needs the kernel's `.debug_frame` as a boot module, to unwind.
+    #[must_use]
+    pub const fn debug_frame(mut self) -> Self {
+        self.0.flags |= FLAG_DEBUG_FRAME;
         self
     }
 

@@ -38,6 +38,11 @@ impl TestCase {
     pub(crate) const fn needs_icount(&self) -> bool {
         self.flags & protocol::FLAG_ICOUNT != 0
     }
+
+    /// Whether the kernel's unwind tables are passed to it as a module.
+    pub(crate) const fn needs_debug_frame(&self) -> bool {
+        self.flags & protocol::FLAG_DEBUG_FRAME != 0
+    }
 }
 
 /// The tests of a kernel, in the order of their names.

@@ -13,7 +13,7 @@ use crate::verdict::{Outcome, judge};
 /// Runs the test under gdb; true if it passed.
 pub(crate) fn debug(runner: &Runner, test: &TestCase, seed: u32) -> Result<bool> {
     let port = free_port()?;
-    let mut machine = runner.machine(test, seed);
+    let mut machine = runner.machine(test, seed)?;
     machine.gdb_port = Some(port);
     let kernel = console::quote(&runner.kernel.to_string_lossy());
     // A breakpoint in the test is set before the kernel has switched to long mode, which needs a hardware breakpoint.

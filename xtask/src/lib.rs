@@ -40,6 +40,7 @@ mod steps;
 mod symbolize;
 mod test;
 mod tidy;
+mod unwind_tables;
 mod verdict;
 mod workspace;
 

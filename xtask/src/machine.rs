@@ -25,6 +25,8 @@ pub(crate) struct Machine {
     pub(crate) kernel: PathBuf,
     /// The kernel's command line.
     pub(crate) command_line: String,
+    /// A file that is loaded beside the kernel.
+    pub(crate) module: Option<PathBuf>,
     /// Who is connected to the first serial port.
     pub(crate) serial: Serial,
     /// Whether interrupts can arrive between any two instructions, at exactly reproducible ones.
@@ -33,6 +35,8 @@ pub(crate) struct Machine {
     pub(crate) interrupt_log: Option<PathBuf>,
     /// Port of the gdb stub; the machine then waits for gdb before its first instruction.
     pub(crate) gdb_port: Option<u16>,
+    /// Socket of the gdb stub, which needs no number that somebody else may have taken; it waits likewise.
+    pub(crate) gdb_socket: Option<PathBuf>,
 }
 
 impl Machine {
@@ -48,10 +52,12 @@ impl Machine {
             options: options.clone(),
             kernel: kernel.to_owned(),
             command_line,
+            module: None,
             serial: Serial::Captured,
             icount: false,
             interrupt_log: None,
             gdb_port: None,
+            gdb_socket: None,
         }
     }
 
@@ -94,6 +100,10 @@ impl Machine {
         if !self.command_line.is_empty() {
             qemu.arg("-append").arg(&self.command_line);
         }
+        if let Some(file) = &self.module {
+            // PVH passes it on as a module.
+            qemu.arg("-initrd").arg(file);
+        }
         if self.icount {
             // One instruction takes one tick of virtual time, and time does not wait for the host's clock.
             qemu.args(["-icount", "shift=0,sleep=off"]);
@@ -105,6 +115,10 @@ impl Machine {
         if let Some(port) = self.gdb_port {
             // Stopped before the first instruction, until gdb says otherwise; only this machine can connect.
             qemu.args(["-S", "-gdb", &format!("tcp:127.0.0.1:{port}")]);
+        }
+        if let Some(socket) = &self.gdb_socket {
+            let socket = socket.display();
+            qemu.args(["-S", "-gdb", &format!("unix:{socket},server=on,wait=off")]);
         }
         qemu
     }

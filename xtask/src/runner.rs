@@ -14,6 +14,7 @@ use crate::machine::Machine;
 use crate::protocol::{ROUNDS_KEY, SEED_KEY, TEST_KEY};
 use crate::qemu::{self, End, Run};
 use crate::symbolize::Symbols;
+use crate::unwind_tables;
 use crate::verdict::{Outcome, Verdict, judge};
 use crate::workspace;
 
@@ -46,7 +47,7 @@ pub(crate) struct Finished {
 impl Runner {
     /// Runs one test to its verdict.
     pub(crate) fn run(&self, test: &TestCase, seed: u32) -> Result<Finished> {
-        let machine = self.machine(test, seed);
+        let machine = self.machine(test, seed)?;
         let show = |line: &str| {
             if self.options.nocapture {
                 println!("[{}] {}", test.name, line.trim_end());
@@ -69,14 +70,17 @@ impl Runner {
     }
 
     /// The machine that runs a test.
-    pub(crate) fn machine(&self, test: &TestCase, seed: u32) -> Machine {
+    pub(crate) fn machine(&self, test: &TestCase, seed: u32) -> Result<Machine> {
         let mut words = format!("{TEST_KEY}{} {SEED_KEY}{seed}", test.name);
         if let Some(rounds) = self.options.rounds {
             words += &format!(" {ROUNDS_KEY}{rounds}");
         }
         let mut machine = Machine::new(&self.program, &self.options.machine, &self.kernel, words);
         machine.icount = test.needs_icount();
-        machine
+        if test.needs_debug_frame() {
+            machine.module = Some(unwind_tables::beside(&self.kernel)?);
+        }
+        Ok(machine)
     }
 
     /// What lies at an address of the kernel.

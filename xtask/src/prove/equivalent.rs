@@ -9,6 +9,8 @@ use super::specimen::Part;
 
 const LOADS: &str = "two loads: neither writes what the other one's address is made of";
 const STORES: &str = "two stores to different words, of registers that neither changes";
+const ADDRESS: &str = "the other side reads both later; a backtrace in between, which single-stepping kernels check, \
+    wants the address last";
 const LOAD_AND_STORE: &str =
     "the contexts do not overlap, and neither writes a register that the other reads";
 const LANDING: &str =
@@ -61,11 +63,17 @@ const EQUIVALENT: List = &[
         Part::OutOfLine,
         STORES,
         &[
-            "swap `mov [r10+0x10], rsp` and `mov [r10+8], rax`",
-            "swap `mov [r10+8], rax` and `mov [r10], rbp`",
+            "swap `mov [r10+0x10], rsp` and `mov [r10], rbp`",
             "swap `mov [r10], rbp` and `mov [r10+0x18], rbx`",
-            "swap `mov [r10+0x18], rbx` and `stmxcsr [r10+0x20]`",
             "swap `stmxcsr [r10+0x20]` and `fnstcw [r10+0x24]`",
+        ],
+    ),
+    (
+        Part::OutOfLine,
+        ADDRESS,
+        &[
+            "swap `mov [r10+0x18], rbx` and `mov [r10+8], rax`",
+            "swap `mov [r10+8], rax` and `stmxcsr [r10+0x20]`",
         ],
     ),
     (
@@ -144,11 +152,17 @@ const EQUIVALENT: List = &[
         Part::Resume,
         STORES,
         &[
-            "swap `mov [rsi+0x10], rsp` and `mov [rsi+8], rax`",
-            "swap `mov [rsi+8], rax` and `mov [rsi], rbp`",
+            "swap `mov [rsi+0x10], rsp` and `mov [rsi], rbp`",
             "swap `mov [rsi], rbp` and `mov [rsi+0x18], rbx`",
-            "swap `mov [rsi+0x18], rbx` and `stmxcsr [rsi+0x20]`",
             "swap `stmxcsr [rsi+0x20]` and `fnstcw [rsi+0x24]`",
+        ],
+    ),
+    (
+        Part::Resume,
+        ADDRESS,
+        &[
+            "swap `mov [rsi+0x18], rbx` and `mov [rsi+8], rax`",
+            "swap `mov [rsi+8], rax` and `stmxcsr [rsi+0x20]`",
         ],
     ),
     (
@@ -179,14 +193,20 @@ const EQUIVALENT: List = &[
         Part::Suspend,
         STORES,
         &[
-            "swap `mov [rsi+0x30], rsp` and `mov [rsi+0x28], rax`",
-            "swap `mov [rsi+0x50], rsp` and `mov [rsi+0x48], rax`",
-            "swap `mov [rsi+0x28], rax` and `mov [rsi+0x20], rbp`",
-            "swap `mov [rsi+0x48], rax` and `mov [rsi+0x40], rbp`",
+            "swap `mov [rsi+0x30], rsp` and `mov [rsi+0x20], rbp`",
+            "swap `mov [rsi+0x50], rsp` and `mov [rsi+0x40], rbp`",
             "swap `mov [rsi+0x20], rbp` and `mov [rsi+0x38], rbx`",
             "swap `mov [rsi+0x40], rbp` and `mov [rsi+0x58], rbx`",
-            "swap `mov [rsi+0x58], rbx` and `stmxcsr [rsi+0x60]`",
             "swap `stmxcsr [rsi+0x60]` and `fnstcw [rsi+0x64]`",
+        ],
+    ),
+    (
+        Part::Suspend,
+        ADDRESS,
+        &[
+            "swap `mov [rsi+0x38], rbx` and `mov [rsi+0x28], rax`",
+            "swap `mov [rsi+0x58], rbx` and `mov [rsi+0x48], rax`",
+            "swap `mov [rsi+0x48], rax` and `stmxcsr [rsi+0x60]`",
         ],
     ),
     (
@@ -223,14 +243,20 @@ const EQUIVALENT: List = &[
         Part::Switch,
         STORES,
         &[
-            "swap `mov [rsi+0x30], rsp` and `mov [rsi+0x28], rax`",
-            "swap `mov [rsi+0x50], rsp` and `mov [rsi+0x48], rax`",
-            "swap `mov [rsi+0x28], rax` and `mov [rsi+0x20], rbp`",
-            "swap `mov [rsi+0x48], rax` and `mov [rsi+0x40], rbp`",
+            "swap `mov [rsi+0x30], rsp` and `mov [rsi+0x20], rbp`",
+            "swap `mov [rsi+0x50], rsp` and `mov [rsi+0x40], rbp`",
             "swap `mov [rsi+0x20], rbp` and `mov [rsi+0x38], rbx`",
             "swap `mov [rsi+0x40], rbp` and `mov [rsi+0x58], rbx`",
-            "swap `mov [rsi+0x58], rbx` and `stmxcsr [rsi+0x60]`",
             "swap `stmxcsr [rsi+0x60]` and `fnstcw [rsi+0x64]`",
+        ],
+    ),
+    (
+        Part::Switch,
+        ADDRESS,
+        &[
+            "swap `mov [rsi+0x38], rbx` and `mov [rsi+0x28], rax`",
+            "swap `mov [rsi+0x58], rbx` and `mov [rsi+0x48], rax`",
+            "swap `mov [rsi+0x48], rax` and `stmxcsr [rsi+0x60]`",
         ],
     ),
 ];

@@ -1,0 +1,117 @@
+//! The plain walk along rbp, in kernels that are built with frame pointers, and the instructions where it is incomplete.
+//!
+//! A frame pointer says who called the function that set it up. Where the running function has not yet done so, or
+//! no longer, exactly its caller is missing; nothing else may ever be wrong:
+//!
+//! - before `mov rbp, rsp` at a function's start, and from `pop rbp` to its return;
+//! - in the switch out of line and the shared end of every switch, which have no frame of their own. In the latter
+//!   the chain is that of the context left, without the function that left it, up to `mov rbp`, and from then on, for one
+//!   instruction, that of the context to come, without the function that goes on;
+//! - at the last jump of a fiber that ends: the function that goes on is missing.
+
+use tests_qemu::exceptions::TrapFrame;
+
+use tests_qemu::println;
+
+use super::shadow::{Place, Shadow};
+use super::walk::{Expected, word};
+
+/// What was seen in a scene.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    /// Walks that found every caller.
+    pub(super) complete: u64,
+    /// At a function's start or end, with its caller missing.
+    pub(super) at_start_or_end: u64,
+    /// In functions without a frame, with their caller missing.
+    pub(super) frameless: u64,
+    /// In the shared end of a switch, before and behind `mov rbp`.
+    pub(super) before_rbp: u64,
+    pub(super) behind_rbp: u64,
+    /// At the last jump of a fiber.
+    pub(super) at_exit: u64,
+    /// Everything else.
+    pub(super) wrong: u64,
+}
+
+impl Counts {
+    /// Walks along rbp and compares with the callers that the shadow knows.
+    pub(super) fn check(
+        &mut self,
+        frame: &TrapFrame,
+        shadow: &Shadow,
+        expected: &Expected,
+        marker: u64,
+        frameless: &[u64],
+    ) {
+        let walk = |callers: &[Place], has_marker: bool| {
+            let callers = callers.iter().map(|place| place.ip);
+            is_walk(frame.rbp, callers.chain(has_marker.then_some(marker)))
+        };
+        let callers = expected.callers();
+        // Without the innermost caller.
+        let outer = callers.get(1..).unwrap_or_default();
+        let is_ended = !shadow.callers(|_| ());
+        let count = if shadow.is_switching() {
+            let is_at_target = callers.first().map(|place| place.rbp) == Some(frame.rbp);
+            if is_at_target && walk(outer, is_ended) {
+                Some(&mut self.behind_rbp)
+            } else {
+                let mut left = Expected::NONE;
+                let is_ended = !shadow.callers_of_left(|place| left.push(place));
+                let is_left = !is_at_target && walk(left.callers(), is_ended);
+                is_left.then_some(&mut self.before_rbp)
+            }
+        } else if walk(callers, is_ended) {
+            Some(&mut self.complete)
+        } else if !walk(outer, is_ended) {
+            None
+        } else {
+            match shadow.innermost_call() {
+                None => Some(&mut self.at_exit).filter(|_| is_at(frame.rip, &[&[0xff, 0xe2]])),
+                Some((callee, _)) if frameless.contains(&callee) => Some(&mut self.frameless),
+                Some(_) => {
+                    Some(&mut self.at_start_or_end).filter(|_| is_at(frame.rip, START_OR_END))
+                }
+            }
+        };
+        let count = count.unwrap_or_else(|| {
+            if self.wrong < SHOWN {
+                println!("wrong walk along rbp at rip={:#x}", frame.rip);
+            }
+            &mut self.wrong
+        });
+        *count += 1;
+    }
+}
+
+/// Walks that are reported when they are wrong.
+const SHOWN: u64 = 10;
+
+/// The instructions at which a function has no frame yet or no longer: `endbr64`, `push rbp`, `mov rbp, rsp`; `ret`.
+const START_OR_END: &[&[u8]] = &[
+    &[0xf3, 0x0f, 0x1e, 0xfa],
+    &[0x55],
+    &[0x48, 0x89, 0xe5],
+    &[0xc3],
+];
+
+/// Whether one of these instructions is at `ip`.
+fn is_at(ip: u64, instructions: &[&[u8]]) -> bool {
+    // SAFETY: The processor is about to execute it, and the kernel's image goes on behind it.
+    let code = unsafe { (ip as *const [u8; 4]).read_unaligned() };
+    instructions
+        .iter()
+        .any(|instruction| code.starts_with(instruction))
+}
+
+/// Whether the records from `rbp` on name just these callers and then end.
+fn is_walk(mut rbp: u64, callers: impl Iterator<Item = u64>) -> bool {
+    for ip in callers {
+        if rbp == 0 || word(rbp + 8) != ip {
+            return false;
+        }
+        rbp = word(rbp);
+    }
+    rbp == 0
+}
