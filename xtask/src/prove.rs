@@ -49,11 +49,24 @@ const KERNELS: &[&str] = &["suite"];
 /// Fewer mutants than this means that the generator is broken.
 const FEWEST: usize = 300;
 
+/// What a line that begins with "proved" means.
+const WHAT: &str = "\
+For all contents of all registers, with an interrupt after every instruction:
+- a switch leaves the other side with its own registers, and with the two words passed to it; whoever continues what it
+  saved brings back rsp, rbp, rbx (out of line also r12 to r15) and the control words of SSE and x87 where there are any;
+- a fiber's body is called with its payload and block, an aligned stack and DF clear, and its end continues the parent;
+- nothing is written but the context to save and the own frame, and nothing below rsp is relied on;
+- the unwind rules of kfiber's own functions name the caller's true registers at every instruction.
+";
+
 /// Runs the verb; true if all is proved and every mutant is accounted for.
 pub(crate) fn verb(options: &Prove) -> Result<bool> {
     let mut equivalents = Equivalents::new();
     let mut tally = Tally::default();
     let mut faults = Vec::new();
+    if !options.listing {
+        print!("{WHAT}");
+    }
     for release in [false, true] {
         let build = Build {
             release,
@@ -107,25 +120,20 @@ fn report(name: &str, specimen: &Specimen, faults: &mut Vec<String>) {
     if faults.len() > before {
         return;
     }
-    let count = |part| {
-        specimen
-            .copies
-            .iter()
-            .filter(|piece| piece.part == part)
-            .count()
-    };
-    let functions: Vec<_> = specimen
-        .functions
-        .iter()
-        .map(|piece| piece.part.name())
-        .collect();
-    println!(
-        "proved  {name}: {}; inline copies: {} resume, {} suspend, {} switch",
-        functions.join(", "),
-        count(Part::Resume),
-        count(Part::Suspend),
-        count(Part::Switch)
-    );
+    println!("proved  {name}");
+    for piece in &specimen.functions {
+        let sections: Vec<_> = specimen.sections(piece.part).collect();
+        println!(
+            "          {:18}  {:2} instructions, unwind rules in {}",
+            piece.part.name(),
+            piece.instructions().len(),
+            sections.join(" and ")
+        );
+    }
+    for part in [Part::Resume, Part::Suspend, Part::Switch] {
+        let copies = specimen.copies.iter().filter(|piece| piece.part == part);
+        println!("          {:18}  {:2} times", part.name(), copies.count());
+    }
 }
 
 /// Proves one piece of the code.
@@ -179,6 +187,14 @@ fn is_complete(specimen: &Specimen) -> Result<()> {
             );
         }
     }
+    for part in [Part::Base, Part::Suspended] {
+        if !specimen.taken.contains(&part) {
+            bail!(
+                "the specimen does not take the address of `{}`: nothing could be checked about it",
+                part.name()
+            );
+        }
+    }
     Ok(())
 }
 
@@ -202,7 +218,14 @@ fn summary(tally: &Tally, equivalents: &Equivalents, mut faults: Vec<String>) ->
     if faults.is_empty() {
         println!(
             "{} mutants, {} killed, {} equivalent (each explained)",
-            tally.mutants, tally.killed, tally.equivalent
+            tally.mutants,
+            tally.killed,
+            tally.listed + tally.same
+        );
+        println!(
+            "  of these, {} are listed with a reason in prove/equivalent.rs, and {} changed bytes of unwind \
+             information say the same as before about every address that is looked up",
+            tally.listed, tally.same
         );
         let survivors = tally.survivors.iter();
         faults.extend(

@@ -17,8 +17,8 @@ use super::walk::text;
 pub(super) struct Tally {
     pub(super) mutants: usize,
     pub(super) killed: usize,
-    pub(super) equivalent: usize,
-    /// Mutants that the proof accepts and nothing explains.
+    pub(super) listed: usize,
+    pub(super) same: usize,
     pub(super) survivors: Vec<String>,
 }
 
@@ -26,27 +26,33 @@ impl Tally {
     pub(super) fn add(&mut self, other: Self) {
         self.mutants += other.mutants;
         self.killed += other.killed;
-        self.equivalent += other.equivalent;
+        self.listed += other.listed;
+        self.same += other.same;
         self.survivors.extend(other.survivors);
     }
 
-    /// Counts one mutant; `is_equivalent` is asked only if the proof accepted it.
-    pub(super) fn judge(
-        &mut self,
-        part: Part,
-        what: &str,
-        is_accepted: bool,
-        is_equivalent: impl FnOnce() -> bool,
-    ) {
+    pub(super) fn count(&mut self, part: Part, what: &str, verdict: Verdict) {
         self.mutants += 1;
-        if !is_accepted {
-            self.killed += 1;
-        } else if is_equivalent() {
-            self.equivalent += 1;
-        } else {
-            self.survivors.push(format!("{}: {what}", part.name()));
+        match verdict {
+            Verdict::Killed => self.killed += 1,
+            Verdict::Listed => self.listed += 1,
+            Verdict::Same => self.same += 1,
+            Verdict::Survived => self.survivors.push(format!("{}: {what}", part.name())),
         }
     }
+}
+
+/// What became of one mutant.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Verdict {
+    /// The proof noticed.
+    Killed,
+    /// Accepted, and the list of equivalent mutants has the reason.
+    Listed,
+    /// Accepted, and it changes nothing that anybody reads.
+    Same,
+    /// Accepted, and nothing says why.
+    Survived,
 }
 
 /// Plants every error in one piece of the code.
@@ -64,10 +70,14 @@ pub(super) fn plant(specimen: &Specimen, piece: &Piece, equivalents: &mut Equiva
         specimen
             .program
             .extend(instructions.iter().map(|i| (i.ip(), *i)));
-        let is_accepted = prove_piece(&specimen, piece).is_ok();
-        tally.judge(piece.part, &what, is_accepted, || {
-            equivalents.explain(piece.part, &what)
-        });
+        let verdict = if prove_piece(&specimen, piece).is_err() {
+            Verdict::Killed
+        } else if equivalents.explain(piece.part, &what) {
+            Verdict::Listed
+        } else {
+            Verdict::Survived
+        };
+        tally.count(piece.part, &what, verdict);
     }
     tally
 }

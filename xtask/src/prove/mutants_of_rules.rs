@@ -8,7 +8,7 @@ use gimli::{
 };
 use iced_x86::{Code, Instruction};
 
-use super::mutants::Tally;
+use super::mutants::{Tally, Verdict};
 use super::prove_piece;
 use super::specimen::{Part, Piece, Specimen};
 use super::unwind_table::{self, Section, Table};
@@ -23,15 +23,19 @@ pub(super) fn plant(specimen: &Specimen, index: usize) -> Tally {
     };
     for (what, section) in table_mutants(&original.section, original.part == Part::Base) {
         let table = unwind_table::table(section, original.part, piece.start, piece.bytes.len());
-        // What cannot be read at all is found by whoever reads it.
+        // What cannot be read at all is noticed by whoever reads it.
         let Ok(table) = table else {
-            tally.judge(original.part, &what, false, || false);
+            tally.count(original.part, &what, Verdict::Killed);
             continue;
         };
         let is_same = says_the_same(&table, &original, &piece);
         drop(mem::replace(&mut specimen.tables[index], table));
-        let is_accepted = prove_piece(&specimen, &piece).is_ok();
-        tally.judge(original.part, &what, is_accepted, || is_same);
+        let verdict = match prove_piece(&specimen, &piece) {
+            Err(_) => Verdict::Killed,
+            Ok(()) if is_same => Verdict::Same,
+            Ok(()) => Verdict::Survived,
+        };
+        tally.count(original.part, &what, verdict);
     }
     tally
 }

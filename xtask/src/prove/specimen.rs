@@ -44,7 +44,13 @@ impl Part {
     fn is_called(self, symbol: &str) -> bool {
         match self {
             // The version is part of the name.
-            Self::OutOfLine => symbol.starts_with("kfiber_") && symbol.ends_with("_switch"),
+            Self::OutOfLine => {
+                let version = symbol
+                    .strip_prefix("kfiber_")
+                    .and_then(|rest| rest.strip_suffix("_switch"));
+                version
+                    .is_some_and(|version| version.chars().all(|c| c.is_ascii_digit() || c == '_'))
+            }
             Self::Tail => symbol == "kfiber::context::x86_64::tail",
             Self::Base => symbol == "kfiber::context::x86_64::base",
             Self::Suspended => symbol == "kfiber::context::x86_64::suspended",
@@ -80,6 +86,8 @@ pub(super) struct Specimen {
     pub(super) functions: Vec<Piece>,
     pub(super) copies: Vec<Piece>,
     pub(super) tables: Vec<Table>,
+    /// Functions whose address is taken somewhere, which is then that of their second byte.
+    pub(super) taken: Vec<Part>,
     /// Whether control words of the floating-point units are part of a context.
     pub(super) has_fp: bool,
 }
@@ -100,11 +108,12 @@ impl Specimen {
         }
         let tail = functions.iter().find(|piece| piece.part == Part::Tail);
         let tail = tail
+            .map(|piece| piece.start)
             .with_context(|| format!("{} contains no switch: `tail` is missing", file.display()))?;
         let mut copies = Vec::new();
         for function in &all {
             if !Part::OutOfLine.is_called(&function.function) {
-                inline_copies(function, tail.start, has_fp, &mut copies)?;
+                inline_copies(function, tail, has_fp, &mut copies)?;
             }
         }
         let program = functions.iter().chain(&copies);
@@ -113,18 +122,27 @@ impl Specimen {
             .map(|instruction| (instruction.ip(), instruction))
             .collect();
         let tables = unwind_table::load(&elf, &functions)?;
-        check_addresses_taken(&all, &functions)?;
+        let taken = addresses_taken(&all, &functions)?;
+        nothing_overlooked(&elf, tail, &functions, &copies)?;
         Ok(Self {
             program,
             functions,
             copies,
             tables,
+            taken,
             has_fp,
         })
     }
 
     pub(super) fn function(&self, part: Part) -> Option<&Piece> {
         self.functions.iter().find(|piece| piece.part == part)
+    }
+
+    /// The sections that have unwind information for this function.
+    pub(super) fn sections(&self, part: Part) -> impl Iterator<Item = &'static str> {
+        let tables = self.tables.iter();
+        let tables = tables.filter(move |table| table.part == part);
+        tables.map(|table| table.section.name())
     }
 
     /// Size of a context, which is the distance from `parent` to `own` in a block.
@@ -228,8 +246,9 @@ fn kind(copy: &[Instruction], own: u64) -> Result<Part> {
     }
 }
 
-/// The library speaks of `base` and `suspended` only as "one byte past the beginning", for the unwinders' sake.
-fn check_addresses_taken(all: &[Piece], functions: &[Piece]) -> Result<()> {
+/// Finds who takes the address of `base` or `suspended`: it must be "one byte past the beginning", for the unwinders' sake.
+fn addresses_taken(all: &[Piece], functions: &[Piece]) -> Result<Vec<Part>> {
+    let mut taken = Vec::new();
     let targets = functions
         .iter()
         .filter(|piece| matches!(piece.part, Part::Base | Part::Suspended));
@@ -245,8 +264,39 @@ fn check_addresses_taken(all: &[Piece], functions: &[Piece]) -> Result<()> {
                         i.ip(),
                         target.part.name()
                     );
+                    taken.push(target.part);
                 }
             }
+        }
+    }
+    Ok(taken)
+}
+
+/// Looks at every byte of code for a distance to `tail`: each must be that of a jump found before.
+fn nothing_overlooked(
+    elf: &object::File<'_>,
+    tail: u64,
+    functions: &[Piece],
+    copies: &[Piece],
+) -> Result<()> {
+    let known: Vec<u64> = functions
+        .iter()
+        .chain(copies)
+        .flat_map(Piece::instructions)
+        .filter(Instruction::is_jmp_near)
+        .map(|jump| jump.next_ip())
+        .collect();
+    for section in elf.sections() {
+        if section.kind() != object::SectionKind::Text {
+            continue;
+        }
+        for (address, bytes) in (section.address() + 4..).zip(section.data()?.windows(4)) {
+            let distance = i32::from_le_bytes(bytes.try_into()?);
+            let is_to_tail = address.wrapping_add_signed(distance.into()) == tail;
+            ensure!(
+                !is_to_tail || known.contains(&address),
+                "something before {address:#x} goes to `tail`, in no function with a symbol"
+            );
         }
     }
     Ok(())

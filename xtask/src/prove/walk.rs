@@ -53,12 +53,12 @@ impl fmt::Display for Violation {
 pub(super) fn text(instruction: &Instruction) -> String {
     let mut text = String::new();
     let mut formatter = IntelFormatter::new();
-    formatter.options_mut().set_hex_prefix("0x");
-    formatter.options_mut().set_hex_suffix("");
-    formatter
-        .options_mut()
-        .set_space_after_operand_separator(true);
-    formatter.options_mut().set_rip_relative_addresses(false);
+    let options = formatter.options_mut();
+    options.set_hex_prefix("0x");
+    options.set_hex_suffix("");
+    options.set_uppercase_hex(false);
+    options.set_branch_leading_zeros(false);
+    options.set_space_after_operand_separator(true);
     formatter.format(instruction, &mut text);
     text
 }
