@@ -59,6 +59,9 @@ mod threads;
 #[cfg(any(miri, kfiber_threads))]
 use threads as backend;
 
+#[cfg(all(test, not(any(miri, kfiber_threads))))]
+mod tests;
+
 use core::mem::MaybeUninit;
 use core::ptr;
 

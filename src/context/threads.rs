@@ -56,11 +56,13 @@ unsafe fn exchange(
     let baton = Arc::new(Baton::default());
     // SAFETY: the caller vouches for both. `next` is read first: the other side may be `prev` again at once.
     let next = unsafe { next.read() };
+    // All of it is written, since all of it is read when it is continued.
+    let own = Context {
+        sp: Arc::into_raw(Arc::clone(&baton)).cast_mut().cast(),
+        ..Context::NOWHERE
+    };
     // SAFETY: as above.
-    unsafe {
-        (*prev).sp = Arc::into_raw(Arc::clone(&baton)).cast_mut().cast();
-        (*prev).record.ip = ptr::null();
-    }
+    unsafe { prev.write(own) };
     // SAFETY: C1 and C2.
     unsafe { proceed(next, Landed { payload, tag }) };
     baton.wait()

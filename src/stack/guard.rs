@@ -18,6 +18,9 @@
 //! }
 //! ```
 
+#[cfg(all(test, not(miri)))]
+mod tests;
+
 use super::{PAGE_SIZE, StackBounds};
 use core::fmt;
 use x86_64::PhysAddr;

@@ -30,6 +30,7 @@ const FORMS: [Form; 8] = [
 ];
 
 /// What the fiber is told: how to come back, a number, and where the root's block is.
+#[derive(Clone, Copy)]
 struct Order {
     form: Form,
     number: usize,
@@ -71,7 +72,7 @@ unsafe fn enter(block: *mut ControlBlock, order: &Order) -> Landed {
 #[inline(never)]
 unsafe fn leave(
     block: *mut ControlBlock,
-    order: &Order,
+    order: Order,
     number: usize,
 ) -> (Payload, Option<*mut ControlBlock>) {
     let root = order.root;
@@ -107,11 +108,11 @@ unsafe extern "sysv64" fn obey(first: Payload, block: *mut ControlBlock) -> Payl
     let mut word = first;
     loop {
         // SAFETY: the root sends the address of an order that it keeps while we run.
-        let order = unsafe { &*pointer::<Order>(word) };
+        let order = unsafe { pointer::<Order>(word).read() };
         // SAFETY: the root entered us in the way of this order.
         let (next, tag) = unsafe { leave(block, order, order.number * 2) };
         // SAFETY: as above.
-        let order = unsafe { &*pointer::<Order>(next) };
+        let order = unsafe { pointer::<Order>(next).read() };
         if let Some(tag) = tag {
             let expected = if comes_from_root(order.form) {
                 order.root

@@ -129,7 +129,7 @@ fn the_control_block_is_at_the_top_of_every_kind_of_stack() {
 
 #[test]
 fn a_new_fiber_uses_no_more_of_its_stack_than_closure_and_block_take() {
-    let mut stack = stack();
+    let mut stack = fresh::<Stack<4096>>();
     stack.paint();
     let fiber = Fiber::<(), (), _, _>::new(stack, {
         let captured = [0x77_u8; 640];

@@ -19,12 +19,19 @@ const fn byte(seed: usize, index: usize) -> u8 {
     (seed.wrapping_mul(31) + index.wrapping_mul(7) + 1).to_le_bytes()[0]
 }
 
+/// Miri is slow: there only some of the bytes tell.
+const STEP: usize = if cfg!(miri) { 61 } else { 1 };
+
 impl<const N: usize> Value for [u8; N] {
     fn make(seed: usize) -> Self {
-        core::array::from_fn(|index| byte(seed, index))
+        let mut bytes = [byte(seed, 0); N];
+        for index in (0..N).step_by(STEP) {
+            bytes[index] = byte(seed, index);
+        }
+        bytes
     }
     fn check(&self, seed: usize) {
-        for (index, &found) in self.iter().enumerate() {
+        for (index, &found) in self.iter().enumerate().step_by(STEP) {
             assert_eq!(found, byte(seed, index), "byte {index} of {N}");
         }
     }

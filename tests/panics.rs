@@ -1,0 +1,92 @@
+//! A panic inside a fiber has nobody to unwind to: it prints its message and ends the process. Each case runs in a
+//! process of its own, which is this test again.
+#![cfg(not(miri))]
+
+use kfiber::fiber::{Fiber, Suspend};
+use kfiber::stack::{Stack, Storage};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Output};
+
+/// Set in the process that is to die.
+const INSIDE: &str = "KFIBER_TEST_PANIC_INSIDE";
+const SIGABRT: i32 = 6;
+
+/// Runs `die` in a process of its own, in the test of this name, and returns how it ended.
+fn dies(test: &str, die: fn()) -> Output {
+    if std::env::var_os(INSIDE).is_some() {
+        die();
+        println!("survived");
+        std::process::exit(0);
+    }
+    Command::new(std::env::current_exe().expect("a running program"))
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(INSIDE, "1")
+        .env("RUST_BACKTRACE", "0")
+        .output()
+        .expect("starts")
+}
+
+fn assert_aborted(output: &Output, phrase: &str) {
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert_eq!(
+        output.status.signal(),
+        Some(SIGABRT),
+        "{}\n{out}\n{err}",
+        output.status
+    );
+    assert!(err.contains(phrase), "{err}");
+    assert!(!out.contains("survived"), "{out}");
+}
+
+/// Resumes a fiber that runs `body`, and catches what comes out.
+fn caught(body: fn(&Suspend<(), ()>)) {
+    static STACK: Stack<{ 256 * 1024 }> = Stack::new();
+    let mut fiber =
+        Fiber::<(), (), (), _>::new(STACK.take().expect("first"), move |suspend, ()| {
+            body(suspend);
+        })
+        .expect("fits");
+    let caught = std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| {
+        let _ = fiber.resume(());
+        let _ = fiber.resume(());
+    }));
+    println!("{caught:?}");
+}
+
+#[test]
+fn a_panic_in_a_fiber_ends_the_process_with_its_message_and_is_not_caught_by_the_resumer() {
+    let output = dies(
+        "a_panic_in_a_fiber_ends_the_process_with_its_message_and_is_not_caught_by_the_resumer",
+        || caught(|_| panic!("out of cheese")),
+    );
+    assert_aborted(&output, "out of cheese");
+}
+
+#[test]
+fn a_panic_after_a_suspension_ends_the_process_too() {
+    let output = dies("a_panic_after_a_suspension_ends_the_process_too", || {
+        caught(|suspend| {
+            suspend.suspend(());
+            panic!("redo from start");
+        });
+    });
+    assert_aborted(&output, "redo from start");
+}
+
+#[test]
+fn a_panic_that_a_fiber_catches_itself_is_its_own_business() {
+    let output = dies(
+        "a_panic_that_a_fiber_catches_itself_is_its_own_business",
+        || {
+            caught(|suspend| {
+                assert!(std::panic::catch_unwind(|| panic!("caught inside")).is_err());
+                suspend.suspend(());
+            });
+        },
+    );
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("survived"));
+}

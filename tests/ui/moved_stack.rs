@@ -1,0 +1,17 @@
+//! A stack that a fiber has cannot be used.
+//@ code: E0382
+//@ says: use of moved value: `stack`
+#![allow(unused, non_upper_case_globals, clippy::all)]
+
+use kfiber::fiber::{Fiber, Suspend};
+use kfiber::stack::{Stack, Storage};
+
+static STACK: Stack<4096> = Stack::new();
+
+fn main() {
+    let stack = STACK.take().unwrap();
+    let fiber = Fiber::<(), (), (), _>::new(stack, |_: &Suspend<(), ()>, ()| ()).unwrap();
+    #[cfg(not(feature = "fixed"))]
+    drop(stack);
+    drop(fiber);
+}
