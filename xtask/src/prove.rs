@@ -229,13 +229,16 @@ fn summary(tally: &Tally, equivalents: &Equivalents, mut faults: Vec<String>) ->
         );
         let survivors = tally.survivors.iter();
         faults.extend(
-            survivors.map(|what| format!("a mutant survived, and nothing explains it: {what}")),
+            survivors.map(|what| format!(
+                    "the proof does not notice this error: {what} (make it notice, or list it with a reason in \
+                     xtask/src/prove/equivalent.rs)"
+                )),
         );
         let stale = equivalents.stale();
         faults.extend(
             stale
                 .iter()
-                .map(|what| format!("a line in prove/equivalent.rs is needed by no build: {what}")),
+                .map(|what| format!("this line of xtask/src/prove/equivalent.rs is needed by no build, remove it: {what}")),
         );
         if tally.mutants < FEWEST {
             faults.push(format!(

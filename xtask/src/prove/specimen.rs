@@ -123,7 +123,7 @@ impl Specimen {
             .collect();
         let tables = unwind_table::load(&elf, &functions)?;
         let taken = addresses_taken(&all, &functions)?;
-        nothing_overlooked(&elf, tail, &functions, &copies)?;
+        nothing_overlooked(&elf, tail, &all)?;
         Ok(Self {
             program,
             functions,
@@ -272,30 +272,27 @@ fn addresses_taken(all: &[Piece], functions: &[Piece]) -> Result<Vec<Part>> {
     Ok(taken)
 }
 
-/// Looks at every byte of code for a distance to `tail`: each must be that of a jump found before.
-fn nothing_overlooked(
-    elf: &object::File<'_>,
-    tail: u64,
-    functions: &[Piece],
-    copies: &[Piece],
-) -> Result<()> {
-    let known: Vec<u64> = functions
-        .iter()
-        .chain(copies)
-        .flat_map(Piece::instructions)
-        .filter(Instruction::is_jmp_near)
-        .map(|jump| jump.next_ip())
-        .collect();
+/// Looks at the code that has no symbol, byte by byte, for a jump or a call to `tail`.
+///
+/// Where there are symbols, instructions were decoded; to look at their bytes too would take numbers for jumps.
+fn nothing_overlooked(elf: &object::File<'_>, tail: u64, all: &[Piece]) -> Result<()> {
     for section in elf.sections() {
         if section.kind() != object::SectionKind::Text {
             continue;
         }
-        for (address, bytes) in (section.address() + 4..).zip(section.data()?.windows(4)) {
-            let distance = i32::from_le_bytes(bytes.try_into()?);
-            let is_to_tail = address.wrapping_add_signed(distance.into()) == tail;
+        for (address, bytes) in (section.address()..).zip(section.data()?.windows(5)) {
+            let [0xe8 | 0xe9, distance @ ..] = bytes else {
+                continue;
+            };
+            let distance = i32::from_le_bytes(distance.try_into()?);
+            let is_to_tail = (address + 5).wrapping_add_signed(distance.into()) == tail;
+            let is_decoded = || {
+                all.iter()
+                    .any(|piece| (piece.start..piece.end()).contains(&address))
+            };
             ensure!(
-                !is_to_tail || known.contains(&address),
-                "something before {address:#x} goes to `tail`, in no function with a symbol"
+                !is_to_tail || is_decoded(),
+                "the code at {address:#x} goes to `tail`, and is in no function with a symbol"
             );
         }
     }
