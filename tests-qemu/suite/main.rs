@@ -10,6 +10,10 @@ mod checked;
 #[cfg(target_os = "none")]
 mod context;
 #[cfg(target_os = "none")]
+mod fiber;
+#[cfg(target_os = "none")]
+mod flags;
+#[cfg(target_os = "none")]
 mod fuzz;
 #[cfg(target_os = "none")]
 mod harness;

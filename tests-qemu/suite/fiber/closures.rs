@@ -1,0 +1,66 @@
+//! Closures that capture by move: whatever their size and alignment, they lie on the fiber's own stack.
+
+use core::hint::black_box;
+
+use kfiber::{
+    fiber::{Fiber, NewFiberErrorKind, Resumed},
+    stack::{ForeignStack, StackMemory},
+};
+use tests_qemu::kernel_test;
+
+use super::stack;
+
+kernel_test! {
+    fn closures_of_every_size_keep_what_they_captured() {
+        fn check<const SIZE: usize>() {
+            let mut captured = [0_u8; SIZE];
+            for (byte, number) in captured.iter_mut().zip(0_usize..) {
+                *byte = number.to_le_bytes()[0] ^ 0x5a;
+            }
+            let stack = stack();
+            let bounds = stack.bounds();
+            let mut fiber = Fiber::<(), usize, usize, _>::new(stack, move |suspend, ()| {
+                let captured = captured;
+                suspend.suspend((&raw const captured).addr());
+                (0_usize..).zip(black_box(captured)).filter(|(n, byte)| *byte == n.to_le_bytes()[0] ^ 0x5a).count()
+            })
+            .expect("it fits");
+            let Resumed::Yielded(address) = fiber.resume(()) else { panic!("it suspends once") };
+            assert!(SIZE == 0 || bounds.contains(address), "on the fiber's own stack");
+            assert_eq!(fiber.resume(()), Resumed::Returned(SIZE));
+        }
+        check::<0>();
+        check::<1>();
+        check::<7>();
+        check::<8>();
+        check::<9>();
+        check::<15>();
+        check::<16>();
+        check::<17>();
+        check::<63>();
+        check::<64>();
+        check::<65>();
+        check::<511>();
+        check::<1000>();
+        check::<4096>();
+        check::<5000>();
+    }
+
+    fn a_closure_too_large_for_the_kernels_memory_is_given_back() {
+        let memory = crate::stack::free_memory();
+        // SAFETY: Nothing else uses the memory above the kernel.
+        let small = unsafe { ForeignStack::new(memory, 4096, 0) }.expect("aligned");
+        let bounds = small.bounds();
+        let captured = [7_u8; 4096];
+        let closure = move |_: &kfiber::fiber::Suspend<(), ()>, ()| usize::from(captured[4095]);
+        let error = Fiber::<(), (), usize, _>::new(small, closure).expect_err("it cannot fit");
+        let NewFiberErrorKind::StackTooSmall { needed_bytes, size_bytes } = error.kind else {
+            panic!("{error:?}");
+        };
+        assert!(needed_bytes > 4096 && size_bytes == 4096, "{error:?}");
+        assert_eq!(error.stack.bounds(), bounds);
+        // Both can still be used: the closure on a stack that is large enough.
+        let mut fiber = Fiber::<(), (), usize, _>::new(stack(), error.closure).expect("it fits");
+        assert_eq!(fiber.resume(()), Resumed::Returned(7));
+    }
+}
