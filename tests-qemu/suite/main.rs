@@ -22,6 +22,8 @@ mod stack;
 #[cfg(target_os = "none")]
 mod storm;
 #[cfg(target_os = "none")]
+mod versions;
+#[cfg(target_os = "none")]
 mod walk;
 
 #[cfg(target_os = "none")]
