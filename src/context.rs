@@ -62,7 +62,7 @@ use threads as backend;
 #[cfg(all(test, not(any(miri, kfiber_threads))))]
 mod tests;
 
-use core::mem::MaybeUninit;
+use core::mem::{MaybeUninit, offset_of};
 use core::ptr;
 
 pub use backend::{resume, suspend, switch, switch_out_of_line};
@@ -255,6 +255,19 @@ impl ControlBlock {
     #[must_use]
     pub fn is_fresh(&self) -> bool {
         ptr::eq(self.own.record.ip, backend::first_entry())
+    }
+
+    /// Two words that are free in a fiber that nobody resumes: a scheduler keeps its links there, in the line that a switch
+    /// reads anyway. (They are `sp` and `rbx` of `parent`.)
+    ///
+    /// # Safety
+    ///
+    /// `block` is valid, and its fiber is entered by [`switch`] alone.
+    #[inline(always)]
+    pub(crate) const unsafe fn spare_words(block: *mut Self) -> *mut [*mut (); 2] {
+        const { assert!(offset_of!(Context, rbx) == offset_of!(Context, sp) + size_of::<usize>()) };
+        // SAFETY: the caller vouches for `block`.
+        unsafe { (&raw mut (*block).parent.sp).cast() }
     }
 
     /// The fiber's own registers. While the fiber runs they are those of its last suspension.

@@ -6,3 +6,9 @@ pub mod stack;
 pub mod context;
 
 pub mod fiber;
+
+mod atomic;
+
+pub mod platform;
+
+pub mod scheduler;

@@ -48,7 +48,10 @@ use core::ptr::NonNull;
 pub use error::StackError;
 pub use foreign::ForeignStack;
 pub use paint::StackUsage;
+/// As [`StackMemory::usage`], of a range.
+pub(crate) use paint::measure as usage_of;
 pub use pool::{GuardedStackPool, Pool, PoolExhausted, StackPool};
+pub(crate) use storage::page_colour;
 pub use storage::{GuardedStack, Stack, StackInUse, Storage, Taken};
 
 /// Alignment of a stack's top, and of the control block below it: one cache line.
@@ -156,6 +159,25 @@ impl StackBounds {
                 size_bytes,
                 guard_bytes,
             })
+    }
+
+    /// As [`new`](Self::new), for a range that is known to be right.
+    ///
+    /// # Safety
+    ///
+    /// [`new`](Self::new) would accept it.
+    #[inline]
+    pub(crate) const unsafe fn new_unchecked(
+        bottom: *mut u8,
+        size_bytes: usize,
+        guard_bytes: usize,
+    ) -> Self {
+        Self {
+            // SAFETY: the caller's promise.
+            bottom: unsafe { NonNull::new_unchecked(bottom) },
+            size_bytes,
+            guard_bytes,
+        }
     }
 
     /// The lowest byte.

@@ -71,7 +71,7 @@ pub(super) unsafe fn fill(bounds: StackBounds) {
 /// # Safety
 ///
 /// **S1** holds for `bounds`. A fiber may be suspended on the stack, or run on it.
-pub(super) unsafe fn measure(bounds: StackBounds) -> StackUsage {
+pub(crate) unsafe fn measure(bounds: StackBounds) -> StackUsage {
     let size_bytes = bounds.size_bytes();
     // SAFETY: S1.
     if !unsafe { is_canary_intact(bounds) } {

@@ -195,6 +195,13 @@ pub struct GuardedStack<const N: usize> {
 // SAFETY: shared references give access to the bytes only through the owner word (S2).
 unsafe impl<const N: usize> Sync for GuardedStack<N> {}
 
+/// How many lines, 0 to 15, the hot end of what begins at this page is moved, so that neighbours use different cache sets.
+#[inline(always)]
+pub(crate) const fn page_colour(address: usize) -> usize {
+    // The upper bits of a product with a large odd constant spread any stride evenly.
+    (address / PAGE_SIZE).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60
+}
+
 /// The largest shift of a guarded stack's top, in bytes.
 const MAX_SHIFT: usize = 15 * TOP_ALIGN;
 
@@ -239,9 +246,7 @@ unsafe impl<const N: usize> Storage for GuardedStack<N> {
     fn storage_bounds(&self) -> StackBounds {
         let start: *mut u8 = ptr::from_ref(self).cast_mut().cast();
         let bottom = start.wrapping_add(PAGE_SIZE);
-        // The upper bits of a product with a large odd constant spread any stride evenly.
-        let page = bottom.addr() / PAGE_SIZE;
-        let shift = (page.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60) * TOP_ALIGN;
+        let shift = page_colour(bottom.addr()) * TOP_ALIGN;
         StackBounds {
             // SAFETY: an address inside a value is not null.
             bottom: unsafe { NonNull::new_unchecked(bottom) },

@@ -1,0 +1,212 @@
+//! The cooperative scheduler: fibers that are spawned, yield, park, sleep, join, and are woken from interrupt handlers.
+//!
+//! ```
+//! use kfiber::{platform::Host, scheduler::{self, FiberCell, Scheduler}};
+//!
+//! static SCHEDULER: Scheduler<Host> = Scheduler::new(Host::new()); // in a kernel: `BareX86_64`
+//! static WORKER: FiberCell<65536> = FiberCell::new();
+//!
+//! let data = [1, 2, 3];
+//! let worker = SCHEDULER.builder().name("worker").spawn(&WORKER, move || {
+//!     scheduler::yield_now();
+//!     data.iter().sum::<i32>()
+//! })?;
+//! SCHEDULER.run();
+//! assert_eq!(worker.try_join().unwrap(), 6);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # How it works
+//!
+//! One [`Scheduler`] is one run loop, on the core that calls [`run`](Scheduler::run). Fibers switch straight to each other;
+//! the loop's own context only runs when no fiber is ready, to look at the clock and to let the processor sleep. Interrupt
+//! handlers and other cores put what they wake into an inbox, wait-free; a fiber takes it out when it next yields or waits.
+//!
+//! | | cost |
+//! |---|---|
+//! | yield among equals | a few loads, one store, the switch |
+//! | making ready, waiting | constant, however many fibers there are |
+//! | a sleep or a deadline | constant to begin, logarithmic to end; switches never look at it |
+//! | a wake from an interrupt | one atomic exchange, one store |
+//!
+//! # Cancellation
+//!
+//! is cooperative: [`JoinHandle::cancel`] asks, and waits that can fail return [`WaitError::Cancelled`]; others, like locking
+//! a mutex, are not disturbed. [`is_cancelled`] asks at any time, and [`shield`] hides it.
+
+mod actions;
+mod all;
+mod block_on;
+mod builder;
+mod cell;
+mod current;
+mod header;
+mod id;
+mod inbox;
+mod info;
+mod join;
+mod local;
+mod priority;
+mod ready;
+mod run_loop;
+mod scope;
+mod sleepers;
+mod spawn;
+mod state;
+mod switching;
+mod wait;
+mod waiting;
+
+pub use actions::{
+    after, check_cancelled, current, current_name, is_cancelled, now, park, park_timeout,
+    park_until, shield, sleep, sleep_until, unparker, yield_now,
+};
+pub use block_on::block_on;
+pub use builder::{Builder, Home, SpawnError, SpawnErrorKind};
+pub use cell::{Cell, FiberCell, FiberPool, GuardedFiberCell, GuardedFiberPool};
+pub use current::without_waiting;
+pub use id::{FiberId, Unparker};
+pub use info::{FiberInfo, FiberState};
+pub use join::{JoinError, JoinErrorKind, JoinHandle};
+pub use local::FiberLocal;
+pub use priority::Priority;
+pub use scope::{Scope, ScopedJoinHandle, scope};
+pub use wait::WaitReason;
+pub use waiting::WaitError;
+
+use crate::platform::Platform;
+use core::fmt;
+use core::sync::atomic::Ordering;
+use run_loop::RunLoop;
+
+/// A run loop and its platform, in a static. See the [module](self).
+pub struct Scheduler<P: 'static> {
+    run_loop: RunLoop,
+    platform: P,
+}
+
+impl<P: Platform> Scheduler<P> {
+    /// Returns a scheduler without fibers.
+    pub const fn new(platform: P) -> Self {
+        Self {
+            run_loop: RunLoop::new(),
+            platform,
+        }
+    }
+
+    /// The platform.
+    pub const fn platform(&self) -> &P {
+        &self.platform
+    }
+
+    /// Begins to make a fiber with a name or a priority.
+    pub fn builder(&'static self) -> Builder {
+        self.run_loop.set_platform(&self.platform);
+        Builder {
+            run_loop: &self.run_loop,
+            name: "",
+            priority: Priority::NORMAL,
+        }
+    }
+
+    /// Makes a fiber with the default name and priority; it runs when its turn comes.
+    ///
+    /// # Errors
+    ///
+    /// Gives the closure back if there is no free cell. A closure too large for the cell's stack does not compile.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
+    pub fn spawn<H, F, T>(
+        &'static self,
+        home: H,
+        closure: F,
+    ) -> Result<JoinHandle<T>, SpawnError<F>>
+    where
+        H: Home,
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.builder().spawn(home, closure)
+    }
+
+    /// Runs fibers until none is left. While all wait, the processor sleeps.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the scheduler is running already, and if the caller is a fiber.
+    ///
+    /// # Context
+    ///
+    /// Callable from: boot code. Interrupts are turned on when it first sleeps. Blocks: the core.
+    pub fn run(&'static self) {
+        self.run_while_allowed(false);
+    }
+
+    /// Runs fibers until all that are left wait for something that has not happened yet.
+    ///
+    /// # Panics
+    ///
+    /// As [`run`](Self::run).
+    ///
+    /// # Context
+    ///
+    /// As [`run`](Self::run), but never sleeps. Blocks: the core.
+    pub fn run_until_idle(&'static self) {
+        self.run_while_allowed(true);
+    }
+
+    #[track_caller]
+    fn run_while_allowed(&'static self, until_idle: bool) {
+        assert!(
+            current::get().is_null(),
+            "a scheduler was run from a fiber: fibers run in the scheduler, not around it"
+        );
+        let is_running = &self.run_loop.is_running;
+        assert!(
+            !is_running.swap(true, Ordering::Acquire),
+            "the scheduler is running already: it has one loop, on one core"
+        );
+        self.run_loop.set_platform(&self.platform);
+        // SAFETY: we are not in a fiber, and the flag shows that nobody else is the owner.
+        unsafe { self.run_loop.run(until_idle) };
+        is_running.store(false, Ordering::Release);
+    }
+
+    /// To be called by the kernel's timer interrupt handler: has the sleepers looked at when a fiber next yields or waits.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler, any core. Wait-free. Blocks: nothing.
+    pub fn timer_interrupt(&'static self) {
+        self.run_loop.timer_interrupt();
+    }
+
+    /// All fibers that have not ended, or whose result nobody took, in no particular order.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the scheduler runs, and the caller is not one of its fibers, with interrupts on: what it shows would change
+    /// under its eyes.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, boot code. Blocks: nothing.
+    pub fn fibers(&'static self) -> impl Iterator<Item = FiberInfo> {
+        assert!(
+            current::is_owner_of(&self.run_loop)
+                || !self.run_loop.is_running.load(Ordering::Relaxed),
+            "the fibers of a running scheduler can be listed by one of them only"
+        );
+        self.run_loop.all.iter().filter_map(FiberInfo::of)
+    }
+}
+
+impl<P> fmt::Debug for Scheduler<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scheduler")
+            .field("is_running", &self.run_loop.is_running)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,149 @@
+//! What a fiber is given when it is made, where it may be made, and why it was not.
+
+use super::cell::Cell;
+use super::join::JoinHandle;
+use super::priority::Priority;
+use super::run_loop::RunLoop;
+use super::spawn;
+use crate::stack::{Pool, PoolExhausted, StackInUse, Taken};
+use core::fmt;
+
+/// A place for a fiber: a cell or a pool of cells, in a static.
+pub trait Home: sealed::Sealed + Copy {
+    /// The kind of cell.
+    type Cell: Cell;
+
+    /// Takes a cell.
+    ///
+    /// # Errors
+    ///
+    /// Says why there is none.
+    fn take(self) -> Result<Taken<Self::Cell>, SpawnErrorKind>;
+}
+
+mod sealed {
+    #[expect(unnameable_types, reason = "that is its purpose")]
+    pub trait Sealed {}
+    impl<C: super::Cell> Sealed for &'static C {}
+    impl<C: super::Cell, const COUNT: usize> Sealed for &'static super::Pool<C, COUNT> {}
+}
+
+impl<C: Cell> Home for &'static C {
+    type Cell = C;
+
+    #[inline]
+    fn take(self) -> Result<Taken<C>, SpawnErrorKind> {
+        C::take(self).map_err(|StackInUse| SpawnErrorKind::CellInUse)
+    }
+}
+
+impl<C: Cell, const COUNT: usize> Home for &'static Pool<C, COUNT> {
+    type Cell = C;
+
+    #[inline]
+    fn take(self) -> Result<Taken<C>, SpawnErrorKind> {
+        Pool::take(self).map_err(|PoolExhausted { count }| SpawnErrorKind::PoolExhausted { count })
+    }
+}
+
+/// Why a fiber was not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SpawnErrorKind {
+    /// A fiber lives in the cell, or one has ended there whose result nobody took.
+    CellInUse,
+    /// All cells of the pool are in use.
+    PoolExhausted {
+        /// How many the pool has.
+        count: usize,
+    },
+}
+
+impl fmt::Display for SpawnErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CellInUse => {
+                f.write_str("the cell is in use: join its fiber or drop the handle, use another cell, or a pool")
+            }
+            Self::PoolExhausted { count } => {
+                write!(f, "all {count} cells of the pool are in use: join a fiber, or make the pool larger")
+            }
+        }
+    }
+}
+
+/// A fiber was not made; the closure is given back.
+pub struct SpawnError<F> {
+    /// The closure, which did not run.
+    pub closure: F,
+    /// What was wrong.
+    pub kind: SpawnErrorKind,
+}
+
+impl<F> fmt::Debug for SpawnError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpawnError")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<F> fmt::Display for SpawnError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)
+    }
+}
+
+impl<F> core::error::Error for SpawnError<F> {}
+
+/// Name and priority of a fiber that is about to be made: [`Scheduler::builder`](super::Scheduler::builder).
+#[derive(Clone, Copy)]
+#[must_use = "it makes nothing before `spawn`"]
+pub struct Builder {
+    pub(crate) run_loop: &'static RunLoop,
+    pub(crate) name: &'static str,
+    pub(crate) priority: Priority,
+}
+
+impl Builder {
+    /// Names the fiber, for reports and debuggers. Any length; of a longer name the first 255 bytes are kept.
+    pub const fn name(mut self, name: &'static str) -> Self {
+        self.name = name;
+        self
+    }
+
+    /// Sets how urgent it is.
+    pub const fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Makes the fiber; it runs when its turn comes.
+    ///
+    /// # Errors
+    ///
+    /// Gives the closure back if there is no free cell. A closure too large for the cell's stack does not compile.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
+    #[inline]
+    pub fn spawn<H, F, T>(self, home: H, closure: F) -> Result<JoinHandle<T>, SpawnError<F>>
+    where
+        H: Home,
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        // SAFETY: both may be sent to the core that runs the loop, and borrow nothing.
+        unsafe { spawn::spawn(self, home, closure) }
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("name", &self.name)
+            .field("priority", &self.priority)
+            .finish_non_exhaustive()
+    }
+}

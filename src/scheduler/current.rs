@@ -1,0 +1,130 @@
+//! The fiber that runs on this core, and whether it may wait.
+//!
+//! One word: the address of its header, or of nothing; the lowest bit is set where waiting is not allowed. On the bare machine
+//! it is one static, since one core runs one loop; on a host it is one for each thread.
+
+use super::header::Header;
+use super::run_loop::RunLoop;
+use crate::platform::interrupts;
+use core::ptr;
+
+/// Set in the word where the code that runs may not wait: outside of fibers, and in [`without_waiting`].
+const MAY_NOT_WAIT: usize = 1;
+
+const NOBODY: *const Header = ptr::without_provenance(MAY_NOT_WAIT);
+
+#[cfg(target_os = "none")]
+mod word {
+    use super::{Header, NOBODY};
+    use core::sync::atomic::{AtomicPtr, Ordering};
+
+    static WORD: AtomicPtr<Header> = AtomicPtr::new(NOBODY.cast_mut());
+
+    #[inline(always)]
+    pub(super) fn get() -> *const Header {
+        WORD.load(Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    pub(super) fn set(word: *const Header) {
+        WORD.store(word.cast_mut(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(not(target_os = "none"))]
+mod word {
+    extern crate std;
+
+    use super::{Header, NOBODY};
+    use core::cell::Cell;
+
+    std::thread_local! {
+        static WORD: Cell<*const Header> = const { Cell::new(NOBODY) };
+    }
+
+    #[inline(always)]
+    pub(super) fn get() -> *const Header {
+        WORD.get()
+    }
+
+    #[inline(always)]
+    pub(super) fn set(word: *const Header) {
+        WORD.set(word);
+    }
+}
+
+/// The fiber that runs, null outside of fibers. In an interrupt handler it is the one that was interrupted.
+#[inline(always)]
+pub(crate) fn get() -> *const Header {
+    word::get().map_addr(|address| address & !MAY_NOT_WAIT)
+}
+
+/// Says who runs from now on; null for nobody.
+#[inline(always)]
+pub(crate) fn set(fiber: *const Header) {
+    word::set(if fiber.is_null() { NOBODY } else { fiber });
+}
+
+/// Says whether the caller is a fiber of this loop, with interrupts on: then it is the loop's owner.
+#[inline(always)]
+pub(crate) fn is_owner_of(run_loop: &RunLoop) -> bool {
+    let fiber = get();
+    // SAFETY: a fiber that runs is alive.
+    !fiber.is_null()
+        && unsafe { ptr::eq(Header::run_loop(fiber), run_loop) }
+        && interrupts::are_enabled()
+}
+
+/// The fiber that runs, which wants to wait, or to let others run. The caller is its loop's owner.
+///
+/// # Panics
+///
+/// Panics where waiting is not allowed.
+#[inline(always)]
+#[track_caller]
+pub(crate) fn waiting_fiber() -> *const Header {
+    let word = word::get();
+    if word.addr() & MAY_NOT_WAIT != 0 || !interrupts::are_enabled() {
+        may_not_wait();
+    }
+    word
+}
+
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn may_not_wait() -> ! {
+    if get().is_null() {
+        panic!("waiting outside of a fiber: only fibers can wait; spawn one, and call `run`");
+    }
+    if !interrupts::are_enabled() {
+        panic!(
+            "waiting in an interrupt handler or with interrupts off: wake a fiber that waits instead, or turn them on first"
+        );
+    }
+    panic!(
+        "waiting where it is forbidden by `without_waiting`: a lock is held that others may spin on"
+    );
+}
+
+/// Runs `f` as code that must not wait, for instance while a spin lock is held: whoever tries gets a panic that names the
+/// place, instead of a deadlock some day.
+///
+/// ```no_run
+/// use kfiber::{platform::Host, scheduler::{self, FiberCell, Scheduler}};
+/// static SCHEDULER: Scheduler<Host> = Scheduler::new(Host::new());
+/// static CELL: FiberCell<65536> = FiberCell::new();
+/// SCHEDULER.spawn(&CELL, || scheduler::without_waiting(scheduler::yield_now)).unwrap();
+/// SCHEDULER.run(); // panics
+/// ```
+///
+/// # Context
+///
+/// Callable from: fiber, interrupt, scheduler. Blocks: nothing.
+pub fn without_waiting<R>(f: impl FnOnce() -> R) -> R {
+    let before = word::get();
+    word::set(before.map_addr(|address| address | MAY_NOT_WAIT));
+    let result = f();
+    word::set(before);
+    result
+}

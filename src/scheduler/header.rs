@@ -1,0 +1,165 @@
+//! The control block of a scheduled fiber: 128 bytes at the top of its stack.
+//!
+//! ```text
+//!   line 1   frame record │ next, prev │ rbp, ip, sp, rbx     what a switch among equals reads and writes
+//!   line 2   state │ run loop │ wait │ end │ name │ bottom │ list of all │ levels, count
+//! ```
+//!
+//! A zeroed header is that of a fiber that never was: generation 0, in no queue.
+
+use super::inbox::{Link, Node};
+use super::run_loop::RunLoop;
+use super::state::State;
+use super::wait::Wait;
+use crate::context::ControlBlock;
+use core::cell::{Cell, UnsafeCell};
+use core::ptr;
+use core::sync::atomic::AtomicPtr;
+
+/// See the [module](self).
+///
+/// Everything but `state`, and the link while in an inbox, belongs to the run loop that runs the fiber.
+#[repr(C, align(64))]
+pub(crate) struct Header {
+    block: UnsafeCell<ControlBlock>,
+    pub(crate) state: State,
+    run_loop: Cell<*const RunLoop>,
+    /// What the fiber waits for, on its own stack; null if for nothing.
+    pub(crate) wait: Cell<*const Wait>,
+    /// What its successor does with it once it has ended.
+    pub(crate) end: Cell<Option<unsafe fn(*const Self)>>,
+    name_at: Cell<*const u8>,
+    pub(crate) stack_bottom: Cell<*mut u8>,
+    /// The next one in the run loop's list of all fibers.
+    pub(crate) next_of_all: AtomicPtr<Self>,
+    name_bytes: Cell<u8>,
+    /// How many shields against cancellation are up.
+    pub(crate) shields: Cell<u8>,
+    /// The level that it is scheduled at.
+    pub(crate) level: Cell<u8>,
+    /// The level that it was given, which differs while it inherits a higher one.
+    pub(crate) own_level: Cell<u8>,
+    /// How often it was switched to.
+    pub(crate) switches: Cell<u32>,
+}
+
+#[cfg(not(all(feature = "fp-control", target_feature = "sse")))]
+const _: () = assert!(size_of::<Header>() == 128, "two lines");
+
+// SAFETY: shared by reference between cores and interrupt handlers are the state, which is atomic, and the link while the
+// fiber is in an inbox. The rest is used by the owner only (see the type).
+unsafe impl Sync for Header {}
+
+impl Header {
+    /// The header of a run loop's own context, which is in no queue.
+    pub(crate) const fn root() -> Self {
+        Self {
+            block: UnsafeCell::new(ControlBlock::new()),
+            state: State::new(),
+            run_loop: Cell::new(ptr::null()),
+            wait: Cell::new(ptr::null()),
+            end: Cell::new(None),
+            name_at: Cell::new(ptr::null()),
+            stack_bottom: Cell::new(ptr::null_mut()),
+            next_of_all: AtomicPtr::new(ptr::null_mut()),
+            name_bytes: Cell::new(0),
+            shields: Cell::new(0),
+            level: Cell::new(0),
+            own_level: Cell::new(0),
+            switches: Cell::new(0),
+        }
+    }
+
+    /// The part that the switch knows. A cast, so that the pointer may still be used for what lies around the header.
+    #[inline(always)]
+    pub(crate) const fn block(header: *const Self) -> *mut ControlBlock {
+        header.cast_mut().cast()
+    }
+
+    /// The loop that a fiber runs in.
+    ///
+    /// # Safety
+    ///
+    /// The fiber is alive, or was once: its header stays readable.
+    #[inline(always)]
+    pub(crate) const unsafe fn run_loop(fiber: *const Self) -> &'static RunLoop {
+        // SAFETY: the caller's promise.
+        let run_loop = unsafe { &(*fiber).run_loop };
+        // SAFETY: loops are statics, and a cell's header names one from its first fiber on.
+        unsafe { &*run_loop.get() }
+    }
+
+    #[inline(always)]
+    fn words(&self) -> &[Link<Self>; 2] {
+        // SAFETY: fibers of a scheduler are entered by `switch` alone.
+        let words = unsafe { ControlBlock::spare_words(self.block.get()) };
+        // SAFETY: a link is a transparent atomic pointer.
+        unsafe { &*words.cast() }
+    }
+
+    /// The next one in the ring that this fiber is in.
+    #[inline(always)]
+    pub(crate) fn next(&self) -> *const Self {
+        self.words()[0].get()
+    }
+
+    /// The one before it.
+    #[inline(always)]
+    pub(crate) fn prev(&self) -> *const Self {
+        self.words()[1].get()
+    }
+
+    /// Makes `b` follow `a`.
+    ///
+    /// # Safety
+    ///
+    /// Both are alive, and in no inbox.
+    #[inline(always)]
+    pub(crate) unsafe fn link(a: *const Self, b: *const Self) {
+        // SAFETY: the caller's promise.
+        let before = unsafe { &*a };
+        // SAFETY: the caller's promise.
+        let after = unsafe { &*b };
+        before.words()[0].set(b);
+        after.words()[1].set(a);
+    }
+
+    /// Says in which loop the fiber runs. Returns whether no fiber of this header had one before.
+    pub(crate) const fn set_run_loop(&self, run_loop: &'static RunLoop) -> bool {
+        self.run_loop.replace(run_loop).is_null()
+    }
+
+    /// The name; of a longer one, the first 255 bytes.
+    pub(crate) fn name(&self) -> &'static str {
+        if self.name_at.get().is_null() {
+            return "";
+        }
+        // SAFETY: `set_name` took both from a `&'static str`, cut at the end of a character.
+        let bytes = unsafe {
+            core::slice::from_raw_parts(self.name_at.get(), self.name_bytes.get().into())
+        };
+        // SAFETY: as above.
+        unsafe { str::from_utf8_unchecked(bytes) }
+    }
+
+    /// The level that it is scheduled at.
+    #[inline(always)]
+    pub(crate) fn level(&self) -> u32 {
+        self.level.get().into()
+    }
+
+    pub(crate) fn set_name(&self, name: &'static str) {
+        let end = name.floor_char_boundary(u8::MAX.into());
+        self.name_at.set(name.as_ptr());
+        self.name_bytes.set(u8::try_from(end).expect("cut to fit"));
+    }
+}
+
+// SAFETY: the link is always the same word. While the fiber is in an inbox it waits, so it is in no ring, which is what
+// else the word is for.
+unsafe impl Node for Header {
+    #[inline(always)]
+    fn link(&self) -> &Link<Self> {
+        &self.words()[0]
+    }
+}

@@ -1,0 +1,92 @@
+//! A look at all fibers: the process list.
+
+use super::current;
+use super::header::Header;
+use super::id::FiberId;
+use super::priority::Priority;
+use super::wait::WaitReason;
+use crate::stack::{StackBounds, StackUsage, usage_of};
+use core::panic::Location;
+use core::ptr;
+
+/// One fiber, as it was when it was looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct FiberInfo {
+    /// Which one.
+    pub id: FiberId,
+    /// Its name, empty if it has none.
+    pub name: &'static str,
+    /// How urgent it is, counting what it inherits.
+    pub priority: Priority,
+    /// What it does.
+    pub state: FiberState,
+    /// How often it was switched to.
+    pub switches: u32,
+    /// Where its stack lies.
+    pub stack: StackBounds,
+}
+
+/// What a fiber does.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum FiberState {
+    /// It is the one that runs.
+    Running,
+    /// It waits for its turn.
+    Ready,
+    /// It waits for something.
+    Waiting {
+        /// For what kind of thing.
+        reason: WaitReason,
+        /// The address of the thing, or null.
+        object: *const (),
+        /// Where in the source.
+        location: &'static Location<'static>,
+    },
+    /// Its closure has returned, and nobody took the result yet.
+    Finished,
+}
+
+impl FiberInfo {
+    /// Looks at a fiber; nothing if none lives there.
+    ///
+    /// The caller is the owner of the fiber's loop, or nothing runs in it.
+    pub(crate) fn of(header: &'static Header) -> Option<Self> {
+        let state = if ptr::eq(header, current::get()) {
+            FiberState::Running
+        } else if header.state.is_finished() {
+            if header.state.is_detached() {
+                return None;
+            }
+            FiberState::Finished
+        // SAFETY: the record is on the fiber's stack while it waits.
+        } else if let Some(wait) = unsafe { header.wait.get().as_ref() } {
+            FiberState::Waiting {
+                reason: wait.reason,
+                object: wait.object,
+                location: wait.location,
+            }
+        } else {
+            FiberState::Ready
+        };
+        let bottom = header.stack_bottom.get();
+        let top = ptr::from_ref(header).addr();
+        Some(Self {
+            // SAFETY: it is alive.
+            id: unsafe { FiberId::of(header) },
+            name: header.name(),
+            priority: Priority::new(header.level.get()).expect("levels come from priorities"),
+            state,
+            switches: header.switches.get(),
+            // SAFETY: the stack of a cell, which was checked when it was made.
+            stack: unsafe { StackBounds::new_unchecked(bottom, top - bottom.addr(), 0) },
+        })
+    }
+
+    /// Measures how much of its stack the fiber ever used. Reads up to the whole stack.
+    #[must_use]
+    pub fn stack_usage(&self) -> StackUsage {
+        // SAFETY: cells stay readable for good.
+        unsafe { usage_of(self.stack) }
+    }
+}

@@ -1,0 +1,349 @@
+//! The handle on a fiber: waiting for its end, taking its result, asking it to end.
+
+use super::header::Header;
+use super::id::{FiberId, Unparker};
+use super::spawn::{Extra, result_of};
+use super::state::State;
+use super::wait::WaitReason;
+use super::waiting::{self, WaitError};
+use super::{current, run_loop::deadline_after};
+use crate::platform::{NEVER, Nanoseconds};
+use core::fmt;
+use core::future::Future;
+use core::marker::PhantomData;
+use core::mem::ManuallyDrop;
+use core::pin::Pin;
+use core::ptr;
+use core::task::{Context, Poll, Waker};
+use core::time::Duration;
+
+/// Who is told when a fiber has ended.
+pub(crate) enum Joiner {
+    Fiber(*const Header),
+    Waker(Waker),
+}
+
+// SAFETY: the header is only woken, which any core may do.
+unsafe impl Send for Joiner {}
+
+/// The only handle on a fiber that takes its result. Dropping it detaches the fiber: it runs on, and its result is dropped.
+#[must_use = "dropping the handle detaches the fiber"]
+pub struct JoinHandle<T> {
+    id: FiberId,
+    /// Whether the result was taken by polling; then the cell is no longer ours.
+    is_taken: bool,
+    result: PhantomData<T>,
+}
+
+// SAFETY: what it gives access to is the result, which may be sent, and the state word, which is atomic.
+unsafe impl<T: Send> Send for JoinHandle<T> {}
+// SAFETY: a shared handle gives no access to the result.
+unsafe impl<T> Sync for JoinHandle<T> {}
+
+/// Why a fiber was not joined; the handle is given back.
+pub struct JoinError<T> {
+    /// The handle, as it was.
+    pub handle: JoinHandle<T>,
+    /// What was wrong.
+    pub kind: JoinErrorKind,
+}
+
+/// See [`JoinError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JoinErrorKind {
+    /// The fiber has not ended yet.
+    NotFinished,
+    /// The deadline has passed.
+    TimedOut,
+    /// The fiber that wanted to join was asked to end.
+    Cancelled,
+    /// The fiber waits for the caller's end, perhaps through others, or is the caller: neither would ever end.
+    Deadlock,
+}
+
+impl<T> JoinHandle<T> {
+    pub(crate) const fn new(id: FiberId) -> Self {
+        Self {
+            id,
+            is_taken: false,
+            result: PhantomData,
+        }
+    }
+
+    /// Which fiber it is.
+    #[must_use]
+    pub const fn id(&self) -> FiberId {
+        self.id
+    }
+
+    /// What wakes the fiber when it parks.
+    #[must_use]
+    pub const fn unparker(&self) -> Unparker {
+        Unparker(self.id)
+    }
+
+    fn state(&self) -> &State {
+        assert!(!self.is_taken, "a join handle was used after it was ready");
+        // SAFETY: the handle keeps the cell taken, so the header is this fiber's.
+        unsafe { &(*self.id.header()).state }
+    }
+
+    /// Says whether the closure has returned.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.state().is_finished()
+    }
+
+    /// Asks the fiber to end. It notices where it waits, by an error, or where it asks
+    /// [`is_cancelled`](super::is_cancelled); it may take its time. A second time changes nothing.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler, any core. Wait-free. Blocks: nothing.
+    pub fn cancel(&self) {
+        let _is_alive = self.id.signal(State::cancel);
+    }
+
+    /// Waits for the fiber's end and returns its result.
+    ///
+    /// # Errors
+    ///
+    /// Gives the handle back if the caller was cancelled, or if the wait would never end.
+    ///
+    /// # Panics
+    ///
+    /// Panics where waiting is not allowed. Outside of fibers use [`try_join`](Self::try_join) after `run`.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: the fiber.
+    #[track_caller]
+    pub fn join(self) -> Result<T, JoinError<T>> {
+        self.join_until(NEVER)
+    }
+
+    /// As [`join`](Self::join), but waits no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Self::join), and when the time has passed.
+    ///
+    /// # Panics
+    ///
+    /// As [`join`](Self::join).
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: the fiber.
+    #[track_caller]
+    pub fn join_timeout(self, timeout: Duration) -> Result<T, JoinError<T>> {
+        let fiber = current::waiting_fiber();
+        // SAFETY: it runs.
+        let run_loop = unsafe { Header::run_loop(fiber) };
+        self.join_until(deadline_after(run_loop, timeout))
+    }
+
+    /// As [`join`](Self::join), but waits no longer than until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Self::join), and when the deadline has passed.
+    ///
+    /// # Panics
+    ///
+    /// As [`join`](Self::join).
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: the fiber.
+    #[track_caller]
+    pub fn join_until(self, deadline: Nanoseconds) -> Result<T, JoinError<T>> {
+        let fiber = current::waiting_fiber();
+        let other = self.id.header();
+        if self.is_finished() {
+            // SAFETY: it has finished, and the handle is gone with this.
+            return Ok(unsafe { self.take() });
+        }
+        if waits_for(other, fiber) {
+            return Err(JoinError {
+                handle: self,
+                kind: JoinErrorKind::Deadlock,
+            });
+        }
+        // SAFETY: the handle keeps the cell taken.
+        let joiner = unsafe { &Extra::of(other).joiner };
+        *joiner.lock() = Some(Joiner::Fiber(fiber));
+        let waited = waiting::wait_until(WaitReason::Join, other.cast(), deadline, || {
+            self.is_finished()
+        });
+        match waited {
+            // SAFETY: it has finished, and the handle is gone with this.
+            Ok(()) => Ok(unsafe { self.take() }),
+            Err(error) => {
+                *joiner.lock() = None;
+                let kind = match error {
+                    WaitError::TimedOut => JoinErrorKind::TimedOut,
+                    WaitError::Cancelled => JoinErrorKind::Cancelled,
+                };
+                Err(JoinError { handle: self, kind })
+            }
+        }
+    }
+
+    /// Returns the result if the fiber has ended; never waits.
+    ///
+    /// # Errors
+    ///
+    /// Gives the handle back if it has not ended.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, scheduler, any core. Blocks: nothing.
+    pub fn try_join(self) -> Result<T, JoinError<T>> {
+        if self.is_finished() {
+            // SAFETY: it has finished, and the handle is gone with this.
+            Ok(unsafe { self.take() })
+        } else {
+            Err(JoinError {
+                handle: self,
+                kind: JoinErrorKind::NotFinished,
+            })
+        }
+    }
+
+    /// Lets the fiber run on by itself, as dropping the handle does.
+    pub fn detach(self) {
+        drop(self);
+    }
+
+    /// Takes the result and gives the cell back.
+    ///
+    /// # Safety
+    ///
+    /// The fiber has finished.
+    unsafe fn take(self) -> T {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: the caller's promise.
+        unsafe { this.take_in_place() }
+    }
+
+    /// # Safety
+    ///
+    /// The fiber has finished, and the handle is not used again.
+    unsafe fn take_in_place(&self) -> T {
+        let header = self.id.header();
+        // SAFETY: it has finished, so its result is in its place, and is moved only here.
+        let result = unsafe { result_of::<T>(header).read() };
+        // SAFETY: the cell is still taken.
+        unsafe { Extra::of(header) }.has_result.set(false);
+        let _has_finished = self.state().detach();
+        // SAFETY: it has finished, and there is no other handle.
+        unsafe { bury(header) };
+        result
+    }
+}
+
+/// # Safety
+///
+/// The fiber has finished, and nobody else buries it.
+unsafe fn bury(header: *const Header) {
+    // SAFETY: the fiber's end left the function that buries it.
+    let bury = unsafe { (*header).end.get() }.expect("set when it ended");
+    // SAFETY: as above.
+    unsafe { bury(header) };
+}
+
+/// Whether `fiber` is `of`, or waits for its end, perhaps through others.
+fn waits_for(mut fiber: *const Header, of: *const Header) -> bool {
+    loop {
+        if ptr::eq(fiber, of) {
+            return true;
+        }
+        // SAFETY: a fiber whose end is waited for has a handle, so its header is its own, and is alive. The wait record is
+        // on its stack while it waits. (All of it belongs to one loop, whose owner we are.)
+        let wait = unsafe { (*fiber).wait.get() };
+        // SAFETY: as above.
+        let Some(wait) = (unsafe { wait.as_ref() }) else {
+            return false;
+        };
+        if wait.reason != WaitReason::Join {
+            return false;
+        }
+        fiber = wait.object.cast();
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        if !self.is_taken && self.state().detach() {
+            // SAFETY: it had finished before the handle went, so its end left the burial to us.
+            unsafe { bury(self.id.header()) };
+        }
+    }
+}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = T;
+
+    /// Ready with the result once the fiber has ended. Polling again after that panics.
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        assert!(
+            !self.is_taken,
+            "a join handle was polled again after it was ready"
+        );
+        if !self.is_finished() {
+            // SAFETY: the handle keeps the cell taken.
+            let joiner = unsafe { &Extra::of(self.id.header()).joiner };
+            *joiner.lock() = Some(Joiner::Waker(context.waker().clone()));
+            // Once more: it may have ended before it could see the waker.
+            if !self.is_finished() {
+                return Poll::Pending;
+            }
+            *joiner.lock() = None;
+        }
+        // SAFETY: it has finished, and `is_taken` keeps the handle from being used again.
+        let result = unsafe { self.take_in_place() };
+        self.is_taken = true;
+        Poll::Ready(result)
+    }
+}
+
+impl<T> Unpin for JoinHandle<T> {}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle")
+            .field("id", &self.id)
+            .field("is_finished", &self.is_finished())
+            .finish()
+    }
+}
+
+impl<T> fmt::Debug for JoinError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinError")
+            .field("kind", &self.kind)
+            .field("handle", &self.handle)
+            .finish()
+    }
+}
+
+impl<T> fmt::Display for JoinError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            JoinErrorKind::NotFinished => "the fiber has not ended yet: `join` waits for it",
+            JoinErrorKind::TimedOut => "the fiber has not ended in time",
+            JoinErrorKind::Cancelled => "the fiber that waits was asked to end",
+            JoinErrorKind::Deadlock => {
+                "the fiber waits for the caller, or is the caller: neither would ever end"
+            }
+        })
+    }
+}
+
+impl<T> core::error::Error for JoinError<T> {}

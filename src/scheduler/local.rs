@@ -1,0 +1,124 @@
+//! Fiber locals: a value that a fiber binds for as long as a function runs, and that whatever this calls can see.
+//!
+//! The binding lies on the fiber's own stack, so any number may be bound, of any type, with no storage set aside.
+
+use super::current;
+use super::header::Header;
+use super::spawn::Extra;
+use core::fmt;
+use core::marker::PhantomData;
+use core::ptr;
+
+/// One bound value, on the stack of the fiber that bound it.
+pub(crate) struct Binding {
+    key: *const (),
+    value: *const (),
+    outer: *const Self,
+}
+
+/// A name for a value that each fiber has of its own, or has not.
+///
+/// ```
+/// use kfiber::{platform::Host, scheduler::{FiberCell, FiberLocal, Scheduler}};
+///
+/// static SCHEDULER: Scheduler<Host> = Scheduler::new(Host::new());
+/// static CELL: FiberCell<65536> = FiberCell::new();
+/// static REQUEST: FiberLocal<u32> = FiberLocal::new();
+///
+/// fn log() -> Option<u32> {
+///     REQUEST.with(|request| request.copied())
+/// }
+///
+/// let fiber = SCHEDULER.spawn(&CELL, || (REQUEST.bind(&7, log), log()))?;
+/// SCHEDULER.run();
+/// assert_eq!(fiber.try_join().unwrap(), (Some(7), None));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct FiberLocal<T> {
+    // A static needs an address of its own, which a type without size might not have.
+    address: u8,
+    value: PhantomData<fn(&T)>,
+}
+
+impl<T> FiberLocal<T> {
+    /// Returns a name, bound in no fiber.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            address: 0,
+            value: PhantomData,
+        }
+    }
+
+    const fn key(&'static self) -> *const () {
+        (&raw const self.address).cast()
+    }
+
+    /// Binds a value in the running fiber while `f` runs. An inner binding hides an outer one.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside of fibers.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: nothing.
+    #[track_caller]
+    pub fn bind<R>(&'static self, value: &T, f: impl FnOnce() -> R) -> R {
+        /// Unbinds, also when `f` unwinds.
+        struct Unbind<'a>(&'a Extra, *const Binding);
+        impl Drop for Unbind<'_> {
+            fn drop(&mut self) {
+                self.0.locals.set(self.1);
+            }
+        }
+
+        let extra = running().expect("a fiber local was bound outside of a fiber");
+        let binding = Binding {
+            key: self.key(),
+            value: ptr::from_ref(value).cast(),
+            outer: extra.locals.get(),
+        };
+        extra.locals.set(&raw const binding);
+        let _unbind = Unbind(extra, binding.outer);
+        f()
+    }
+
+    /// Calls `f` with the value that the running fiber has bound, if it has.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt (it is then that of the interrupted fiber), scheduler. Blocks: nothing.
+    pub fn with<R>(&'static self, f: impl FnOnce(Option<&T>) -> R) -> R {
+        let mut binding = running().map_or(ptr::null(), |extra| extra.locals.get());
+        // SAFETY: a binding is on the fiber's stack while it is in the list.
+        while let Some(this) = unsafe { binding.as_ref() } {
+            if ptr::eq(this.key, self.key()) {
+                // SAFETY: the key is that of a `FiberLocal<T>`, so it was bound to a `&T`, which outlives the binding, and
+                // the binding cannot end while `f`, called from within it, runs.
+                return f(Some(unsafe { &*this.value.cast::<T>() }));
+            }
+            binding = this.outer;
+        }
+        f(None)
+    }
+}
+
+/// The extra of the running fiber.
+fn running<'a>() -> Option<&'a Extra> {
+    let fiber: *const Header = current::get();
+    // SAFETY: a fiber that runs is alive, and is a cell's.
+    (!fiber.is_null()).then(|| unsafe { Extra::of(fiber) })
+}
+
+impl<T> Default for FiberLocal<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> fmt::Debug for FiberLocal<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FiberLocal").finish_non_exhaustive()
+    }
+}

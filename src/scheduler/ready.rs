@@ -1,0 +1,144 @@
+//! The ready queue of a run loop: a ring of fibers for each priority, and a bit map of those that are not empty.
+//!
+//! ```text
+//!   tails[p] ─► last ─► first ─► second ─► … ─► last       the fiber that runs is the first of its ring
+//! ```
+//!
+//! The running fiber stays in its ring, so a yield among equals only moves `tails[p]` one step: the first becomes the last.
+//! No link is written. Adding and removing take the same few instructions however many fibers are ready.
+//! Only the owner of the run loop touches any of this, with interrupts on, in no handler.
+
+use super::header::Header;
+use super::priority::Priority;
+use core::cell::Cell;
+use core::ptr;
+
+/// See the [module](self).
+pub(crate) struct Ready {
+    levels: Cell<u32>,
+    tails: [Cell<*const Header>; Priority::COUNT],
+}
+
+impl Ready {
+    pub(crate) const fn new() -> Self {
+        Self {
+            levels: Cell::new(0),
+            tails: [const { Cell::new(ptr::null()) }; Priority::COUNT],
+        }
+    }
+
+    /// Says whether no fiber is ready.
+    #[inline(always)]
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.levels.get() == 0
+    }
+
+    /// The highest level that has a fiber. Meaningless if there is none.
+    #[inline(always)]
+    pub(crate) const fn highest(&self) -> u32 {
+        // `| 1` makes it defined, and one instruction (`bsr`), for the empty queue too.
+        31 - (self.levels.get() | 1).leading_zeros()
+    }
+
+    /// The fiber whose turn it is.
+    ///
+    /// # Safety
+    ///
+    /// The queue is not empty.
+    #[inline(always)]
+    pub(crate) unsafe fn first(&self) -> *const Header {
+        // SAFETY: a level whose bit is set has a tail, and fibers in a ring are alive.
+        unsafe { (*self.tail(self.highest()).get()).next() }
+    }
+
+    #[inline(always)]
+    const fn tail(&self, level: u32) -> &Cell<*const Header> {
+        // The mask tells the compiler that the index is in range.
+        &self.tails[(level % 32) as usize]
+    }
+
+    /// The first of its ring becomes the last.
+    ///
+    /// # Safety
+    ///
+    /// `fiber` is the first of the ring of its level.
+    #[inline(always)]
+    pub(crate) unsafe fn rotate(&self, fiber: *const Header) {
+        // SAFETY: fibers in a ring are alive.
+        let level = unsafe { (*fiber).level() };
+        // SAFETY: the caller's promise.
+        unsafe { self.rotate_at(fiber, level) };
+    }
+
+    /// As [`rotate`](Self::rotate), for a level that is known.
+    ///
+    /// # Safety
+    ///
+    /// As [`rotate`](Self::rotate), of that level.
+    #[inline(always)]
+    pub(crate) unsafe fn rotate_at(&self, fiber: *const Header, level: u32) {
+        self.tail(level).set(fiber);
+    }
+
+    /// Adds a fiber as the last of its level.
+    ///
+    /// # Safety
+    ///
+    /// The fiber is alive, in no ring and in no inbox.
+    #[inline]
+    pub(crate) unsafe fn push_back(&self, fiber: *const Header) {
+        // SAFETY: the caller's promise.
+        unsafe { self.push_front(fiber) };
+        // SAFETY: it is the first of its ring.
+        unsafe { self.rotate(fiber) };
+    }
+
+    /// Adds a fiber as the first of its level.
+    ///
+    /// # Safety
+    ///
+    /// As [`push_back`](Self::push_back).
+    #[inline]
+    pub(crate) unsafe fn push_front(&self, fiber: *const Header) {
+        // SAFETY: the caller vouches for the fiber.
+        let level = unsafe { (*fiber).level() };
+        let tail = self.tail(level);
+        let last = tail.get();
+        if last.is_null() {
+            // SAFETY: the caller vouches for the fiber.
+            unsafe { Header::link(fiber, fiber) };
+            tail.set(fiber);
+            self.levels.set(self.levels.get() | 1 << level);
+            return;
+        }
+        // SAFETY: fibers in a ring are alive.
+        let first = unsafe { (*last).next() };
+        // SAFETY: as above, and the caller vouches for the new one.
+        unsafe { Header::link(last, fiber) };
+        // SAFETY: as above.
+        unsafe { Header::link(fiber, first) };
+    }
+
+    /// Takes a fiber out, wherever in its ring it is.
+    ///
+    /// # Safety
+    ///
+    /// The fiber is in the ring of this level.
+    #[inline]
+    pub(crate) unsafe fn remove(&self, fiber: *const Header) {
+        // SAFETY: the caller vouches for the fiber.
+        let header = unsafe { &*fiber };
+        let (level, prev, next) = (header.level(), header.prev(), header.next());
+        let tail = self.tail(level);
+        if ptr::eq(prev, fiber) {
+            tail.set(ptr::null());
+            self.levels.set(self.levels.get() & !(1 << level));
+            return;
+        }
+        // SAFETY: neighbours in a ring are alive.
+        unsafe { Header::link(prev, next) };
+        if ptr::eq(tail.get(), fiber) {
+            tail.set(prev);
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! The run loop: who runs, who is next, and the switch between them.
+//!
+//! ```text
+//!   fiber A ──yield, block, exit──► fiber B         straight, on nobody else's stack
+//!   fiber A ──nothing is ready────► root ──idle──► fiber C
+//! ```
+//!
+//! *Root* is the context that called `run`: it looks at the inbox and the clock, and lets the processor sleep. What must
+//! happen after A's registers are stored, to publish that A waits or to bury it, is done by whoever runs next, as its first
+//! act after the switch, on its own stack: A sends its header and what is to be done along as the switch's payload.
+//!
+//! # Invariants
+//!
+//! - **R1**: all but the inbox is touched by the owner alone: the core (on a host, the thread) that runs the loop, outside
+//!   of interrupt handlers. Code that finds itself in a fiber of the loop with interrupts on is the owner, by **P1**.
+//! - **R2**: a header in a ring, an inbox or the list of all is alive.
+//! - **R3**: the running fiber is the first of the ring of its level; one that waits is in no ring.
+
+use super::all::AllFibers;
+use super::current;
+use super::header::Header;
+use super::inbox::Inbox;
+use super::ready::Ready;
+use super::sleepers::Sleepers;
+use super::state::Woken;
+use super::switching::{NOTHING, PARK};
+use super::wait::Wait;
+use crate::platform::{NEVER, Nanoseconds, Platform, SwitchHook, interrupts};
+use core::cell::Cell;
+use core::ptr;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use spin::Once;
+
+/// A level that no fiber has: with it as the running fiber's, every yield takes the slow path.
+const NO_LEVEL: u32 = 32;
+
+/// See the [module](self).
+pub(crate) struct RunLoop {
+    pub(crate) ready: Ready,
+    pub(super) inbox: Inbox<Header>,
+    /// The level of the running fiber, or [`NO_LEVEL`] if each switch has more to do.
+    pub(super) fast_level: Cell<u32>,
+    pub(crate) sleepers: Sleepers,
+    pub(super) root: Header,
+    pub(crate) is_running: AtomicBool,
+    /// All headers that ever had a fiber of this loop.
+    pub(crate) all: AllFibers,
+    /// How many fibers have not ended.
+    pub(super) live: AtomicUsize,
+    pub(super) hook: Cell<Option<SwitchHook>>,
+    platform: Once<&'static dyn Platform>,
+}
+
+// SAFETY: R1; the inbox is made to be shared, and so is `Once`.
+unsafe impl Sync for RunLoop {}
+
+impl RunLoop {
+    pub(crate) const fn new() -> Self {
+        Self {
+            ready: Ready::new(),
+            inbox: Inbox::new(),
+            fast_level: Cell::new(NO_LEVEL),
+            sleepers: Sleepers::new(),
+            root: Header::root(),
+            is_running: AtomicBool::new(false),
+            all: AllFibers::new(),
+            live: AtomicUsize::new(0),
+            hook: Cell::new(None),
+            platform: Once::new(),
+        }
+    }
+
+    /// Remembers the platform; the first one stays.
+    pub(crate) fn set_platform(&self, platform: &'static dyn Platform) {
+        self.platform.call_once(|| platform);
+    }
+
+    /// The platform: set before any fiber exists.
+    pub(crate) fn platform(&self) -> &'static dyn Platform {
+        *self.platform.get().expect("spawn and run set it")
+    }
+
+    /// The running fiber waits until it is woken; returns at once if it was woken since it last waited.
+    ///
+    /// # Safety
+    ///
+    /// `fiber` is the running fiber of this loop, and the caller is the owner.
+    #[inline]
+    pub(crate) unsafe fn block(&self, fiber: *const Header) {
+        // SAFETY: it runs.
+        if unsafe { (*fiber).state.start_parking() } {
+            // SAFETY: R3.
+            unsafe { self.ready.remove(fiber) };
+            // SAFETY: it runs, and is in no ring any more.
+            unsafe { self.leave(fiber, PARK) };
+        }
+    }
+
+    /// As [`block`](Self::block), on record, and not past the wait's deadline.
+    ///
+    /// # Safety
+    ///
+    /// As [`block`](Self::block), of the wait's fiber.
+    #[inline]
+    pub(crate) unsafe fn block_on(&self, wait: &Wait) {
+        let fiber = wait.fiber;
+        // SAFETY: it runs.
+        unsafe { (*fiber).wait.set(wait) };
+        if wait.has_deadline() {
+            self.start_sleeping(wait);
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.block(fiber) };
+        if wait.is_sleeping.get() {
+            // SAFETY: it was inserted, and not removed since.
+            unsafe { self.sleepers.remove(wait) };
+        }
+        // SAFETY: it runs again.
+        unsafe { (*fiber).wait.set(ptr::null()) };
+    }
+
+    #[cold]
+    fn start_sleeping(&self, wait: &Wait) {
+        // SAFETY: the caller takes it out before it goes away.
+        unsafe { self.sleepers.insert(wait) };
+        if self.sleepers.next_deadline() == wait.deadline {
+            self.platform().set_timer(wait.deadline);
+        }
+    }
+
+    /// Takes in a fiber that was just made.
+    ///
+    /// # Safety
+    ///
+    /// Header, state and stack are complete, and it is in no queue. If `is_owner`, the caller is the owner, and the state
+    /// says that the fiber is ready; otherwise that it waits and was woken.
+    #[inline]
+    pub(crate) unsafe fn adopt(&self, fiber: *const Header, is_first: bool, is_owner: bool) {
+        self.live.fetch_add(1, Ordering::Relaxed);
+        if is_first {
+            // SAFETY: the caller's promise; a cell's header stays for good.
+            unsafe { self.all.push(fiber) };
+        }
+        if is_owner {
+            // SAFETY: the caller's promise.
+            unsafe { self.enqueue(fiber) };
+        } else {
+            // SAFETY: the caller's promise.
+            unsafe { self.post(fiber) };
+        }
+    }
+
+    /// Makes a fiber ready, as the last of its level.
+    ///
+    /// # Safety
+    ///
+    /// The fiber is alive and in no ring and no inbox; the caller is the owner.
+    #[inline]
+    pub(super) unsafe fn enqueue(&self, fiber: *const Header) {
+        // SAFETY: the caller's promise.
+        unsafe { self.ready.push_back(fiber) };
+    }
+
+    /// Puts a fiber into the inbox and makes sure that somebody looks.
+    ///
+    /// # Safety
+    ///
+    /// The fiber is alive and in no ring and no inbox, and its state says that it waits and was woken.
+    pub(crate) unsafe fn post(&self, fiber: *const Header) {
+        // SAFETY: the caller's promise.
+        unsafe { self.inbox.push(fiber) };
+        self.platform().kick();
+    }
+
+    /// Has the sleep queue looked at soon. Wait-free.
+    pub(crate) fn timer_interrupt(&self) {
+        // Root in its own inbox is the sign. Its state keeps it from being there twice.
+        if self.root.state.request_timer_check() {
+            // SAFETY: root is as static as the loop, and is in no inbox: the request was the first.
+            unsafe { self.inbox.push(&raw const self.root) };
+            if let Some(platform) = self.platform.get() {
+                platform.kick();
+            }
+        }
+    }
+
+    /// Takes what interrupts and other cores put into the inbox.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner.
+    pub(super) unsafe fn drain(&self) {
+        // SAFETY: the caller is the owner.
+        unsafe {
+            self.inbox.drain(|fiber| {
+                if ptr::eq(fiber, &raw const self.root) {
+                    self.root.state.take_timer_check();
+                    self.wake_sleepers();
+                } else {
+                    self.take_posted(fiber);
+                }
+            });
+        }
+    }
+
+    fn take_posted(&self, fiber: *const Header) {
+        // SAFETY: R2.
+        unsafe { (*fiber).state.unpark_from_inbox() };
+        // SAFETY: it waited and is out of the inbox; only the owner drains.
+        unsafe { self.enqueue(fiber) };
+    }
+
+    /// Wakes all whose time has come.
+    fn wake_sleepers(&self) {
+        let now = self.platform().now();
+        while let Some(wait) = self.sleepers.pop_due(now) {
+            // SAFETY: it was in the heap until now, so its fiber still waits, and is alive.
+            let fiber = unsafe { (*wait).fiber };
+            // SAFETY: as above.
+            if unsafe { (*fiber).state.wake_as_owner() } {
+                // SAFETY: it waited; only the owner comes here.
+                unsafe { self.enqueue(fiber) };
+            }
+        }
+        let next = self.sleepers.next_deadline();
+        if next != NEVER {
+            self.platform().set_timer(next);
+        }
+    }
+
+    /// Runs fibers until none is left, or, if `until_idle`, until none is ready and no deadline has passed.
+    ///
+    /// # Safety
+    ///
+    /// The caller is not in a fiber, and becomes the owner.
+    pub(crate) unsafe fn run(&self, until_idle: bool) {
+        self.hook.set(self.platform().switch_hook());
+        loop {
+            // SAFETY: the caller is the owner.
+            unsafe { self.drain() };
+            if self.sleepers.next_deadline() <= self.platform().now() {
+                self.wake_sleepers();
+            }
+            if !self.ready.is_empty() {
+                // SAFETY: it is not empty.
+                let next = unsafe { self.ready.first() };
+                // SAFETY: root runs, the next does not.
+                unsafe { self.change_to(&raw const self.root, next, NOTHING) };
+                continue;
+            }
+            if until_idle || self.live.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            interrupts::disable();
+            if self.inbox.is_empty() {
+                self.platform().idle();
+            } else {
+                interrupts::enable();
+            }
+        }
+    }
+}
+
+/// Wakes a fiber that is known to be alive, from anywhere.
+///
+/// # Safety
+///
+/// `fiber` is alive.
+#[inline]
+pub(crate) unsafe fn wake(fiber: *const Header) {
+    // SAFETY: the caller's promise.
+    let state = unsafe { &(*fiber).state };
+    // SAFETY: the caller's promise.
+    let run_loop = unsafe { Header::run_loop(fiber) };
+    if current::is_owner_of(run_loop) {
+        if state.wake_as_owner() {
+            // SAFETY: it waited, so it is in no ring, and it was not woken before, so it is in no inbox.
+            unsafe { run_loop.enqueue(fiber) };
+        }
+    } else if state.wake() == Woken::Enqueue {
+        // SAFETY: it waited, and nobody woke it before.
+        unsafe { run_loop.post(fiber) };
+    }
+}
+
+/// The deadline that is `timeout` from now; at the end of time it stays there.
+pub(crate) fn deadline_after(run_loop: &RunLoop, timeout: core::time::Duration) -> Nanoseconds {
+    let timeout = Nanoseconds::try_from(timeout.as_nanos()).unwrap_or(NEVER);
+    run_loop.platform().now().saturating_add(timeout)
+}

@@ -1,0 +1,239 @@
+//! Making a fiber: what lies where in its cell, and what is done when it ends.
+//!
+//! ```text
+//!          ┌──────────────────┐
+//!          │ extra            │  who joins, fiber locals
+//!          │ header           │  what the run loop knows
+//!   top ─► ├──────────────────┤
+//!          │ result           │  written by the fiber, read by the join handle
+//!          │ handle, closure  │  the cell's handle, given back at the end; the closure, moved out at the start
+//!          ├──────────────────┤ ◄─ first stack pointer
+//! ```
+
+use super::builder::{Builder, Home, SpawnError};
+use super::cell::{Cell, Control};
+use super::current;
+use super::header::Header;
+use super::id::FiberId;
+use super::join::{JoinHandle, Joiner};
+use super::local::Binding;
+use super::run_loop::wake;
+use super::scope::ScopeCount;
+use super::switching::after_switch;
+use crate::context::{ControlBlock, Payload};
+use crate::stack::{FLOOR_BYTES, STACK_ALIGN, StackMemory, Storage, Taken};
+use core::cell;
+use core::ptr;
+use spin::Mutex;
+
+/// The part of a control block that no switch touches.
+pub(crate) struct Extra {
+    pub(crate) joiner: Mutex<Option<Joiner>>,
+    /// Whether a result is in its place.
+    pub(crate) has_result: cell::Cell<bool>,
+    /// The innermost fiber local.
+    pub(crate) locals: cell::Cell<*const Binding>,
+    /// The scope that waits for the fiber, if one does.
+    scope: cell::Cell<*const ScopeCount>,
+}
+
+impl Extra {
+    #[expect(
+        clippy::declare_interior_mutable_const,
+        reason = "each cell gets a copy of its own"
+    )]
+    pub(crate) const NEW: Self = Self {
+        joiner: Mutex::new(None),
+        has_result: cell::Cell::new(false),
+        locals: cell::Cell::new(ptr::null()),
+        scope: cell::Cell::new(ptr::null()),
+    };
+
+    /// The extra of a fiber.
+    ///
+    /// # Safety
+    ///
+    /// The header is that of a cell, not of a run loop's root.
+    pub(crate) const unsafe fn of<'a>(header: *const Header) -> &'a Self {
+        // SAFETY: the header is the first field of a control block, and headers are made into pointers from pointers to
+        // the whole cell.
+        unsafe { &(*header.cast::<Control>()).extra }
+    }
+}
+
+/// The place of the result of the fiber with this header.
+pub(crate) fn result_of<T>(header: *const Header) -> *mut T {
+    below(header.cast_mut())
+}
+
+/// The place of the handle on the cell.
+fn cell_of<C: Cell, T>(header: *const Header) -> *mut Taken<C> {
+    below(result_of::<T>(header))
+}
+
+/// The place of the closure.
+fn closure_of<C: Cell, F, T>(header: *const Header) -> *mut F {
+    below(cell_of::<C, T>(header))
+}
+
+/// The highest place for a `B` below `a`.
+#[inline(always)]
+fn below<A, B>(a: *mut A) -> *mut B {
+    let end: *mut u8 = a.cast();
+    end.wrapping_sub(size_of::<B>())
+        .map_addr(|address| address & !(align_of::<B>() - 1))
+        .cast()
+}
+
+/// What a stack needs for all this, and a little for frames. Closure and result are moved, so each counts twice.
+const fn needed_bytes<C: Cell, F, T>() -> usize {
+    const FRAMES: usize = 512;
+    let once = size_of::<T>() + size_of::<Taken<C>>() + size_of::<F>();
+    let alignment = align_of::<T>() + align_of::<Taken<C>>() + align_of::<F>() + STACK_ALIGN;
+    once + size_of::<F>() + size_of::<T>() + alignment + FLOOR_BYTES + FRAMES
+}
+
+/// Makes a fiber and puts it into the ready queue, or into the inbox if the caller is not the owner.
+///
+/// # Safety
+///
+/// Closure and result may be used on the core that runs the loop, until the result was taken.
+#[inline]
+pub(crate) unsafe fn spawn<H: Home, F: FnOnce() -> T, T>(
+    builder: Builder,
+    home: H,
+    closure: F,
+) -> Result<JoinHandle<T>, SpawnError<F>> {
+    // SAFETY: the caller's promise.
+    unsafe { spawn_in(builder, home, closure, ptr::null()) }
+}
+
+/// As [`spawn`], in a scope that is told when the fiber is done, if not null.
+///
+/// # Safety
+///
+/// As [`spawn`]; the scope does not end before it was told.
+#[inline]
+pub(crate) unsafe fn spawn_in<H: Home, F: FnOnce() -> T, T>(
+    builder: Builder,
+    home: H,
+    closure: F,
+    scope: *const ScopeCount,
+) -> Result<JoinHandle<T>, SpawnError<F>> {
+    const {
+        assert!(
+            needed_bytes::<H::Cell, F, T>() <= H::Cell::SIZE_BYTES,
+            "the closure, or its result, is too large for this cell: use a larger one or capture references"
+        );
+    }
+    let cell = match home.take() {
+        Ok(cell) => cell,
+        Err(kind) => return Err(SpawnError { closure, kind }),
+    };
+    let bounds = cell.bounds();
+    let header: *const Header = bounds.top().cast_const().cast();
+    // SAFETY: S1, and the check above: the place is in the stack, which is ours.
+    unsafe { cell_of::<H::Cell, T>(header).write(cell) };
+    let place = closure_of::<H::Cell, F, T>(header);
+    // SAFETY: as above.
+    unsafe { place.write(closure) };
+    let sp = place
+        .cast::<u8>()
+        .map_addr(|address| address & !(STACK_ALIGN - 1));
+    // SAFETY: C1, C3: the memory is the fiber's until its end, and `body` does not unwind (it is `extern "sysv64"`).
+    unsafe { ControlBlock::init(Header::block(header), sp, body::<H::Cell, F, T>) };
+    // SAFETY: `Cell` promises a control block there.
+    let fiber = unsafe { &*header };
+    // SAFETY: it is a cell's.
+    unsafe { Extra::of(header) }.scope.set(scope);
+    let is_first = fiber.set_run_loop(builder.run_loop);
+    fiber.end.set(Some(end::<H::Cell, T>));
+    fiber.set_name(builder.name);
+    fiber.level.set(builder.priority.level());
+    fiber.own_level.set(builder.priority.level());
+    fiber.switches.set(0);
+    fiber.stack_bottom.set(bounds.bottom());
+    let is_owner = current::is_owner_of(builder.run_loop);
+    let generation = fiber.state.begin(is_owner);
+    // SAFETY: the fiber is complete, and in no queue.
+    unsafe { builder.run_loop.adopt(header, is_first, is_owner) };
+    // SAFETY: cells are statics.
+    Ok(JoinHandle::new(unsafe { FiberId::new(header, generation) }))
+}
+
+/// What a fiber runs.
+///
+/// # Safety
+///
+/// Called by the first switch to a fiber that [`spawn`] made with these types.
+unsafe extern "sysv64" fn body<C: Cell, F: FnOnce() -> T, T>(
+    payload: Payload,
+    block: *mut ControlBlock,
+) -> Payload {
+    let header: *const Header = block.cast_const().cast();
+    if cfg!(any(miri, kfiber_threads)) {
+        current::set(header); // see `RunLoop::switch`
+    }
+    // SAFETY: the payload is that of the switch that entered us.
+    unsafe { after_switch(payload) };
+    // SAFETY: `spawn` put it there, and this runs once.
+    let closure = unsafe { closure_of::<C, F, T>(header).read() };
+    let result = closure();
+    // SAFETY: the header is ours.
+    let is_wanted = unsafe { !(*header).state.is_detached() };
+    // SAFETY: it is a cell's.
+    let extra = unsafe { Extra::of(header) };
+    extra.has_result.set(is_wanted);
+    if is_wanted {
+        // SAFETY: the place is for the result, and nobody reads it before the state says that the fiber has finished.
+        unsafe { result_of::<T>(header).write(result) };
+    } else {
+        drop(result);
+    }
+    // SAFETY: a scope waits for its fibers.
+    if let Some(scope) = unsafe { extra.scope.get().as_ref() } {
+        scope.one_is_done();
+    }
+    // SAFETY: the header is ours.
+    let run_loop = unsafe { Header::run_loop(header) };
+    // SAFETY: a fiber runs in its loop, as its owner.
+    unsafe { run_loop.exit(header) }
+}
+
+/// What a successor does for a fiber that has ended: wakes who joins, or buries it if nobody will.
+///
+/// # Safety
+///
+/// The header is of a fiber of these types that has left its stack for good.
+unsafe fn end<C: Cell, T>(header: *const Header) {
+    // SAFETY: alive until it is buried.
+    let fiber = unsafe { &*header };
+    fiber.end.set(Some(bury::<C, T>));
+    if fiber.state.finish() {
+        // SAFETY: there is no handle any more, so nobody else buries it.
+        return unsafe { bury::<C, T>(header) };
+    }
+    // SAFETY: it is a cell's. The handle keeps the cell taken.
+    let joiner = unsafe { Extra::of(header) }.joiner.lock().take();
+    match joiner {
+        // SAFETY: a fiber that joins waits until the other has finished, and takes itself out before it stops waiting.
+        Some(Joiner::Fiber(fiber)) => unsafe { wake(fiber) },
+        Some(Joiner::Waker(waker)) => waker.wake(),
+        None => {}
+    }
+}
+
+/// Drops a result that nobody took, and gives the cell back.
+///
+/// # Safety
+///
+/// As [`end`]; called once for each fiber, after which its memory may be another's.
+unsafe fn bury<C: Cell, T>(header: *const Header) {
+    // SAFETY: it is a cell's.
+    if unsafe { Extra::of(header) }.has_result.replace(false) {
+        // SAFETY: it is there, and no longer after this.
+        unsafe { result_of::<T>(header).drop_in_place() };
+    }
+    // SAFETY: `spawn` put it there, and nobody uses the memory any more.
+    drop(unsafe { cell_of::<C, T>(header).read() });
+}

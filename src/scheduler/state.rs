@@ -1,0 +1,257 @@
+//! The state word of a fiber: what it is doing, and whether somebody woke it, with the generation of its id.
+//!
+//! ```text
+//!             block()                     the successor, once prev's registers are stored
+//!   RUNNING ───────────► PARKING ─────────────────────────────────────────────► PARKED
+//!   or READY ◄────────────┘ WAKE was set meanwhile: straight back to the ready queue │
+//!       ▲                                                                            │
+//!       └────────────────────────────────────────────────────────────────────────────┘
+//!                         wake(): the one that sets WAKE first enqueues
+//! ```
+//!
+//! Whoever wakes a fiber only sets bits; a fiber that is not yet off its stack is left alone, because its successor
+//! looks at the bits afterwards. So nobody waits, no wake is lost, and no fiber runs before its registers are stored.
+//! The low half of the word holds the bits, the high half the generation, so that one compare-exchange checks both.
+
+use crate::atomic::{AtomicU64, Ordering};
+
+/// The fiber has decided to wait, and is perhaps still on its stack.
+const PARKING: u64 = 1;
+/// The fiber waits, and its registers are stored. `PARKING + 1`, so that one addition leads from there to here.
+const PARKED: u64 = 2;
+/// Somebody woke the fiber since it last waited.
+const WAKE: u64 = 4;
+/// The token of `park`, with the contract of `std::thread::park`.
+const TOKEN: u64 = 8;
+/// A waker of `block_on` was called.
+const NOTIFIED: u64 = 16;
+/// The fiber is asked to end.
+const CANCELLED: u64 = 32;
+/// The closure has returned, and the result is in place.
+const FINISHED: u64 = 64;
+/// There is no join handle any more.
+const DETACHED: u64 = 128;
+
+const GENERATION_SHIFT: u32 = 32;
+
+/// What a wake means for the one who made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Woken {
+    /// The fiber waited: put it into the ready queue, once.
+    Enqueue,
+    /// It runs, is about to notice, or was woken already: nothing to do.
+    Nothing,
+    /// The id is of a fiber that has ended.
+    Stale,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(crate) struct State(AtomicU64);
+
+impl State {
+    /// A word that belongs to no fiber yet.
+    #[cfg(not(loom))]
+    pub(crate) const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    #[cfg(loom)]
+    pub(crate) fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// The generation of the fiber that has, or last had, this word.
+    pub(crate) fn generation(&self) -> u32 {
+        generation(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Begins a new fiber: the next generation; ids of the last one are stale from here on. It waits, woken, as one that
+    /// is about to go through an inbox, or, if `is_ready`, has no bits.
+    pub(crate) fn begin(&self, is_ready: bool) -> u32 {
+        let next = generation(self.0.load(Ordering::Relaxed)).wrapping_add(1);
+        let bits = if is_ready { 0 } else { PARKED | WAKE };
+        self.0.store(
+            u64::from(next) << GENERATION_SHIFT | bits,
+            Ordering::Release,
+        );
+        next
+    }
+
+    /// The fiber decides to wait. Returns false, and takes the wake, if it was woken since it last waited.
+    #[inline]
+    #[must_use]
+    pub(crate) fn start_parking(&self) -> bool {
+        // The bit is clear, so adding sets it, in one instruction that also returns what was there.
+        let before = self.0.fetch_add(PARKING, Ordering::Acquire);
+        if before & WAKE == 0 {
+            return true;
+        }
+        self.0.fetch_sub(PARKING | WAKE, Ordering::Relaxed);
+        false
+    }
+
+    /// The successor commits the wait. Returns false, and takes the wake, if the fiber was woken meanwhile: it is ready.
+    #[inline]
+    #[must_use]
+    pub(crate) fn commit_parked(&self) -> bool {
+        let mut current = self.0.load(Ordering::Relaxed);
+        loop {
+            let next = if current & WAKE == 0 {
+                current + (PARKED - PARKING)
+            } else {
+                current - (PARKING | WAKE)
+            };
+            match self
+                .0
+                .compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed)
+            {
+                Ok(_) => return current & WAKE == 0,
+                Err(seen) => current = seen,
+            }
+        }
+    }
+
+    /// Wakes a fiber that is known to be alive.
+    #[inline]
+    pub(crate) fn wake(&self) -> Woken {
+        let mut current = self.0.load(Ordering::Relaxed);
+        loop {
+            match self.0.compare_exchange_weak(
+                current,
+                current | WAKE,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return woken(current),
+                Err(seen) => current = seen,
+            }
+        }
+    }
+
+    /// Wakes a fiber that is known to be alive and that the caller, its owner, will enqueue itself.
+    /// Returns true if it waited; it is then ready.
+    #[inline]
+    #[must_use]
+    pub(crate) fn wake_as_owner(&self) -> bool {
+        let mut current = self.0.load(Ordering::Relaxed);
+        loop {
+            let is_parked = current & (PARKED | WAKE) == PARKED;
+            let next = if is_parked {
+                current - PARKED
+            } else {
+                current | WAKE
+            };
+            match self
+                .0
+                .compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed)
+            {
+                Ok(_) => return is_parked,
+                Err(seen) => current = seen,
+            }
+        }
+    }
+
+    /// The owner takes a fiber out of the inbox that a [`Woken::Enqueue`] put there.
+    #[inline]
+    pub(crate) fn unpark_from_inbox(&self) {
+        self.0.fetch_sub(PARKED | WAKE, Ordering::Acquire);
+    }
+
+    /// Sets a bit and wakes, if this is still the fiber of that generation and it has not ended.
+    fn signal(&self, of: u32, bit: u64) -> Woken {
+        let mut current = self.0.load(Ordering::Relaxed);
+        loop {
+            if generation(current) != of || current & FINISHED != 0 {
+                return Woken::Stale;
+            }
+            let next = current | bit | WAKE;
+            match self
+                .0
+                .compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed)
+            {
+                Ok(_) => return woken(current),
+                Err(seen) => current = seen,
+            }
+        }
+    }
+
+    /// Gives the token of `park`.
+    pub(crate) fn give_token(&self, generation: u32) -> Woken {
+        self.signal(generation, TOKEN)
+    }
+
+    /// Tells a fiber in `block_on` to poll again.
+    pub(crate) fn notify(&self, generation: u32) -> Woken {
+        self.signal(generation, NOTIFIED)
+    }
+
+    /// Asks the fiber to end.
+    pub(crate) fn cancel(&self, generation: u32) -> Woken {
+        self.signal(generation, CANCELLED)
+    }
+
+    /// Takes the token of `park`; returns whether it was there.
+    #[must_use]
+    pub(crate) fn take_token(&self) -> bool {
+        self.take(TOKEN)
+    }
+
+    /// Takes the notification of `block_on`; returns whether it was there.
+    #[must_use]
+    pub(crate) fn take_notification(&self) -> bool {
+        self.take(NOTIFIED)
+    }
+
+    fn take(&self, bit: u64) -> bool {
+        self.0.load(Ordering::Relaxed) & bit != 0
+            && self.0.fetch_and(!bit, Ordering::Acquire) & bit != 0
+    }
+
+    /// For a run loop's root: asks for a look at the sleep queue. Returns whether nobody had asked yet.
+    #[must_use]
+    pub(crate) fn request_timer_check(&self) -> bool {
+        self.0.fetch_or(NOTIFIED, Ordering::AcqRel) & NOTIFIED == 0
+    }
+
+    /// The owner looks now. A later request counts again.
+    pub(crate) fn take_timer_check(&self) {
+        self.0.fetch_and(!NOTIFIED, Ordering::AcqRel);
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & CANCELLED != 0
+    }
+
+    /// The closure has returned. Returns whether the fiber was detached before: then nobody will take the result.
+    pub(crate) fn finish(&self) -> bool {
+        self.0.fetch_or(FINISHED, Ordering::AcqRel) & DETACHED != 0
+    }
+
+    /// Says whether the closure has returned, and what it wrote is visible.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.0.load(Ordering::Acquire) & FINISHED != 0
+    }
+
+    /// The join handle is gone. Returns whether the fiber had finished before: then the caller cleans up.
+    pub(crate) fn detach(&self) -> bool {
+        self.0.fetch_or(DETACHED, Ordering::AcqRel) & FINISHED != 0
+    }
+
+    pub(crate) fn is_detached(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & DETACHED != 0
+    }
+}
+
+const fn generation(word: u64) -> u32 {
+    (word >> GENERATION_SHIFT) as u32
+}
+
+const fn woken(before: u64) -> Woken {
+    if before & (PARKED | WAKE) == PARKED {
+        Woken::Enqueue
+    } else {
+        Woken::Nothing
+    }
+}

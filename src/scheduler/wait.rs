@@ -1,0 +1,91 @@
+//! What a fiber waits for: a record on the waiter's own stack, for the sleep queue, for reports, and for debuggers.
+
+use super::header::Header;
+use crate::platform::{NEVER, Nanoseconds};
+use core::cell::Cell;
+use core::panic::Location;
+use core::ptr;
+
+/// What kind of thing a fiber waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WaitReason {
+    /// An [`Unparker`](crate::scheduler::Unparker).
+    Park,
+    /// A moment.
+    Sleep,
+    /// The end of another fiber.
+    Join,
+    /// The end of all fibers of a scope.
+    Scope,
+    /// A future's waker.
+    Future,
+    /// A [`WaitQueue`](crate::sync::WaitQueue) of the kernel's own.
+    WaitQueue,
+    /// A mutex.
+    Mutex,
+    /// A reader-writer lock.
+    RwLock,
+    /// A semaphore.
+    Semaphore,
+    /// A condition variable.
+    Condvar,
+    /// Flags of an event group.
+    Event,
+    /// The others at a barrier.
+    Barrier,
+    /// Another fiber's initialisation.
+    Once,
+    /// A message.
+    Receive,
+    /// Room for a message.
+    Send,
+}
+
+/// See the [module](self).
+pub(crate) struct Wait {
+    pub(crate) fiber: *const Header,
+    pub(crate) reason: WaitReason,
+    /// The address of what is waited for, or null.
+    pub(crate) object: *const (),
+    pub(crate) location: &'static Location<'static>,
+    pub(crate) deadline: Nanoseconds,
+    /// Breaks ties between equal deadlines: first come, first served.
+    pub(crate) order: Cell<u64>,
+    pub(crate) is_sleeping: Cell<bool>,
+    pub(crate) child: Cell<*const Self>,
+    pub(crate) sibling: Cell<*const Self>,
+    /// The one whose `child` or `sibling` this is.
+    pub(crate) back: Cell<*const Self>,
+}
+
+impl Wait {
+    /// A wait of `fiber` until `deadline`.
+    #[inline]
+    pub(crate) const fn new(
+        fiber: *const Header,
+        reason: WaitReason,
+        object: *const (),
+        location: &'static Location<'static>,
+        deadline: Nanoseconds,
+    ) -> Self {
+        Self {
+            fiber,
+            reason,
+            object,
+            location,
+            deadline,
+            order: Cell::new(0),
+            is_sleeping: Cell::new(false),
+            child: Cell::new(ptr::null()),
+            sibling: Cell::new(ptr::null()),
+            back: Cell::new(ptr::null()),
+        }
+    }
+
+    /// Whether the sleep queue has anything to do with it.
+    #[inline(always)]
+    pub(crate) const fn has_deadline(&self) -> bool {
+        self.deadline != NEVER
+    }
+}

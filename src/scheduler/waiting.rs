@@ -1,0 +1,98 @@
+//! How every wait is made: look, wait, look again, until it is so, it is too late, or the fiber is asked to end.
+
+use super::current;
+use super::header::Header;
+use super::wait::{Wait, WaitReason};
+use crate::platform::Nanoseconds;
+use core::fmt;
+use core::panic::Location;
+
+/// Why a wait ended without what was waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitError {
+    /// The deadline has passed.
+    TimedOut,
+    /// The fiber was asked to end: see [`JoinHandle::cancel`](super::JoinHandle::cancel).
+    Cancelled,
+}
+
+impl fmt::Display for WaitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TimedOut => "the deadline has passed",
+            Self::Cancelled => "the fiber was asked to end",
+        })
+    }
+}
+
+impl core::error::Error for WaitError {}
+
+/// Waits until `is_done` says yes. Whoever makes it so wakes the fiber.
+///
+/// A deadline that has passed already still lets `is_done` be asked once.
+///
+/// # Panics
+///
+/// Panics where waiting is not allowed.
+#[inline]
+#[track_caller]
+pub(crate) fn wait_until(
+    reason: WaitReason,
+    object: *const (),
+    deadline: Nanoseconds,
+    mut is_done: impl FnMut() -> bool,
+) -> Result<(), WaitError> {
+    let fiber = current::waiting_fiber();
+    let wait = Wait::new(fiber, reason, object, Location::caller(), deadline);
+    // SAFETY: it runs.
+    let run_loop = unsafe { Header::run_loop(fiber) };
+    loop {
+        if is_done() {
+            return Ok(());
+        }
+        if is_cancelled(fiber) {
+            return Err(WaitError::Cancelled);
+        }
+        if wait.has_deadline() && run_loop.platform().now() >= deadline {
+            return Err(WaitError::TimedOut);
+        }
+        // SAFETY: `waiting_fiber` says that it runs, and that we are the owner.
+        unsafe { run_loop.block_on(&wait) };
+    }
+}
+
+/// As [`wait_until`], but neither a deadline nor a cancellation ends it.
+///
+/// # Panics
+///
+/// Panics where waiting is not allowed.
+#[inline]
+#[track_caller]
+pub(crate) fn wait_shielded(
+    reason: WaitReason,
+    object: *const (),
+    mut is_done: impl FnMut() -> bool,
+) {
+    let fiber = current::waiting_fiber();
+    let wait = Wait::new(
+        fiber,
+        reason,
+        object,
+        Location::caller(),
+        crate::platform::NEVER,
+    );
+    // SAFETY: it runs.
+    let run_loop = unsafe { Header::run_loop(fiber) };
+    while !is_done() {
+        // SAFETY: `waiting_fiber` says that it runs, and that we are the owner.
+        unsafe { run_loop.block_on(&wait) };
+    }
+}
+
+/// Whether the running fiber is asked to end, and not shielded.
+#[inline]
+pub(crate) fn is_cancelled(fiber: *const Header) -> bool {
+    // SAFETY: it runs.
+    let fiber = unsafe { &*fiber };
+    fiber.state.is_cancelled() && fiber.shields.get() == 0
+}

@@ -1,0 +1,92 @@
+//! The scheduler on the host.
+#![expect(clippy::unwrap_used, reason = "a test says what failed by its line")]
+
+use core::time::Duration;
+use kfiber::platform::Host;
+use kfiber::scheduler::{self, FiberCell, FiberPool, Priority, Scheduler, WaitError};
+use std::sync::Mutex;
+
+#[test]
+fn equals_take_turns() {
+    static S: Scheduler<Host> = Scheduler::new(Host::new());
+    static CELLS: FiberPool<65536, 3> = FiberPool::new();
+    static LOG: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+    let handles: Vec<_> = (0..3)
+        .map(|number| {
+            S.spawn(&CELLS, move || {
+                for _ in 0..3 {
+                    LOG.lock().unwrap().push(number);
+                    scheduler::yield_now();
+                }
+                number
+            })
+            .unwrap()
+        })
+        .collect();
+    assert!(S.spawn(&CELLS, || ()).is_err());
+    S.run();
+    assert_eq!(*LOG.lock().unwrap(), [0, 1, 2, 0, 1, 2, 0, 1, 2]);
+    for (number, handle) in handles.into_iter().enumerate() {
+        assert_eq!(handle.try_join().unwrap() as usize, number);
+    }
+    assert!(S.spawn(&CELLS, || ()).is_ok());
+}
+
+#[test]
+fn sleepers_wake_in_order() {
+    static S: Scheduler<Host> = Scheduler::new(Host::new());
+    static CELLS: FiberPool<65536, 10> = FiberPool::new();
+    static LOG: Mutex<Vec<(u64, u32)>> = Mutex::new(Vec::new());
+    for number in [5, 3, 9, 1, 7, 1, 5] {
+        S.spawn(&CELLS, move || {
+            scheduler::sleep(Duration::from_secs(number.into())).unwrap();
+            LOG.lock()
+                .unwrap()
+                .push((scheduler::now() / 1_000_000_000, number));
+        })
+        .unwrap()
+        .detach();
+    }
+    S.run();
+    assert_eq!(
+        *LOG.lock().unwrap(),
+        [(1, 1), (1, 1), (3, 3), (5, 5), (5, 5), (7, 7), (9, 9)]
+    );
+}
+
+#[test]
+fn park_and_join_and_cancel_and_priorities() {
+    static S: Scheduler<Host> = Scheduler::new(Host::new());
+    static CELLS: FiberPool<65536, 10> = FiberPool::new();
+    static MAIN: FiberCell<65536> = FiberCell::new();
+    let main = S
+        .spawn(&MAIN, || {
+            let parked = S.spawn(&CELLS, scheduler::park).unwrap();
+            scheduler::yield_now();
+            Host::interrupt(|| assert!(parked.unparker().unpark()));
+            assert_eq!(parked.join().unwrap(), Ok(()));
+            let asleep = S.spawn(&CELLS, || scheduler::sleep(Duration::MAX)).unwrap();
+            scheduler::yield_now();
+            asleep.cancel();
+            assert_eq!(asleep.join().unwrap(), Err(WaitError::Cancelled));
+            let never = S.spawn(&CELLS, scheduler::park).unwrap();
+            let never = never
+                .join_timeout(Duration::from_secs(1))
+                .unwrap_err()
+                .handle;
+            never.cancel();
+            let urgent = S
+                .builder()
+                .priority(Priority::HIGHEST)
+                .spawn(&CELLS, || 5)
+                .unwrap();
+            scheduler::yield_now();
+            assert!(urgent.is_finished());
+            never.join().unwrap().unwrap_err();
+            urgent.join().unwrap()
+        })
+        .unwrap();
+    S.run();
+    assert_eq!(main.try_join().unwrap(), 5);
+    assert_eq!(S.fibers().count(), 0);
+}
