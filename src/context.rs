@@ -35,6 +35,28 @@
 //!
 //! Nothing is ever written below `rsp`, so an interrupt may come between any two instructions.
 //!
+//! By hand, without [`fiber`](crate::fiber):
+//!
+//! ```
+//! use kfiber::context::{ControlBlock, Payload, resume, suspend};
+//!
+//! unsafe extern "sysv64" fn body(first: Payload, block: *mut ControlBlock) -> Payload {
+//!     // SAFETY: runs on the fiber of this block, which is only ever entered by `resume`.
+//!     unsafe { suspend(block, first) }
+//! }
+//!
+//! let block = Box::into_raw(Box::new(ControlBlock::new()));
+//! let stack_end = Box::leak(Box::new([0_u128; 4096])).as_mut_ptr_range().end;
+//! // SAFETY: block and stack are leaked, so they stay where they are and are nobody else's; `body` does not unwind.
+//! unsafe { ControlBlock::init(block, stack_end.cast(), body) };
+//! // SAFETY: the fiber is new.
+//! let landed = unsafe { resume(block, Payload::new(42)) };
+//! assert_eq!(landed.tag, block, "suspended");
+//! // SAFETY: the fiber is suspended.
+//! let landed = unsafe { resume(block, landed.payload) };
+//! assert!(landed.tag.is_null(), "ended");
+//! ```
+//!
 //! # Invariants
 //!
 //! Named here, cited by every `unsafe` block that relies on them:

@@ -163,6 +163,17 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
 
     /// As [`resume`](Self::resume), but gives the value back if the fiber has finished.
     ///
+    /// ```
+    /// use kfiber::fiber::{Fiber, FiberFinished, Resumed, Suspend};
+    /// # use kfiber::stack::{Stack, Storage};
+    /// # static STACK: Stack<{ 64 * 1024 }> = Stack::new();
+    /// # let stack = STACK.take().expect("first use");
+    ///
+    /// let mut doubling = Fiber::new(stack, |_: &Suspend<u8, ()>, number: u8| number * 2).expect("fits");
+    /// assert_eq!(doubling.try_resume(21), Ok(Resumed::Returned(42)));
+    /// assert_eq!(doubling.try_resume(7), Err(FiberFinished(7)));
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`FiberFinished`] holds the value.
@@ -217,6 +228,20 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
     }
 
     /// Gives the stack back, at once usable for another fiber. The closure of a fiber that never ran is dropped.
+    ///
+    /// ```
+    /// use kfiber::fiber::{Fiber, Suspend};
+    /// # use kfiber::stack::{Stack, Storage};
+    /// # static STACK: Stack<{ 64 * 1024 }> = Stack::new();
+    /// # let stack = STACK.take().expect("first use");
+    ///
+    /// let mut fiber = Fiber::new(stack, |suspend: &Suspend<(), u8>, ()| suspend.suspend(1)).expect("fits");
+    /// let _ = fiber.resume(());
+    /// let mut fiber = fiber.into_stack().expect_err("its frames are on the stack");
+    /// let _ = fiber.resume(());
+    /// let stack = fiber.into_stack().expect("finished");
+    /// # drop(stack);
+    /// ```
     ///
     /// # Errors
     ///

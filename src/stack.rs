@@ -93,6 +93,16 @@ pub unsafe trait StackMemory {
     /// It writes the whole stack, so call it where time does not matter. A static stack that was never used needs no
     /// paint: it is zero, which `usage` takes for unused as well.
     ///
+    /// ```
+    /// use kfiber::stack::{Stack, StackMemory, Storage};
+    ///
+    /// static STACK: Stack<4096> = Stack::new();
+    /// let mut stack = STACK.take()?;
+    /// stack.paint();
+    /// assert_eq!(stack.usage().used_bytes, 0);
+    /// # Ok::<(), kfiber::stack::StackInUse>(())
+    /// ```
+    ///
     /// # Context
     ///
     /// Callable from: fiber, interrupt, scheduler. Blocks: nothing.
@@ -105,6 +115,16 @@ pub unsafe trait StackMemory {
     /// zero in memory that was never painted. There a frame that only wrote zeros is not seen.
     ///
     /// All of it counts as used once the canary is damaged. It reads up to the whole stack.
+    ///
+    /// ```
+    /// use kfiber::stack::{Stack, StackMemory, Storage};
+    ///
+    /// static STACK: Stack<4096> = Stack::new();
+    /// let stack = STACK.take()?;
+    /// assert!(stack.is_canary_intact());
+    /// assert_eq!(stack.usage().free_bytes(), stack.bounds().size_bytes());
+    /// # Ok::<(), kfiber::stack::StackInUse>(())
+    /// ```
     ///
     /// # Context
     ///
@@ -142,6 +162,18 @@ unsafe impl Sync for StackBounds {}
 
 impl StackBounds {
     /// Describes the memory of `size_bytes` from `bottom` on, with `guard_bytes` below it that are, or can be, unmapped.
+    ///
+    /// ```
+    /// use core::ptr::without_provenance_mut;
+    /// use kfiber::stack::{StackBounds, StackError};
+    ///
+    /// let bounds = StackBounds::new(without_provenance_mut(0x9000), 0x4000, 0x1000)?;
+    /// assert_eq!(bounds.guard(), 0x8000..0x9000);
+    /// assert!(bounds.contains(0xcfff) && !bounds.contains(0xd000));
+    /// let refused = StackBounds::new(without_provenance_mut(0x9001), 0x4000, 0);
+    /// assert_eq!(refused, Err(StackError::BottomMisaligned { bottom: 0x9001 }));
+    /// # Ok::<(), StackError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -214,6 +246,15 @@ impl StackBounds {
     }
 
     /// Checks that no two of `stacks` share a byte, guards included: one call at boot for a kernel's own table.
+    ///
+    /// ```
+    /// use kfiber::stack::{StackBounds, StackPool};
+    /// # use kfiber::stack::Storage;
+    ///
+    /// static STACKS: StackPool<4096, 3> = StackPool::new();
+    /// let bounds = STACKS.stacks().each_ref().map(|stack| stack.storage_bounds());
+    /// assert_eq!(StackBounds::check_disjoint(&bounds), Ok(()));
+    /// ```
     ///
     /// # Errors
     ///

@@ -28,6 +28,22 @@ pub struct Suspend<I, Y> {
 impl<I, Y> Suspend<I, Y> {
     /// Goes back to the resumer with `value`, and returns the value of the next resume.
     ///
+    /// ```
+    /// use kfiber::fiber::{Fiber, Resumed, Suspend};
+    /// # use kfiber::stack::{Stack, Storage};
+    /// # static STACK: Stack<{ 64 * 1024 }> = Stack::new();
+    /// # let stack = STACK.take().expect("first use");
+    ///
+    /// /// Suspends from within a call, as deep as you like.
+    /// fn ask(suspend: &Suspend<u32, &'static str>) -> u32 {
+    ///     suspend.suspend("a number, please")
+    /// }
+    ///
+    /// let mut asking = Fiber::new(stack, |suspend: &Suspend<_, _>, first| first + ask(suspend)).expect("fits");
+    /// assert_eq!(asking.resume(40), Resumed::Yielded("a number, please"));
+    /// assert_eq!(asking.resume(2), Resumed::Returned(42));
+    /// ```
+    ///
     /// # Panics
     ///
     /// With debug assertions on, panics if a rule for the processor's [flags](crate::context::flags) is broken.

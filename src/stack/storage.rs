@@ -186,6 +186,15 @@ impl<const N: usize> fmt::Debug for Stack<N> {
 /// the address, so that the hot lines of neighbours fall into different cache sets.
 ///
 /// The guard page is ordinary memory until the kernel unmaps it: [`guard::unmap`](super::guard::unmap).
+///
+/// ```
+/// use kfiber::stack::{GuardedStack, StackMemory, Storage};
+///
+/// static STACK: GuardedStack<{ 16 * 1024 }> = GuardedStack::new();
+/// let stack = STACK.take()?;
+/// assert_eq!(stack.bounds().guard().len(), 4096);
+/// # Ok::<(), kfiber::stack::StackInUse>(())
+/// ```
 #[repr(C, align(4096))]
 pub struct GuardedStack<const N: usize> {
     guard: Bytes<PAGE_SIZE>,

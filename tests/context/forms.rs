@@ -147,7 +147,9 @@ fn each_form_enters_a_fresh_fiber_and_goes_on_with_itself() {
 
 #[test]
 fn all_forms_mix_on_one_block_in_all_orders_of_three() {
-    for first in FORMS {
+    // An interpreter has time for one in eight of them; each still follows on each.
+    let first = &FORMS[..if cfg!(miri) { 1 } else { FORMS.len() }];
+    for &first in first {
         let rest = FORMS.into_iter().flat_map(|second| {
             FORMS
                 .into_iter()

@@ -1,5 +1,6 @@
 //! The raw switch in a Linux process: the same assembly as on the bare machine.
 
+mod control_words;
 mod entry;
 mod forms;
 mod registers;
