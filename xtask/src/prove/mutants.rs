@@ -82,7 +82,8 @@ pub(super) fn plant(specimen: &Specimen, piece: &Piece, equivalents: &mut Equiva
     tally
 }
 
-fn code_mutants(piece: &Piece) -> Vec<(String, Vec<Instruction>)> {
+/// Every error that can be planted in a piece: what it is, and the code with it.
+pub(super) fn code_mutants(piece: &Piece) -> Vec<(String, Vec<Instruction>)> {
     let original = piece.instructions();
     let mut mutants = Vec::new();
     let mut change = |what: String, index: usize, changed: &[Instruction]| {

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail, ensure};
-use iced_x86::{Code, Decoder, DecoderOptions, Instruction, OpKind, Register};
+use anyhow::{Context as _, Result};
+use iced_x86::{Decoder, DecoderOptions, Instruction};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 
+use super::search;
 use super::unwind_table::{self, Table};
 
 /// Instructions by address.
@@ -113,7 +114,7 @@ impl Specimen {
         let mut copies = Vec::new();
         for function in &all {
             if !Part::OutOfLine.is_called(&function.function) {
-                inline_copies(function, tail, has_fp, &mut copies)?;
+                search::inline_copies(function, tail, has_fp, &mut copies)?;
             }
         }
         let program = functions.iter().chain(&copies);
@@ -122,8 +123,8 @@ impl Specimen {
             .map(|instruction| (instruction.ip(), instruction))
             .collect();
         let tables = unwind_table::load(&elf, &functions)?;
-        let taken = addresses_taken(&all, &functions)?;
-        nothing_overlooked(&elf, tail, &all)?;
+        let taken = search::addresses_taken(&all, &functions)?;
+        search::nothing_overlooked(&elf, tail, &all)?;
         Ok(Self {
             program,
             functions,
@@ -185,116 +186,4 @@ pub(super) fn function(
             .context("a symbol reaches out of its section")?
             .to_vec(),
     }))
-}
-
-/// Finds the switches that were inlined into a function: each ends in a jump to `tail`.
-fn inline_copies(function: &Piece, tail: u64, has_fp: bool, found: &mut Vec<Piece>) -> Result<()> {
-    let instructions = function.instructions();
-    let length = if has_fp { 13 } else { 9 };
-    for (position, jump) in instructions.iter().enumerate() {
-        if !jump.is_jmp_short_or_near() || jump.near_branch_target() != tail {
-            continue;
-        }
-        let place = format!("{} at {:#x}", function.function, jump.ip());
-        let copy = position
-            .checked_sub(length)
-            .and_then(|start| instructions.get(start..position + 2));
-        let Some(copy) = copy else {
-            bail!("{place}: a jump to `tail` without a switch around it");
-        };
-        let lea = &copy[0];
-        ensure!(
-            lea.code() == Code::Lea_r64_m && lea.ip_rel_memory_address() == jump.next_ip(),
-            "{place}: a jump to `tail` without `lea` of the landing {length} instructions before it"
-        );
-        let (start, end) = (lea.ip(), copy[length + 1].next_ip());
-        let offset = |address: u64| usize::try_from(address - function.start);
-        found.push(Piece {
-            part: kind(copy, if has_fp { 64 } else { 32 }).with_context(|| place)?,
-            function: function.function.clone(),
-            start,
-            bytes: function.bytes[offset(start)?..offset(end)?].to_vec(),
-        });
-    }
-    Ok(())
-}
-
-/// Tells the three inline forms apart by the blocks and contexts that their first load and first store use.
-fn kind(copy: &[Instruction], own: u64) -> Result<Part> {
-    let context = |i: &Instruction| (i.memory_base(), i.memory_displacement64().wrapping_sub(16));
-    let is_move = |i: &&Instruction| matches!(i.code(), Code::Mov_r64_rm64 | Code::Mov_rm64_r64);
-    let load = copy
-        .iter()
-        .filter(is_move)
-        .find(|i| i.op1_kind() == OpKind::Memory);
-    let store = copy
-        .iter()
-        .filter(is_move)
-        .find(|i| i.op0_kind() == OpKind::Memory);
-    let (Some(load), Some(store)) = (load, store) else {
-        bail!("it loads or stores nothing");
-    };
-    match (context(store), context(load)) {
-        ((Register::RSI, 0), (Register::RSI, next)) if next == own => Ok(Part::Resume),
-        ((Register::RSI, prev), (Register::RSI, 0)) if prev == own => Ok(Part::Suspend),
-        ((Register::RSI, prev), (Register::R10, next)) if prev == own && next == own => {
-            Ok(Part::Switch)
-        }
-        ((to, prev), (from, next)) => bail!(
-            "no known form of the switch: it saves to {to:?}+{prev:#x} and loads from {from:?}+{next:#x}"
-        ),
-    }
-}
-
-/// Finds who takes the address of `base` or `suspended`: it must be "one byte past the beginning", for the unwinders' sake.
-fn addresses_taken(all: &[Piece], functions: &[Piece]) -> Result<Vec<Part>> {
-    let mut taken = Vec::new();
-    let targets = functions
-        .iter()
-        .filter(|piece| matches!(piece.part, Part::Base | Part::Suspended));
-    for target in targets {
-        for function in all {
-            for i in function.instructions() {
-                let address = i.memory_displacement64();
-                if i.code() == Code::Lea_r64_m && (target.start..target.end()).contains(&address) {
-                    ensure!(
-                        address == target.start + 1,
-                        "{} at {:#x} takes the address {address:#x}, not that of the second byte of `{}`",
-                        function.function,
-                        i.ip(),
-                        target.part.name()
-                    );
-                    taken.push(target.part);
-                }
-            }
-        }
-    }
-    Ok(taken)
-}
-
-/// Looks at the code that has no symbol, byte by byte, for a jump or a call to `tail`.
-///
-/// Where there are symbols, instructions were decoded; to look at their bytes too would take numbers for jumps.
-fn nothing_overlooked(elf: &object::File<'_>, tail: u64, all: &[Piece]) -> Result<()> {
-    for section in elf.sections() {
-        if section.kind() != object::SectionKind::Text {
-            continue;
-        }
-        for (address, bytes) in (section.address()..).zip(section.data()?.windows(5)) {
-            let [0xe8 | 0xe9, distance @ ..] = bytes else {
-                continue;
-            };
-            let distance = i32::from_le_bytes(distance.try_into()?);
-            let is_to_tail = (address + 5).wrapping_add_signed(distance.into()) == tail;
-            let is_decoded = || {
-                all.iter()
-                    .any(|piece| (piece.start..piece.end()).contains(&address))
-            };
-            ensure!(
-                !is_to_tail || is_decoded(),
-                "the code at {address:#x} goes to `tail`, and is in no function with a symbol"
-            );
-        }
-    }
-    Ok(())
 }

@@ -8,9 +8,9 @@ use std::fs;
 use object::Object as _;
 
 use super::equivalent::Equivalents;
-use super::mutants;
 use super::specimen::{Part, Piece, Specimen, function};
 use super::{first_frame, round_trip, tail, unwind_table};
+use super::{mutants, mutants_of_rules};
 
 /// The named function of this test program in the place of `part`, with the right tail unless it is the tail.
 fn specimen(name: &str, part: Part, with_tables: bool) -> (Specimen, Piece) {
@@ -254,4 +254,41 @@ fn a_function_without_unwind_information_is_rejected() {
         violation.to_string().contains("no unwind information"),
         "{violation}"
     );
+}
+
+/// Deletions, swaps, registers as operands, registers as bases, displacements, and bits.
+#[test]
+fn every_kind_of_error_is_planted() {
+    let (_, piece) = specimen("right_switch", Part::OutOfLine, false);
+    let mutants = mutants::code_mutants(&piece);
+    let count = |word: &str| {
+        mutants
+            .iter()
+            .filter(|(what, _)| what.contains(word))
+            .count()
+    };
+    assert_eq!(piece.instructions().len(), 25);
+    assert_eq!(count("delete"), 25);
+    assert_eq!(count("swap"), 24);
+    // 8 pushes and pops, 4 moves of two registers, 8 loads and stores, 1 lea; and the bases of the loads and stores.
+    assert_eq!(count("as operand"), (8 + 4 * 2 + 8 + 1) * 15);
+    assert_eq!(count("as base"), 8 * 15);
+    assert_eq!(count("displacement"), (8 + 1) * 4);
+    // Some bits of a prefix say nothing, and a flipped one is then the same instruction.
+    let bits = piece.bytes.len() * 8;
+    assert!(
+        (bits * 9 / 10..=bits).contains(&count("flip a bit")),
+        "{} of {bits}",
+        count("flip a bit")
+    );
+}
+
+#[test]
+fn errors_in_unwind_rules_are_noticed() {
+    let (specimen, _) = specimen("right_switch", Part::OutOfLine, true);
+    for table in 0..specimen.tables.len() {
+        let tally = mutants_of_rules::plant(&specimen, table);
+        assert_eq!(tally.survivors, [""; 0]);
+        assert!(tally.killed > 2 * tally.same, "{tally:?}");
+    }
 }

@@ -38,6 +38,8 @@ const REGISTERS: [Register; 16] = [
     Register::R15,
 ];
 const RETURN_ADDRESS: u16 = 16;
+/// What a caller has after a call as it had before: rbx, rbp, rsp, r12 to r15, and the place where it goes on.
+const KEPT: [u16; 8] = [3, 6, 7, 12, 13, 14, 15, RETURN_ADDRESS];
 
 /// What the caller's registers are. `None` is one that the rules declare unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -257,10 +259,10 @@ fn rows<'a, S: UnwindSection<Bytes<'a>>>(
         };
         let model = Row {
             cfa: (register.0, *offset),
-            // Vector registers and beyond belong to nobody across a call.
+            // All others belong to nobody across a call.
             rules: row
                 .registers()
-                .filter(|(register, _)| register.0 <= RETURN_ADDRESS)
+                .filter(|(register, _)| KEPT.contains(&register.0))
                 .map(|(register, rule)| (register.0, rule.clone()))
                 .collect(),
         };

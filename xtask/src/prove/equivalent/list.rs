@@ -1,0 +1,258 @@
+//! The list of equivalent mutants. Nearly all are two neighbours that do not need each other's result: their order is a
+//! matter of speed.
+
+use super::List;
+use crate::prove::specimen::Part;
+
+const LOADS: &str = "two loads: neither writes what the other one's address is made of";
+const STORES: &str = "two stores to different words, of registers that neither changes";
+const ADDRESS: &str = "the other side reads both later; a backtrace in between, which single-stepping kernels check, \
+    wants the address last";
+const LOAD_AND_STORE: &str =
+    "the contexts do not overlap, and neither writes a register that the other reads";
+const LANDING: &str =
+    "the landing's address depends on nothing, and only the store of it needs rax";
+const MOVES: &str = "two moves between different registers";
+
+/// Part, reason, and the mutants that it is the reason for.
+pub(super) const EQUIVALENT: List = &[
+    (
+        Part::OutOfLine,
+        MOVES,
+        &[
+            "swap `mov r10, rdx` and `mov r11, rcx`",
+            "swap `mov rax, rdi` and `mov rdx, rsi`",
+        ],
+    ),
+    (
+        Part::OutOfLine,
+        LANDING,
+        &[
+            "swap `mov r11, rcx` and `lea rax, [landing]`",
+            "swap `lea rax, [landing]` and `mov rcx, [r11+0x10]`",
+        ],
+    ),
+    (
+        Part::OutOfLine,
+        "rcx still holds `next`, as r11 does, until this very load replaces it",
+        &["`mov rcx, [r11+0x10]`: RCX as base"],
+    ),
+    (
+        Part::OutOfLine,
+        LOADS,
+        &[
+            "swap `mov rcx, [r11+0x10]` and `mov rdx, [r11+8]`",
+            "swap `mov rdx, [r11+8]` and `mov r8, [r11]`",
+            "swap `mov r8, [r11]` and `mov r9, [r11+0x18]`",
+            "swap `ldmxcsr [r11+0x20]` and `fldcw [r11+0x24]`",
+        ],
+    ),
+    (
+        Part::OutOfLine,
+        LOAD_AND_STORE,
+        &[
+            "swap `mov r9, [r11+0x18]` and `mov [r10+0x10], rsp`",
+            "swap `fnstcw [r10+0x24]` and `ldmxcsr [r11+0x20]`",
+        ],
+    ),
+    (
+        Part::OutOfLine,
+        STORES,
+        &[
+            "swap `mov [r10+0x10], rsp` and `mov [r10], rbp`",
+            "swap `mov [r10], rbp` and `mov [r10+0x18], rbx`",
+            "swap `stmxcsr [r10+0x20]` and `fnstcw [r10+0x24]`",
+        ],
+    ),
+    (
+        Part::OutOfLine,
+        ADDRESS,
+        &[
+            "swap `mov [r10+0x18], rbx` and `mov [r10+8], rax`",
+            "swap `mov [r10+8], rax` and `stmxcsr [r10+0x20]`",
+        ],
+    ),
+    (
+        Part::Tail,
+        "two moves between different registers, and no unwind rule here looks at what they write",
+        &[
+            "swap `mov rsp, rcx` and `mov rbx, r9`",
+            "swap `mov rbx, r9` and `mov rbp, r8`",
+        ],
+    ),
+    (
+        Part::Base,
+        "the direction flag and rsi have nothing to do with each other",
+        &["swap `cld` and `mov rsi, rbp`"],
+    ),
+    (
+        Part::Base,
+        "rdi and rsi are two registers; the status flags that `xor` changes are lost at a switch",
+        &["swap `mov rdi, rax` and `xor esi, esi`"],
+    ),
+    (
+        Part::Base,
+        "rsi is no part of an address, and no load changes it",
+        &[
+            "swap `xor esi, esi` and `mov rdx, [rbp+8]`",
+            "swap `xor esi, esi` and `ldmxcsr [rbp+0x20]`",
+        ],
+    ),
+    (
+        Part::Base,
+        "the two encodings of `xor` between registers",
+        &["flip a bit: `xor esi, esi` becomes `xor esi, esi`"],
+    ),
+    (
+        Part::Base,
+        LOADS,
+        &[
+            "swap `ldmxcsr [rbp+0x20]` and `fldcw [rbp+0x24]`",
+            "swap `fldcw [rbp+0x24]` and `mov rdx, [rbp+8]`",
+            "swap `mov rdx, [rbp+8]` and `mov rsp, [rbp+0x10]`",
+            "swap `mov rsp, [rbp+0x10]` and `mov rbx, [rbp+0x18]`",
+        ],
+    ),
+    // Inline copies: without control words of floating-point units `own` is at 0x20, with them at 0x40.
+    (
+        Part::Resume,
+        LANDING,
+        &[
+            "swap `lea rax, [landing]` and `mov rcx, [rsi+0x30]`",
+            "swap `lea rax, [landing]` and `mov rcx, [rsi+0x50]`",
+        ],
+    ),
+    (
+        Part::Resume,
+        LOADS,
+        &[
+            "swap `mov rcx, [rsi+0x30]` and `mov rdx, [rsi+0x28]`",
+            "swap `mov rcx, [rsi+0x50]` and `mov rdx, [rsi+0x48]`",
+            "swap `mov rdx, [rsi+0x28]` and `mov r8, [rsi+0x20]`",
+            "swap `mov rdx, [rsi+0x48]` and `mov r8, [rsi+0x40]`",
+            "swap `mov r8, [rsi+0x20]` and `mov r9, [rsi+0x38]`",
+            "swap `mov r8, [rsi+0x40]` and `mov r9, [rsi+0x58]`",
+            "swap `ldmxcsr [rsi+0x60]` and `fldcw [rsi+0x64]`",
+        ],
+    ),
+    (
+        Part::Resume,
+        LOAD_AND_STORE,
+        &[
+            "swap `mov r9, [rsi+0x38]` and `mov [rsi+0x10], rsp`",
+            "swap `mov r9, [rsi+0x58]` and `mov [rsi+0x10], rsp`",
+            "swap `fnstcw [rsi+0x24]` and `ldmxcsr [rsi+0x60]`",
+        ],
+    ),
+    (
+        Part::Resume,
+        STORES,
+        &[
+            "swap `mov [rsi+0x10], rsp` and `mov [rsi], rbp`",
+            "swap `mov [rsi], rbp` and `mov [rsi+0x18], rbx`",
+            "swap `stmxcsr [rsi+0x20]` and `fnstcw [rsi+0x24]`",
+        ],
+    ),
+    (
+        Part::Resume,
+        ADDRESS,
+        &[
+            "swap `mov [rsi+0x18], rbx` and `mov [rsi+8], rax`",
+            "swap `mov [rsi+8], rax` and `stmxcsr [rsi+0x20]`",
+        ],
+    ),
+    (
+        Part::Suspend,
+        LANDING,
+        &["swap `lea rax, [landing]` and `mov rcx, [rsi+0x10]`"],
+    ),
+    (
+        Part::Suspend,
+        LOADS,
+        &[
+            "swap `mov rcx, [rsi+0x10]` and `mov rdx, [rsi+8]`",
+            "swap `mov rdx, [rsi+8]` and `mov r8, [rsi]`",
+            "swap `mov r8, [rsi]` and `mov r9, [rsi+0x18]`",
+            "swap `ldmxcsr [rsi+0x20]` and `fldcw [rsi+0x24]`",
+        ],
+    ),
+    (
+        Part::Suspend,
+        LOAD_AND_STORE,
+        &[
+            "swap `mov r9, [rsi+0x18]` and `mov [rsi+0x30], rsp`",
+            "swap `mov r9, [rsi+0x18]` and `mov [rsi+0x50], rsp`",
+            "swap `fnstcw [rsi+0x64]` and `ldmxcsr [rsi+0x20]`",
+        ],
+    ),
+    (
+        Part::Suspend,
+        STORES,
+        &[
+            "swap `mov [rsi+0x30], rsp` and `mov [rsi+0x20], rbp`",
+            "swap `mov [rsi+0x50], rsp` and `mov [rsi+0x40], rbp`",
+            "swap `mov [rsi+0x20], rbp` and `mov [rsi+0x38], rbx`",
+            "swap `mov [rsi+0x40], rbp` and `mov [rsi+0x58], rbx`",
+            "swap `stmxcsr [rsi+0x60]` and `fnstcw [rsi+0x64]`",
+        ],
+    ),
+    (
+        Part::Suspend,
+        ADDRESS,
+        &[
+            "swap `mov [rsi+0x38], rbx` and `mov [rsi+0x28], rax`",
+            "swap `mov [rsi+0x58], rbx` and `mov [rsi+0x48], rax`",
+            "swap `mov [rsi+0x48], rax` and `stmxcsr [rsi+0x60]`",
+        ],
+    ),
+    (
+        Part::Switch,
+        LANDING,
+        &[
+            "swap `lea rax, [landing]` and `mov rcx, [r10+0x30]`",
+            "swap `lea rax, [landing]` and `mov rcx, [r10+0x50]`",
+        ],
+    ),
+    (
+        Part::Switch,
+        LOADS,
+        &[
+            "swap `mov rcx, [r10+0x30]` and `mov rdx, [r10+0x28]`",
+            "swap `mov rcx, [r10+0x50]` and `mov rdx, [r10+0x48]`",
+            "swap `mov rdx, [r10+0x28]` and `mov r8, [r10+0x20]`",
+            "swap `mov rdx, [r10+0x48]` and `mov r8, [r10+0x40]`",
+            "swap `mov r8, [r10+0x20]` and `mov r9, [r10+0x38]`",
+            "swap `mov r8, [r10+0x40]` and `mov r9, [r10+0x58]`",
+            "swap `ldmxcsr [r10+0x60]` and `fldcw [r10+0x64]`",
+        ],
+    ),
+    (
+        Part::Switch,
+        LOAD_AND_STORE,
+        &[
+            "swap `mov r9, [r10+0x38]` and `mov [rsi+0x30], rsp`",
+            "swap `mov r9, [r10+0x58]` and `mov [rsi+0x50], rsp`",
+            "swap `fnstcw [rsi+0x64]` and `ldmxcsr [r10+0x60]`",
+        ],
+    ),
+    (
+        Part::Switch,
+        STORES,
+        &[
+            "swap `mov [rsi+0x30], rsp` and `mov [rsi+0x20], rbp`",
+            "swap `mov [rsi+0x50], rsp` and `mov [rsi+0x40], rbp`",
+            "swap `mov [rsi+0x20], rbp` and `mov [rsi+0x38], rbx`",
+            "swap `mov [rsi+0x40], rbp` and `mov [rsi+0x58], rbx`",
+            "swap `stmxcsr [rsi+0x60]` and `fnstcw [rsi+0x64]`",
+        ],
+    ),
+    (
+        Part::Switch,
+        ADDRESS,
+        &[
+            "swap `mov [rsi+0x38], rbx` and `mov [rsi+0x28], rax`",
+            "swap `mov [rsi+0x58], rbx` and `mov [rsi+0x48], rax`",
+            "swap `mov [rsi+0x48], rax` and `stmxcsr [rsi+0x60]`",
+        ],
+    ),
+];
