@@ -125,7 +125,8 @@ fn report(name: &str, specimen: &Specimen, faults: &mut Vec<String>) {
     }
     println!("proved  {name}");
     for piece in &specimen.functions {
-        let sections: Vec<_> = specimen.sections(piece.part).collect();
+        let tables = specimen.tables_at(piece.start);
+        let sections: Vec<_> = tables.map(|table| table.section.name()).collect();
         println!(
             "          {:18}  {:2} instructions, unwind rules in {}",
             piece.part.name(),
@@ -142,11 +143,7 @@ fn report(name: &str, specimen: &Specimen, faults: &mut Vec<String>) {
 /// Proves one piece of the code.
 fn prove_piece(specimen: &Specimen, piece: &Piece) -> Result<(), Violation> {
     if Part::FUNCTIONS.contains(&piece.part) {
-        let mut tables = specimen
-            .tables
-            .iter()
-            .filter(|table| table.part == piece.part)
-            .peekable();
+        let mut tables = specimen.tables_at(piece.start).peekable();
         if tables.peek().is_none() {
             return Err(Violation::whole(
                 "there is no unwind information for it".to_owned(),

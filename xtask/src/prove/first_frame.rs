@@ -4,7 +4,7 @@
 use iced_x86::{Code, Register};
 
 use super::machine::{Flow, State, Territory};
-use super::specimen::{Part, Piece, Specimen};
+use super::specimen::{Piece, Specimen};
 use super::value::Value;
 use super::walk::{
     Violation, Words, require, require_caller, require_code, require_stop_behind, walk,
@@ -13,7 +13,7 @@ use super::walk::{
 /// Proves `base`, entered past its first byte.
 pub(super) fn prove_base(specimen: &Specimen, piece: &Piece) -> Result<(), Violation> {
     let program = &specimen.program;
-    let (tables, has_fp) = (&specimen.tables, specimen.has_fp);
+    let has_fp = specimen.has_fp;
     let block = Value::named("the block");
     let top = Value::named("the top of the stack");
     let body = Value::named("the body");
@@ -41,7 +41,7 @@ pub(super) fn prove_base(specimen: &Specimen, piece: &Piece) -> Result<(), Viola
                 .get(&address)
                 .is_some_and(|i| i.code() == Code::Jmp_rm64);
             let cfa = if is_last { words.sp } else { block.plus(16) };
-            require_caller(tables, Part::Base, address, state, &words.as_caller(cfa))
+            require_caller(specimen, address, state, &words.as_caller(cfa))
         }
     };
     // Unwinders look up a return address, or the byte before it.
@@ -148,7 +148,7 @@ pub(super) fn prove_base(specimen: &Specimen, piece: &Piece) -> Result<(), Viola
     )?;
     require_stop_behind(program, jump)?;
     for is_debug in [false, true] {
-        let mut own = tables.iter().filter(|table| table.part == Part::Base);
+        let mut own = specimen.tables_at(piece.start);
         if !own.any(|table| table.section.is_debug == is_debug && table.is_signal) {
             return Err(Violation::whole(
                 "`base` must be a signal frame in .eh_frame and in .debug_frame".to_owned(),
@@ -162,12 +162,7 @@ pub(super) fn prove_base(specimen: &Specimen, piece: &Piece) -> Result<(), Viola
 pub(super) fn prove_suspended(specimen: &Specimen, piece: &Piece) -> Result<(), Violation> {
     require_code(&specimen.program, piece.start, Code::Nopd)?;
     require_code(&specimen.program, piece.start + 1, Code::Ud2)?;
-    let own = || {
-        specimen
-            .tables
-            .iter()
-            .filter(|table| table.part == Part::Suspended)
-    };
+    let own = || specimen.tables_at(piece.start);
     if own().count() == 0 {
         return Err(Violation::whole(
             "`suspended` has no unwind information".to_owned(),

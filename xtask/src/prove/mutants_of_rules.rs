@@ -18,7 +18,11 @@ pub(super) fn plant(specimen: &Specimen, index: usize) -> Tally {
     let mut specimen = specimen.clone();
     let mut tally = Tally::default();
     let original = specimen.tables[index].clone();
-    let Some(piece) = specimen.function(original.part).cloned() else {
+    let piece = specimen
+        .functions
+        .iter()
+        .find(|piece| piece.start == original.start);
+    let Some(piece) = piece.cloned() else {
         return tally;
     };
     for (what, section) in table_mutants(&original.section, original.part == Part::Base) {

@@ -51,20 +51,11 @@ pub(super) fn prove(specimen: &Specimen, piece: &Piece) -> Result<(), Violation>
             .map(|register| Some(entry.get(register))),
     };
     let range = piece.start..piece.end();
-    let tail = specimen
-        .function(Part::Tail)
-        .map_or(0..0, |tail| tail.start..tail.end());
     let watch = |address: u64, state: &State| {
-        if tail.contains(&address) {
-            require_caller(
-                &specimen.tables,
-                Part::Tail,
-                address,
-                state,
-                &other.as_caller(other.sp),
-            )
+        if specimen.is_in(Part::Tail, address) {
+            require_caller(specimen, address, state, &other.as_caller(other.sp))
         } else if is_function && range.contains(&address) {
-            require_caller(&specimen.tables, Part::OutOfLine, address, state, &caller)
+            require_caller(specimen, address, state, &caller)
         } else if range.contains(&address) {
             still_the_callers(state, &entry)
         } else {
@@ -152,14 +143,8 @@ pub(super) fn prove(specimen: &Specimen, piece: &Piece) -> Result<(), Violation>
         return require_same(program, landing, &back, &entry, &PRESERVED[..2], stack);
     }
     // An unwinder looks up the byte before the landing when it finds it as a return address.
-    require_caller(
-        &specimen.tables,
-        Part::OutOfLine,
-        landing - 1,
-        &back,
-        &caller,
-    )
-    .map_err(|fault| Violation::at(program, landing, format!("one byte before: {fault}")))?;
+    require_caller(specimen, landing - 1, &back, &caller)
+        .map_err(|fault| Violation::at(program, landing, format!("one byte before: {fault}")))?;
     rules.above = 8;
     rules.writable = None;
     let (last, flow) = walk(program, &rules, &mut back, landing, &watch)?;

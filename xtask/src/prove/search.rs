@@ -9,14 +9,14 @@ use super::specimen::{Part, Piece};
 /// Finds the switches that were inlined into a function: each ends in a jump to `tail`.
 pub(super) fn inline_copies(
     function: &Piece,
-    tail: u64,
+    tails: &[u64],
     has_fp: bool,
     found: &mut Vec<Piece>,
 ) -> Result<()> {
     let instructions = function.instructions();
     let length = if has_fp { 13 } else { 9 };
     for (position, jump) in instructions.iter().enumerate() {
-        if !jump.is_jmp_short_or_near() || jump.near_branch_target() != tail {
+        if !jump.is_jmp_short_or_near() || !tails.contains(&jump.near_branch_target()) {
             continue;
         }
         let place = format!("{} at {:#x}", function.function, jump.ip());
@@ -99,7 +99,11 @@ pub(super) fn addresses_taken(all: &[Piece], functions: &[Piece]) -> Result<Vec<
 /// Looks at the code that has no symbol, byte by byte, for a jump or a call to `tail`.
 ///
 /// Where there are symbols, instructions were decoded; to look at their bytes too would take numbers for jumps.
-pub(super) fn nothing_overlooked(elf: &object::File<'_>, tail: u64, all: &[Piece]) -> Result<()> {
+pub(super) fn nothing_overlooked(
+    elf: &object::File<'_>,
+    tails: &[u64],
+    all: &[Piece],
+) -> Result<()> {
     for section in elf.sections() {
         if section.kind() != object::SectionKind::Text {
             continue;
@@ -109,7 +113,7 @@ pub(super) fn nothing_overlooked(elf: &object::File<'_>, tail: u64, all: &[Piece
                 continue;
             };
             let distance = i32::from_le_bytes(distance.try_into()?);
-            let is_to_tail = (address + 5).wrapping_add_signed(distance.into()) == tail;
+            let is_to_tail = tails.contains(&(address + 5).wrapping_add_signed(distance.into()));
             let is_decoded = || {
                 all.iter()
                     .any(|piece| (piece.start..piece.end()).contains(&address))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use iced_x86::{Decoder, DecoderOptions, Instruction};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 
@@ -101,20 +101,27 @@ impl Specimen {
         let all = all_functions(&elf)?;
         let mut functions = Vec::new();
         for part in Part::FUNCTIONS {
-            let found = all.iter().find(|piece| part.is_called(&piece.function));
+            let found = all.iter().filter(|piece| part.is_called(&piece.function));
             functions.extend(found.map(|piece| Piece {
                 part,
                 ..piece.clone()
             }));
         }
-        let tail = functions.iter().find(|piece| piece.part == Part::Tail);
-        let tail = tail
+        // One for each version of the library that is in the program.
+        let tails: Vec<_> = functions
+            .iter()
+            .filter(|piece| piece.part == Part::Tail)
             .map(|piece| piece.start)
-            .with_context(|| format!("{} contains no switch: `tail` is missing", file.display()))?;
+            .collect();
+        ensure!(
+            !tails.is_empty(),
+            "{} contains no switch: `tail` is missing",
+            file.display()
+        );
         let mut copies = Vec::new();
         for function in &all {
             if !Part::OutOfLine.is_called(&function.function) {
-                search::inline_copies(function, tail, has_fp, &mut copies)?;
+                search::inline_copies(function, &tails, has_fp, &mut copies)?;
             }
         }
         let program = functions.iter().chain(&copies);
@@ -124,7 +131,7 @@ impl Specimen {
             .collect();
         let tables = unwind_table::load(&elf, &functions)?;
         let taken = search::addresses_taken(&all, &functions)?;
-        search::nothing_overlooked(&elf, tail, &all)?;
+        search::nothing_overlooked(&elf, &tails, &all)?;
         Ok(Self {
             program,
             functions,
@@ -135,15 +142,19 @@ impl Specimen {
         })
     }
 
-    pub(super) fn function(&self, part: Part) -> Option<&Piece> {
-        self.functions.iter().find(|piece| piece.part == part)
+    /// Whether the address is in a function that is this part of the library.
+    pub(super) fn is_in(&self, part: Part, address: u64) -> bool {
+        let mut functions = self.functions.iter();
+        functions.any(|piece| piece.part == part && (piece.start..piece.end()).contains(&address))
     }
 
-    /// The sections that have unwind information for this function.
-    pub(super) fn sections(&self, part: Part) -> impl Iterator<Item = &'static str> {
+    /// The unwind information of the function that is at this address.
+    pub(super) fn tables_at(&self, address: u64) -> impl Iterator<Item = &Table> + Clone {
         let tables = self.tables.iter();
-        let tables = tables.filter(move |table| table.part == part);
-        tables.map(|table| table.section.name())
+        tables.filter(move |table| {
+            let end = table.start + table.rows.len() as u64;
+            (table.start..end).contains(&address)
+        })
     }
 
     /// Size of a context, which is the distance from `parent` to `own` in a block.

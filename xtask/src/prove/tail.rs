@@ -3,7 +3,7 @@
 use iced_x86::Register;
 
 use super::machine::{Flow, State, Territory};
-use super::specimen::{Part, Piece, Specimen};
+use super::specimen::{Piece, Specimen};
 use super::unwind_table::Caller;
 use super::value::{REGISTERS, Value};
 use super::walk::{Violation, require, require_caller, require_stop_behind, walk};
@@ -34,7 +34,7 @@ pub(super) fn prove(specimen: &Specimen, piece: &Piece) -> Result<(), Violation>
         if !range.contains(&address) {
             return Err("this is no part of `tail`".to_owned());
         }
-        require_caller(&specimen.tables, Part::Tail, address, state, &caller)
+        require_caller(specimen, address, state, &caller)
     };
     let (last, flow) = walk(program, &rules, &mut state, piece.start, &watch)?;
     let target = if let Flow::Jump(target) = flow {

@@ -6,8 +6,8 @@ use core::fmt;
 use iced_x86::{Code, Formatter as _, Instruction, IntelFormatter, Register};
 
 use super::machine::{Flow, State, Territory};
-use super::specimen::{Part, Program};
-use super::unwind_table::{Caller, Table};
+use super::specimen::{Program, Specimen};
+use super::unwind_table::Caller;
 use super::value::Value;
 
 /// Longer than any path through the code: a mutant may loop.
@@ -131,15 +131,14 @@ pub(super) fn require_stop_behind(program: &Program, jump: u64) -> Result<(), Vi
     require_code(program, behind, Code::Int3)
 }
 
-/// Requires that every table of this function names these registers as the caller's.
+/// Requires that every table of the function at this address names these registers as the caller's.
 pub(super) fn require_caller(
-    tables: &[Table],
-    part: Part,
+    specimen: &Specimen,
     address: u64,
     state: &State,
     must: &Caller,
 ) -> Result<(), String> {
-    for table in tables.iter().filter(|table| table.part == part) {
+    for table in specimen.tables_at(address) {
         let caller = table.row(address)?.caller(state)?;
         for (what, is, must) in [
             ("frame address", Some(caller.cfa), Some(must.cfa)),
