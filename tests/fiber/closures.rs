@@ -3,7 +3,7 @@
 use super::{fresh, stack};
 use kfiber::context::ControlBlock;
 use kfiber::fiber::{Fiber, Resumed};
-use kfiber::stack::{ForeignStack, GuardedStack, Stack, StackMemory};
+use kfiber::stack::{ForeignStack, GuardedStack, Stack, StackMemory, StackPool, Storage};
 
 #[test]
 fn a_closure_that_captures_nothing_runs() {
@@ -101,6 +101,40 @@ fn calls_inside_a_fiber_are_aligned_whatever_the_closure_and_the_stack() {
     check_all(fresh::<GuardedStack<{ 16 * 1024 }>>);
     check_all(|| foreign::<16384>(16));
     check_all(|| foreign::<16384>(0));
+}
+
+/// Checks where it lies when it is dropped.
+macro_rules! checked_where_dropped {
+    ($($name:ident = $align:literal),*) => { $(
+        #[repr(align($align))]
+        struct $name;
+        impl Drop for $name {
+            fn drop(&mut self) {
+                // Hidden from the compiler, which takes for granted that it is aligned.
+                let address = core::hint::black_box(core::ptr::from_mut(self)).addr();
+                assert!(address.is_multiple_of($align), "{address:#x} is not aligned to {}", $align);
+            }
+        }
+    )* };
+}
+
+checked_where_dropped!(A64 = 64, A128 = 128, A1024 = 1024, A4096 = 4096);
+
+#[test]
+fn a_closure_lies_aligned_below_every_top_that_a_stack_can_have() {
+    /// The closure of a fiber that never runs is dropped where it lies.
+    fn check<T: 'static>(stack: impl StackMemory, captured: T) {
+        let closure = move |_: &_, ()| drop(captured);
+        drop(Fiber::<(), (), _, _>::new(stack, closure).expect("fits"));
+    }
+    // Neighbours, whose tops are an odd number of lines apart: no alignment beyond a line is by chance.
+    static POOL: StackPool<{ 32 * 1024 }, 5> = StackPool::new();
+    for stack in POOL.stacks() {
+        check(stack.take().expect("free"), A64);
+        check(stack.take().expect("free"), A128);
+        check(stack.take().expect("free"), A1024);
+        check(stack.take().expect("free"), A4096);
+    }
 }
 
 /// A stack in leaked memory that begins `offset` bytes after a 64-byte boundary.

@@ -47,7 +47,8 @@ macro_rules! aligned {
                 Self(Value::make(seed))
             }
             fn check(&self, seed: usize) {
-                let address = core::ptr::from_ref(self).addr();
+                // Hidden from the compiler, which takes for granted that it is aligned.
+                let address = core::hint::black_box(core::ptr::from_ref(self)).addr();
                 assert!(address.is_multiple_of($align), "{address:#x} is not aligned to {}", $align);
                 self.0.check(seed);
             }
