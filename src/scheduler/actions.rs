@@ -86,7 +86,7 @@ pub fn park_until(deadline: Nanoseconds) -> Result<(), WaitError> {
     let fiber = running::waiting_fiber();
     // SAFETY: it runs.
     let state = unsafe { &(*fiber).state };
-    wait_until(WaitReason::Park, ptr::null(), deadline, || {
+    wait_until(fiber, WaitReason::Park, ptr::null(), deadline, || {
         state.take_token()
     })
 }
@@ -128,7 +128,13 @@ pub fn sleep_until(deadline: Nanoseconds) -> Result<(), WaitError> {
         yield_now();
         return check_cancelled();
     }
-    match wait_until(WaitReason::Sleep, ptr::null(), deadline, || false) {
+    match wait_until(
+        running::waiting_fiber(),
+        WaitReason::Sleep,
+        ptr::null(),
+        deadline,
+        || false,
+    ) {
         Err(WaitError::TimedOut) => Ok(()),
         other => other,
     }

@@ -52,7 +52,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
             let _is_alive = unsafe { FiberId::of(fiber) }.signal(State::notify);
             return output;
         }
-        wait_shielded(WaitReason::Future, ptr::null(), || {
+        wait_shielded(fiber, WaitReason::Future, ptr::null(), || {
             state.take_notification()
         });
     }

@@ -65,6 +65,12 @@ pub(crate) fn set(fiber: *const Header) {
     word::set(if fiber.is_null() { NOBODY } else { fiber });
 }
 
+/// As [`set`], for a fiber.
+#[inline(always)]
+pub(crate) fn set_fiber(fiber: *const Header) {
+    word::set(fiber);
+}
+
 /// Says whether the caller is a fiber of this loop, with interrupts on: then it is the loop's owner.
 #[inline(always)]
 pub(crate) fn is_owner_of(run_loop: &RunLoop) -> bool {

@@ -144,7 +144,7 @@ impl Header {
 
     /// The level that it is scheduled at.
     #[inline(always)]
-    pub(crate) fn level(&self) -> u32 {
+    pub(crate) fn level(&self) -> usize {
         self.level.get().into()
     }
 

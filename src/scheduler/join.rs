@@ -178,7 +178,7 @@ impl<T> JoinHandle<T> {
         // SAFETY: the handle keeps the cell taken.
         let joiner = unsafe { &Extra::of(other).joiner };
         *joiner.lock() = Some(Joiner::Fiber(fiber));
-        let waited = waiting::wait_until(WaitReason::Join, other.cast(), deadline, || {
+        let waited = waiting::wait_until(fiber, WaitReason::Join, other.cast(), deadline, || {
             self.is_finished()
         });
         match waited {

@@ -32,14 +32,14 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use spin::Once;
 
 /// A level that no fiber has: with it as the running fiber's, every yield takes the slow path.
-const NO_LEVEL: u32 = 32;
+const NO_LEVEL: usize = 64;
 
 /// See the [module](self).
 pub(crate) struct RunLoop {
     pub(crate) ready: Ready,
     pub(super) inbox: Inbox<Header>,
     /// The level of the running fiber, or [`NO_LEVEL`] if each switch has more to do.
-    pub(super) fast_level: Cell<u32>,
+    pub(super) fast_level: Cell<usize>,
     pub(crate) sleepers: Sleepers,
     pub(super) root: Header,
     pub(crate) is_running: AtomicBool,

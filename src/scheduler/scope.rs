@@ -82,9 +82,12 @@ where
     impl Drop for WaitForAll<'_, '_, '_> {
         fn drop(&mut self) {
             let scope = self.0;
-            waiting::wait_shielded(WaitReason::Scope, ptr::from_ref(scope).cast(), || {
-                scope.count.running.get() == 0
-            });
+            waiting::wait_shielded(
+                current::waiting_fiber(),
+                WaitReason::Scope,
+                ptr::from_ref(scope).cast(),
+                || scope.count.running.get() == 0,
+            );
         }
     }
 

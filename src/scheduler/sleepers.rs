@@ -4,7 +4,7 @@
 //! removing one logarithmic time on average, and a switch never looks at it.
 //! (Fredman, Sedgewick, Sleator, Tarjan: "The pairing heap", Algorithmica 1, 1986.)
 
-use super::wait::Wait;
+use super::wait::{Node, Wait};
 use crate::platform::{NEVER, Nanoseconds};
 use core::cell::Cell;
 use core::ptr;
@@ -36,23 +36,21 @@ impl Sleepers {
     /// `wait` is not in the heap, and stays in place until it was removed.
     pub(crate) unsafe fn insert(&self, wait: *const Wait) {
         // SAFETY: the caller vouches for it.
-        let node = unsafe { &*wait };
+        let sleeper = unsafe { &*wait };
         self.arrivals.set(self.arrivals.get() + 1);
-        node.order.set(self.arrivals.get());
-        node.is_sleeping.set(true);
-        node.child.set(ptr::null());
-        node.sibling.set(ptr::null());
-        node.back.set(ptr::null());
+        sleeper.is_sleeping.set(true);
+        // SAFETY: it is not in the heap, so nobody refers to its node.
+        unsafe { (*sleeper.node.get()).write(Node::new(self.arrivals.get())) };
         // SAFETY: both are roots of heaps whose nodes are alive.
         self.root.set(unsafe { meld(self.root.get(), wait) });
     }
 
     /// Takes the earliest out if its time has come.
     pub(crate) fn pop_due(&self, now: Nanoseconds) -> Option<*const Wait> {
-        if self.next_deadline() > now || self.root.get().is_null() {
+        let first = self.root.get();
+        if first.is_null() || self.next_deadline() > now {
             return None;
         }
-        let first = self.root.get();
         // SAFETY: it is in the heap.
         unsafe { self.remove(first) };
         Some(first)
@@ -65,28 +63,41 @@ impl Sleepers {
     /// `wait` is in this heap.
     pub(crate) unsafe fn remove(&self, wait: *const Wait) {
         // SAFETY: the caller's promise; nodes in the heap are alive.
-        let node = unsafe { &*wait };
-        node.is_sleeping.set(false);
+        unsafe { (*wait).is_sleeping.set(false) };
+        // SAFETY: as above.
+        let this = unsafe { node(wait) }.expect("it is in the heap");
         // SAFETY: the children of a node are heaps of living nodes.
-        let children = unsafe { meld_pairs(node.child.get()) };
+        let children = unsafe { meld_pairs(this.child.get()) };
         if ptr::eq(self.root.get(), wait) {
             self.root.set(children);
             return;
         }
         // SAFETY: a node that is not the root has one in front of it, alive.
-        let back = unsafe { &*node.back.get() };
+        let back = unsafe { node(this.back.get()) }.expect("it is not the root");
         if ptr::eq(back.child.get(), wait) {
-            back.child.set(node.sibling.get());
+            back.child.set(this.sibling.get());
         } else {
-            back.sibling.set(node.sibling.get());
+            back.sibling.set(this.sibling.get());
         }
         // SAFETY: nodes in the heap are alive.
-        if let Some(sibling) = unsafe { node.sibling.get().as_ref() } {
-            sibling.back.set(node.back.get());
+        if let Some(sibling) = unsafe { node(this.sibling.get()) } {
+            sibling.back.set(this.back.get());
         }
         // SAFETY: both are roots of heaps whose nodes are alive.
         self.root.set(unsafe { meld(self.root.get(), children) });
     }
+}
+
+/// The node of a wait, if there is one.
+///
+/// # Safety
+///
+/// It is null, or in the heap.
+unsafe fn node<'a>(wait: *const Wait) -> Option<&'a Node> {
+    // SAFETY: the caller's promise.
+    let wait = unsafe { wait.as_ref() }?;
+    // SAFETY: it is in the heap.
+    Some(unsafe { Node::of(wait) })
 }
 
 /// Joins two heaps and returns the new root.
@@ -96,23 +107,28 @@ impl Sleepers {
 /// Each is null or the root of a heap of living nodes, with no sibling.
 unsafe fn meld(a: *const Wait, b: *const Wait) -> *const Wait {
     // SAFETY: the caller's promise.
-    let (Some(first), Some(second)) = (unsafe { a.as_ref() }, unsafe { b.as_ref() }) else {
+    let (Some(first), Some(second)) = (unsafe { node(a) }, unsafe { node(b) }) else {
         return if a.is_null() { b } else { a };
     };
-    let (winner, loser) =
-        if (first.deadline, first.order.get()) <= (second.deadline, second.order.get()) {
-            (first, second)
-        } else {
-            (second, first)
-        };
-    loser.sibling.set(winner.child.get());
+    // SAFETY: it is not null.
+    let of_first = (unsafe { (*a).deadline }, first.order.get());
+    // SAFETY: it is not null.
+    let of_second = (unsafe { (*b).deadline }, second.order.get());
+    let is_first = of_first <= of_second;
+    let (winner, at, loser) = if is_first {
+        (first, a, b)
+    } else {
+        (second, b, a)
+    };
+    let losing = if is_first { second } else { first };
+    losing.sibling.set(winner.child.get());
     // SAFETY: children are alive.
-    if let Some(child) = unsafe { winner.child.get().as_ref() } {
+    if let Some(child) = unsafe { node(winner.child.get()) } {
         child.back.set(loser);
     }
-    loser.back.set(winner);
+    losing.back.set(at);
     winner.child.set(loser);
-    winner
+    at
 }
 
 /// Joins a list of siblings to one heap: pairs from left to right, then all from right to left.
@@ -124,27 +140,30 @@ unsafe fn meld_pairs(list: *const Wait) -> *const Wait {
     let mut rest = list;
     let mut pairs: *const Wait = ptr::null();
     // SAFETY: siblings are alive.
-    while let Some(first) = unsafe { rest.as_ref() } {
-        let second = first.sibling.get();
+    while let Some(first) = unsafe { node(rest) } {
+        let (left, right) = (rest, first.sibling.replace(ptr::null()));
         // SAFETY: as above.
-        rest = unsafe { second.as_ref() }
+        rest = unsafe { node(right) }
             .map_or(ptr::null(), |second| second.sibling.replace(ptr::null()));
-        first.sibling.set(ptr::null());
         // SAFETY: both are now roots without siblings.
-        let pair = unsafe { meld(first, second) };
+        let pair = unsafe { meld(left, right) };
         // SAFETY: the result of melding living nodes is alive.
-        unsafe { (*pair).sibling.set(pairs) };
+        unsafe { node(pair) }
+            .expect("one of the two")
+            .sibling
+            .set(pairs);
         pairs = pair;
     }
     let mut root: *const Wait = ptr::null();
     // SAFETY: as above.
-    while let Some(pair) = unsafe { pairs.as_ref() } {
+    while let Some(pair) = unsafe { node(pairs) } {
+        let (left, right) = (pairs, root);
         pairs = pair.sibling.replace(ptr::null());
         // SAFETY: both are roots without siblings.
-        root = unsafe { meld(root, pair) };
+        root = unsafe { meld(right, left) };
     }
     // SAFETY: alive if there is one.
-    if let Some(root) = unsafe { root.as_ref() } {
+    if let Some(root) = unsafe { node(root) } {
         root.back.set(ptr::null());
     }
     root

@@ -23,7 +23,8 @@ impl RunLoop {
     /// `prev` is the running fiber of this loop, and the caller is the owner (**R1**).
     #[inline(always)]
     pub(crate) unsafe fn yield_now(&self, prev: *const Header) {
-        let level = self.ready.highest();
+        // SAFETY: R3: the running fiber is ready, so the queue is not empty.
+        let level = unsafe { self.ready.highest() };
         if !self.inbox.is_empty() || level != self.fast_level.get() {
             // SAFETY: the caller's promise.
             return unsafe { self.yield_slowly(prev) };
@@ -36,7 +37,7 @@ impl RunLoop {
         // SAFETY: R3.
         unsafe { self.ready.rotate_at(prev, level) };
         // SAFETY: R2: the next in the ring is alive and ready; nothing is left to do for `prev`.
-        unsafe { self.switch(prev, next, NOTHING) };
+        unsafe { self.switch_to_fiber(prev, next, NOTHING) };
     }
 
     /// A yield that finds mail, a change of level, or a hook.
@@ -66,36 +67,60 @@ impl RunLoop {
     /// `prev` runs, is in no ring, and the caller is the owner.
     #[inline]
     pub(super) unsafe fn leave(&self, prev: *const Header, action: usize) {
-        let next = if self.ready.is_empty() {
-            &raw const self.root
-        } else {
-            // SAFETY: it is not empty.
-            unsafe { self.ready.first() }
-        };
-        // SAFETY: R2; root is this loop's own, and not running.
+        if self.ready.is_empty() {
+            // SAFETY: the caller's promise.
+            return unsafe { self.leave_to_root(prev, action) };
+        }
+        // SAFETY: it is not empty.
+        let next = unsafe { self.ready.first() };
+        // SAFETY: R2.
         unsafe { self.change_to(prev, next, action) };
     }
 
-    /// A switch that may change the level, and calls the hook.
+    /// Nobody is ready: the loop's own context goes on.
     ///
     /// # Safety
     ///
-    /// As [`switch`](Self::switch).
+    /// As [`leave`](Self::leave).
+    #[inline(never)]
+    unsafe fn leave_to_root(&self, prev: *const Header, action: usize) {
+        if let Some(hook) = self.hook.get() {
+            hook(prev.cast(), ptr::null());
+        }
+        current::set(ptr::null());
+        // SAFETY: root does not run while a fiber does.
+        unsafe { self.switch(prev, &raw const self.root, action) };
+    }
+
+    /// A switch to a fiber that may change the level, and calls the hook.
+    ///
+    /// # Safety
+    ///
+    /// As [`switch`](Self::switch); `next` is not root.
     #[inline(always)]
     pub(super) unsafe fn change_to(&self, prev: *const Header, next: *const Header, action: usize) {
         if let Some(hook) = self.hook.get() {
-            let address = |header| {
-                if ptr::eq(header, &raw const self.root) {
-                    ptr::null()
-                } else {
-                    header.cast()
-                }
-            };
-            hook(address(prev), address(next));
+            let is_root = ptr::eq(prev, &raw const self.root);
+            hook(if is_root { ptr::null() } else { prev.cast() }, next.cast());
         } else {
             // SAFETY: R2.
             self.fast_level.set(unsafe { (*next).level() });
         }
+        // SAFETY: the caller's promise.
+        unsafe { self.switch_to_fiber(prev, next, action) };
+    }
+
+    /// The switch to a fiber.
+    ///
+    /// # Safety
+    ///
+    /// As [`switch`](Self::switch); `next` is not root.
+    #[inline(always)]
+    unsafe fn switch_to_fiber(&self, prev: *const Header, next: *const Header, action: usize) {
+        // SAFETY: R2.
+        let count = unsafe { &(*next).switches };
+        count.set(count.get().wrapping_add(1));
+        current::set_fiber(next);
         // SAFETY: the caller's promise.
         unsafe { self.switch(prev, next, action) };
     }
@@ -107,14 +132,6 @@ impl RunLoop {
     /// `prev` runs in this loop; `next` does not, and is ready or is root; the caller is the owner.
     #[inline(always)]
     unsafe fn switch(&self, prev: *const Header, next: *const Header, action: usize) {
-        // SAFETY: R2.
-        let count = unsafe { &(*next).switches };
-        count.set(count.get().wrapping_add(1));
-        current::set(if ptr::eq(next, &raw const self.root) {
-            ptr::null()
-        } else {
-            next
-        });
         let action = if action == NOTHING {
             ptr::null()
         } else {

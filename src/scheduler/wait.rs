@@ -2,7 +2,8 @@
 
 use super::header::Header;
 use crate::platform::{NEVER, Nanoseconds};
-use core::cell::Cell;
+use core::cell::{Cell, UnsafeCell};
+use core::mem::MaybeUninit;
 use core::panic::Location;
 use core::ptr;
 
@@ -50,13 +51,19 @@ pub(crate) struct Wait {
     pub(crate) object: *const (),
     pub(crate) location: &'static Location<'static>,
     pub(crate) deadline: Nanoseconds,
+    /// Whether it is in the sleep queue; only then the rest means anything.
+    pub(crate) is_sleeping: Cell<bool>,
+    pub(crate) node: UnsafeCell<MaybeUninit<Node>>,
+}
+
+/// What the sleep queue keeps with a wait.
+pub(crate) struct Node {
     /// Breaks ties between equal deadlines: first come, first served.
     pub(crate) order: Cell<u64>,
-    pub(crate) is_sleeping: Cell<bool>,
-    pub(crate) child: Cell<*const Self>,
-    pub(crate) sibling: Cell<*const Self>,
+    pub(crate) child: Cell<*const Wait>,
+    pub(crate) sibling: Cell<*const Wait>,
     /// The one whose `child` or `sibling` this is.
-    pub(crate) back: Cell<*const Self>,
+    pub(crate) back: Cell<*const Wait>,
 }
 
 impl Wait {
@@ -75,11 +82,8 @@ impl Wait {
             object,
             location,
             deadline,
-            order: Cell::new(0),
             is_sleeping: Cell::new(false),
-            child: Cell::new(ptr::null()),
-            sibling: Cell::new(ptr::null()),
-            back: Cell::new(ptr::null()),
+            node: UnsafeCell::new(MaybeUninit::uninit()),
         }
     }
 
@@ -87,5 +91,29 @@ impl Wait {
     #[inline(always)]
     pub(crate) const fn has_deadline(&self) -> bool {
         self.deadline != NEVER
+    }
+}
+
+impl Node {
+    /// The node of a wait.
+    ///
+    /// # Safety
+    ///
+    /// The wait is in the sleep queue.
+    pub(crate) const unsafe fn of(wait: &Wait) -> &Self {
+        // SAFETY: a node is written when the wait enters the queue; from then on it is only read, and changed by its cells.
+        let node = unsafe { &*wait.node.get() };
+        // SAFETY: as above.
+        unsafe { node.assume_init_ref() }
+    }
+
+    /// A node without neighbours.
+    pub(crate) const fn new(order: u64) -> Self {
+        Self {
+            order: Cell::new(order),
+            child: Cell::new(ptr::null()),
+            sibling: Cell::new(ptr::null()),
+            back: Cell::new(ptr::null()),
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! How every wait is made: look, wait, look again, until it is so, it is too late, or the fiber is asked to end.
 
-use super::current;
 use super::header::Header;
 use super::wait::{Wait, WaitReason};
 use crate::platform::Nanoseconds;
@@ -29,20 +28,17 @@ impl core::error::Error for WaitError {}
 
 /// Waits until `is_done` says yes. Whoever makes it so wakes the fiber.
 ///
-/// A deadline that has passed already still lets `is_done` be asked once.
-///
-/// # Panics
-///
-/// Panics where waiting is not allowed.
+/// A deadline that has passed already still lets `is_done` be asked once. `fiber` comes from
+/// [`waiting_fiber`](super::current::waiting_fiber).
 #[inline]
 #[track_caller]
 pub(crate) fn wait_until(
+    fiber: *const Header,
     reason: WaitReason,
     object: *const (),
     deadline: Nanoseconds,
     mut is_done: impl FnMut() -> bool,
 ) -> Result<(), WaitError> {
-    let fiber = current::waiting_fiber();
     let wait = Wait::new(fiber, reason, object, Location::caller(), deadline);
     // SAFETY: it runs.
     let run_loop = unsafe { Header::run_loop(fiber) };
@@ -62,18 +58,14 @@ pub(crate) fn wait_until(
 }
 
 /// As [`wait_until`], but neither a deadline nor a cancellation ends it.
-///
-/// # Panics
-///
-/// Panics where waiting is not allowed.
 #[inline]
 #[track_caller]
 pub(crate) fn wait_shielded(
+    fiber: *const Header,
     reason: WaitReason,
     object: *const (),
     mut is_done: impl FnMut() -> bool,
 ) {
-    let fiber = current::waiting_fiber();
     let wait = Wait::new(
         fiber,
         reason,
