@@ -40,7 +40,7 @@ impl Ready {
     ///
     /// The queue is not empty.
     #[inline(always)]
-    pub(crate) unsafe fn highest(&self) -> usize {
+    pub(crate) const unsafe fn highest(&self) -> usize {
         // SAFETY: a bit is set for each level that has a fiber. (Said so, it is one instruction, `bsr`.)
         let levels = unsafe { NonZeroUsize::new_unchecked(self.levels.get()) };
         levels.ilog2() as usize
