@@ -163,3 +163,24 @@ fn debug_output_of_handles_names_the_bounds() {
     let pool = Pool::<Stack<1024>, 2>::default();
     assert!(format!("{pool:?}").contains("count: 2"));
 }
+
+#[test]
+fn two_threads_that_take_as_fast_as_they_can_never_both_have_it() {
+    use core::sync::atomic::{AtomicBool, Ordering};
+    const TRIES: usize = if cfg!(miri) { 20 } else { 2_000_000 };
+    static STACK: Stack<1024> = Stack::new();
+    static IN_USE: AtomicBool = AtomicBool::new(false);
+    let both = || {
+        for _ in 0..TRIES {
+            if let Ok(taken) = STACK.take() {
+                assert!(!IN_USE.swap(true, Ordering::Relaxed), "taken twice");
+                IN_USE.store(false, Ordering::Relaxed);
+                drop(taken);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(both);
+        scope.spawn(both);
+    });
+}
