@@ -1,7 +1,7 @@
 //! The switch on the bare machine: what it keeps, what it passes on, and what it leaves alone.
 
 mod below_rsp;
-mod declared_for_c;
+pub(crate) mod declared_for_c;
 mod entry;
 
 use core::ptr;

@@ -22,7 +22,7 @@ use crate::{
     fuzz::{self, World, world},
 };
 
-/// How many switches are made unless the command line asks for another number.
+/// How many switches are verified unless the command line asks for another number.
 const ROUNDS: u64 = 1_000_000;
 /// Switches from which the addresses of the parts are learned, before the first interrupt.
 const CALM_ROUNDS: u64 = 10_000;

@@ -79,7 +79,7 @@ kernel_test! {
         let world = fuzz::run(u64::MAX, |stacks| {
             let Some(mut learning) = anatomy.take() else {
                 if LEFT.load(Ordering::Relaxed) == 0 {
-                    world().rounds = world().made;
+                    world().rounds = world().verified;
                 }
                 return;
             };

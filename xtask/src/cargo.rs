@@ -12,6 +12,15 @@ use crate::{console, setup, workspace};
 
 /// Builds one kernel, a binary of the crate `tests-qemu`, and returns the path of its ELF file.
 pub(crate) fn build_kernel(name: &str, build: &Build) -> Result<PathBuf> {
+    build_kernel_with(name, build, &[])
+}
+
+/// As [`build_kernel`], with settings of the profile, which cargo takes from its environment.
+pub(crate) fn build_kernel_with(
+    name: &str,
+    build: &Build,
+    settings: &[(&str, &str)],
+) -> Result<PathBuf> {
     let source = setup::core::ensure(build.core)?;
     let profile = if build.release { "release" } else { "debug" };
     console::say(format!(
@@ -19,6 +28,7 @@ pub(crate) fn build_kernel(name: &str, build: &Build) -> Result<PathBuf> {
         source.describe()
     ));
     let mut command = source.cargo("build", &workspace::target_directory()?);
+    command.envs(settings.iter().copied());
     command.args(["--package", "tests-qemu", "--bin", name]);
     command.arg("--message-format=json-render-diagnostics");
     if build.release {

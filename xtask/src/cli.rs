@@ -21,6 +21,8 @@ pub(crate) enum Verb {
     Test(Test),
     /// Run the tests of the bare machine, one virtual machine per test
     QemuTest(QemuTest),
+    /// Make randomised switches in every kind of build: debug and release, without and with LTO, for speed and for size
+    Matrix(Matrix),
     /// Prove the switch from its built bytes, for all contents of all registers
     Prove(Prove),
     /// Show what this machine has, what is missing, and what would be done about it
@@ -214,6 +216,21 @@ pub(crate) struct Ci {
     pub(crate) steps: Vec<String>,
     #[command(flatten)]
     pub(crate) build: Build,
+}
+
+/// The suite is built in each way, then one test makes the switches and checks all registers after each; the quick tests
+/// run too. 100000000 switches take about half a minute in a release build, and more than one in debug.
+#[derive(Debug, Args)]
+pub(crate) struct Matrix {
+    /// Randomised switches in each build
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    pub(crate) rounds: u64,
+    /// Seed of the randomised tests [default: random, and printed]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u32>,
+    /// Where the bare-metal `core` comes from; by default rustup's if it can be had, otherwise the distribution's
+    #[arg(long, value_enum, env = "KFIBER_CORE", hide_env_values = true)]
+    pub(crate) core: Option<CoreSource>,
 }
 
 /// On a terminal the serial port is yours: Ctrl-A X ends QEMU, Ctrl-A H lists its other keys.

@@ -30,6 +30,7 @@ mod junit;
 mod liars;
 mod machine;
 mod manifest;
+mod matrix;
 mod prove;
 mod qemu;
 mod qemu_test;
@@ -54,6 +55,7 @@ pub fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let result = match cli.verb {
         cli::Verb::QemuTest(options) => qemu_test::verb(&options),
+        cli::Verb::Matrix(options) => matrix::verb(&options),
         cli::Verb::Test(options) => test::verb(&options),
         cli::Verb::Prove(options) => prove::verb(&options),
         cli::Verb::Demo(options) => demo::verb(&options),

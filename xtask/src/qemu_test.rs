@@ -228,7 +228,7 @@ fn decorate(name: &str, round: u32) -> String {
 }
 
 /// Another seed in every run, so that the runs together see more than one could.
-fn random_seed() -> u32 {
+pub(crate) fn random_seed() -> u32 {
     let random = RandomState::new().build_hasher().finish();
     u32::try_from(random >> 32).expect("32 bits are left")
 }

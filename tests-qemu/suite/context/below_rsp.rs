@@ -51,25 +51,28 @@ macro_rules! changed_below_rsp {
 
 #[inline(never)]
 unsafe fn resume_inline(block: *mut ControlBlock) -> u64 {
+    let payload = Payload::new(0); // here, since in some builds it is a call, which would use the stack below rsp
     fill_below_rsp!();
     // SAFETY: The caller's promise.
-    unsafe { context::resume(block, Payload::new(0)) };
+    unsafe { context::resume(block, payload) };
     changed_below_rsp!(0)
 }
 
 #[inline(never)]
 unsafe fn suspend_inline(block: *mut ControlBlock) -> u64 {
+    let payload = Payload::new(0); // here, since in some builds it is a call, which would use the stack below rsp
     fill_below_rsp!();
     // SAFETY: The caller's promise.
-    unsafe { context::suspend(block, Payload::new(0)) };
+    unsafe { context::suspend(block, payload) };
     changed_below_rsp!(0)
 }
 
 #[inline(never)]
 unsafe fn switch_inline(prev: *mut ControlBlock, next: *mut ControlBlock) -> u64 {
+    let payload = Payload::new(0); // here, since in some builds it is a call, which would use the stack below rsp
     fill_below_rsp!();
     // SAFETY: The caller's promise.
-    unsafe { context::switch(prev, next, Payload::new(0)) };
+    unsafe { context::switch(prev, next, payload) };
     changed_below_rsp!(0)
 }
 

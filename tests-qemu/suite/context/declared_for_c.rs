@@ -11,7 +11,7 @@ use tests_qemu::kernel_test;
 static STACK: Stack<{ 16 * 1024 }> = Stack::new();
 
 #[repr(C)]
-struct KfiberContext {
+pub(crate) struct KfiberContext {
     rbp: *mut c_void,
     ip: *mut c_void,
     sp: *mut c_void,
@@ -19,19 +19,19 @@ struct KfiberContext {
 }
 
 #[repr(C, align(64))]
-struct KfiberBlock {
+pub(crate) struct KfiberBlock {
     parent: KfiberContext,
     own: KfiberContext,
 }
 
 #[repr(C)]
-struct KfiberLanded {
+pub(crate) struct KfiberLanded {
     payload: usize,
     tag: *mut KfiberBlock,
 }
 
 unsafe extern "C" {
-    fn kfiber_0_1_switch(
+    pub(crate) fn kfiber_0_1_switch(
         payload: usize,
         tag: *mut KfiberBlock,
         prev: *mut KfiberContext,

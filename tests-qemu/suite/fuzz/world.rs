@@ -68,7 +68,7 @@ pub(crate) struct World {
     is_draining: bool,
     /// Stands in for the out-of-line form.
     pub(crate) out_of_line: Form,
-    /// Switches to make.
+    /// Switches to verify.
     pub(crate) rounds: u64,
     /// Switches made, ends of fibers among them.
     pub(crate) made: u64,
@@ -140,7 +140,7 @@ impl Stacks {
 }
 
 impl World {
-    /// Makes all fibers, which will make `rounds` switches.
+    /// Makes all fibers, which go on until `rounds` switches are verified.
     pub(super) fn begin(&mut self, rounds: u64, seed: u64) -> Stacks {
         self.rounds = rounds;
         self.random = seed | 1;
@@ -193,7 +193,7 @@ impl World {
         let random = self.next_random();
         let mut target = 0;
         let waiter = self.sides[me].waiter;
-        if self.made >= self.rounds {
+        if self.verified >= self.rounds {
             // Number 0 counts the rounds.
         } else if random & 0x30 == 0 && waiter != NOBODY {
             target = waiter; // more often than chance would, since only then can it suspend
@@ -290,7 +290,7 @@ impl World {
             return true;
         }
         self.sides[me].waiter != NOBODY
-            && self.made < self.rounds
+            && self.verified < self.rounds
             && self.next_random() >> 32 & (ENDS_ONCE_IN - 1) == 0
     }
 

@@ -1,0 +1,280 @@
+//! The verb `matrix`: the switch in every kind of build that a kernel may have, many million times each.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+use std::{fs, thread};
+
+use anyhow::{Context as _, Result, ensure};
+use clap::Parser as _;
+
+use crate::cli::{Build, Matrix, Nextest, QemuTest};
+use crate::elf::{self, TestCase};
+use crate::qemu_test::random_seed;
+use crate::report;
+use crate::runner::Runner;
+use crate::verdict::Outcome;
+use crate::{cargo, console, setup, workspace};
+
+/// The test that makes the switches.
+const FUZZ: &str = "fuzz::randomised_switches_keep_all_callee_saved_registers";
+/// What else is run in each build: the tests whose names begin so, which are quick.
+const SMOKE: [&str; 5] = [
+    "context::",
+    "flags::",
+    "fiber::nested",
+    "fiber::interrupts",
+    "versions::",
+];
+/// What the test prints after the number of switches in which every register was found as it must be.
+const VERIFIED: &str = " verified";
+
+/// A kind of build.
+struct Variant {
+    name: &'static str,
+    /// `lto`, `codegen-units` and `opt-level` of the release profile; none means the debug profile.
+    release: Option<[&'static str; 3]>,
+}
+
+/// A release build.
+const fn release(name: &'static str, settings: [&'static str; 3]) -> Variant {
+    Variant {
+        name,
+        release: Some(settings),
+    }
+}
+
+/// The slowest first.
+const VARIANTS: [Variant; 9] = [
+    Variant {
+        name: "debug",
+        release: None,
+    },
+    release("lto=off units=16", ["off", "16", "3"]),
+    release("lto=off units=1", ["off", "1", "3"]),
+    release("lto=thin units=16", ["thin", "16", "3"]),
+    release("lto=thin units=1", ["thin", "1", "3"]),
+    release("lto=fat units=16", ["fat", "16", "3"]),
+    release("lto=fat units=1", ["fat", "1", "3"]),
+    release("lto=fat units=1 opt=s", ["fat", "1", "s"]),
+    release("lto=thin units=16 opt=z", ["thin", "16", "z"]),
+];
+
+impl Variant {
+    /// What tells cargo so.
+    fn environment(&self) -> Vec<(&'static str, &'static str)> {
+        let names = [
+            "CARGO_PROFILE_RELEASE_LTO",
+            "CARGO_PROFILE_RELEASE_CODEGEN_UNITS",
+            "CARGO_PROFILE_RELEASE_OPT_LEVEL",
+        ];
+        let settings = self.release.iter().flatten().copied();
+        names.into_iter().zip(settings).collect()
+    }
+}
+
+/// A built kernel and the tests to run on it.
+struct Built {
+    name: &'static str,
+    smoke: Runner,
+    fuzz: Runner,
+    tests: Vec<TestCase>,
+}
+
+/// What became of one test of one build.
+struct Outcomes {
+    variant: usize,
+    is_fuzz: bool,
+    passed: bool,
+    verified: u64,
+    duration: Duration,
+}
+
+/// Runs the verb; true if all tests passed in all builds.
+pub(crate) fn verb(options: &Matrix) -> Result<bool> {
+    let program = setup::qemu::ensure()?;
+    let mut all = Vec::new();
+    for variant in &VARIANTS {
+        all.push(prepare(variant, options, &program)?);
+    }
+    let seed = options.seed.unwrap_or_else(random_seed);
+    console::say(format!(
+        "seed {seed}, {} switches in each of {} builds",
+        options.rounds,
+        all.len()
+    ));
+    let mut jobs = VecDeque::new();
+    for is_fuzz in [true, false] {
+        for (variant, built) in all.iter().enumerate() {
+            let tests = built
+                .tests
+                .iter()
+                .filter(|test| (test.name == FUZZ) == is_fuzz);
+            jobs.extend(tests.map(|test| (variant, test)));
+        }
+    }
+    let outcomes = run_all(&all, &Mutex::new(jobs), seed)?;
+    Ok(table(&all, &outcomes, options.rounds))
+}
+
+/// Builds the suite, puts the kernel aside, and chooses its tests.
+fn prepare(variant: &Variant, options: &Matrix, program: &Path) -> Result<Built> {
+    let build = Build {
+        release: variant.release.is_some(),
+        core: options.core,
+    };
+    console::say(variant.name);
+    let built = cargo::build_kernel_with("suite", &build, &variant.environment())?;
+    let kernel = put_aside(&built, variant.name)?;
+    let mut tests = elf::tests(&kernel)?;
+    let is_wanted = |test: &TestCase| {
+        test.name == FUZZ || SMOKE.iter().any(|start| test.name.starts_with(start))
+    };
+    tests.retain(|test| is_wanted(test) && !test.is_ignored());
+    ensure!(
+        tests.iter().any(|test| test.name == FUZZ),
+        "the suite has no test `{FUZZ}`"
+    );
+    let mut test_options: QemuTest = Nextest::parse_from(["qemu-test"]).options;
+    test_options.build = build;
+    let runner = |rounds| Runner {
+        options: QemuTest {
+            rounds,
+            ..test_options.clone()
+        },
+        program: program.to_owned(),
+        kernel: kernel.clone(),
+        symbols: Mutex::default(),
+    };
+    Ok(Built {
+        name: variant.name,
+        smoke: runner(None),
+        fuzz: runner(Some(options.rounds)),
+        tests,
+    })
+}
+
+/// The next build overwrites the file.
+fn put_aside(kernel: &Path, name: &str) -> Result<PathBuf> {
+    let folder = workspace::target_directory()?.join("matrix");
+    fs::create_dir_all(&folder)?;
+    let copy = folder.join(name.replace(' ', "-"));
+    fs::copy(kernel, &copy).with_context(|| format!("copying the kernel to {}", copy.display()))?;
+    Ok(copy)
+}
+
+/// Runs all jobs, as many at a time as there are processors.
+fn run_all(
+    all: &[Built],
+    jobs: &Mutex<VecDeque<(usize, &TestCase)>>,
+    seed: u32,
+) -> Result<Vec<Outcomes>> {
+    let next = || {
+        jobs.lock()
+            .expect("nothing panics while it holds the jobs")
+            .pop_front()
+    };
+    let work = || -> Result<Vec<Outcomes>> {
+        let mut outcomes = Vec::new();
+        while let Some((variant, test)) = next() {
+            outcomes.push(run_one(&all[variant], variant, test, seed)?);
+        }
+        Ok(outcomes)
+    };
+    thread::scope(|scope| {
+        let count = thread::available_parallelism().map_or(1, usize::from);
+        let workers: Vec<_> = (0..count).map(|_| scope.spawn(work)).collect();
+        let mut outcomes = Vec::new();
+        for worker in workers {
+            outcomes.extend(worker.join().expect("a worker does not panic")?);
+        }
+        Ok(outcomes)
+    })
+}
+
+fn run_one(built: &Built, variant: usize, test: &TestCase, seed: u32) -> Result<Outcomes> {
+    let is_fuzz = test.name == FUZZ;
+    let runner = if is_fuzz { &built.fuzz } else { &built.smoke };
+    let finished = runner.run(test, seed)?;
+    let passed = finished.verdict.outcome == Outcome::Pass;
+    if !passed {
+        let text = report::failure(runner, test, seed, &finished);
+        anstream::println!("\n{}: {}: {text}", built.name, test.name);
+    }
+    let verified = verified(&String::from_utf8_lossy(&finished.run.serial));
+    if is_fuzz {
+        let seconds = finished.run.duration.as_secs_f32();
+        console::say(format!(
+            "{}: {verified} verified in {seconds:.1} s",
+            built.name
+        ));
+    }
+    Ok(Outcomes {
+        variant,
+        is_fuzz,
+        passed,
+        verified,
+        duration: finished.run.duration,
+    })
+}
+
+/// The number in front of the word, 0 if there is none.
+fn verified(serial: &str) -> u64 {
+    let before = serial.split_once(VERIFIED).map_or("", |(before, _)| before);
+    let number = before.rsplit(|c: char| !c.is_ascii_digit()).next();
+    number.and_then(|digits| digits.parse().ok()).unwrap_or(0)
+}
+
+/// Prints what was done in each build; true if nothing failed and enough was verified.
+fn table(all: &[Built], outcomes: &[Outcomes], rounds: u64) -> bool {
+    let width = all.iter().map(|built| built.name.len()).max().unwrap_or(0);
+    println!(
+        "\n{:width$}  {:>12}  {:>8}  tests",
+        "build", "verified", "time"
+    );
+    let mut is_good = true;
+    for (variant, built) in all.iter().enumerate() {
+        let of_this = || outcomes.iter().filter(|outcome| outcome.variant == variant);
+        let passed = of_this().filter(|outcome| outcome.passed).count();
+        let fuzz = of_this().find(|outcome| outcome.is_fuzz);
+        let (verified, seconds) = fuzz.map_or((0, 0.0), |fuzz| {
+            (fuzz.verified, fuzz.duration.as_secs_f32())
+        });
+        let count = built.tests.len();
+        let is_enough = verified >= rounds;
+        let word = if passed == count && is_enough {
+            "ok"
+        } else {
+            "FAILED"
+        };
+        println!(
+            "{:width$}  {verified:12}  {seconds:6.1} s  {passed}/{count} {word}",
+            built.name
+        );
+        is_good &= passed == count && is_enough;
+    }
+    is_good
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_count_is_taken_from_the_tests_own_line() {
+        let serial = "@kfiber run x\n123 cycles\n1033 switches: 1006 verified, 27 first entries\n";
+        assert_eq!(verified(serial), 1006);
+        assert_eq!(verified("no such line"), 0);
+        assert_eq!(verified(" verified"), 0);
+    }
+
+    #[test]
+    fn a_build_without_settings_is_the_debug_one() {
+        assert_eq!(VARIANTS[0].environment(), []);
+        assert_eq!(
+            VARIANTS[5].environment()[0],
+            ("CARGO_PROFILE_RELEASE_LTO", "fat")
+        );
+    }
+}
