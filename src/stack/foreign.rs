@@ -45,7 +45,7 @@ impl ForeignStack {
     ) -> Result<Self, StackError> {
         let bounds = StackBounds::new(bottom, size_bytes, guard_bytes)?;
         // SAFETY: S1, by the caller.
-        unsafe { paint::plant_canary(bounds) };
+        unsafe { paint::plant_first_canary(bounds) };
         Ok(Self { bounds })
     }
 }

@@ -8,6 +8,9 @@ const PAINT: u64 = 0xf1be_57ac_f1be_57ac;
 /// The canary is this word xor its own address, so that neither a copy of another stack nor a constant matches it.
 const CANARY: u64 = 0x00ca_9a21_e5fa_11ed;
 
+/// The canary of a stack that was painted. On any other, zero stands for what was never used.
+const CANARY_OF_PAINTED: u64 = !CANARY;
+
 /// How much of a stack was ever used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StackUsage {
@@ -30,9 +33,20 @@ const fn canary(bounds: StackBounds) -> *mut u64 {
     bounds.bottom().wrapping_add(8).cast()
 }
 
-/// The value that belongs there.
-fn expected(bounds: StackBounds) -> u64 {
-    CANARY ^ canary(bounds).addr() as u64
+/// What the canary says of the stack: nothing if it is damaged, otherwise what an unused word looks like.
+///
+/// # Safety
+///
+/// **S1** holds for `bounds`, whose canary was planted.
+unsafe fn unused_word(bounds: StackBounds) -> Option<u64> {
+    // SAFETY: S1; the bottom is 16-byte aligned, so the second word is aligned for a u64. Volatile, because an overflow
+    // that is looked for is a write that the compiler does not know of.
+    let canary_word = unsafe { canary(bounds).read_volatile() };
+    match canary_word ^ canary(bounds).addr() as u64 {
+        CANARY => Some(0),
+        CANARY_OF_PAINTED => Some(PAINT),
+        _ => None,
+    }
 }
 
 /// Writes the canary.
@@ -40,18 +54,40 @@ fn expected(bounds: StackBounds) -> u64 {
 /// # Safety
 ///
 /// **S1** holds for `bounds`.
+unsafe fn write_canary(bounds: StackBounds, kind: u64) {
+    // SAFETY: S1; aligned as in `unused_word`.
+    unsafe { canary(bounds).write_volatile(kind ^ canary(bounds).addr() as u64) };
+}
+
+/// Gives memory that may hold anything a canary.
+///
+/// # Safety
+///
+/// **S1** holds for `bounds`.
+pub(super) unsafe fn plant_first_canary(bounds: StackBounds) {
+    // SAFETY: the caller's promise.
+    unsafe { write_canary(bounds, CANARY) };
+}
+
+/// Makes sure that there is a canary. One of a stack that is taken again stays as it is, and so does its paint.
+///
+/// # Safety
+///
+/// **S1** holds for `bounds`, and its first words hold something, if only zero.
 pub(super) unsafe fn plant_canary(bounds: StackBounds) {
-    // SAFETY: S1; the bottom is 16-byte aligned, so the second word is aligned for a u64.
-    unsafe { canary(bounds).write_volatile(expected(bounds)) };
+    // SAFETY: S1.
+    if unsafe { unused_word(bounds) }.is_none() {
+        // SAFETY: S1.
+        unsafe { write_canary(bounds, CANARY) };
+    }
 }
 
 /// # Safety
 ///
-/// **S1** holds for `bounds`.
+/// **S1** holds for `bounds`, whose canary was planted.
 pub(super) unsafe fn is_canary_intact(bounds: StackBounds) -> bool {
-    // SAFETY: S1; aligned as in `plant_canary`, and written when the memory was taken. Volatile, because an overflow
-    // that is looked for is a write that the compiler does not know of.
-    unsafe { canary(bounds).read_volatile() == expected(bounds) }
+    // SAFETY: the caller's promise.
+    unsafe { unused_word(bounds) }.is_some()
 }
 
 /// Paints everything above the floor and renews the canary.
@@ -65,31 +101,24 @@ pub(super) unsafe fn fill(bounds: StackBounds) {
         unsafe { word.write(PAINT) };
     }
     // SAFETY: S1.
-    unsafe { plant_canary(bounds) };
+    unsafe { write_canary(bounds, CANARY_OF_PAINTED) };
 }
 
 /// # Safety
 ///
-/// **S1** holds for `bounds`. A fiber may be suspended on the stack, or run on it.
+/// **S1** holds for `bounds`, whose canary was planted. A fiber may be suspended on the stack, or run on it.
 pub(crate) unsafe fn measure(bounds: StackBounds) -> StackUsage {
     let size_bytes = bounds.size_bytes();
-    // SAFETY: S1.
-    if !unsafe { is_canary_intact(bounds) } {
+    // SAFETY: the caller's promise.
+    let Some(unused) = (unsafe { unused_word(bounds) }) else {
+        // Something wrote past the end: all was used.
         return StackUsage {
             used_bytes: size_bytes,
             size_bytes,
         };
-    }
-    // SAFETY: `words` stays within the bounds (S1).
-    let read = |word| unsafe { read_word(word) };
-    let mut words = words(bounds).peekable();
-    // A static that was never painted is zero where nothing was written.
-    let unused = if words.peek().is_some_and(|&word| read(word) == PAINT) {
-        PAINT
-    } else {
-        0
     };
-    let lowest = words.find(|&word| read(word) != unused);
+    // SAFETY: `words` stays within the bounds (S1).
+    let lowest = words(bounds).find(|&word| unsafe { read_word(word) } != unused);
     let used_bytes = lowest.map_or(0, |word| bounds.top().addr() - word.addr());
     StackUsage {
         used_bytes,

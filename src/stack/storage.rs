@@ -207,7 +207,7 @@ unsafe impl<const N: usize> Sync for GuardedStack<N> {}
 /// How many lines, 0 to 15, the hot end of what begins at this page is moved, so that neighbours use different cache sets.
 #[inline(always)]
 pub(crate) const fn page_colour(address: usize) -> usize {
-    // The upper bits of a product with a large odd constant spread any stride evenly.
+    // The upper bits of a product with a large odd constant spread most strides well.
     (address / PAGE_SIZE).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use crate::cli::{Build, Ci, CoreSource};
 use crate::setup::{self, core::TARGET};
 use crate::steps::{self, Counts, Step};
-use crate::{console, test, tidy, workspace};
+use crate::{console, miri, test, tidy, workspace};
 
 /// Lints and rustdoc's warnings are errors here, by these words rather than by RUSTFLAGS, which would rebuild the world.
 const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
@@ -73,6 +73,21 @@ const STEPS: &[Step<Build>] = &[
         name: "test",
         help: "everything that `cargo xtask test` runs",
         run: test::all,
+    },
+    Step {
+        name: "threads",
+        help: "the library's tests with threads for fibers, as under Miri",
+        run: |_| miri::threads(),
+    },
+    Step {
+        name: "miri",
+        help: "the library's tests under Miri, stacked borrows",
+        run: |_| miri::stacked_borrows(),
+    },
+    Step {
+        name: "miri-tree",
+        help: "the library's tests under Miri, tree borrows",
+        run: |_| miri::tree_borrows(),
     },
     Step {
         name: "other-core",

@@ -31,6 +31,7 @@ mod liars;
 mod machine;
 mod manifest;
 mod matrix;
+mod miri;
 mod prove;
 mod qemu;
 mod qemu_test;
