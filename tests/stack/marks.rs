@@ -86,6 +86,16 @@ fn on_a_painted_stack_even_zeros_count_as_use() {
 }
 
 #[test]
+fn on_a_painted_stack_a_zero_in_the_very_last_word_is_seen() {
+    let mut stack = fresh::<Stack<1024>>();
+    stack.paint();
+    for byte in 0..8 {
+        write(&stack, FLOOR_BYTES + byte, 0);
+    }
+    assert_eq!(stack.usage().used_bytes, 1088 - FLOOR_BYTES);
+}
+
+#[test]
 fn the_last_word_above_the_floor_counts() {
     let mut stack = fresh::<Stack<1024>>();
     stack.paint();
