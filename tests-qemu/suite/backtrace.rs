@@ -53,6 +53,17 @@ kernel_test! {
     }
 }
 
+#[cfg(kfiber_frame_pointers)]
+kernel_test! {
+    /// The runner asks for this test by name, so that no other kernel is taken for one with frame pointers.
+    fn this_kernel_has_frame_pointers() {
+        let rbp: u64;
+        // SAFETY: It reads a register.
+        unsafe { core::arch::asm!("mov {}, rbp", out(reg) rbp, options(nomem, nostack, preserves_flags)) };
+        assert!(tests_unwind::read(rbp).is_some(), "rbp leads to a frame");
+    }
+}
+
 fn fibers(geometry: Geometry) {
     stepping::load();
     let mut sum = 0;
@@ -67,6 +78,10 @@ fn fibers(geometry: Geometry) {
         Stop::Ended,
     ];
     assert_eq!(counts.stale, 0, "a fiber's link never dangles");
+    assert_eq!(
+        rbp.across_frameless, 0,
+        "the inline switch has its caller's frame"
+    );
     assert_eq!(counts.stops, stops.len() as u64, "each stop was right");
     assert!(
         counts.deepest >= 13,

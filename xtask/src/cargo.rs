@@ -1,5 +1,6 @@
 //! Builds kernels and takes their paths from cargo's own messages, never from a guess.
 
+use std::env;
 use std::io::BufReader;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -21,13 +22,33 @@ pub(crate) fn build_kernel_with(
     build: &Build,
     settings: &[(&str, &str)],
 ) -> Result<PathBuf> {
+    build_in("", name, build, settings)
+}
+
+/// As [`build_kernel`], but each function keeps a frame pointer, and the code can ask whether that is so.
+pub(crate) fn build_kernel_with_frame_pointers(name: &str, build: &Build) -> Result<PathBuf> {
+    let mut flags = vec!["-Cforce-frame-pointers=yes", "--cfg=kfiber_frame_pointers"];
+    let (encoded, plain) = (env::var("CARGO_ENCODED_RUSTFLAGS"), env::var("RUSTFLAGS"));
+    match (&encoded, &plain) {
+        (Ok(encoded), _) => flags.extend(encoded.split('\x1f').filter(|flag| !flag.is_empty())),
+        (_, Ok(plain)) => flags.extend(plain.split_whitespace()),
+        _ => {}
+    }
+    let flags = flags.join("\x1f");
+    // In a folder of its own: other flags would have everything built anew, here and the next time there.
+    let settings = [("CARGO_ENCODED_RUSTFLAGS", &*flags)];
+    build_in("frame-pointers", name, build, &settings)
+}
+
+/// Builds in a folder below the target folder.
+fn build_in(folder: &str, name: &str, build: &Build, settings: &[(&str, &str)]) -> Result<PathBuf> {
     let source = setup::core::ensure(build.core)?;
     let profile = if build.release { "release" } else { "debug" };
     console::say(format!(
         "kernel `{name}` ({profile}), core from {}",
         source.describe()
     ));
-    let mut command = source.cargo("build", &workspace::target_directory()?);
+    let mut command = source.cargo("build", &workspace::target_directory()?.join(folder));
     command.envs(settings.iter().copied());
     command.args(["--package", "tests-qemu", "--bin", name]);
     command.arg("--message-format=json-render-diagnostics");

@@ -25,6 +25,9 @@ pub(crate) enum Verb {
     Matrix(Matrix),
     /// Prove the switch from its built bytes, for all contents of all registers
     Prove(Prove),
+    /// Check backtraces at every instruction: by gdb, along rbp, and with unwind tables that are wrong on purpose
+    #[command(after_help = crate::backtraces::help())]
+    Backtraces(Backtraces),
     /// Show what this machine has, what is missing, and what would be done about it
     Doctor(Doctor),
     /// Run what the continuous integration runs: formatting, lints, docs, tidiness, both ways to `core`, all tests
@@ -263,6 +266,17 @@ pub(crate) struct Prove {
     /// Print the assembly as it was built, with instruction counts, and prove nothing
     #[arg(long)]
     pub(crate) listing: bool,
+    /// Where the bare-metal `core` comes from; by default rustup's if it can be had, otherwise the distribution's
+    #[arg(long, value_enum, env = "KFIBER_CORE", hide_env_values = true)]
+    pub(crate) core: Option<CoreSource>,
+}
+
+/// The DWARF unwinder's own walk, in a stock kernel, is part of the tests in QEMU.
+#[derive(Debug, Args)]
+pub(crate) struct Backtraces {
+    /// Run only these steps
+    #[arg(value_name = "STEP")]
+    pub(crate) steps: Vec<String>,
     /// Where the bare-metal `core` comes from; by default rustup's if it can be had, otherwise the distribution's
     #[arg(long, value_enum, env = "KFIBER_CORE", hide_env_values = true)]
     pub(crate) core: Option<CoreSource>,

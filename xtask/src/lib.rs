@@ -15,6 +15,7 @@
 )]
 mod protocol;
 
+mod backtraces;
 mod cargo;
 mod ci;
 mod cli;
@@ -59,6 +60,7 @@ pub fn main() -> ExitCode {
         cli::Verb::Matrix(options) => matrix::verb(&options),
         cli::Verb::Test(options) => test::verb(&options),
         cli::Verb::Prove(options) => prove::verb(&options),
+        cli::Verb::Backtraces(options) => backtraces::verb(&options),
         cli::Verb::Demo(options) => demo::verb(&options),
         cli::Verb::Doctor(options) => doctor::verb(&options),
         cli::Verb::Ci(options) => ci::verb(&options),

@@ -24,7 +24,11 @@ pub(crate) fn verb(options: &QemuTest) -> Result<bool> {
 
 /// Builds the kernel and runs the tests; the counts.
 pub(crate) fn counts(options: &QemuTest) -> Result<Conclusion> {
-    let kernel = prepare(options)?;
+    counts_of(options, prepare(options)?)
+}
+
+/// Runs the tests of a kernel that was built already; the counts.
+pub(crate) fn counts_of(options: &QemuTest, kernel: PathBuf) -> Result<Conclusion> {
     let Some(conclusion) = run(options, kernel)? else {
         bail!("gdb and counts do not go together");
     };

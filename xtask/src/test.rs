@@ -5,7 +5,7 @@ use clap::Parser as _;
 
 use crate::cli::{Build, Nextest, Prove, Test};
 use crate::steps::{self, Counts, Step};
-use crate::{host_tests, prove, qemu_test};
+use crate::{backtraces, host_tests, prove, qemu_test};
 
 /// Everything, in this order. A new kind of proof is a new line here.
 const STEPS: &[Step<Build>] = &[
@@ -34,6 +34,11 @@ const STEPS: &[Step<Build>] = &[
         name: "qemu",
         help: "the tests on the bare machine, one virtual machine each",
         run: in_qemu,
+    },
+    Step {
+        name: "backtraces",
+        help: "gdb and the walk along rbp at every instruction of a switch, and the errors they must notice",
+        run: |build| backtraces::run(build.core),
     },
 ];
 

@@ -7,7 +7,8 @@
 //! - in the switch out of line and the shared end of every switch, which have no frame of their own. In the latter
 //!   the chain is that of the context left, without the function that left it, up to `mov rbp`, and from then on, for one
 //!   instruction, that of the context to come, without the function that goes on;
-//! - at the last jump of a fiber that ends: the function that goes on is missing.
+//! - at the last jump of a fiber that ends: the function that goes on is missing;
+//! - behind a context that left by the switch out of line, which has no frame: who called that is missing.
 
 use tests_qemu::exceptions::TrapFrame;
 
@@ -30,8 +31,34 @@ pub(super) struct Counts {
     pub(super) behind_rbp: u64,
     /// At the last jump of a fiber.
     pub(super) at_exit: u64,
+    /// Of all the above but `wrong`, those on whose chain a context has left by the switch out of line.
+    pub(super) across_frameless: u64,
     /// Everything else.
     pub(super) wrong: u64,
+}
+
+/// The functions that have no frame of their own.
+pub(super) struct Frameless<'all> {
+    pub(super) functions: &'all [u64],
+    /// The function around an address.
+    pub(super) function_at: &'all dyn Fn(u64) -> Option<u64>,
+}
+
+impl Frameless<'_> {
+    /// The callers without those of a function without a frame.
+    fn without_their_callers(&self, callers: &[Place]) -> Expected {
+        let mut seen = Expected::NONE;
+        let mut is_behind_frameless = false;
+        for place in callers {
+            if !is_behind_frameless {
+                seen.push(*place);
+            }
+            let function = (self.function_at)(place.ip - 1);
+            is_behind_frameless =
+                function.is_some_and(|function| self.functions.contains(&function));
+        }
+        seen
+    }
 }
 
 impl Counts {
@@ -42,13 +69,16 @@ impl Counts {
         shadow: &Shadow,
         expected: &Expected,
         marker: u64,
-        frameless: &[u64],
+        frameless: &Frameless<'_>,
     ) {
         let walk = |callers: &[Place], has_marker: bool| {
             let callers = callers.iter().map(|place| place.ip);
             is_walk(frame.rbp, callers.chain(has_marker.then_some(marker)))
         };
+        let expected_all = expected.callers().len();
+        let expected = frameless.without_their_callers(expected.callers());
         let callers = expected.callers();
+        self.across_frameless += u64::from(callers.len() < expected_all);
         // Without the innermost caller.
         let outer = callers.get(1..).unwrap_or_default();
         let is_ended = !shadow.callers(|_| ());
@@ -59,7 +89,14 @@ impl Counts {
             } else {
                 let mut left = Expected::NONE;
                 let is_ended = !shadow.callers_of_left(|place| left.push(place));
-                let is_left = !is_at_target && walk(left.callers(), is_ended);
+                let left = frameless.without_their_callers(left.callers());
+                let mut left = left.callers();
+                if let Some((callee, _)) = shadow.innermost_call()
+                    && frameless.functions.contains(&callee)
+                {
+                    left = &left[1..];
+                }
+                let is_left = !is_at_target && walk(left, is_ended);
                 is_left.then_some(&mut self.before_rbp)
             }
         } else if walk(callers, is_ended) {
@@ -69,7 +106,9 @@ impl Counts {
         } else {
             match shadow.innermost_call() {
                 None => Some(&mut self.at_exit).filter(|_| is_at(frame.rip, &[&[0xff, 0xe2]])),
-                Some((callee, _)) if frameless.contains(&callee) => Some(&mut self.frameless),
+                Some((callee, _)) if frameless.functions.contains(&callee) => {
+                    Some(&mut self.frameless)
+                }
                 Some(_) => {
                     Some(&mut self.at_start_or_end).filter(|_| is_at(frame.rip, START_OR_END))
                 }

@@ -181,7 +181,10 @@ impl Watch {
             let (shadow, expected) = (&self.shadow, &self.expected);
             let switch = kfiber::context::switch_out_of_line as *const () as u64;
             let [copy, shift, set, compare] = memory_functions();
-            let frameless = [switch, copy, shift, set, compare];
+            let frameless = rbp::Frameless {
+                functions: &[switch, copy, shift, set, compare],
+                function_at: &|ip| self.unwinder.function(ip),
+            };
             self.rbp
                 .check(frame, shadow, expected, self.marker, &frameless);
         }
