@@ -12,9 +12,11 @@ const SPURIOUS: u64 = 0xf0;
 const END_OF_INTERRUPT: u64 = 0xb0;
 const TIMER: u64 = 0x320;
 const TIMER_INITIAL_COUNT: u64 = 0x380;
+const TIMER_CURRENT_COUNT: u64 = 0x390;
 const TIMER_DIVIDER: u64 = 0x3e0;
 
 const SOFTWARE_ENABLE: u32 = 1 << 8;
+const MASKED: u32 = 1 << 16;
 const PERIODIC: u32 = 1 << 17;
 const DIVIDE_BY_1: u32 = 0b1011;
 
@@ -69,6 +71,17 @@ pub fn start_one_shot(delay_ns: u32) {
     write(TIMER_DIVIDER, DIVIDE_BY_1);
     write(TIMER, u32::from(TIMER_VECTOR));
     write(TIMER_INITIAL_COUNT, delay_ns);
+}
+
+/// Waits that long (on QEMU), without an interrupt. The timer is stopped afterwards.
+pub(crate) fn wait_polling(delay_ns: u32) {
+    write(TIMER_DIVIDER, DIVIDE_BY_1);
+    write(TIMER, MASKED | u32::from(TIMER_VECTOR));
+    write(TIMER_INITIAL_COUNT, delay_ns);
+    // SAFETY: A register of the LAPIC, mapped one to one; reading it changes nothing.
+    while unsafe { register(TIMER_CURRENT_COUNT).read_volatile() } != 0 {
+        core::hint::spin_loop();
+    }
 }
 
 /// Stops the timer.

@@ -38,6 +38,8 @@ pub mod paging;
 #[cfg(target_os = "none")]
 mod panic;
 #[cfg(target_os = "none")]
+pub mod platform;
+#[cfg(target_os = "none")]
 pub mod registry;
 #[cfg(target_os = "none")]
 pub mod run;
