@@ -225,9 +225,12 @@ pub(crate) struct Ci {
 /// run too. 100000000 switches take about half a minute in a release build, and more than one in debug.
 #[derive(Debug, Args)]
 pub(crate) struct Matrix {
-    /// Randomised switches in each build
+    /// Randomised switches in each of the main builds; a tenth as many in the others
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     pub(crate) rounds: u64,
+    /// As many in the others too
+    #[arg(long)]
+    pub(crate) even: bool,
     /// Seed of the randomised tests [default: random, and printed]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u32>,

@@ -1,14 +1,6 @@
 //! Sixteen fibers and the code that started them, each of which goes on in any other at random, by any form that fits.
-//!
-//! One context of a running side is free to be stored in: its own, or the parent's in the block of the fiber that it
-//! resumes. So each side that waits is in one place, and what may continue it depends on where that is:
-//!
-//! | it waits in | it is continued by |
-//! |---|---|
-//! | its own context, and nobody waits in its parent's | resume and switch, inline and out of line |
-//! | its own context | switch, inline and out of line |
-//! | the parent's context of the fiber that runs | suspend, inline and out of line, or the fiber's end |
-//! | the parent's context of another | the out-of-line form, which takes any two contexts |
+
+mod plan;
 
 use core::{array, cell::UnsafeCell, ptr};
 
@@ -17,10 +9,7 @@ use kfiber::{
     stack::{Stack, StackMemory, Storage, Taken},
 };
 
-use crate::checked::{
-    Check, Form, inline_resume, inline_suspend, inline_switch, inline_switch_among_locals, own,
-    parent,
-};
+use crate::checked::{Check, Form, own};
 
 /// How many fibers there are.
 pub(crate) const FIBERS: usize = 16;
@@ -46,17 +35,6 @@ struct Side {
     /// Who waits in the parent's context of this block.
     waiter: usize,
     top: *mut u8,
-}
-
-/// What has to be done to go on in another side.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Plan {
-    pub(super) payload: *mut Check,
-    pub(super) tag: *mut ControlBlock,
-    pub(super) prev: *mut Context,
-    pub(super) next: *mut Context,
-    pub(super) check: *mut Check,
-    pub(super) random: u64,
 }
 
 /// All sides and what they did.
@@ -187,75 +165,6 @@ impl World {
         self.make_anew();
     }
 
-    /// Decides where `me` goes on.
-    #[inline]
-    pub(super) fn plan(&mut self, me: usize) -> Plan {
-        let random = self.next_random();
-        let mut target = 0;
-        let waiter = self.sides[me].waiter;
-        if self.verified >= self.rounds {
-            // Number 0 counts the rounds.
-        } else if random & 0x30 == 0 && waiter != NOBODY {
-            target = waiter; // more often than chance would, since only then can it suspend
-        } else {
-            target = (random >> 60) as usize;
-            if target >= me {
-                target += 1;
-            }
-        }
-        self.plan_for(me, target, random)
-    }
-
-    /// Decides how `me` goes on in `target`.
-    fn plan_for(&mut self, me: usize, target: usize, random: u64) -> Plan {
-        let block = &raw mut self.sides[me].block;
-        let target_block = &raw mut self.sides[target].block;
-        let next = self.sides[target].stored_in;
-        let at = self.sides[target].stored_at;
-        let (is_inline, is_resume) = (random & 1 == 0, random & 6 == 0);
-        let (mut prev, mut tag, mut stored_at) = (own(block), block, me);
-        let (mut form, mut kind): (Form, usize) = (self.out_of_line, NOBODY);
-        if next == own(target_block) {
-            if self.sides[target].waiter == NOBODY && (is_resume || self.is_draining) {
-                (prev, tag, stored_at) = (parent(target_block), target_block, target);
-                self.sides[target].waiter = me;
-                if is_inline {
-                    (form, kind) = (inline_resume, 0);
-                }
-            } else if is_inline {
-                (form, kind) = if random & 8 == 0 {
-                    (inline_switch as Form, 2)
-                } else {
-                    (inline_switch_among_locals as Form, 3)
-                };
-            }
-        } else {
-            self.sides[at].waiter = NOBODY;
-            if at == me && is_inline {
-                (form, kind) = (inline_suspend, 1);
-            }
-        }
-        if kind != NOBODY {
-            self.inline[kind] += 1;
-        }
-        self.made += 1;
-        self.sides[target].check.tag = tag;
-        let payload = &raw mut self.sides[target].check;
-        let this = &mut self.sides[me];
-        this.stored_in = prev;
-        this.stored_at = stored_at;
-        this.check.function = form;
-        this.check.tag_mask = if kind == 1 { 0 } else { u64::MAX };
-        Plan {
-            payload,
-            tag,
-            prev,
-            next,
-            check: &raw mut this.check,
-            random,
-        }
-    }
-
     /// Notes that `me` is back.
     #[inline]
     pub(super) fn landed(&mut self, me: usize, difference: u64) {
@@ -303,34 +212,6 @@ impl World {
         self.sides[me].waiter = NOBODY;
         self.sides[waiter].check.tag = ptr::null_mut();
         Payload::new((&raw mut self.sides[waiter].check).addr())
-    }
-
-    /// Decides how number 0 lets the fiber `side` come to its end: by a resume, wherever it waits.
-    pub(super) fn plan_to_drain(&mut self, side: usize) -> Plan {
-        self.is_draining = true;
-        let waiter = self.sides[side].waiter;
-        if waiter != NOBODY {
-            // The place is needed. A context can be moved while it waits.
-            let from = parent(&raw mut self.sides[side].block);
-            let to = own(&raw mut self.sides[waiter].block);
-            // SAFETY: Both are contexts in blocks of this world; the second is free, since its side waits in the first.
-            unsafe { to.copy_from_nonoverlapping(from, 1) };
-            self.sides[waiter].stored_in = to;
-            self.sides[waiter].stored_at = waiter;
-            self.sides[side].waiter = NOBODY;
-        }
-        let block = &raw mut self.sides[side].block;
-        if self.sides[side].stored_in != own(block) {
-            let from = self.sides[side].stored_in;
-            // SAFETY: As above: its own context is free, since it waits elsewhere.
-            unsafe { own(block).copy_from_nonoverlapping(from, 1) };
-            let at = self.sides[side].stored_at;
-            self.sides[at].waiter = NOBODY;
-            self.sides[side].stored_in = own(block);
-            self.sides[side].stored_at = side;
-        }
-        let random = self.next_random();
-        self.plan_for(0, side, random)
     }
 
     /// Where each fiber that waits will go on.
