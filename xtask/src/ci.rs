@@ -4,10 +4,10 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::cli::{Build, Ci, CoreSource};
+use crate::cli::{Build, Ci, CoreSource, Matrix};
 use crate::setup::{self, core::TARGET};
 use crate::steps::{self, Counts, Step};
-use crate::{console, miri, test, tidy, workspace};
+use crate::{console, matrix, miri, test, tidy, workspace};
 
 /// Lints and rustdoc's warnings are errors here, by these words rather than by RUSTFLAGS, which would rebuild the world.
 const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
@@ -88,6 +88,19 @@ const STEPS: &[Step<Build>] = &[
         name: "miri-tree",
         help: "the library's tests under Miri, tree borrows",
         run: |_| miri::tree_borrows(),
+    },
+    Step {
+        name: "matrix",
+        help: "the switch in all kinds of builds, a hundred million times in each main one",
+        run: |build| {
+            matrix::verb(&Matrix {
+                rounds: 100_000_000,
+                even: false,
+                seed: None,
+                core: build.core,
+            })
+            .map(Counts::from_success)
+        },
     },
     Step {
         name: "other-core",
