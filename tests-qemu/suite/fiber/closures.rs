@@ -1,6 +1,9 @@
 //! Closures that capture by move: whatever their size and alignment, they lie on the fiber's own stack.
 
-use core::hint::black_box;
+use core::{
+    hint::black_box,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use kfiber::{
     fiber::{Fiber, NewFiberErrorKind, Resumed},
@@ -47,6 +50,34 @@ kernel_test! {
         check::<1000>();
         check::<4096>();
         check::<5000>();
+    }
+
+    /// Seen by the destructor of a closure that never ran, which is dropped in its place.
+    fn a_closure_waits_at_its_own_alignment_on_the_fibers_stack() {
+        static DROPPED_AT: AtomicUsize = AtomicUsize::new(0);
+        macro_rules! check_aligned {
+            ($($align:literal)*) => {$({
+                #[repr(align($align))]
+                struct Aligned(u8);
+                impl Drop for Aligned {
+                    fn drop(&mut self) {
+                        DROPPED_AT.store((&raw const self.0).addr(), Ordering::Relaxed);
+                    }
+                }
+                let captured = Aligned(1);
+                let fiber = Fiber::<(), (), u8, _>::new(stack(), move |_, ()| {
+                    let captured = captured;
+                    captured.0
+                })
+                .expect("it fits");
+                let bounds = fiber.stack_bounds();
+                drop(fiber);
+                let address = DROPPED_AT.load(Ordering::Relaxed);
+                assert!(bounds.contains(address), "{address:#x} is not in {bounds:x?}");
+                assert!(address.is_multiple_of($align), "{address:#x} for an alignment of {}", $align);
+            })*};
+        }
+        check_aligned!(1 2 4 8 16 32 64 128 256 512 1024 2048 4096);
     }
 
     fn a_closure_too_large_for_the_kernels_memory_is_given_back() {
