@@ -1,8 +1,9 @@
 //! The verb `tidy`: the rules of the house that no lint knows.
 //!
 //! A module of the library uses only modules before it in `src/lib.rs`. The first line of every file says why the file
-//! exists. No file is longer than a person reads in one sitting.
+//! exists. No file is longer than a person reads in one sitting. A test that the table of promises names is there.
 
+mod promises;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,8 @@ const FOLDERS: [&str; 8] = [
     "xtask",
     "scripts",
 ];
+/// The table of promises and of the tests that hold them.
+const PROMISES: &str = "docs/promises.md";
 /// No file has more lines than this.
 const MOST_LINES: usize = 400;
 
@@ -47,6 +50,7 @@ fn complaints(root: &Path) -> Result<Vec<String>> {
     }
     files.sort();
     let mut complaints = Vec::new();
+    let mut texts = Vec::new();
     for file in files {
         let text = read(&file)?;
         let name = file
@@ -54,9 +58,18 @@ fn complaints(root: &Path) -> Result<Vec<String>> {
             .unwrap_or(&file)
             .to_string_lossy()
             .into_owned();
-        complaints.extend(first_line(&name, &text));
-        complaints.extend(length(&name, &text));
-        complaints.extend(layers(&name, &text, &order));
+        texts.push((name, text));
+    }
+    for (name, text) in &texts {
+        complaints.extend(first_line(name, text));
+        complaints.extend(length(name, text));
+        complaints.extend(layers(name, text, &order));
+    }
+    let table = root.join(PROMISES);
+    if table.is_file() {
+        let table = read(&table)?;
+        let complain = |name| format!("{PROMISES}: there is no test `{name}`");
+        complaints.extend(promises::missing(&table, &texts).into_iter().map(complain));
     }
     Ok(complaints)
 }
