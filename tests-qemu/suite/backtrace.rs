@@ -120,6 +120,10 @@ fn judge(counts: &walk::Counts, rbp: &rbp::Counts) {
             rbp.complete > counts.steps / 2,
             "too few complete walks along rbp"
         );
+        assert!(
+            rbp.suspended > rbp.half_cut,
+            "too few walks along the rbp of suspended fibers"
+        );
         // Of the four instructions at the shared end of a switch three come before rbp is set, and one behind it.
         assert_eq!(rbp.before_rbp, 3 * rbp.behind_rbp);
     }

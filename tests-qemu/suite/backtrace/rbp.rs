@@ -8,6 +8,7 @@
 //!   the chain is that of the context left, without the function that left it, up to `mov rbp`, and from then on, for one
 //!   instruction, that of the context to come, without the function that goes on;
 //! - at the last jump of a fiber that ends: the function that goes on is missing;
+//! - one instruction before or after the link of a suspended fiber is cut or made, its own walk does not end;
 //! - behind a context that left by the switch out of line, which has no frame: who called that is missing.
 
 use tests_qemu::exceptions::TrapFrame;
@@ -31,6 +32,11 @@ pub(super) struct Counts {
     pub(super) behind_rbp: u64,
     /// At the last jump of a fiber.
     pub(super) at_exit: u64,
+    /// Walks of fibers that are suspended or new that found every caller and then the end.
+    pub(super) suspended: u64,
+    /// The same, one instruction before or after a link is cut or made: it then has the marker, and an rbp that is not
+    /// zero, and the walk goes on where it should have ended.
+    pub(super) half_cut: u64,
     /// Of all the above but `wrong`, those on whose chain a context has left by the switch out of line.
     pub(super) across_frameless: u64,
     /// Everything else.
@@ -121,6 +127,31 @@ impl Counts {
             &mut self.wrong
         });
         *count += 1;
+    }
+}
+
+impl Counts {
+    /// Walks along the saved rbp of a fiber that does not run. The first place is its own.
+    pub(super) fn check_suspended(
+        &mut self,
+        expected: &Expected,
+        marker: Option<u64>,
+        is_half_cut: bool,
+        frameless: &Frameless<'_>,
+    ) {
+        let seen = frameless.without_their_callers(expected.callers());
+        let own = seen.callers()[0];
+        let callers = seen.callers()[1..].iter().map(|place| place.ip);
+        if is_half_cut {
+            self.half_cut += 1;
+        } else if is_walk(own.rbp, callers.chain(marker)) {
+            self.suspended += 1;
+        } else {
+            self.wrong += 1;
+            if self.wrong < SHOWN {
+                println!("wrong walk along the saved rbp {:#x}", own.rbp);
+            }
+        }
     }
 }
 

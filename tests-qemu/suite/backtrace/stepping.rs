@@ -179,10 +179,8 @@ impl Watch {
         }
         if cfg!(kfiber_frame_pointers) {
             let (shadow, expected) = (&self.shadow, &self.expected);
-            let switch = kfiber::context::switch_out_of_line as *const () as u64;
-            let [copy, shift, set, compare] = memory_functions();
             let frameless = rbp::Frameless {
-                functions: &[switch, copy, shift, set, compare],
+                functions: &frameless_functions(),
                 function_at: &|ip| self.unwinder.function(ip),
             };
             self.rbp
@@ -231,6 +229,18 @@ impl Watch {
         let has_outermost = self
             .shadow
             .frames_of(index, link, |place| self.expected.push(place));
+        if cfg!(kfiber_frame_pointers) {
+            let frameless = rbp::Frameless {
+                functions: &frameless_functions(),
+                function_at: &|ip| self.unwinder.function(ip),
+            };
+            let is_cut = matches!(link, Link::Cut);
+            // SAFETY: The block is alive, and begins with the saved rbp of the fiber's resumer.
+            let link_rbp = unsafe { scene::block(index).cast::<u64>().read_volatile() };
+            let marker = (!has_outermost).then_some(self.marker);
+            self.rbp
+                .check_suspended(&self.expected, marker, is_cut && link_rbp != 0, &frameless);
+        }
         let expected = &mut self.expected;
         let own = own_registers(index);
         assert_eq!(
@@ -323,6 +333,13 @@ unsafe extern "C" {
 /// The compiler's own functions, which come without unwind entries.
 fn memory_functions() -> [u64; 4] {
     [memcpy, memmove, memset, memcmp].map(|function| function as *const () as u64)
+}
+
+/// All functions that have no frame of their own, even where the others have.
+fn frameless_functions() -> [u64; 5] {
+    let switch = kfiber::context::switch_out_of_line as *const () as u64;
+    let [copy, shift, set, compare] = memory_functions();
+    [switch, copy, shift, set, compare]
 }
 
 fn is_in_memory_function(shadow: &Shadow) -> bool {
