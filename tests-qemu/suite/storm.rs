@@ -128,7 +128,7 @@ fn weather(rounds: u64) -> &'static World {
 
 kernel_test! {
     /// `rounds=N` on the command line asks for another number.
-    fn switches_survive_interrupts_between_any_two_instructions() icount timeout(60) {
+    fn switches_survive_interrupts_between_any_two_instructions() icount timeout(180) {
         let rounds = command_line::rounds(ROUNDS);
         let world = weather(rounds);
         let Storm { inline, tail, base, elsewhere, tail_bytes, anatomy, .. } = storm();
@@ -143,7 +143,7 @@ kernel_test! {
     }
 
     /// A switch that keeps rbx below rsp for two instructions is found out.
-    fn a_switch_that_keeps_a_register_below_rsp_is_found_out() icount timeout(60) {
+    fn a_switch_that_keeps_a_register_below_rsp_is_found_out() icount timeout(180) {
         world().out_of_line = planted::switch_with_rbx_below_rsp;
         let world = weather(command_line::rounds(ROUNDS / 5));
         println!("{} of {} switches failed under {} interrupts", world.failed, world.made, ticks());
@@ -151,7 +151,7 @@ kernel_test! {
     }
 
     /// The same switch, the same interrupts, and nothing to be seen: why the tests above need `-icount`.
-    fn without_icount_the_same_switch_is_not_found_out() timeout(120) {
+    fn without_icount_the_same_switch_is_not_found_out() timeout(180) {
         world().out_of_line = planted::switch_with_rbx_below_rsp;
         let world = weather(command_line::rounds(ROUNDS));
         println!("{} of {} switches failed under {} interrupts", world.failed, world.made, ticks());

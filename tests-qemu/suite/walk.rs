@@ -71,7 +71,7 @@ fn step(frame: &mut TrapFrame) {
 
 kernel_test! {
     /// `rounds=N` on the command line asks for another number of steps.
-    fn at_every_instruction_rsp_lies_in_a_known_stack_and_all_canaries_stand() timeout(120) {
+    fn at_every_instruction_rsp_lies_in_a_known_stack_and_all_canaries_stand() timeout(180) {
         let steps = command_line::rounds(STEPS);
         LEFT.store(steps, Ordering::Relaxed);
         exceptions::hook(DEBUG_EXCEPTION, step);
