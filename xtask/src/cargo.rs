@@ -8,12 +8,28 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 use cargo_metadata::Message;
 
-use crate::cli::Build;
+use crate::cli::{Build, CoreSource};
 use crate::{console, setup, workspace};
+
+/// What is counted is built like this, whatever the profile of the workspace says: as fast as the compiler can make it.
+const COUNTED: [(&str, &str); 3] = [
+    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "3"),
+    ("CARGO_PROFILE_RELEASE_LTO", "fat"),
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
+];
 
 /// Builds one kernel, a binary of the crate `tests-qemu`, and returns the path of its ELF file.
 pub(crate) fn build_kernel(name: &str, build: &Build) -> Result<PathBuf> {
     build_kernel_with(name, build, &[])
+}
+
+/// Builds a kernel whose instructions are counted.
+pub(crate) fn build_counted_kernel(name: &str, core: Option<CoreSource>) -> Result<PathBuf> {
+    let build = Build {
+        release: true,
+        core,
+    };
+    build_kernel_with(name, &build, &COUNTED)
 }
 
 /// As [`build_kernel`], with settings of the profile, which cargo takes from its environment.

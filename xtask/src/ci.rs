@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use crate::cli::{Build, Ci, CoreSource, Matrix};
 use crate::setup::{self, core::TARGET};
 use crate::steps::{self, Counts, Step};
-use crate::{console, matrix, miri, test, tidy, workspace};
+use crate::{bench, console, matrix, miri, test, tidy, workspace};
 
 /// Lints and rustdoc's warnings are errors here, by these words rather than by RUSTFLAGS, which would rebuild the world.
 const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
@@ -88,6 +88,11 @@ const STEPS: &[Step<Build>] = &[
         name: "miri-tree",
         help: "the library's tests under Miri, tree borrows",
         run: |_| miri::tree_borrows(),
+    },
+    Step {
+        name: "bench",
+        help: "no operation takes another number of instructions than the committed table says",
+        run: |build| bench::counts(build.core),
     },
     Step {
         name: "matrix",

@@ -28,6 +28,8 @@ pub(crate) enum Verb {
     /// Check backtraces at every instruction: by gdb, along rbp, and with unwind tables that are wrong on purpose
     #[command(after_help = crate::backtraces::help())]
     Backtraces(Backtraces),
+    /// Count the instructions of every operation, exactly, and hold them against the committed table
+    Bench(Bench),
     /// Show what this machine has, what is missing, and what would be done about it
     Doctor(Doctor),
     /// Run what the continuous integration runs: formatting, lints, docs, tidiness, both ways to `core`, all tests
@@ -249,6 +251,24 @@ pub(crate) struct Demo {
     pub(crate) machine: Machine,
     #[command(flatten)]
     pub(crate) build: Build,
+}
+
+/// The kernel `bench` runs in QEMU, where the time-stamp counter can be made to tick once an instruction, and is tested for
+/// that first. The figures must equal those of docs/instructions.md, if the compiler is the same.
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// Write the figures to docs/instructions.md
+    #[arg(long, conflicts_with = "strict")]
+    pub(crate) update: bool,
+    /// Fail on any difference, even if another compiler than the table's made it
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Print the instructions of one operation in the order in which they run, and compare nothing
+    #[arg(long, value_name = "OPERATION")]
+    pub(crate) listing: Option<String>,
+    /// Where the bare-metal `core` comes from; by default rustup's if it can be had, otherwise the distribution's
+    #[arg(long, value_enum, env = "KFIBER_CORE", hide_env_values = true)]
+    pub(crate) core: Option<CoreSource>,
 }
 
 /// Nothing is installed or changed without --fix.

@@ -1,10 +1,12 @@
 //! Reads the tests of a kernel straight from its ELF file, without booting it.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use object::read::elf::ElfFile64;
+use object::elf::FileHeader64;
+use object::read::elf::{ElfFile64, FileHeader as _, ProgramHeader as _};
 use object::{LittleEndian, Object as _, ObjectSection as _};
 
 use crate::protocol::{self, Record, Text};
@@ -49,6 +51,21 @@ impl TestCase {
 pub(crate) fn tests(kernel: &Path) -> Result<Vec<TestCase>> {
     let data = fs::read(kernel).with_context(|| format!("cannot read {}", kernel.display()))?;
     parse(&data).with_context(|| format!("reading the tests of {}", kernel.display()))
+}
+
+/// The end of the highest segment that is loaded. Reads the headers only: kernels are large.
+pub(crate) fn memory_end(kernel: &Path) -> Result<u64> {
+    const HEADERS_BYTES: u64 = 4096;
+    let mut data = Vec::new();
+    let file = fs::File::open(kernel)?;
+    file.take(HEADERS_BYTES).read_to_end(&mut data)?;
+    let header = FileHeader64::<LittleEndian>::parse(&*data)?;
+    let segments = header.program_headers(LittleEndian, &*data)?;
+    let ends = segments
+        .iter()
+        .filter(|segment| segment.p_type(LittleEndian) == object::elf::PT_LOAD)
+        .map(|segment| segment.p_paddr(LittleEndian) + segment.p_memsz(LittleEndian));
+    ends.max().context("nothing is loaded")
 }
 
 fn parse(data: &[u8]) -> Result<Vec<TestCase>> {

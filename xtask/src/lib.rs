@@ -16,6 +16,7 @@
 mod protocol;
 
 mod backtraces;
+mod bench;
 mod cargo;
 mod ci;
 mod cli;
@@ -61,6 +62,7 @@ pub fn main() -> ExitCode {
         cli::Verb::Test(options) => test::verb(&options),
         cli::Verb::Prove(options) => prove::verb(&options),
         cli::Verb::Backtraces(options) => backtraces::verb(&options),
+        cli::Verb::Bench(options) => bench::verb(&options),
         cli::Verb::Demo(options) => demo::verb(&options),
         cli::Verb::Doctor(options) => doctor::verb(&options),
         cli::Verb::Ci(options) => ci::verb(&options),

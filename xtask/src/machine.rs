@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cli::{self, Accelerator, MachineKind};
+use crate::elf;
 
 /// Who is connected to the first serial port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +14,9 @@ pub(crate) enum Serial {
     /// A person at a terminal, who also types, and ends QEMU with Ctrl-A X.
     Terminal,
 }
+
+/// Memory of every machine whose kernel is content with it.
+const USUAL_MEMORY_MIB: u64 = 64;
 
 /// One virtual machine and what it boots.
 #[derive(Debug, Clone)]
@@ -25,6 +29,8 @@ pub(crate) struct Machine {
     pub(crate) kernel: PathBuf,
     /// The kernel's command line.
     pub(crate) command_line: String,
+    /// Megabytes of memory: more than usual for a kernel that has more.
+    pub(crate) memory_mib: u64,
     /// A file that is loaded beside the kernel.
     pub(crate) module: Option<PathBuf>,
     /// Who is connected to the first serial port.
@@ -52,6 +58,7 @@ impl Machine {
             options: options.clone(),
             kernel: kernel.to_owned(),
             command_line,
+            memory_mib: memory_mib(kernel),
             module: None,
             serial: Serial::Captured,
             icount: false,
@@ -71,7 +78,7 @@ impl Machine {
             Accelerator::Kvm => "kvm",
         });
         // Room for the stacks of every test; untouched memory costs nothing.
-        qemu.args(["-m", "64M"]);
+        qemu.arg("-m").arg(format!("{}M", self.memory_mib));
         // As many processors as asked for.
         qemu.arg("-smp").arg(self.options.smp.to_string());
         // No network card, no floppy, no display adapter: they slow the boot down, and nobody asked for them.
@@ -130,5 +137,15 @@ impl Machine {
             MachineKind::Microvm => "microvm,auto-kernel-cmdline=off",
             MachineKind::Pc => "pc",
         }
+    }
+}
+
+/// As much as the kernel has of its own, and as much again as usual. One that cannot be read is QEMU's to complain about.
+fn memory_mib(kernel: &Path) -> u64 {
+    let own = elf::memory_end(kernel).map_or(0, |end| end >> 20);
+    if own < USUAL_MEMORY_MIB / 2 {
+        USUAL_MEMORY_MIB
+    } else {
+        own + USUAL_MEMORY_MIB
     }
 }

@@ -88,6 +88,17 @@ impl Symbols {
         text
     }
 
+    /// The innermost function of the workspace, inlined or not, and its line: `function at file:line`.
+    pub(crate) fn innermost(&self, address: u64) -> String {
+        let mut place = None;
+        if let Ok(mut frames) = self.context.find_frames(address).skip_all_loads() {
+            while let (None, Ok(Some(frame))) = (&place, frames.next()) {
+                place = of_the_workspace(&frame);
+            }
+        }
+        place.or_else(|| self.function(address)).unwrap_or_default()
+    }
+
     fn function(&self, address: u64) -> Option<String> {
         let after = self
             .functions
@@ -101,6 +112,14 @@ impl Symbols {
             });
         nearest.map(|(start, _, name)| format!("{name}+{:#x}", address - start))
     }
+}
+
+fn of_the_workspace(frame: &addr2line::Frame<'_, Reader>) -> Option<String> {
+    let location = frame.location.as_ref()?;
+    let file = location.file?;
+    let name = frame.function.as_ref()?.demangle().ok()?;
+    let line = location.line.unwrap_or(0);
+    (shorten(file) != file).then(|| format!("{name} at {}:{line}", shorten(file)))
 }
 
 fn demangle(name: &str) -> String {

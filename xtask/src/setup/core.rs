@@ -42,6 +42,16 @@ impl CoreSource {
         }
     }
 
+    /// What its compiler says of itself.
+    pub(crate) fn version(self) -> Result<String> {
+        let compiler = match self {
+            Self::Rustup => "rustc",
+            Self::Distribution => DISTRIBUTION_RUSTC,
+        };
+        ask(compiler, &["--version"])
+            .with_context(|| format!("`{compiler} --version` did not answer"))
+    }
+
     /// The command that installs it.
     pub(crate) fn advice(self) -> String {
         match self {

@@ -1,0 +1,81 @@
+//! The tests of the Thread-Metric suite that fit a cooperative kernel, written from their definitions.
+//!
+//! Instead of thirty seconds each runs a fixed number of rounds, and the figure is the instructions of one. As the suite
+//! demands, services are called, not inlined, and the counters are checked at the end.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use kfiber::scheduler::{FiberPool, yield_now};
+
+use crate::counter::{print, start, stop};
+use crate::instructions::SCHEDULER;
+
+const WARM_UPS: u64 = 100;
+const ROUNDS: u64 = 10_000;
+const FIBERS: usize = 5;
+
+static CELLS: FiberPool<4096, FIBERS> = FiberPool::new();
+static COUNTERS: [AtomicU64; FIBERS] = [const { AtomicU64::new(0) }; FIBERS];
+
+pub(crate) fn measure() {
+    cooperative_scheduling();
+}
+
+#[inline(never)]
+fn relinquish() {
+    yield_now();
+}
+
+fn count(counter: &AtomicU64) {
+    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+}
+
+/// Five fibers of the same priority relinquish and count. Counted is the sum.
+fn cooperative_scheduling() {
+    let first = || {
+        let counter = &COUNTERS[0];
+        run_until(counter, WARM_UPS);
+        let before = sum();
+        start();
+        run_until(counter, WARM_UPS + ROUNDS);
+        let ticks = stop();
+        print("metric_cooperative", sum() - before, ticks, ticks);
+        check();
+    };
+    SCHEDULER
+        .spawn(&CELLS, first)
+        .expect("a free cell")
+        .detach();
+    for counter in &COUNTERS[1..] {
+        // The others stop a little later, so that all five run to the end of what is measured.
+        let other = SCHEDULER.spawn(&CELLS, || run_until(counter, WARM_UPS + ROUNDS + 1));
+        other.expect("a free cell").detach();
+    }
+    SCHEDULER.run();
+}
+
+fn run_until(counter: &AtomicU64, end: u64) {
+    while counter.load(Ordering::Relaxed) < end {
+        relinquish();
+        count(counter);
+    }
+}
+
+fn sum() -> u64 {
+    COUNTERS
+        .iter()
+        .map(|counter| counter.load(Ordering::Relaxed))
+        .sum()
+}
+
+/// None of the five may be further than one round from the mean.
+fn check() {
+    let mean = sum() / FIBERS as u64;
+    for (index, counter) in COUNTERS.iter().enumerate() {
+        let count = counter.load(Ordering::Relaxed);
+        assert!(
+            count.abs_diff(mean) <= 1,
+            "fiber {index} counted {count}, but the mean is {mean}"
+        );
+    }
+}

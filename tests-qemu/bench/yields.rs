@@ -1,0 +1,50 @@
+//! Yielding: alone, and once round a ring of fibers of the same priority.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use kfiber::scheduler::{FiberCell, FiberPool, yield_now};
+
+use crate::counter::measure_here;
+use crate::instructions::SCHEDULER;
+
+/// The most that are ready at a time, but for the one that measures.
+pub(crate) const MOST_OTHERS: usize = 99;
+
+pub(crate) static MEASURING: FiberCell<16384> = FiberCell::new();
+static OTHERS: FiberPool<4096, MOST_OTHERS> = FiberPool::new();
+static IS_OVER: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn measure() {
+    among(1, "yield_alone");
+    among(2, "yield_2");
+    among(5, "yield_5");
+    among(100, "yield_100");
+}
+
+/// One yield of each fiber, from the first until it runs again.
+fn among(fibers: usize, name: &'static str) {
+    with_others(fibers - 1, move || {
+        measure_here(name, fibers as u64, yield_now);
+    });
+}
+
+/// Runs `f` in a fiber, while this many others of the same priority do nothing but yield.
+pub(crate) fn with_others(others: usize, f: impl FnOnce() + Send + 'static) {
+    IS_OVER.store(false, Ordering::Relaxed);
+    let measuring = SCHEDULER.spawn(&MEASURING, move || {
+        f();
+        IS_OVER.store(true, Ordering::Relaxed);
+    });
+    measuring.expect("nobody else uses the cell").detach();
+    for _ in 0..others {
+        let other = SCHEDULER.spawn(&OTHERS, || {
+            while !IS_OVER.load(Ordering::Relaxed) {
+                yield_now();
+            }
+        });
+        other
+            .expect("there are as many cells as asked for")
+            .detach();
+    }
+    SCHEDULER.run();
+}

@@ -1,0 +1,271 @@
+//! The table of figures, as it is committed, and the comparison with the committed one.
+
+mod rows;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use anyhow::{Result, ensure};
+
+use super::figures::Figures;
+use super::sizes::Sizes;
+
+/// Begins the line that names the compiler.
+const COMPILER: &str = "Compiler: ";
+
+const HEAD: &str = "\
+# Instructions per operation
+
+`cargo xtask bench` counts them anew and fails if one differs; `cargo xtask bench --update` writes this file;
+`cargo xtask bench --listing OPERATION` prints the instructions of one of them, one by one.
+";
+
+const METHOD: &str = "
+Build: opt-level 3, fat LTO, one codegen unit, for `x86_64-unknown-none`, with all checks and priorities on and no switch
+hook. Counted in QEMU under `-icount shift=0,sleep=off` by the time-stamp counter, which the kernel first tests on code of
+known length; 8 regions to warm up, then 56 that must all read the same; the two readings themselves (4 instructions) are
+subtracted. Instructions are not cycles, and what one costs differs; the peers' figures were counted in the same way, each
+in its fastest build for one core. A round of *n* fibers is divided by *n*.
+";
+
+/// One line of the table.
+#[derive(Debug)]
+struct Line {
+    key: &'static str,
+    title: &'static str,
+    figure: String,
+    value: f64,
+    target: Option<f64>,
+    peer: &'static str,
+}
+
+/// All figures of one run.
+#[derive(Debug)]
+pub(super) struct Table {
+    compiler: String,
+    speed: Vec<Line>,
+    memory: Vec<Line>,
+}
+
+impl Table {
+    /// Makes lines of figures. It is an error if an operation takes longer among more fibers.
+    pub(super) fn new(compiler: &str, figures: &Figures, sizes: &Sizes) -> Result<Self> {
+        let mut speed = Vec::new();
+        for row in rows::SPEED {
+            let value = figures.reading(row.key)?.each();
+            speed.push(row.line(value));
+        }
+        for name in figures.names() {
+            let is_known = rows::SPEED.iter().any(|row| row.key == name);
+            ensure!(
+                is_known || rows::COUNTER.contains(&name),
+                "the kernel `bench` counts `{name}`, which has no row in the table"
+            );
+        }
+        check_flatness(figures)?;
+        let memory = rows::MEMORY.iter().map(|row| {
+            #[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
+            let value = (row.size)(sizes) as f64;
+            row.row.line(value)
+        });
+        Ok(Self {
+            compiler: compiler.to_owned(),
+            speed,
+            memory: memory.collect(),
+        })
+    }
+
+    pub(super) fn compiler(&self) -> &str {
+        &self.compiler
+    }
+
+    /// The table as it is committed.
+    pub(super) fn text(&self) -> String {
+        let mut text = format!("{HEAD}\n{COMPILER}{}\n{METHOD}", self.compiler);
+        let heads = [("instructions", &self.speed), ("bytes", &self.memory)];
+        for (unit, lines) in heads {
+            let _ = write!(
+                text,
+                "\n| | operation | {unit} | aim: at most | best peer |\n|---|---|---:|---:|---|\n"
+            );
+            for line in lines {
+                let target = line
+                    .target
+                    .map_or_else(String::new, |target| target.to_string());
+                let _ = writeln!(
+                    text,
+                    "| `{}` | {} | {} | {target} | {} |",
+                    line.key, line.title, line.figure, line.peer
+                );
+            }
+        }
+        text
+    }
+
+    /// Figures that miss their aim.
+    pub(super) fn shortfalls(&self) -> Vec<String> {
+        let lines = self.speed.iter().chain(&self.memory);
+        let misses = lines.filter(|line| line.target.is_some_and(|target| line.value > target));
+        misses
+            .map(|line| {
+                let target = line.target.unwrap_or_default();
+                format!(
+                    "`{}` is {}, above its aim of {target}",
+                    line.key, line.figure
+                )
+            })
+            .collect()
+    }
+
+    /// What is not as in the committed table.
+    pub(super) fn differences(&self, committed: &str) -> Vec<String> {
+        let (old, text) = (cells(committed), self.text());
+        let new = cells(&text);
+        let mut differences = Vec::new();
+        for (key, figure) in &new {
+            match old.get(key) {
+                None => differences.push(format!("{key} is new: {figure}")),
+                Some(before) if before != figure => {
+                    differences.push(format!("{key} is {figure}, and was {before}"));
+                }
+                Some(_) => {}
+            }
+        }
+        let gone = old.keys().filter(|key| !new.contains_key(*key));
+        differences.extend(gone.map(|key| format!("{key} is gone")));
+        if differences.is_empty() && committed != text {
+            differences
+                .push("the figures are the same, but the text around them is not".to_owned());
+        }
+        differences
+    }
+}
+
+/// The compiler that made a committed table.
+pub(super) fn compiler_of(committed: &str) -> Option<&str> {
+    committed
+        .lines()
+        .find_map(|line| line.strip_prefix(COMPILER))
+}
+
+/// First and third column of the lines whose first is code: operation and figure.
+fn cells(text: &str) -> BTreeMap<&str, &str> {
+    let lines = text.lines().filter(|line| line.starts_with("| `"));
+    lines
+        .filter_map(|line| {
+            let mut cells = line.split('|').map(str::trim).skip(1);
+            Some((cells.next()?, cells.nth(1)?))
+        })
+        .collect()
+}
+
+/// However many are ready, one more costs the same, and making ready and removing take the same.
+fn check_flatness(figures: &Figures) -> Result<()> {
+    for names in rows::FLAT {
+        let first = figures.reading(names[0])?.net;
+        for name in names {
+            let net = figures.reading(name)?.net;
+            ensure!(
+                net == first,
+                "`{name}` takes {net} instructions, but `{}` {first}",
+                names[0]
+            );
+        }
+    }
+    let [two, five, hundred] = rows::ROUNDS.map(|name| figures.reading(name));
+    let (two, five, hundred) = (two?, five?, hundred?);
+    // (five - two) / 3 = (hundred - five) / 95, without the divisions.
+    let (near, far) = (five.net - two.net, hundred.net - five.net);
+    ensure!(
+        near * (hundred.operations - five.operations) == far * (five.operations - two.operations),
+        "a yield costs more among more fibers: 3 more take {near} more instructions, and another 95 take {far}"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(figure: &str) -> Table {
+        Table {
+            compiler: "rustc 1".to_owned(),
+            speed: vec![Line {
+                key: "yield_2",
+                title: "yield",
+                figure: figure.to_owned(),
+                value: figure.parse().expect("a number"),
+                target: Some(40.0),
+                peer: "62 ThreadX",
+            }],
+            memory: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_table_is_as_it_was_written() {
+        assert!(table("38.5").differences(&table("38.5").text()).is_empty());
+    }
+
+    #[test]
+    fn a_figure_that_changed_is_named_with_both_values() {
+        let differences = table("39").differences(&table("38.5").text());
+        assert_eq!(differences, ["`yield_2` is 39, and was 38.5"]);
+    }
+
+    #[test]
+    fn a_row_that_came_or_went_is_a_difference() {
+        let old = table("39").text().replace("yield_2", "yield_3");
+        let differences = table("39").differences(&old);
+        assert_eq!(differences, ["`yield_2` is new: 39", "`yield_3` is gone"]);
+    }
+
+    #[test]
+    fn words_that_changed_are_a_difference() {
+        let old = table("39").text().replace("62 ThreadX", "61 ThreadX");
+        assert_eq!(table("39").differences(&old).len(), 1);
+    }
+
+    #[test]
+    fn a_missed_aim_is_named() {
+        assert!(table("40").shortfalls().is_empty());
+        assert_eq!(
+            table("40.5").shortfalls(),
+            ["`yield_2` is 40.5, above its aim of 40"]
+        );
+    }
+
+    #[test]
+    fn the_compiler_is_found_again() {
+        assert_eq!(compiler_of(&table("1").text()), Some("rustc 1"));
+    }
+
+    const FLAT: &str = "\
+figure empty operations=1 min=4 max=4
+figure 20_nops operations=1 min=24 max=24
+figure 1000_times_20 operations=1 min=20005 max=20005
+figure yield_2 operations=2 min=81 max=81
+figure yield_5 operations=5 min=198 max=198
+figure yield_100 operations=100 min=3903 max=3903
+";
+
+    fn flatness(change: (&str, &str)) -> Result<()> {
+        let mut text = FLAT.replace(change.0, change.1);
+        for names in rows::FLAT {
+            for name in names {
+                let count = if *name == change.0 { change.1 } else { "33" };
+                let _ = writeln!(text, "figure {name} operations=1 min={count} max={count}");
+            }
+        }
+        check_flatness(&Figures::parse(&text)?)
+    }
+
+    #[test]
+    fn what_grows_with_the_number_of_fibers_is_refused() {
+        flatness(("", "")).expect("flat");
+        flatness(("3903", "3904")).expect_err("yields among 100");
+        flatness(("198", "195")).expect_err("yields among 5");
+        flatness(("remove_100", "34")).expect_err("removing from 100");
+        flatness(("make_ready_5", "32")).expect_err("making ready among 5");
+    }
+}

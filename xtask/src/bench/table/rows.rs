@@ -1,0 +1,183 @@
+//! What the rows of the table are, what each aims at, and what the best peer takes.
+
+use super::super::sizes::Sizes;
+use super::Line;
+
+/// One row.
+pub(super) struct Row {
+    pub(super) key: &'static str,
+    title: &'static str,
+    target: Option<f64>,
+    /// The best figure of a kernel for the same, and whose it is.
+    peer: &'static str,
+}
+
+/// A row about memory.
+pub(super) struct MemoryRow {
+    pub(super) row: Row,
+    pub(super) size: fn(&Sizes) -> u64,
+}
+
+impl Row {
+    pub(super) fn line(&self, value: f64) -> Line {
+        // Two digits, without zeros at the end.
+        let figure = format!("{value:.2}");
+        let figure = figure
+            .trim_end_matches('0')
+            .trim_end_matches('.')
+            .to_owned();
+        Line {
+            key: self.key,
+            title: self.title,
+            figure,
+            value,
+            target: self.target,
+            peer: self.peer,
+        }
+    }
+}
+
+const fn row(key: &'static str, title: &'static str) -> Row {
+    Row {
+        key,
+        title,
+        target: None,
+        peer: "",
+    }
+}
+
+const fn aims(target: f64, row: Row) -> Row {
+    Row {
+        target: Some(target),
+        ..row
+    }
+}
+
+const fn peer(peer: &'static str, row: Row) -> Row {
+    Row { peer, ..row }
+}
+
+const YIELD: &str = "62 ThreadX 6.4.2 (84 Zephyr 3.3, 166 ArceOS)";
+
+pub(super) const SPEED: &[Row] = &[
+    row(
+        "resume_suspend",
+        "bare switch: `resume` and `suspend`, halved",
+    ),
+    peer(
+        "15 ArceOS, 30 Zephyr 3.3",
+        row("switch", "bare switch: `switch` there and back, halved"),
+    ),
+    peer(
+        "27 ThreadX 6.4.2",
+        row("yield_alone", "yield, nobody else is ready"),
+    ),
+    peer(
+        YIELD,
+        aims(40.0, row("yield_2", "yield with switch, 2 fibers")),
+    ),
+    peer(
+        YIELD,
+        aims(40.0, row("yield_5", "yield with switch, 5 fibers")),
+    ),
+    peer(
+        YIELD,
+        aims(40.0, row("yield_100", "yield with switch, 100 fibers")),
+    ),
+    peer(
+        "487 ThreadX 6.4.2 (532 Zephyr 3.3)",
+        aims(
+            150.0,
+            row(
+                "spawn_run_exit_join",
+                "spawn, run, exit, join, with all switches",
+            ),
+        ),
+    ),
+    row("make_ready_2", "wake a parked fiber, 2 are ready"),
+    row("make_ready_5", "wake a parked fiber, 5 are ready"),
+    row("make_ready_20", "wake a parked fiber, 20 are ready"),
+    row("make_ready_100", "wake a parked fiber, 100 are ready"),
+    row("remove_2", "park, until the next of 2 that stay ready runs"),
+    row("remove_5", "park, until the next of 5 that stay ready runs"),
+    row(
+        "remove_20",
+        "park, until the next of 20 that stay ready runs",
+    ),
+    row(
+        "remove_100",
+        "park, until the next of 100 that stay ready runs",
+    ),
+    peer(
+        "213 Zephyr 3.3 (268 FreeRTOS)",
+        aims(
+            120.0,
+            row(
+                "interrupt_to_fiber",
+                "from an interrupt that wakes a fiber of higher priority to that fiber; the interrupted one yields as its first act",
+            ),
+        ),
+    ),
+    peer(
+        "59.4 ThreadX 6.4.2 (112 Zephyr 3.3)",
+        row(
+            "metric_cooperative",
+            "Thread-Metric, cooperative scheduling, 5 fibers, services not inlined",
+        ),
+    ),
+];
+
+pub(super) const MEMORY: &[MemoryRow] = &[
+    MemoryRow {
+        row: peer(
+            "84 FreeRTOS (32-bit), 296 ThreadX 6.4.2",
+            aims(
+                128.0,
+                row(
+                    "control_block",
+                    "control block: what the scheduler knows of a fiber",
+                ),
+            ),
+        ),
+        size: |sizes| sizes.control_block,
+    },
+    MemoryRow {
+        row: row(
+            "beyond_the_stack",
+            "a cell beyond its stack: control block, joiner, fiber locals, scope",
+        ),
+        size: |sizes| sizes.beyond_the_stack,
+    },
+    MemoryRow {
+        row: row("scheduler", "a scheduler, 32 priorities"),
+        size: |sizes| sizes.scheduler,
+    },
+    MemoryRow {
+        row: peer(
+            "3311 ThreadX 6.4.2, 3382 FreeRTOS (32-bit)",
+            aims(
+                4095.0,
+                row(
+                    "smallest_text",
+                    "text of the smallest kernel with two fibers: all of `.text` but the way into long mode",
+                ),
+            ),
+        ),
+        size: |sizes| sizes.smallest_text,
+    },
+];
+
+/// Regions by which the counter is tested.
+pub(super) const COUNTER: [&str; 3] = ["empty", "20_nops", "1000_times_20"];
+/// Rounds of yields among 2, 5 and 100 fibers.
+pub(super) const ROUNDS: [&str; 3] = ["yield_2", "yield_5", "yield_100"];
+/// Rows that must be equal.
+pub(super) const FLAT: [&[&str]; 2] = [
+    &[
+        "make_ready_2",
+        "make_ready_5",
+        "make_ready_20",
+        "make_ready_100",
+    ],
+    &["remove_2", "remove_5", "remove_20", "remove_100"],
+];
