@@ -12,3 +12,5 @@ mod atomic;
 pub mod platform;
 
 pub mod scheduler;
+
+pub mod sync;

@@ -39,8 +39,8 @@ mod all;
 mod block_on;
 mod builder;
 mod cell;
-mod current;
-mod header;
+pub(crate) mod current;
+pub(crate) mod header;
 mod id;
 mod inbox;
 mod info;
@@ -48,14 +48,14 @@ mod join;
 mod local;
 mod priority;
 mod ready;
-mod run_loop;
+pub(crate) mod run_loop;
 mod scope;
 mod sleepers;
-mod spawn;
+pub(crate) mod spawn;
 mod state;
 mod switching;
-mod wait;
-mod waiting;
+pub(crate) mod wait;
+pub(crate) mod waiting;
 
 pub use actions::{
     after, check_cancelled, current, current_name, is_cancelled, now, park, park_timeout,

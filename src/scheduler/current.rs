@@ -96,6 +96,30 @@ pub(crate) fn waiting_fiber() -> *const Header {
     word
 }
 
+/// The fiber that runs, which wants to own something. It need not be allowed to wait.
+///
+/// # Panics
+///
+/// Panics outside of fibers, in interrupt handlers, and with interrupts off.
+#[inline(always)]
+#[track_caller]
+pub(crate) fn owning_fiber() -> *const Header {
+    let fiber = get();
+    if fiber.is_null() || !interrupts::are_enabled() {
+        may_not_own();
+    }
+    fiber
+}
+
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn may_not_own() -> ! {
+    panic!(
+        "locking outside of a fiber or with interrupts off: only fibers can own what others wait for; see `IrqMutex`"
+    );
+}
+
 #[cold]
 #[inline(never)]
 #[track_caller]

@@ -161,6 +161,33 @@ impl RunLoop {
         unsafe { self.ready.push_back(fiber) };
     }
 
+    /// Changes the level of a fiber, whatever it does.
+    ///
+    /// # Safety
+    ///
+    /// The fiber is alive, has not ended, and belongs to this loop; the caller is the owner, in a fiber.
+    pub(crate) unsafe fn set_level(&self, fiber: *const Header, level: u8) {
+        // SAFETY: the caller's promise.
+        let header = unsafe { &*fiber };
+        if header.state.is_waiting() {
+            header.level.set(level);
+            return;
+        }
+        // SAFETY: R3: it is ready, or runs.
+        unsafe { self.ready.remove(fiber) };
+        header.level.set(level);
+        if ptr::eq(fiber, current::get()) {
+            // SAFETY: it is in no ring any more; R3 wants the running fiber in front.
+            unsafe { self.ready.push_front(fiber) };
+            if self.fast_level.get() != NO_LEVEL {
+                self.fast_level.set(level.into());
+            }
+        } else {
+            // SAFETY: as above.
+            unsafe { self.ready.push_back(fiber) };
+        }
+    }
+
     /// Puts a fiber into the inbox and makes sure that somebody looks.
     ///
     /// # Safety

@@ -33,6 +33,8 @@ pub(crate) struct Extra {
     pub(crate) has_result: cell::Cell<bool>,
     /// The innermost fiber local.
     pub(crate) locals: cell::Cell<*const Binding>,
+    /// The first of the mutexes that the fiber owns and others of its loop wait for.
+    pub(crate) wanted: cell::Cell<*const ()>,
     /// The scope that waits for the fiber, if one does.
     scope: cell::Cell<*const ScopeCount>,
 }
@@ -46,6 +48,7 @@ impl Extra {
         joiner: Mutex::new(None),
         has_result: cell::Cell::new(false),
         locals: cell::Cell::new(ptr::null()),
+        wanted: cell::Cell::new(ptr::null()),
         scope: cell::Cell::new(ptr::null()),
     };
 
@@ -145,7 +148,10 @@ pub(crate) unsafe fn spawn_in<H: Home, F: FnOnce() -> T, T>(
     // SAFETY: `Cell` promises a control block there.
     let fiber = unsafe { &*header };
     // SAFETY: it is a cell's.
-    unsafe { Extra::of(header) }.scope.set(scope);
+    let extra = unsafe { Extra::of(header) };
+    extra.scope.set(scope);
+    // A fiber that ended without unlocking may have left something.
+    extra.wanted.set(ptr::null());
     let is_first = fiber.set_run_loop(builder.run_loop);
     fiber.end.set(Some(end::<H::Cell, T>));
     fiber.set_name(builder.name);

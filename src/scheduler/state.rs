@@ -224,6 +224,11 @@ impl State {
         self.0.load(Ordering::Relaxed) & CANCELLED != 0
     }
 
+    /// Says whether the fiber waits, or is in an inbox: then it is in no ring. For the owner, in another fiber.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & (PARKING | PARKED) != 0
+    }
+
     /// The closure has returned. Returns whether the fiber was detached before: then nobody will take the result.
     pub(crate) fn finish(&self) -> bool {
         self.0.fetch_or(FINISHED, Ordering::AcqRel) & DETACHED != 0

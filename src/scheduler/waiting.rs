@@ -37,6 +37,32 @@ pub(crate) fn wait_until(
     reason: WaitReason,
     object: *const (),
     deadline: Nanoseconds,
+    is_done: impl FnMut() -> bool,
+) -> Result<(), WaitError> {
+    wait_heeding(fiber, reason, object, deadline, is_cancelled, is_done)
+}
+
+/// As [`wait_until`], but a cancellation does not end it.
+#[inline]
+#[track_caller]
+pub(crate) fn wait_shielded_until(
+    fiber: *const Header,
+    reason: WaitReason,
+    object: *const (),
+    deadline: Nanoseconds,
+    is_done: impl FnMut() -> bool,
+) -> Result<(), WaitError> {
+    wait_heeding(fiber, reason, object, deadline, |_fiber| false, is_done)
+}
+
+#[inline(always)]
+#[track_caller]
+fn wait_heeding(
+    fiber: *const Header,
+    reason: WaitReason,
+    object: *const (),
+    deadline: Nanoseconds,
+    is_to_end: impl Fn(*const Header) -> bool,
     mut is_done: impl FnMut() -> bool,
 ) -> Result<(), WaitError> {
     let wait = Wait::new(fiber, reason, object, Location::caller(), deadline);
@@ -46,7 +72,7 @@ pub(crate) fn wait_until(
         if is_done() {
             return Ok(());
         }
-        if is_cancelled(fiber) {
+        if is_to_end(fiber) {
             return Err(WaitError::Cancelled);
         }
         if wait.has_deadline() && run_loop.platform().now() >= deadline {

@@ -1,0 +1,45 @@
+//! State that fibers, interrupt handlers and other cores share, for a few instructions at a time.
+//!
+//! - **K1**: the state is touched with interrupts off and the flag set, so by one at a time. Nobody waits, wakes, or calls
+//!   foreign code in there.
+
+use crate::platform::interrupts;
+use core::cell::UnsafeCell;
+use core::hint::spin_loop;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+/// See the [module](self).
+pub(crate) struct Locked<S> {
+    is_locked: AtomicBool,
+    state: UnsafeCell<S>,
+}
+
+// SAFETY: K1.
+unsafe impl<S: Send> Sync for Locked<S> {}
+
+impl<S> Locked<S> {
+    pub(crate) const fn new(state: S) -> Self {
+        Self {
+            is_locked: AtomicBool::new(false),
+            state: UnsafeCell::new(state),
+        }
+    }
+
+    /// Calls `f` with the state, alone.
+    #[inline(always)]
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut S) -> R) -> R {
+        let were_enabled = interrupts::are_enabled();
+        interrupts::disable();
+        // Only another core can hold it, and not for long.
+        while self.is_locked.swap(true, Ordering::Acquire) {
+            spin_loop();
+        }
+        // SAFETY: K1.
+        let result = f(unsafe { &mut *self.state.get() });
+        self.is_locked.store(false, Ordering::Release);
+        if were_enabled {
+            interrupts::enable();
+        }
+        result
+    }
+}

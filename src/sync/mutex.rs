@@ -1,0 +1,255 @@
+//! The mutex: a value that one fiber at a time may use, while others wait in line.
+
+mod inheritance;
+mod raw;
+
+use crate::platform::Nanoseconds;
+use crate::scheduler::header::Header;
+use crate::scheduler::{FiberId, WaitError, after, current};
+use core::cell::UnsafeCell;
+use core::fmt;
+use core::marker::PhantomData;
+use core::ops::{Deref, DerefMut};
+use core::time::Duration;
+use raw::RawMutex;
+
+/// A value that one fiber at a time may use.
+///
+/// ```
+/// use kfiber::{platform::Host, scheduler::{self, FiberPool, Scheduler}, sync::Mutex};
+///
+/// static SCHEDULER: Scheduler<Host> = Scheduler::new(Host::new());
+/// static CELLS: FiberPool<65536, 2> = FiberPool::new();
+/// static LIST: Mutex<[u32; 2]> = Mutex::new([0; 2]);
+///
+/// for number in [1, 2] {
+///     SCHEDULER.spawn(&CELLS, move || {
+///         let mut list = LIST.lock();
+///         list[0] += number;
+///         scheduler::yield_now(); // the other one cannot lock it meanwhile
+///         list[1] += number;
+///     })?.detach();
+/// }
+/// SCHEDULER.run();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Who is next
+///
+/// Unlocking hands it to the fiber that has waited longest, even before that one runs. Until then nobody can lock it: a
+/// fiber that unlocks and locks again waits behind those who came before.
+///
+/// # Priorities
+///
+/// While fibers wait, the owner is scheduled at the highest of their priorities, if that is above its own; so is the owner
+/// of a mutex that the owner waits for, and so on. It falls back when it unlocks, and when they stop waiting. What runs next is
+/// looked at when the owner next yields or waits. Fibers of different schedulers do not lend each other their priority.
+///
+/// # Guards
+///
+/// A guard that is leaked keeps the mutex locked for good. So does the end of a fiber that leaked one.
+pub struct Mutex<T: ?Sized> {
+    raw: RawMutex,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the value is used by one fiber at a time, perhaps in another thread than before.
+unsafe impl<T: ?Sized + Send> Send for Mutex<T> {}
+// SAFETY: as above.
+unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
+
+/// Shows that the fiber has locked a [`Mutex`]; dropping it unlocks.
+///
+/// It stays in its fiber, which may wait while it has one.
+#[must_use = "dropping the guard unlocks at once"]
+pub struct MutexGuard<'a, T: ?Sized> {
+    mutex: &'a Mutex<T>,
+    fiber: *const Header,
+    not_send: PhantomData<*mut ()>,
+}
+
+// SAFETY: a shared guard gives shared access to the value.
+unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
+
+impl<T> Mutex<T> {
+    /// Returns an unlocked mutex.
+    #[must_use]
+    pub const fn new(value: T) -> Self {
+        Self {
+            raw: RawMutex::new(),
+            value: UnsafeCell::new(value),
+        }
+    }
+
+    /// Returns the value.
+    pub fn into_inner(self) -> T {
+        self.value.into_inner()
+    }
+}
+
+impl<T: ?Sized> Mutex<T> {
+    /// Locks it, or waits until it is handed over. Cancelling the fiber does not disturb that.
+    ///
+    /// # Panics
+    ///
+    /// Panics where waiting is not allowed, also if it need not wait, and if the fiber has locked it already: it would
+    /// wait for itself.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: the fiber.
+    #[inline(always)]
+    #[track_caller]
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        let fiber = current::waiting_fiber();
+        if !self.raw.try_lock(fiber) {
+            self.raw.wait(fiber);
+        }
+        self.guard(fiber)
+    }
+
+    /// Locks it if nobody has, and returns nothing otherwise.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside of fibers, in interrupt handlers, and with interrupts off.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: nothing.
+    #[inline]
+    #[track_caller]
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        let fiber = current::owning_fiber();
+        self.raw.try_lock(fiber).then(|| self.guard(fiber))
+    }
+
+    /// As [`lock`](Self::lock), but waits no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError::TimedOut`].
+    ///
+    /// # Panics
+    ///
+    /// As [`lock`](Self::lock).
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: the fiber.
+    #[track_caller]
+    pub fn lock_timeout(&self, timeout: Duration) -> Result<MutexGuard<'_, T>, WaitError> {
+        self.lock_until(after(timeout))
+    }
+
+    /// As [`lock`](Self::lock), but waits no longer than until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError::TimedOut`].
+    ///
+    /// # Panics
+    ///
+    /// As [`lock`](Self::lock).
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: the fiber.
+    #[inline]
+    #[track_caller]
+    pub fn lock_until(&self, deadline: Nanoseconds) -> Result<MutexGuard<'_, T>, WaitError> {
+        let fiber = current::waiting_fiber();
+        if !self.raw.try_lock(fiber) {
+            self.raw.wait_until(fiber, deadline)?;
+        }
+        Ok(self.guard(fiber))
+    }
+
+    #[inline(always)]
+    const fn guard(&self, fiber: *const Header) -> MutexGuard<'_, T> {
+        MutexGuard {
+            mutex: self,
+            fiber,
+            not_send: PhantomData,
+        }
+    }
+
+    /// Says whether a fiber has locked it just now.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        !self.raw.owner().is_null()
+    }
+
+    /// The fiber that has locked it just now.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
+    #[must_use]
+    pub fn owner(&self) -> Option<FiberId> {
+        let owner = self.raw.owner();
+        // SAFETY: headers are in cells, which stay readable for good.
+        (!owner.is_null()).then(|| unsafe { FiberId::of(owner) })
+    }
+
+    /// The value, which is nobody else's.
+    pub const fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut()
+    }
+}
+
+impl<T: ?Sized> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        // SAFETY: the guard shows that this fiber has it.
+        unsafe { &*self.mutex.value.get() }
+    }
+}
+
+impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as above.
+        unsafe { &mut *self.mutex.value.get() }
+    }
+}
+
+impl<T: ?Sized> Drop for MutexGuard<'_, T> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: the guard shows that its fiber, which runs, has it.
+        unsafe { self.mutex.raw.unlock(self.fiber) };
+    }
+}
+
+impl<T: Default> Default for Mutex<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for Mutex<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mutex")
+            .field("owner", &self.owner())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<T: ?Sized + fmt::Display> fmt::Display for MutexGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}

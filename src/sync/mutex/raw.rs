@@ -1,0 +1,175 @@
+//! The lock word of a mutex: who owns it, and whether others wait.
+//!
+//! ```text
+//!   0                free                     locking and unlocking without others is one compare-exchange
+//!   fiber            locked, nobody waits
+//!   fiber | AWAITED  locked, and unlocking must look at the line; set and cleared in the line's lock only
+//! ```
+
+use super::inheritance;
+use crate::platform::{NEVER, Nanoseconds};
+use crate::scheduler::header::Header;
+use crate::scheduler::{WaitError, WaitReason};
+use crate::sync::line::{Line, Served, Waiter};
+use crate::sync::locked::Locked;
+use core::cell::Cell;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+const AWAITED: usize = 1;
+
+/// See the [module](self).
+pub(crate) struct RawMutex {
+    word: AtomicPtr<Header>,
+    pub(super) line: Locked<Line>,
+    /// The next of the mutexes that the owner's loop knows to be wanted: see [`inheritance`].
+    pub(super) next_wanted: Cell<*const Self>,
+    pub(super) is_wanted: Cell<bool>,
+}
+
+impl RawMutex {
+    pub(crate) const fn new() -> Self {
+        Self {
+            word: AtomicPtr::new(ptr::null_mut()),
+            line: Locked::new(Line::new()),
+            next_wanted: Cell::new(ptr::null()),
+            is_wanted: Cell::new(false),
+        }
+    }
+
+    /// Who has it, or null.
+    pub(crate) fn owner(&self) -> *const Header {
+        owner_in(self.word.load(Ordering::Relaxed))
+    }
+
+    #[inline(always)]
+    pub(crate) fn try_lock(&self, fiber: *const Header) -> bool {
+        self.word
+            .compare_exchange(
+                ptr::null_mut(),
+                fiber.cast_mut(),
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            )
+            .is_ok()
+    }
+
+    /// Hands it to the one who has waited longest, if anyone waits.
+    ///
+    /// # Safety
+    ///
+    /// `fiber` runs and has it; the caller is the owner of its loop.
+    #[inline(always)]
+    pub(crate) unsafe fn unlock(&self, fiber: *const Header) {
+        let is_unlocked = self.word.compare_exchange(
+            fiber.cast_mut(),
+            ptr::null_mut(),
+            Ordering::Release,
+            Ordering::Relaxed,
+        );
+        if is_unlocked.is_err() {
+            // SAFETY: the caller's promise.
+            unsafe { self.hand_over(fiber) };
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As [`unlock`](Self::unlock).
+    #[cold]
+    #[inline(never)]
+    unsafe fn hand_over(&self, fiber: *const Header) {
+        let mut served = Served::nobody();
+        let next = self.line.with(|line| {
+            let next = line
+                .serve_first(&mut served)
+                .map_or(ptr::null(), |waiter| waiter.fiber);
+            let is_awaited = usize::from(!line.is_empty());
+            let word = next.map_addr(|address| address | is_awaited);
+            self.word.store(word.cast_mut(), Ordering::Release);
+            next
+        });
+        // SAFETY: the caller is the owner of the loop; `next` does not run before it is woken.
+        unsafe { inheritance::handed_over(self, fiber, next) };
+        served.wake();
+    }
+
+    /// Waits until it is handed over to `fiber`, which runs and may wait.
+    #[cold]
+    #[inline(never)]
+    #[track_caller]
+    pub(crate) fn wait(&self, fiber: *const Header) {
+        let waited = self.wait_in_line(fiber, NEVER);
+        assert!(waited.is_ok(), "a wait without an end has ended");
+    }
+
+    #[cold]
+    #[inline(never)]
+    #[track_caller]
+    pub(crate) fn wait_until(
+        &self,
+        fiber: *const Header,
+        deadline: Nanoseconds,
+    ) -> Result<(), WaitError> {
+        self.wait_in_line(fiber, deadline)
+    }
+
+    #[inline(always)]
+    #[track_caller]
+    fn wait_in_line(&self, fiber: *const Header, deadline: Nanoseconds) -> Result<(), WaitError> {
+        assert!(
+            !ptr::eq(self.owner(), fiber),
+            "a mutex was locked by the fiber that has it already: it would wait for itself; drop the first guard before"
+        );
+        let waiter = Waiter::new(fiber);
+        let Some(owner) = self.line.with(|line| self.enter(line, &waiter)) else {
+            return Ok(());
+        };
+        // SAFETY: the caller runs in a fiber; `owner` has it.
+        unsafe { inheritance::wanted(self, owner) };
+        let object = ptr::from_ref(self).cast();
+        let waited = waiter.wait_shielded(
+            &self.line,
+            WaitReason::Mutex,
+            object,
+            deadline,
+            |line, waiter| {
+                line.remove(waiter);
+                Served::nobody()
+            },
+        );
+        if waited.is_err() {
+            // SAFETY: the caller runs in a fiber.
+            unsafe { inheritance::no_longer_wanted(self, fiber) };
+        }
+        waited
+    }
+
+    /// Locks it for the waiter, or puts that into the line and returns who has it.
+    fn enter(&self, line: &Line, waiter: &Waiter) -> Option<*const Header> {
+        let mut word = self.word.load(Ordering::Relaxed);
+        loop {
+            let next = if word.is_null() {
+                waiter.fiber.cast_mut()
+            } else {
+                word.map_addr(|address| address | AWAITED)
+            };
+            match self
+                .word
+                .compare_exchange(word, next, Ordering::Acquire, Ordering::Relaxed)
+            {
+                Ok(_) if word.is_null() => return None,
+                Ok(_) => {
+                    // SAFETY: it is new, and waits next, which keeps it in place.
+                    unsafe { line.push(waiter) };
+                    return Some(owner_in(word));
+                }
+                Err(seen) => word = seen,
+            }
+        }
+    }
+}
+
+fn owner_in(word: *mut Header) -> *const Header {
+    word.map_addr(|address| address & !AWAITED).cast_const()
+}
