@@ -7,7 +7,7 @@ use tests_qemu::platform::{self, Bare};
 use tests_qemu::println;
 
 use crate::counter::measure_here;
-use crate::{life, switches, thread_metric, wakes, yields};
+use crate::{life, switches, sync, thread_metric, wakes, yields};
 
 pub(crate) static SCHEDULER: Scheduler<Bare> = Scheduler::new(platform::bare());
 
@@ -20,6 +20,7 @@ tests_qemu::kernel_test! {
         yields::measure();
         life::measure();
         wakes::measure();
+        sync::measure();
         thread_metric::measure();
         println!("bytes scheduler {}", size_of::<Scheduler<Bare>>());
         println!("bytes beyond_the_stack {}", size_of::<FiberCell<1024>>() - 1024);

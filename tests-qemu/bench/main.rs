@@ -15,6 +15,8 @@ mod life;
 #[cfg(target_os = "none")]
 mod switches;
 #[cfg(target_os = "none")]
+mod sync;
+#[cfg(target_os = "none")]
 mod thread_metric;
 #[cfg(target_os = "none")]
 mod wakes;

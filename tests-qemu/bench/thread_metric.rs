@@ -6,6 +6,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use kfiber::scheduler::{FiberPool, yield_now};
+use kfiber::sync::Semaphore;
 
 use crate::counter::{print, start, stop};
 use crate::instructions::SCHEDULER;
@@ -19,6 +20,9 @@ static COUNTERS: [AtomicU64; FIBERS] = [const { AtomicU64::new(0) }; FIBERS];
 
 pub(crate) fn measure() {
     cooperative_scheduling();
+    let rounds = SCHEDULER.spawn(&CELLS, synchronization_processing);
+    rounds.expect("a free cell").detach();
+    SCHEDULER.run();
 }
 
 #[inline(never)]
@@ -78,4 +82,41 @@ fn check() {
             "fiber {index} counted {count}, but the mean is {mean}"
         );
     }
+}
+
+static BINARY: Semaphore = Semaphore::with_limit(1, 1);
+
+#[inline(never)]
+fn get() -> bool {
+    BINARY.acquire().is_ok()
+}
+
+#[inline(never)]
+fn put() -> bool {
+    BINARY.release(1).is_ok()
+}
+
+/// One fiber gets and puts a binary semaphore that is available at first, and counts.
+fn synchronization_processing() {
+    alone("metric_synchronization", || {
+        assert!(get(), "nobody cancels");
+        assert!(put(), "it was taken");
+    });
+}
+
+/// Rounds of one fiber that waits for nobody.
+fn alone(name: &str, round: impl Fn()) {
+    let counter = AtomicU64::new(0);
+    let rounds = |end| {
+        while counter.load(Ordering::Relaxed) < end {
+            round();
+            count(&counter);
+        }
+    };
+    rounds(WARM_UPS);
+    start();
+    rounds(WARM_UPS + ROUNDS);
+    let ticks = stop();
+    assert_eq!(counter.load(Ordering::Relaxed), WARM_UPS + ROUNDS);
+    print(name, ROUNDS, ticks, ticks);
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser as _;
 
+use crate::cargo::Counted;
 use crate::cli::{Bench, CoreSource, Nextest};
 use crate::machine::Machine;
 use crate::protocol::TEST_KEY;
@@ -21,6 +22,7 @@ use crate::verdict::{Outcome, judge};
 use crate::{cargo, console, setup, workspace};
 
 use figures::Figures;
+use sizes::Sizes;
 use table::Table;
 
 /// Where the figures are committed.
@@ -36,7 +38,7 @@ const DEADLINE: Duration = Duration::from_secs(300);
 /// Runs the verb; true if all figures are as committed, or were written.
 pub(crate) fn verb(options: &Bench) -> Result<bool> {
     let program = setup::qemu::ensure()?;
-    let kernel = cargo::build_counted_kernel("bench", options.core)?;
+    let kernel = cargo::build_counted_kernel("bench", Counted::ForSpeed, options.core)?;
     if let Some(operation) = &options.listing {
         let serial = boot(&program, &kernel, COUNTING, &format!(" trace={operation}"))?;
         listing::print(&kernel, operation, &serial)?;
@@ -45,15 +47,15 @@ pub(crate) fn verb(options: &Bench) -> Result<bool> {
     let counted = boot(&program, &kernel, COUNTING, "")?;
     let figures = Figures::parse(&counted)?;
     boot(&program, &kernel, CROWD, "")?;
-    let smallest = cargo::build_counted_kernel("smallest", options.core)?;
-    runs_to_success(&program, &smallest)?;
+    let mut sizes = Sizes::new(&kernel, &figures)?;
+    for counted in [Counted::ForSpeed, Counted::ForSize] {
+        let smallest = cargo::build_counted_kernel("smallest", counted, options.core)?;
+        runs_to_success(&program, &smallest)?;
+        sizes.add_smallest(&smallest, counted)?;
+    }
 
     let compiler = setup::core::ensure(options.core)?.version()?;
-    let table = Table::new(
-        &compiler,
-        &figures,
-        &sizes::of(&kernel, &smallest, &figures)?,
-    )?;
+    let table = Table::new(&compiler, &figures, &sizes)?;
     print!("{}", table.text());
     for complaint in table.shortfalls() {
         console::loud(complaint);

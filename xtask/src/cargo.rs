@@ -11,25 +11,38 @@ use cargo_metadata::Message;
 use crate::cli::{Build, CoreSource};
 use crate::{console, setup, workspace};
 
-/// What is counted is built like this, whatever the profile of the workspace says: as fast as the compiler can make it.
-const COUNTED: [(&str, &str); 3] = [
-    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "3"),
-    ("CARGO_PROFILE_RELEASE_LTO", "fat"),
-    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
-];
+/// What the compiler is to make of a kernel whose instructions, or bytes, are counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Counted {
+    ForSpeed,
+    ForSize,
+}
 
 /// Builds one kernel, a binary of the crate `tests-qemu`, and returns the path of its ELF file.
 pub(crate) fn build_kernel(name: &str, build: &Build) -> Result<PathBuf> {
     build_kernel_with(name, build, &[])
 }
 
-/// Builds a kernel whose instructions are counted.
-pub(crate) fn build_counted_kernel(name: &str, core: Option<CoreSource>) -> Result<PathBuf> {
+/// Builds a kernel that is measured, as well as the compiler can, whatever the profile of the workspace says.
+pub(crate) fn build_counted_kernel(
+    name: &str,
+    counted: Counted,
+    core: Option<CoreSource>,
+) -> Result<PathBuf> {
     let build = Build {
         release: true,
         core,
     };
-    build_kernel_with(name, &build, &COUNTED)
+    let level = match counted {
+        Counted::ForSpeed => "3",
+        Counted::ForSize => "z",
+    };
+    let settings = [
+        ("CARGO_PROFILE_RELEASE_OPT_LEVEL", level),
+        ("CARGO_PROFILE_RELEASE_LTO", "fat"),
+        ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
+    ];
+    build_kernel_with(name, &build, &settings)
 }
 
 /// As [`build_kernel`], with settings of the profile, which cargo takes from its environment.
