@@ -131,7 +131,7 @@ impl<P: Platform> Scheduler<P> {
         self.builder().spawn(home, closure)
     }
 
-    /// Runs fibers until none is left. While all wait, the processor sleeps.
+    /// Runs fibers until none is left. While all wait, the processor sleeps. Turns interrupts on: fibers run with them on.
     ///
     /// # Panics
     ///
@@ -139,7 +139,7 @@ impl<P: Platform> Scheduler<P> {
     ///
     /// # Context
     ///
-    /// Callable from: boot code. Interrupts are turned on when it first sleeps. Blocks: the core.
+    /// Callable from: boot code. Blocks: the core.
     pub fn run(&'static self) {
         self.run_while_allowed(false);
     }

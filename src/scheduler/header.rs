@@ -1,8 +1,8 @@
 //! The control block of a scheduled fiber: 128 bytes at the top of its stack.
 //!
 //! ```text
-//!   line 1   frame record │ next, prev │ rbp, ip, sp, rbx     what a switch among equals reads and writes
-//!   line 2   state │ run loop │ wait │ end │ name │ bottom │ list of all │ levels, count
+//!   line 1   frame record │ next, count │ rbp, ip, sp, rbx    what a switch among equals reads and writes
+//!   line 2   state │ run loop │ wait │ end │ name │ bottom │ list of all │ levels
 //! ```
 //!
 //! A zeroed header is that of a fiber that never was: generation 0, in no queue.
@@ -39,8 +39,6 @@ pub(crate) struct Header {
     pub(crate) level: Cell<u8>,
     /// The level that it was given, which differs while it inherits a higher one.
     pub(crate) own_level: Cell<u8>,
-    /// How often it was switched to.
-    pub(crate) switches: Cell<u32>,
 }
 
 #[cfg(not(all(feature = "fp-control", target_feature = "sse")))]
@@ -66,7 +64,6 @@ impl Header {
             shields: Cell::new(0),
             level: Cell::new(0),
             own_level: Cell::new(0),
-            switches: Cell::new(0),
         }
     }
 
@@ -90,38 +87,22 @@ impl Header {
     }
 
     #[inline(always)]
-    fn words(&self) -> &[Link<Self>; 2] {
+    const fn words(&self) -> *mut [*mut (); 2] {
         // SAFETY: fibers of a scheduler are entered by `switch` alone.
-        let words = unsafe { ControlBlock::spare_words(self.block.get()) };
-        // SAFETY: a link is a transparent atomic pointer.
-        unsafe { &*words.cast() }
+        unsafe { ControlBlock::spare_words(self.block.get()) }
     }
 
     /// The next one in the ring that this fiber is in.
     #[inline(always)]
     pub(crate) fn next(&self) -> *const Self {
-        self.words()[0].get()
+        self.link().get()
     }
 
-    /// The one before it.
+    /// How often it was switched to. In the line that a switch reads anyway.
     #[inline(always)]
-    pub(crate) fn prev(&self) -> *const Self {
-        self.words()[1].get()
-    }
-
-    /// Makes `b` follow `a`.
-    ///
-    /// # Safety
-    ///
-    /// Both are alive, and in no inbox.
-    #[inline(always)]
-    pub(crate) unsafe fn link(a: *const Self, b: *const Self) {
-        // SAFETY: the caller's promise.
-        let before = unsafe { &*a };
-        // SAFETY: the caller's promise.
-        let after = unsafe { &*b };
-        before.words()[0].set(b);
-        after.words()[1].set(a);
+    pub(crate) const fn switches(&self) -> &Cell<u64> {
+        // SAFETY: the second word is nothing else than this count, and as aligned.
+        unsafe { &*self.words().cast::<Cell<u64>>().wrapping_add(1) }
     }
 
     /// Says in which loop the fiber runs. Returns whether no fiber of this header had one before.
@@ -160,6 +141,7 @@ impl Header {
 unsafe impl Node for Header {
     #[inline(always)]
     fn link(&self) -> &Link<Self> {
-        &self.words()[0]
+        // SAFETY: the first word is nothing else than the link, which is a transparent atomic pointer.
+        unsafe { &*self.words().cast() }
     }
 }

@@ -21,7 +21,7 @@ pub struct FiberInfo {
     /// What it does.
     pub state: FiberState,
     /// How often it was switched to.
-    pub switches: u32,
+    pub switches: u64,
     /// Where its stack lies.
     pub stack: StackBounds,
 }
@@ -77,7 +77,7 @@ impl FiberInfo {
             name: header.name(),
             priority: Priority::new(header.level.get()).expect("levels come from priorities"),
             state,
-            switches: header.switches.get(),
+            switches: header.switches().get(),
             // SAFETY: the stack of a cell, which was checked when it was made.
             stack: unsafe { StackBounds::new_unchecked(bottom, top - bottom.addr(), 0) },
         })

@@ -5,10 +5,11 @@
 //! ```
 //!
 //! The running fiber stays in its ring, so a yield among equals only moves `tails[p]` one step: the first becomes the last.
-//! No link is written. Adding and removing take the same few instructions however many fibers are ready.
+//! No link is written. Adding one, and removing the one that runs, take the same few instructions however many are ready.
 //! Only the owner of the run loop touches any of this, with interrupts on, in no handler.
 
 use super::header::Header;
+use super::inbox::Node as _;
 use super::priority::Priority;
 use core::cell::Cell;
 use core::num::NonZeroUsize;
@@ -112,41 +113,67 @@ impl Ready {
         let level = unsafe { (*fiber).level() };
         let tail = self.tail(level);
         let last = tail.get();
+        // SAFETY: the caller vouches for the fiber.
+        let fiber_link = unsafe { (*fiber).link() };
         if last.is_null() {
-            // SAFETY: the caller vouches for the fiber.
-            unsafe { Header::link(fiber, fiber) };
+            fiber_link.set(fiber);
             tail.set(fiber);
             self.levels.set(self.levels.get() | 1 << level);
             return;
         }
         // SAFETY: fibers in a ring are alive.
-        let first = unsafe { (*last).next() };
-        // SAFETY: as above, and the caller vouches for the new one.
-        unsafe { Header::link(last, fiber) };
-        // SAFETY: as above.
-        unsafe { Header::link(fiber, first) };
+        let last_link = unsafe { (*last).link() };
+        fiber_link.set(last_link.get());
+        last_link.set(fiber);
     }
 
-    /// Takes a fiber out, wherever in its ring it is.
+    /// Takes the first of its ring out.
     ///
     /// # Safety
     ///
-    /// The fiber is in the ring of this level.
+    /// The fiber is the first of the ring of its level.
     #[inline]
+    pub(crate) unsafe fn remove_first(&self, fiber: *const Header) {
+        // SAFETY: the caller vouches for the fiber.
+        let header = unsafe { &*fiber };
+        let last = self.tail(header.level()).get();
+        if ptr::eq(last, fiber) {
+            self.clear(header.level());
+        } else {
+            // SAFETY: fibers in a ring are alive.
+            unsafe { (*last).link() }.set(header.next());
+        }
+    }
+
+    /// Takes a fiber out, wherever in its ring it is: looks for the one before it, so the cost grows with the ring.
+    ///
+    /// # Safety
+    ///
+    /// The fiber is in the ring of its level.
     pub(crate) unsafe fn remove(&self, fiber: *const Header) {
         // SAFETY: the caller vouches for the fiber.
         let header = unsafe { &*fiber };
-        let (level, prev, next) = (header.level(), header.prev(), header.next());
-        let tail = self.tail(level);
-        if ptr::eq(prev, fiber) {
-            tail.set(ptr::null());
-            self.levels.set(self.levels.get() & !(1 << level));
-            return;
+        let tail = self.tail(header.level());
+        if ptr::eq(header.next(), fiber) {
+            return self.clear(header.level());
         }
-        // SAFETY: neighbours in a ring are alive.
-        unsafe { Header::link(prev, next) };
+        let mut before = tail.get();
+        // SAFETY: fibers in a ring are alive.
+        let mut link = unsafe { (*before).link() };
+        while !ptr::eq(link.get(), fiber) {
+            before = link.get();
+            // SAFETY: as above.
+            link = unsafe { (*before).link() };
+        }
+        link.set(header.next());
         if ptr::eq(tail.get(), fiber) {
-            tail.set(prev);
+            tail.set(before);
         }
+    }
+
+    /// A level has lost its last fiber.
+    fn clear(&self, level: usize) {
+        self.tail(level).set(ptr::null());
+        self.levels.set(self.levels.get() & !(1 << level));
     }
 }

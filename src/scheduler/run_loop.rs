@@ -90,7 +90,7 @@ impl RunLoop {
         // SAFETY: it runs.
         if unsafe { (*fiber).state.start_parking() } {
             // SAFETY: R3.
-            unsafe { self.ready.remove(fiber) };
+            unsafe { self.ready.remove_first(fiber) };
             // SAFETY: it runs, and is in no ring any more.
             unsafe { self.leave(fiber, PARK) };
         }
@@ -262,6 +262,7 @@ impl RunLoop {
     /// The caller is not in a fiber, and becomes the owner.
     pub(crate) unsafe fn run(&self, until_idle: bool) {
         self.hook.set(self.platform().switch_hook());
+        interrupts::enable();
         loop {
             // SAFETY: the caller is the owner.
             unsafe { self.drain() };

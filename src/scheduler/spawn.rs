@@ -157,7 +157,7 @@ pub(crate) unsafe fn spawn_in<H: Home, F: FnOnce() -> T, T>(
     fiber.set_name(builder.name);
     fiber.level.set(builder.priority.level());
     fiber.own_level.set(builder.priority.level());
-    fiber.switches.set(0);
+    fiber.switches().set(0);
     fiber.stack_bottom.set(bounds.bottom());
     let is_owner = current::is_owner_of(builder.run_loop);
     let generation = fiber.state.begin(is_owner);

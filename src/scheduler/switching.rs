@@ -118,7 +118,7 @@ impl RunLoop {
     #[inline(always)]
     unsafe fn switch_to_fiber(&self, prev: *const Header, next: *const Header, action: usize) {
         // SAFETY: R2.
-        let count = unsafe { &(*next).switches };
+        let count = unsafe { (*next).switches() };
         count.set(count.get().wrapping_add(1));
         current::set_fiber(next);
         // SAFETY: the caller's promise.
@@ -161,7 +161,7 @@ impl RunLoop {
     pub(crate) unsafe fn exit(&self, fiber: *const Header) -> ! {
         self.live.fetch_sub(1, Ordering::Relaxed);
         // SAFETY: R3.
-        unsafe { self.ready.remove(fiber) };
+        unsafe { self.ready.remove_first(fiber) };
         // SAFETY: it runs, and is in no ring any more.
         unsafe { self.leave(fiber, END) };
         unreachable!("a fiber that has ended was switched to");
