@@ -3,7 +3,6 @@
 //! The kernel executes the operation once in single steps and prints where it was. That is a second count of the same
 //! thing, so it must come to the same.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -65,20 +64,27 @@ fn region(kernel: &Path, serial: &str) -> Result<Vec<Instruction>> {
     let elf = object::File::parse(&*data)?;
     let text = elf.section_by_name(".text").context("no text")?;
     let bytes = text.data()?;
-    let mut decoded = BTreeMap::new();
-    let mut all = Vec::new();
+    let decode = |address: u64| {
+        let offset = address.saturating_sub(text.address());
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        let rest = bytes.get(offset..).unwrap_or_default();
+        Decoder::with_ip(64, rest, address, DecoderOptions::NONE).decode()
+    };
+    let mut all: Vec<Instruction> = Vec::new();
     for line in serial.lines() {
         let Some(address) = line.strip_prefix("step 0x") else {
             continue;
         };
         let address = u64::from_str_radix(address.trim_end(), 16)?;
-        let instruction = decoded.entry(address).or_insert_with(|| {
-            let offset = address.saturating_sub(text.address());
-            let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-            let rest = bytes.get(offset..).unwrap_or_default();
-            Decoder::with_ip(64, rest, address, DecoderOptions::NONE).decode()
-        });
-        all.push(*instruction);
+        // QEMU does not stop between `sti` and the instruction after it.
+        let last = all.last().filter(|last| last.mnemonic() == Mnemonic::Sti);
+        if let Some(hidden) = last
+            .map(Instruction::next_ip)
+            .filter(|next| *next != address)
+        {
+            all.push(decode(hidden));
+        }
+        all.push(decode(address));
     }
     let is_reading = |instruction: &Instruction| instruction.mnemonic() == Mnemonic::Rdtsc;
     let first = all.iter().position(is_reading);
