@@ -18,11 +18,19 @@ mod fuzz;
 #[cfg(target_os = "none")]
 mod harness;
 #[cfg(target_os = "none")]
+mod place;
+#[cfg(target_os = "none")]
+mod scheduler;
+#[cfg(target_os = "none")]
+mod soak;
+#[cfg(target_os = "none")]
 mod stack;
 #[cfg(target_os = "none")]
 mod storm;
 #[cfg(target_os = "none")]
 mod versions;
+#[cfg(target_os = "none")]
+mod wakeups;
 #[cfg(target_os = "none")]
 mod walk;
 

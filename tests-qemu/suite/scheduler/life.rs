@@ -1,0 +1,209 @@
+//! From spawn to join: results, drops, cells, generations.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use kfiber::scheduler::{
+    self, FiberCell, FiberInfo, JoinErrorKind, JoinHandle, SpawnErrorKind, Unparker, park,
+    yield_now,
+};
+use tests_qemu::{
+    interrupts::{on_tick, start_one_shot},
+    kernel_test,
+};
+
+use super::{
+    CELLS, Place, SCHEDULER, STACK, in_a_fiber, run, run_until_idle, run_with_interrupts, spawn,
+};
+
+/// Counts its drops.
+struct Dropped(&'static AtomicU64);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[derive(Debug, PartialEq)]
+#[repr(align(256))]
+struct Wide([u64; 200]);
+
+kernel_test! {
+    fn a_fiber_waits_for_anothers_result() {
+        let sum = in_a_fiber(|| {
+            let other = spawn(|| {
+                yield_now();
+                40
+            });
+            assert!(!other.is_finished());
+            other.join().expect("it ends") + 2
+        });
+        assert_eq!(sum, 42);
+    }
+
+    fn a_result_waits_for_whoever_takes_it_after_the_run() {
+        let fiber = spawn(|| "done");
+        let fiber = fiber.try_join().expect_err("it has not run");
+        assert_eq!(fiber.kind, JoinErrorKind::NotFinished);
+        run();
+        assert!(fiber.handle.is_finished());
+        assert_eq!(fiber.handle.try_join().expect("it has run"), "done");
+    }
+
+    fn a_large_and_aligned_closure_and_result_arrive_whole() {
+        let given = Wide(core::array::from_fn(|index| index as u64 * 3));
+        let returned = in_a_fiber(move || {
+            assert!((&raw const given).addr().is_multiple_of(256));
+            yield_now();
+            Wide(given.0.map(|number| number + 1))
+        });
+        assert_eq!(returned, Wide(core::array::from_fn(|index| index as u64 * 3 + 1)));
+    }
+
+    fn what_a_closure_captured_is_dropped_once_when_it_returns() {
+        static DROPS: AtomicU64 = AtomicU64::new(0);
+        let captured = Dropped(&DROPS);
+        let drops = in_a_fiber(move || {
+            let captured = captured;
+            yield_now();
+            let before = captured.0.load(Ordering::Relaxed);
+            drop(captured);
+            before
+        });
+        assert_eq!((drops, DROPS.load(Ordering::Relaxed)), (0, 1));
+    }
+
+    /// By the fiber's end if the handle went before, by the handle's end if it went after; never twice.
+    fn a_result_that_nobody_takes_is_dropped_once() {
+        static DROPS: AtomicU64 = AtomicU64::new(0);
+        drop(spawn(|| Dropped(&DROPS)));
+        let late = spawn(|| Dropped(&DROPS));
+        run();
+        assert_eq!(DROPS.load(Ordering::Relaxed), 1);
+        late.detach();
+        assert_eq!(DROPS.load(Ordering::Relaxed), 2);
+        assert_eq!(SCHEDULER.fibers().count(), 0);
+    }
+
+    fn a_full_pool_gives_the_closure_back_and_a_joined_fibers_cell_is_free() {
+        static ADDRESSES: [AtomicU64; 8] = [const { AtomicU64::new(0) }; 8];
+        let fibers: [JoinHandle<()>; 8] = core::array::from_fn(|index| {
+            spawn(move || {
+                let local = 0_u8;
+                ADDRESSES[index].store((&raw const local).addr() as u64, Ordering::Relaxed);
+                yield_now();
+            })
+        });
+        let captured = [7_u64; 3];
+        let refused = SCHEDULER.spawn(&CELLS, move || captured[2]).expect_err("all are taken");
+        assert_eq!(refused.kind, SpawnErrorKind::PoolExhausted { count: 8 });
+        assert_eq!((refused.closure)(), 7);
+        run();
+        for (index, address) in ADDRESSES.iter().enumerate() {
+            let address = usize::try_from(address.load(Ordering::Relaxed)).expect("64 bits");
+            let here = |fiber: &FiberInfo| fiber.stack.contains(address);
+            assert_eq!(SCHEDULER.fibers().filter(here).count(), 1, "fiber {index} ran on a stack of its own");
+        }
+        assert!(SCHEDULER.spawn(&CELLS, || ()).is_err(), "their results wait to be taken");
+        fibers.into_iter().for_each(|fiber| fiber.try_join().expect("all have run"));
+        spawn(|| ()).detach();
+    }
+
+    fn a_cell_is_in_use_until_the_result_was_taken() {
+        static CELL: FiberCell<STACK> = FiberCell::new();
+        let first = SCHEDULER.spawn(&CELL, || 1).expect("it is new");
+        assert_eq!(SCHEDULER.spawn(&CELL, || 2).expect_err("in use").kind, SpawnErrorKind::CellInUse);
+        run();
+        assert_eq!(SCHEDULER.spawn(&CELL, || 2).expect_err("its result waits").kind, SpawnErrorKind::CellInUse);
+        assert_eq!(first.try_join().expect("it has run"), 1);
+        let second = SCHEDULER.spawn(&CELL, || 2).expect("it is free");
+        run();
+        assert_eq!(second.try_join().expect("it has run"), 2);
+    }
+
+    /// A stale id names nobody, however often its cell is used again, and wakes nobody.
+    fn an_id_of_an_ended_fiber_is_of_no_other() {
+        static CELL: FiberCell<STACK> = FiberCell::new();
+        let mut old: Option<Unparker> = None;
+        for _ in 0..100 {
+            let fiber = SCHEDULER.spawn(&CELL, || {
+                park().expect("nobody cancels it");
+            });
+            let fiber = fiber.expect("it is free");
+            if let Some(old) = old {
+                assert_ne!(old.id(), fiber.id());
+                assert!(!old.unpark(), "it has ended");
+            }
+            run_until_idle();
+            assert!(!fiber.is_finished());
+            if let Some(old) = old {
+                assert!(!old.unpark(), "it has ended");
+                run_until_idle();
+                assert!(!fiber.is_finished(), "an old id woke a new fiber");
+            }
+            assert!(fiber.unparker().unpark());
+            run();
+            old = Some(fiber.unparker());
+            assert!(fiber.try_join().is_ok());
+        }
+    }
+
+    fn an_interrupt_handler_makes_a_fiber() {
+        static RAN_ON: AtomicU64 = AtomicU64::new(0);
+        on_tick(|_| {
+            let fiber = SCHEDULER.spawn(&CELLS, || {
+                RAN_ON.fetch_add(1, Ordering::Relaxed);
+            });
+            fiber.expect("a cell is free").detach();
+        });
+        spawn(|| {
+            start_one_shot(1_000);
+            while RAN_ON.load(Ordering::Relaxed) == 0 {
+                yield_now();
+            }
+        })
+        .detach();
+        run_with_interrupts();
+        assert_eq!(RAN_ON.load(Ordering::Relaxed), 1);
+    }
+
+    /// Each makes the next one and waits for it, and the cells are used again and again.
+    fn a_chain_of_ten_thousand_fibers_runs_in_three_cells() {
+        static LINKS: AtomicU64 = AtomicU64::new(0);
+        fn link() {
+            if LINKS.fetch_add(1, Ordering::Relaxed) < 10_000 {
+                spawn(link).detach();
+            }
+        }
+        spawn(link).detach();
+        run();
+        assert_eq!(LINKS.load(Ordering::Relaxed), 10_001);
+    }
+
+    fn joining_oneself_is_refused_and_the_handle_comes_back() {
+        static HANDLE: Place<JoinHandle<()>> = Place::new();
+        HANDLE.put(spawn(|| {
+            let refused = HANDLE.take().join().expect_err("it would never end");
+            assert_eq!(refused.kind, JoinErrorKind::Deadlock);
+            assert_eq!(Some(refused.handle.id()), scheduler::current());
+            HANDLE.put(refused.handle);
+        }));
+        run();
+        HANDLE.take().try_join().expect("it has ended");
+    }
+
+    fn joining_in_a_circle_is_refused_to_the_last() {
+        static HANDLES: [Place<JoinHandle<u32>>; 3] = [const { Place::new() }; 3];
+        for index in 0..3 {
+            HANDLES[index].put(spawn(move || match HANDLES[(index + 1) % 3].take().join() {
+                Ok(number) => number + 1,
+                Err(refused) => {
+                    assert_eq!((index, refused.kind), (2, JoinErrorKind::Deadlock));
+                    100
+                }
+            }));
+        }
+        run();
+        assert_eq!(SCHEDULER.fibers().count(), 0, "the third dropped the handle of the first, the others were joined");
+    }
+}
