@@ -19,6 +19,8 @@ pub(crate) const PACKAGES: &[&str] = &["rustc-web", "cargo-web", "rust-web-src"]
 
 /// Cargo's variable for the linker of [`TARGET`].
 const LINKER: &str = "CARGO_TARGET_X86_64_UNKNOWN_NONE_LINKER";
+/// The oldest Rust that compiles this workspace.
+const OLDEST_RUST: &str = env!("CARGO_PKG_RUST_VERSION");
 const DISTRIBUTION_RUSTC: &str = "/usr/bin/rustc";
 const DISTRIBUTION_CARGO: &str = "/usr/bin/cargo";
 
@@ -67,6 +69,8 @@ impl CoreSource {
                 .is_some_and(|folder| has_core(Path::new(&folder))),
             Self::Distribution => {
                 Path::new(DISTRIBUTION_CARGO).is_file()
+                    && ask(DISTRIBUTION_RUSTC, &["--version"])
+                        .is_some_and(|version| is_new_enough(&version))
                     && ask(DISTRIBUTION_RUSTC, &["--print", "sysroot"])
                         .is_some_and(|sysroot| has_source(Path::new(&sysroot)))
             }
@@ -97,9 +101,10 @@ impl CoreSource {
         }
         if !self.is_present() {
             bail!(
-                "{} is still not usable after `{}`",
+                "{} is still not usable after `{}`: is it older than Rust {}?",
                 self.describe(),
-                self.advice()
+                self.advice(),
+                OLDEST_RUST
             );
         }
         Ok(())
@@ -182,6 +187,16 @@ fn has_core(folder: &Path) -> bool {
     })
 }
 
+/// Whether `rustc 1.96.0 (…)` is at least [`OLDEST_RUST`].
+fn is_new_enough(version: &str) -> bool {
+    let numbers = |text: &str| {
+        let mut parts = text.split('.').map(|part| part.parse().unwrap_or(0_u32));
+        (parts.next(), parts.next())
+    };
+    let found = version.split_whitespace().nth(1).unwrap_or("");
+    numbers(found) >= numbers(OLDEST_RUST)
+}
+
 fn has_source(sysroot: &Path) -> bool {
     sysroot
         .join("lib/rustlib/src/rust/library/core/src/lib.rs")
@@ -197,4 +212,19 @@ fn ask(program: &str, words: &[&str]) -> Option<String> {
         .ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compiler_older_than_the_workspace_is_not_used() {
+        assert!(!is_new_enough("rustc 1.85.0 (4d91de4e4 2025-02-17)"));
+        assert!(is_new_enough(
+            "rustc 1.96.0 (0a1b2c3d4 2026-05-28) (built from a source tarball)"
+        ));
+        assert!(is_new_enough(&format!("rustc {OLDEST_RUST}.0")));
+        assert!(!is_new_enough("no compiler at all"));
+    }
 }

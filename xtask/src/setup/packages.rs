@@ -30,14 +30,13 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
             packages.join(", ")
         );
     };
-    let update = || {
-        console::run(
-            "refreshing the list of Debian packages (apt-get update)",
-            &mut apt(&privilege, &["update"]),
-        )
-    };
-    if !packages.iter().all(|package| is_known(package)) {
-        update()?;
+    // Always: an old list names versions that the servers no longer have, or that are too old for us.
+    let update = console::run(
+        "refreshing the list of Debian packages (apt-get update)",
+        &mut apt(&privilege, &["update"]),
+    );
+    if let Err(error) = update {
+        console::loud(format!("{error:#}; trying with the list that is there"));
     }
     let mut words = vec!["install", "--yes", "--no-install-recommends"];
     words.extend(packages);
@@ -46,20 +45,13 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
         packages.join(", "),
         words.join(" ")
     );
-    // An old list names versions that the servers no longer have: refresh it once before giving up.
-    console::run(&what, &mut apt(&privilege, &words)).or_else(|first| {
-        console::loud(format!(
-            "{first:#}; trying again with a fresh list of packages"
-        ));
-        update()?;
-        console::run(&what, &mut apt(&privilege, &words))
-    })
+    console::run(&what, &mut apt(&privilege, &words))
 }
 
 /// The command that a person would type.
 pub(crate) fn apt_line(packages: &[&str]) -> String {
     format!(
-        "sudo apt-get install --no-install-recommends {}",
+        "sudo apt-get update && sudo apt-get install --no-install-recommends {}",
         packages.join(" ")
     )
 }
@@ -89,11 +81,6 @@ fn apt(privilege: &Privilege, words: &[&str]) -> Command {
     };
     command.args(words).env("DEBIAN_FRONTEND", "noninteractive");
     command
-}
-
-/// Whether apt has a version of the package to offer.
-fn is_known(package: &str) -> bool {
-    quietly(Command::new("apt-cache").args(["show", package]))
 }
 
 fn quietly(command: &mut Command) -> bool {
