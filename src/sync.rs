@@ -29,8 +29,17 @@
 //! | | blocks the fiber; from fibers | blocks nothing; from fibers | blocks nothing; also from interrupt handlers |
 //! |---|---|---|---|
 //! | [`WaitQueue`] | `wait`, `wait_until` | | `wake_one`, `wake_all` |
-//! | [`Mutex`] | `lock` | `try_lock`, dropping the guard | `is_locked` |
+//! | [`Mutex`] | `lock` | `try_lock`, dropping the guard | `is_locked`, `owner` |
+//! | [`RwLock`] | `read`, `write` | `try_read`, `try_write`, dropping the guards | |
 //! | [`Semaphore`] | `acquire` | | `try_acquire`, `release`, `available` |
+//! | [`Condvar`] | `wait`, `wait_while` | | `notify_one`, `notify_all` |
+//! | [`Event`] | `wait` | | `try_wait`, `set`, `clear`, `get` |
+//! | [`Barrier`] | `wait` | | |
+//! | [`Once`] | `call_once` | | `get` |
+//! | [`Channel`] | `send`, `recv` | | `try_send`, `try_recv`, `close`, `len` |
+//!
+//! [`IrqMutex`] blocks the core, with interrupts off, and may be locked anywhere; its guard forbids waiting.
+//! [`relax::YieldFiber`] makes the locks of the crate `spin` let other fibers run while they spin.
 //!
 //! # Promises
 //!
@@ -40,15 +49,30 @@
 //!   fiber have what is there at once; [`NEVER`](crate::platform::NEVER) is no deadline.
 //! - **No wake is lost.** A fiber that was served while its deadline passed, or while it was asked to end, keeps what it was
 //!   given and returns `Ok`. One that gives up leaves the line before it returns.
-//! - Waits for a lock are not disturbed by cancellation; the others return
+//! - Waits for a lock, or for a [`Once`], are not disturbed by cancellation; the others return
 //!   [`WaitError::Cancelled`](crate::scheduler::WaitError::Cancelled).
 
+mod barrier;
+mod channel;
+mod condvar;
+mod event;
+mod irq_mutex;
 mod line;
 mod locked;
 mod mutex;
+mod once;
+pub mod relax;
+mod rw_lock;
 mod semaphore;
 mod wait_queue;
 
+pub use barrier::{Barrier, BarrierTurn};
+pub use channel::{Channel, RecvError, SendError, SendErrorKind};
+pub use condvar::Condvar;
+pub use event::{Event, Wanted};
+pub use irq_mutex::{IrqMutex, IrqMutexGuard};
 pub use mutex::{Mutex, MutexGuard};
+pub use once::{Once, OnceError};
+pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{Semaphore, TooManyPermits};
 pub use wait_queue::WaitQueue;

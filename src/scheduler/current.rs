@@ -29,6 +29,10 @@ mod word {
     pub(super) fn set(word: *const Header) {
         WORD.store(word.cast_mut(), Ordering::Relaxed);
     }
+
+    pub(super) fn address() -> usize {
+        (&raw const WORD).addr()
+    }
 }
 
 #[cfg(not(target_os = "none"))]
@@ -50,6 +54,10 @@ mod word {
     #[inline(always)]
     pub(super) fn set(word: *const Header) {
         WORD.set(word);
+    }
+
+    pub(super) fn address() -> usize {
+        WORD.with(|word| core::ptr::from_ref(word).addr())
     }
 }
 
@@ -118,6 +126,32 @@ fn may_not_own() -> ! {
     panic!(
         "locking outside of a fiber or with interrupts off: only fibers can own what others wait for; see `IrqMutex`"
     );
+}
+
+/// Says whether [`waiting_fiber`] would not panic.
+#[inline]
+pub(crate) fn may_wait() -> bool {
+    word::get().addr() & MAY_NOT_WAIT == 0 && interrupts::are_enabled()
+}
+
+/// Forbids waiting; returns whether it was allowed.
+#[inline]
+pub(crate) fn forbid_waiting() -> bool {
+    let before = word::get();
+    word::set(before.map_addr(|address| address | MAY_NOT_WAIT));
+    before.addr() & MAY_NOT_WAIT == 0
+}
+
+/// Ends what [`forbid_waiting`] began, if that said that it was allowed.
+#[inline]
+pub(crate) fn allow_waiting() {
+    word::set(get());
+}
+
+/// Which core this is, on a host which thread; not zero.
+#[inline]
+pub(crate) fn this_core() -> usize {
+    word::address()
 }
 
 #[cold]

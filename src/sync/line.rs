@@ -26,6 +26,9 @@ const SERVED: u8 = 2;
 /// One fiber's place in a line.
 pub(crate) struct Waiter {
     pub(crate) fiber: *const Header,
+    /// What the primitive wants to know of the waiter, or tells it. Touched as the line is (**L1**), or by the waiter itself
+    /// when it is in none.
+    pub(crate) note: Cell<*mut ()>,
     next: Cell<*const Self>,
     prev: Cell<*const Self>,
     stage: AtomicU8,
@@ -160,11 +163,19 @@ impl Served {
 }
 
 impl Waiter {
+    /// The one behind it in the line.
+    #[inline]
+    pub(crate) const fn behind(&self) -> Option<&Self> {
+        // SAFETY: L2.
+        unsafe { self.next.get().as_ref() }
+    }
+
     /// A place in a line to come.
     #[inline(always)]
     pub(crate) const fn new(fiber: *const Header) -> Self {
         Self {
             fiber,
+            note: Cell::new(ptr::null_mut()),
             next: Cell::new(ptr::null()),
             prev: Cell::new(ptr::null()),
             stage: AtomicU8::new(IN_LINE),

@@ -48,6 +48,7 @@ use raw::RawMutex;
 /// # Guards
 ///
 /// A guard that is leaked keeps the mutex locked for good. So does the end of a fiber that leaked one.
+#[repr(C)] // so that the address that reports name is that of the whole
 pub struct Mutex<T: ?Sized> {
     raw: RawMutex,
     value: UnsafeCell<T>,
@@ -199,6 +200,21 @@ impl<T: ?Sized> Mutex<T> {
     /// The value, which is nobody else's.
     pub const fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
+    }
+}
+
+impl<T: ?Sized> MutexGuard<'_, T> {
+    /// Unlocks the mutex, calls `f`, which does not unwind, and locks it again.
+    #[track_caller]
+    pub(super) fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
+        let raw = &self.mutex.raw;
+        // SAFETY: the guard shows that its fiber, which runs, has it; the guard cannot be used meanwhile.
+        unsafe { raw.unlock(self.fiber) };
+        let result = f();
+        if !raw.try_lock(self.fiber) {
+            raw.wait(self.fiber);
+        }
+        result
     }
 }
 

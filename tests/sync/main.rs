@@ -1,8 +1,15 @@
 //! What fibers wait for, on the host: order, deadlines, cancellation, misuse, and that nothing is lost.
 #![expect(clippy::unwrap_used, reason = "a test says what failed by its line")]
 
+mod barrier;
+mod channel;
+mod condvar;
+mod event;
+mod irq_mutex;
 mod mutex;
+mod once;
 mod priorities;
+mod rw_lock;
 mod semaphore;
 mod threads;
 mod wait_queue;

@@ -2,13 +2,13 @@
 
 use crate::world;
 use kfiber::scheduler;
-use kfiber::sync::{Mutex, Semaphore, WaitQueue};
+use kfiber::sync::{Channel, Mutex, Semaphore, WaitQueue};
 use std::thread;
 
 const ROUNDS: u32 = if cfg!(any(miri, kfiber_threads)) {
     20
 } else {
-    2_000
+    300
 };
 
 #[test]
@@ -90,4 +90,36 @@ fn a_queue_wakes_across_threads() {
         scope.spawn(|| B.run());
     });
     assert_eq!(TURN.load(SeqCst), 2 * ROUNDS);
+}
+
+#[test]
+fn messages_cross_threads() {
+    world!(A, CELLS_A);
+    world!(B, CELLS_B);
+    static CHANNEL: Channel<u32, 2> = Channel::new();
+    for sender in 0..2 {
+        A.spawn(&CELLS_A, move || {
+            for round in 0..ROUNDS {
+                CHANNEL.send(2 * round + sender).unwrap();
+            }
+        })
+        .unwrap()
+        .detach();
+    }
+    let receivers = [(); 2].map(|()| {
+        B.spawn(&CELLS_B, || {
+            let numbers = (0..ROUNDS).map(|_| u64::from(CHANNEL.recv().unwrap()));
+            numbers.sum::<u64>()
+        })
+        .unwrap()
+    });
+    thread::scope(|scope| {
+        scope.spawn(|| A.run());
+        scope.spawn(|| B.run());
+    });
+    let sum: u64 = receivers
+        .map(|fiber| fiber.try_join().unwrap())
+        .iter()
+        .sum();
+    assert_eq!(sum, (0..u64::from(2 * ROUNDS)).sum());
 }

@@ -1,0 +1,152 @@
+//! The barrier: a number of fibers that wait for each other.
+
+use super::line::{Line, Served, Waiter};
+use super::locked::Locked;
+use crate::platform::{NEVER, Nanoseconds};
+use crate::scheduler::{WaitError, WaitReason, after, current};
+use core::fmt;
+use core::ptr;
+use core::time::Duration;
+
+/// A place where fibers wait until a given number of them is there; then all go on, and it can be used again.
+///
+/// ```
+/// use kfiber::{platform::Host, scheduler::{FiberPool, Scheduler}, sync::Barrier};
+///
+/// static SCHEDULER: Scheduler<Host> = Scheduler::new(Host::new());
+/// static CELLS: FiberPool<65536, 2> = FiberPool::new();
+/// static BARRIER: Barrier = Barrier::new(2);
+///
+/// let fibers = [(); 2].map(|()| SCHEDULER.spawn(&CELLS, || BARRIER.wait().unwrap()).unwrap());
+/// SCHEDULER.run();
+/// let leaders = fibers.map(|fiber| fiber.try_join().unwrap().is_leader());
+/// assert_eq!(leaders, [false, true]); // the one who came last
+/// ```
+pub struct Barrier {
+    needed: usize,
+    present: Locked<Present>,
+}
+
+struct Present {
+    count: usize,
+    line: Line,
+}
+
+/// How a fiber passed a [`Barrier`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BarrierTurn {
+    is_leader: bool,
+}
+
+impl BarrierTurn {
+    /// Whether this fiber came last: true for one of each turn.
+    #[must_use]
+    pub const fn is_leader(self) -> bool {
+        self.is_leader
+    }
+}
+
+impl Barrier {
+    /// Returns a barrier for `needed` fibers. With none or one, nobody waits.
+    #[must_use]
+    pub const fn new(needed: usize) -> Self {
+        Self {
+            needed,
+            present: Locked::new(Present {
+                count: 0,
+                line: Line::new(),
+            }),
+        }
+    }
+
+    /// Waits for the others.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError::Cancelled`] if the fiber is asked to end; it then does not count.
+    ///
+    /// # Panics
+    ///
+    /// Panics where waiting is not allowed.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: the fiber.
+    #[track_caller]
+    pub fn wait(&self) -> Result<BarrierTurn, WaitError> {
+        self.wait_until(NEVER)
+    }
+
+    /// As [`wait`](Self::wait), but waits no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait), and [`WaitError::TimedOut`].
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: the fiber.
+    #[track_caller]
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<BarrierTurn, WaitError> {
+        self.wait_until(after(timeout))
+    }
+
+    /// As [`wait`](Self::wait), but waits no longer than until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait), and [`WaitError::TimedOut`].
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: the fiber.
+    #[track_caller]
+    pub fn wait_until(&self, deadline: Nanoseconds) -> Result<BarrierTurn, WaitError> {
+        let waiter = Waiter::new(current::waiting_fiber());
+        let mut served = Served::nobody();
+        let is_leader = self.present.with(|present| {
+            let is_last = present.count + 1 >= self.needed;
+            if is_last {
+                while present.line.serve_first(&mut served).is_some() {}
+                present.count = 0;
+            } else {
+                // SAFETY: it is new, and waits next, which keeps it in place.
+                unsafe { present.line.push(&raw const waiter) };
+                present.count += 1;
+            }
+            is_last
+        });
+        served.wake();
+        if !is_leader {
+            let object = ptr::from_ref(self).cast();
+            waiter.wait(
+                &self.present,
+                WaitReason::Barrier,
+                object,
+                deadline,
+                |present, waiter| {
+                    present.line.remove(waiter);
+                    present.count -= 1;
+                    Served::nobody()
+                },
+            )?;
+        }
+        Ok(BarrierTurn { is_leader })
+    }
+}
+
+impl fmt::Debug for Barrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Barrier")
+            .field("needed", &self.needed)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,93 @@
+//! Why a message was not sent or received.
+
+use crate::scheduler::WaitError;
+use core::fmt;
+
+/// A message was not sent; it is given back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SendError<T> {
+    /// The message.
+    pub message: T,
+    /// What was wrong.
+    pub kind: SendErrorKind,
+}
+
+/// See [`SendError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendErrorKind {
+    /// There was no room, and the caller did not want to wait.
+    Full,
+    /// The channel is closed.
+    Closed,
+    /// The deadline has passed.
+    TimedOut,
+    /// The fiber was asked to end.
+    Cancelled,
+}
+
+/// Why no message was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RecvError {
+    /// There was none, and the caller did not want to wait.
+    Empty,
+    /// The channel is closed, and all messages were received.
+    Closed,
+    /// The deadline has passed.
+    TimedOut,
+    /// The fiber was asked to end.
+    Cancelled,
+}
+
+impl From<WaitError> for SendErrorKind {
+    fn from(error: WaitError) -> Self {
+        match error {
+            WaitError::TimedOut => Self::TimedOut,
+            WaitError::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+impl From<WaitError> for RecvError {
+    fn from(error: WaitError) -> Self {
+        match error {
+            WaitError::TimedOut => Self::TimedOut,
+            WaitError::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+impl<T> fmt::Debug for SendError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendError")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Display for SendError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            SendErrorKind::Full => "the channel is full: `send` waits for room",
+            SendErrorKind::Closed => "the channel is closed",
+            SendErrorKind::TimedOut => "there was no room in time",
+            SendErrorKind::Cancelled => "the fiber that sends was asked to end",
+        })
+    }
+}
+
+impl<T> core::error::Error for SendError<T> {}
+
+impl fmt::Display for RecvError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "the channel is empty: `recv` waits for a message",
+            Self::Closed => "the channel is closed, and all messages were received",
+            Self::TimedOut => "no message came in time",
+            Self::Cancelled => "the fiber that receives was asked to end",
+        })
+    }
+}
+
+impl core::error::Error for RecvError {}

@@ -1,0 +1,217 @@
+//! The condition variable: waits for a change of what a mutex guards, and unlocks it meanwhile.
+
+use super::line::{Line, Served, Waiter};
+use super::locked::Locked;
+use super::mutex::MutexGuard;
+use crate::platform::{NEVER, Nanoseconds};
+use crate::scheduler::{WaitError, WaitReason, after, current};
+use core::fmt;
+use core::ptr;
+use core::time::Duration;
+
+/// Fibers that wait for a change of a value in a [`Mutex`](super::Mutex), first come, first served.
+///
+/// ```
+/// use kfiber::{platform::Host, scheduler::{FiberPool, Scheduler}, sync::{Condvar, Mutex}};
+///
+/// static SCHEDULER: Scheduler<Host> = Scheduler::new(Host::new());
+/// static CELLS: FiberPool<65536, 2> = FiberPool::new();
+/// static COUNT: Mutex<u32> = Mutex::new(0);
+/// static CHANGED: Condvar = Condvar::new();
+///
+/// let waiter = SCHEDULER.spawn(&CELLS, || {
+///     let mut count = COUNT.lock();
+///     CHANGED.wait_while(&mut count, |count| *count == 0).map(|()| *count)
+/// })?;
+/// SCHEDULER.spawn(&CELLS, || {
+///     *COUNT.lock() = 3;
+///     CHANGED.notify_one();
+/// })?.detach();
+/// SCHEDULER.run();
+/// assert_eq!(waiter.try_join().unwrap(), Ok(3));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Condvar {
+    line: Locked<Line>,
+}
+
+impl Condvar {
+    /// Returns one that nobody waits for.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            line: Locked::new(Line::new()),
+        }
+    }
+
+    /// Unlocks the mutex, waits until notified, and locks it again, whatever it returns. There are no wakes without a
+    /// notification; still, another fiber may have changed the value before this one has locked it again.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError::Cancelled`] if the fiber is asked to end. The mutex is locked then too.
+    ///
+    /// # Panics
+    ///
+    /// Panics where waiting is not allowed.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: the fiber.
+    #[track_caller]
+    pub fn wait<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>) -> Result<(), WaitError> {
+        self.wait_until(guard, NEVER)
+    }
+
+    /// As [`wait`](Self::wait), but waits no longer than `timeout` for the notification.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait), and [`WaitError::TimedOut`].
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: the fiber.
+    #[track_caller]
+    pub fn wait_timeout<T: ?Sized>(
+        &self,
+        guard: &mut MutexGuard<'_, T>,
+        timeout: Duration,
+    ) -> Result<(), WaitError> {
+        self.wait_until(guard, after(timeout))
+    }
+
+    /// As [`wait`](Self::wait), but waits no longer than until `deadline` for the notification.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait), and [`WaitError::TimedOut`].
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: the fiber.
+    #[track_caller]
+    pub fn wait_until<T: ?Sized>(
+        &self,
+        guard: &mut MutexGuard<'_, T>,
+        deadline: Nanoseconds,
+    ) -> Result<(), WaitError> {
+        let waiter = Waiter::new(current::waiting_fiber());
+        self.line.with(|line| {
+            // SAFETY: it is new, and waits next, which keeps it in place.
+            unsafe { line.push(&raw const waiter) };
+        });
+        // From here on a notification finds it, so the value may change.
+        guard.unlocked(|| {
+            waiter.wait(
+                &self.line,
+                WaitReason::Condvar,
+                ptr::from_ref(self).cast(),
+                deadline,
+                |line, waiter| {
+                    line.remove(waiter);
+                    Served::nobody()
+                },
+            )
+        })
+    }
+
+    /// Waits while `condition` returns true of the value.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: the fiber.
+    #[track_caller]
+    pub fn wait_while<T: ?Sized>(
+        &self,
+        guard: &mut MutexGuard<'_, T>,
+        condition: impl FnMut(&mut T) -> bool,
+    ) -> Result<(), WaitError> {
+        self.wait_while_until(guard, NEVER, condition)
+    }
+
+    /// As [`wait_while`](Self::wait_while), but waits no longer than until `deadline` for notifications.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait_until`](Self::wait_until), if the condition still holds.
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: the fiber.
+    #[track_caller]
+    pub fn wait_while_until<T: ?Sized>(
+        &self,
+        guard: &mut MutexGuard<'_, T>,
+        deadline: Nanoseconds,
+        mut condition: impl FnMut(&mut T) -> bool,
+    ) -> Result<(), WaitError> {
+        let mut waited = Ok(());
+        while condition(guard) {
+            // Only now: what happened while it waited for the mutex may have made the error needless.
+            waited?;
+            waited = self.wait_until(guard, deadline);
+        }
+        Ok(())
+    }
+
+    /// Wakes the fiber that has waited longest. Returns whether one waited.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
+    pub fn notify_one(&self) -> bool {
+        let mut served = Served::nobody();
+        let was_waiting = self
+            .line
+            .with(|line| line.serve_first(&mut served).is_some());
+        served.wake();
+        was_waiting
+    }
+
+    /// Wakes all fibers that wait now. Returns whether any did.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
+    pub fn notify_all(&self) -> bool {
+        let mut served = Served::nobody();
+        self.line
+            .with(|line| while line.serve_first(&mut served).is_some() {});
+        let was_any = !served.is_empty();
+        served.wake();
+        was_any
+    }
+}
+
+impl Default for Condvar {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Condvar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Condvar").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,202 @@
+//! The interrupt-safe lock: a value that fibers, interrupt handlers and other cores use for a few instructions at a time.
+
+use crate::platform::interrupts;
+use crate::scheduler::current;
+use core::cell::UnsafeCell;
+use core::fmt;
+use core::hint::spin_loop;
+use core::marker::PhantomData;
+use core::ops::{Deref, DerefMut};
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+const FREE: usize = 0;
+
+/// A value that is used with interrupts off, by one core at a time; others spin meanwhile.
+///
+/// ```
+/// use kfiber::sync::IrqMutex;
+/// static TICKS: IrqMutex<u64> = IrqMutex::new(0);
+/// *TICKS.lock() += 1; // also in the timer's handler
+/// ```
+///
+/// While a guard lives, waiting panics, whether or not there would be something to wait for. Guards are dropped in the
+/// reverse order of their making; another order is noticed and panics.
+pub struct IrqMutex<T: ?Sized> {
+    /// The core that has it.
+    holder: AtomicUsize,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the value is used by one core at a time.
+unsafe impl<T: ?Sized + Send> Send for IrqMutex<T> {}
+// SAFETY: as above.
+unsafe impl<T: ?Sized + Send> Sync for IrqMutex<T> {}
+
+/// Shows that the core has locked an [`IrqMutex`]; dropping it unlocks.
+#[must_use = "dropping the guard unlocks at once"]
+pub struct IrqMutexGuard<'a, T: ?Sized> {
+    mutex: &'a IrqMutex<T>,
+    were_enabled: bool,
+    could_wait: bool,
+    not_send: PhantomData<*mut ()>,
+}
+
+// SAFETY: a shared guard gives shared access to the value.
+unsafe impl<T: ?Sized + Sync> Sync for IrqMutexGuard<'_, T> {}
+
+impl<T> IrqMutex<T> {
+    /// Returns an unlocked mutex.
+    #[must_use]
+    pub const fn new(value: T) -> Self {
+        Self {
+            holder: AtomicUsize::new(FREE),
+            value: UnsafeCell::new(value),
+        }
+    }
+
+    /// Returns the value.
+    pub fn into_inner(self) -> T {
+        self.value.into_inner()
+    }
+}
+
+impl<T: ?Sized> IrqMutex<T> {
+    /// Turns interrupts off and locks it, spinning while another core has it.
+    ///
+    /// # Panics
+    ///
+    /// Panics if this core has locked it already: it would spin for ever.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: the core.
+    #[inline]
+    #[track_caller]
+    pub fn lock(&self) -> IrqMutexGuard<'_, T> {
+        let were_enabled = interrupts::are_enabled();
+        interrupts::disable();
+        let me = current::this_core();
+        while let Err(holder) =
+            self.holder
+                .compare_exchange_weak(FREE, me, Ordering::Acquire, Ordering::Relaxed)
+        {
+            if holder == me {
+                locked_twice(were_enabled);
+            }
+            spin_loop();
+        }
+        self.guard(were_enabled)
+    }
+
+    /// Locks it if nobody has, and returns nothing otherwise.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
+    #[inline]
+    pub fn try_lock(&self) -> Option<IrqMutexGuard<'_, T>> {
+        let were_enabled = interrupts::are_enabled();
+        interrupts::disable();
+        let me = current::this_core();
+        let locked = self
+            .holder
+            .compare_exchange(FREE, me, Ordering::Acquire, Ordering::Relaxed);
+        if locked.is_err() {
+            if were_enabled {
+                interrupts::enable();
+            }
+            return None;
+        }
+        Some(self.guard(were_enabled))
+    }
+
+    #[inline(always)]
+    fn guard(&self, were_enabled: bool) -> IrqMutexGuard<'_, T> {
+        IrqMutexGuard {
+            mutex: self,
+            were_enabled,
+            could_wait: current::forbid_waiting(),
+            not_send: PhantomData,
+        }
+    }
+
+    /// The value, which is nobody else's.
+    pub const fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut()
+    }
+}
+
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn locked_twice(were_enabled: bool) -> ! {
+    if were_enabled {
+        interrupts::enable();
+    }
+    panic!("an `IrqMutex` was locked by the core that has it already: drop the first guard before");
+}
+
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn wrong_order() -> ! {
+    panic!(
+        "guards of `IrqMutex`es were dropped in another order than the reverse of their making: interrupts were on too early"
+    );
+}
+
+impl<T: ?Sized> Deref for IrqMutexGuard<'_, T> {
+    type Target = T;
+
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        // SAFETY: the guard shows that this core has it.
+        unsafe { &*self.mutex.value.get() }
+    }
+}
+
+impl<T: ?Sized> DerefMut for IrqMutexGuard<'_, T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as above.
+        unsafe { &mut *self.mutex.value.get() }
+    }
+}
+
+impl<T: ?Sized> Drop for IrqMutexGuard<'_, T> {
+    #[inline]
+    #[track_caller]
+    fn drop(&mut self) {
+        let are_enabled = interrupts::are_enabled();
+        self.mutex.holder.store(FREE, Ordering::Release);
+        if are_enabled {
+            wrong_order();
+        }
+        if self.could_wait {
+            current::allow_waiting();
+        }
+        if self.were_enabled {
+            interrupts::enable();
+        }
+    }
+}
+
+impl<T: Default> Default for IrqMutex<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for IrqMutex<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IrqMutex")
+            .field("is_locked", &(self.holder.load(Ordering::Relaxed) != FREE))
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for IrqMutexGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}

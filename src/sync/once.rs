@@ -1,0 +1,290 @@
+//! A value that is made once, by the first fiber that wants it, while the others wait.
+
+use super::line::{Line, Served, Waiter};
+use super::locked::Locked;
+use crate::platform::{NEVER, Nanoseconds};
+use crate::scheduler::header::Header;
+use crate::scheduler::{WaitError, WaitReason, after, current};
+use core::cell::UnsafeCell;
+use core::fmt;
+use core::mem::{ManuallyDrop, MaybeUninit};
+use core::ptr;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
+
+/// A value that is made once.
+///
+/// ```
+/// use kfiber::{platform::Host, scheduler::{FiberPool, Scheduler}, sync::Once};
+///
+/// static SCHEDULER: Scheduler<Host> = Scheduler::new(Host::new());
+/// static CELLS: FiberPool<65536, 1> = FiberPool::new();
+/// static TABLE: Once<[u32; 2]> = Once::new();
+///
+/// let fiber = SCHEDULER.spawn(&CELLS, || TABLE.call_once(|| [1, 2])[1])?;
+/// SCHEDULER.run();
+/// assert_eq!(fiber.try_join().unwrap(), 2);
+/// assert_eq!(TABLE.get(), Some(&[1, 2]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// If a closure unwinds, the next fiber in line calls its own.
+pub struct Once<T> {
+    is_made: AtomicBool,
+    makers: Locked<Makers>,
+    value: UnsafeCell<MaybeUninit<T>>,
+}
+
+struct Makers {
+    /// The fiber that makes the value, or null.
+    maker: *const Header,
+    line: Line,
+}
+
+// SAFETY: the header is only compared.
+unsafe impl Send for Makers {}
+
+// SAFETY: the value is written by one fiber, and shared afterwards.
+unsafe impl<T: Send + Sync> Sync for Once<T> {}
+
+/// The value was not there in time; the closure is given back.
+pub struct OnceError<F> {
+    /// The closure, which did not run.
+    pub closure: F,
+    /// Why the wait ended.
+    pub error: WaitError,
+}
+
+/// Whether the fiber is to make the value.
+#[derive(PartialEq, Eq)]
+enum Turn {
+    Make,
+    Made,
+    Wait,
+}
+
+impl<T> Once<T> {
+    /// Returns one without a value.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            is_made: AtomicBool::new(false),
+            makers: Locked::new(Makers {
+                maker: ptr::null(),
+                line: Line::new(),
+            }),
+            value: UnsafeCell::new(MaybeUninit::uninit()),
+        }
+    }
+
+    /// The value, if it is made.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
+    #[inline]
+    pub fn get(&self) -> Option<&T> {
+        if !self.is_made.load(Ordering::Acquire) {
+            return None;
+        }
+        // SAFETY: nobody changes it once it is made.
+        let value = unsafe { &*self.value.get() };
+        // SAFETY: it is made.
+        Some(unsafe { value.assume_init_ref() })
+    }
+
+    /// The value; made by `f` if nobody has begun to make it, waited for otherwise. Cancelling the fiber does not disturb
+    /// that.
+    ///
+    /// # Panics
+    ///
+    /// Panics where waiting is not allowed, unless the value is made already; and in its own closure.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: the fiber.
+    #[inline]
+    #[track_caller]
+    pub fn call_once(&self, f: impl FnOnce() -> T) -> &T {
+        match self.get() {
+            Some(value) => value,
+            None => match self.make_or_wait(NEVER, f) {
+                Ok(value) => value,
+                Err(_) => unreachable!("a wait without an end has ended"),
+            },
+        }
+    }
+
+    /// As [`call_once`](Self::call_once), but waits no longer than `timeout` for another fiber to make it.
+    ///
+    /// # Errors
+    ///
+    /// Gives the closure back when the time has passed.
+    ///
+    /// # Panics
+    ///
+    /// As [`call_once`](Self::call_once).
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: the fiber.
+    #[track_caller]
+    pub fn call_once_timeout<F: FnOnce() -> T>(
+        &self,
+        timeout: Duration,
+        f: F,
+    ) -> Result<&T, OnceError<F>> {
+        self.call_once_until(after(timeout), f)
+    }
+
+    /// As [`call_once`](Self::call_once), but waits no longer than until `deadline` for another fiber to make it.
+    ///
+    /// # Errors
+    ///
+    /// Gives the closure back when the deadline has passed.
+    ///
+    /// # Panics
+    ///
+    /// As [`call_once`](Self::call_once).
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: the fiber.
+    #[track_caller]
+    pub fn call_once_until<F: FnOnce() -> T>(
+        &self,
+        deadline: Nanoseconds,
+        f: F,
+    ) -> Result<&T, OnceError<F>> {
+        match self.get() {
+            Some(value) => Ok(value),
+            None => self.make_or_wait(deadline, f),
+        }
+    }
+
+    #[cold]
+    #[track_caller]
+    fn make_or_wait<F: FnOnce() -> T>(
+        &self,
+        deadline: Nanoseconds,
+        f: F,
+    ) -> Result<&T, OnceError<F>> {
+        match self.turn(current::waiting_fiber(), deadline) {
+            Ok(Turn::Make) => self.make(f),
+            Ok(_) => {}
+            Err(error) => return Err(OnceError { closure: f, error }),
+        }
+        Ok(self.get().expect("it was made"))
+    }
+
+    /// Waits for the value, or for the turn to make it.
+    #[track_caller]
+    fn turn(&self, fiber: *const Header, deadline: Nanoseconds) -> Result<Turn, WaitError> {
+        let waiter = Waiter::new(fiber);
+        let mut is_maker = false;
+        let turn = self.makers.with(|makers| {
+            if self.is_made.load(Ordering::Relaxed) {
+                return Turn::Made;
+            }
+            is_maker = ptr::eq(makers.maker, fiber);
+            if makers.maker.is_null() {
+                makers.maker = fiber;
+                return Turn::Make;
+            }
+            if !is_maker {
+                // SAFETY: it is new, and waits next, which keeps it in place.
+                unsafe { makers.line.push(&raw const waiter) };
+            }
+            Turn::Wait
+        });
+        assert!(
+            !is_maker,
+            "a `Once` was called in its own closure: the value would wait for itself"
+        );
+        if turn != Turn::Wait {
+            return Ok(turn);
+        }
+        let object = ptr::from_ref(self).cast();
+        waiter.wait_shielded(
+            &self.makers,
+            WaitReason::Once,
+            object,
+            deadline,
+            |makers, waiter| {
+                makers.line.remove(waiter);
+                Served::nobody()
+            },
+        )?;
+        // The maker was changed to this fiber before it was woken, or the value is there.
+        Ok(if self.is_made.load(Ordering::Acquire) {
+            Turn::Made
+        } else {
+            Turn::Make
+        })
+    }
+
+    fn make(&self, f: impl FnOnce() -> T) {
+        /// Lets the next one try if the closure unwinds.
+        struct Next<'a>(&'a Locked<Makers>);
+        impl Drop for Next<'_> {
+            fn drop(&mut self) {
+                let mut served = Served::nobody();
+                self.0.with(|makers| {
+                    let next = makers.line.serve_first(&mut served);
+                    makers.maker = next.map_or(ptr::null(), |waiter| waiter.fiber);
+                });
+                served.wake();
+            }
+        }
+
+        let next = Next(&self.makers);
+        let value = f();
+        let _not_needed = ManuallyDrop::new(next);
+        // SAFETY: we are the maker, so nobody else touches it before it is made.
+        unsafe { (*self.value.get()).write(value) };
+        let mut served = Served::nobody();
+        self.makers.with(|makers| {
+            self.is_made.store(true, Ordering::Release);
+            makers.maker = ptr::null();
+            while makers.line.serve_first(&mut served).is_some() {}
+        });
+        served.wake();
+    }
+}
+
+impl<T> Drop for Once<T> {
+    fn drop(&mut self) {
+        if *self.is_made.get_mut() {
+            // SAFETY: it is made, and nobody uses it any more.
+            unsafe { self.value.get_mut().assume_init_drop() };
+        }
+    }
+}
+
+impl<T> Default for Once<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Once<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Once").field(&self.get()).finish()
+    }
+}
+
+impl<F> fmt::Debug for OnceError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnceError")
+            .field("error", &self.error)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<F> fmt::Display for OnceError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl<F> core::error::Error for OnceError<F> {}

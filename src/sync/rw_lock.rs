@@ -1,0 +1,228 @@
+//! The reader-writer lock: a value that many fibers may read, or one may write, while others wait in line.
+
+mod guards;
+mod raw;
+
+use crate::platform::{NEVER, Nanoseconds};
+use crate::scheduler::{WaitError, after, current};
+use core::cell::UnsafeCell;
+use core::fmt;
+use core::time::Duration;
+use raw::{Access, RawRwLock};
+
+pub use guards::{RwLockReadGuard, RwLockWriteGuard};
+
+/// A value that many fibers may read at a time, or one may write.
+///
+/// ```
+/// use kfiber::{platform::Host, scheduler::{FiberPool, Scheduler}, sync::RwLock};
+///
+/// static SCHEDULER: Scheduler<Host> = Scheduler::new(Host::new());
+/// static CELLS: FiberPool<65536, 1> = FiberPool::new();
+/// static ROUTES: RwLock<[u8; 2]> = RwLock::new([0; 2]);
+///
+/// let fiber = SCHEDULER.spawn(&CELLS, || {
+///     ROUTES.write()[0] = 7;
+///     let (one, other) = (ROUTES.read(), ROUTES.read());
+///     one[0] + other[1]
+/// })?;
+/// SCHEDULER.run();
+/// assert_eq!(fiber.try_join().unwrap(), 7);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// First come, first served: a reader that comes after a writer that waits, waits behind it. So neither starves, and a fiber
+/// that reads while it reads already can wait for itself, through a writer in between; take one guard.
+///
+/// # Priorities
+///
+/// It does not inherit priorities, for there can be many who hold it. Where fibers of different priorities share one, either
+/// give all that lock it the highest priority among them while they hold it (the ceiling rule), or use a
+/// [`Mutex`](super::Mutex).
+#[repr(C)] // so that the address that reports name is that of the whole
+pub struct RwLock<T: ?Sized> {
+    raw: RawRwLock,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the value is used by one fiber at a time, or shared by several, perhaps in other threads than before.
+unsafe impl<T: ?Sized + Send> Send for RwLock<T> {}
+// SAFETY: as above.
+unsafe impl<T: ?Sized + Send + Sync> Sync for RwLock<T> {}
+
+impl<T> RwLock<T> {
+    /// Returns an unlocked lock.
+    #[must_use]
+    pub const fn new(value: T) -> Self {
+        Self {
+            raw: RawRwLock::new(),
+            value: UnsafeCell::new(value),
+        }
+    }
+
+    /// Returns the value.
+    pub fn into_inner(self) -> T {
+        self.value.into_inner()
+    }
+}
+
+impl<T: ?Sized> RwLock<T> {
+    /// Locks it for reading, or waits until that is handed over. Cancelling the fiber does not disturb that.
+    ///
+    /// # Panics
+    ///
+    /// Panics where waiting is not allowed, also if it need not wait, and if the fiber has locked it for writing.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: the fiber.
+    #[track_caller]
+    pub fn read(&self) -> RwLockReadGuard<'_, T> {
+        match self.read_until(NEVER) {
+            Ok(guard) => guard,
+            Err(_) => unreachable!("a wait without an end has ended"),
+        }
+    }
+
+    /// As [`read`](Self::read), but waits no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError::TimedOut`].
+    ///
+    /// # Panics
+    ///
+    /// As [`read`](Self::read).
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: the fiber.
+    #[track_caller]
+    pub fn read_timeout(&self, timeout: Duration) -> Result<RwLockReadGuard<'_, T>, WaitError> {
+        self.read_until(after(timeout))
+    }
+
+    /// As [`read`](Self::read), but waits no longer than until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError::TimedOut`].
+    ///
+    /// # Panics
+    ///
+    /// As [`read`](Self::read).
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: the fiber.
+    #[track_caller]
+    pub fn read_until(&self, deadline: Nanoseconds) -> Result<RwLockReadGuard<'_, T>, WaitError> {
+        let fiber = current::waiting_fiber();
+        self.raw.lock(Access::Read, fiber, deadline)?;
+        Ok(RwLockReadGuard::new(self))
+    }
+
+    /// Locks it for reading if nobody writes or waits, and returns nothing otherwise.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside of fibers, in interrupt handlers, and with interrupts off.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: nothing.
+    #[track_caller]
+    pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
+        let fiber = current::owning_fiber();
+        let is_locked = self.raw.try_lock(Access::Read, fiber);
+        is_locked.then(|| RwLockReadGuard::new(self))
+    }
+
+    /// Locks it for writing, or waits until that is handed over. Cancelling the fiber does not disturb that.
+    ///
+    /// # Panics
+    ///
+    /// Panics where waiting is not allowed, also if it need not wait, and if the fiber has locked it for writing already.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: the fiber.
+    #[track_caller]
+    pub fn write(&self) -> RwLockWriteGuard<'_, T> {
+        match self.write_until(NEVER) {
+            Ok(guard) => guard,
+            Err(_) => unreachable!("a wait without an end has ended"),
+        }
+    }
+
+    /// As [`write`](Self::write), but waits no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError::TimedOut`].
+    ///
+    /// # Panics
+    ///
+    /// As [`write`](Self::write).
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: the fiber.
+    #[track_caller]
+    pub fn write_timeout(&self, timeout: Duration) -> Result<RwLockWriteGuard<'_, T>, WaitError> {
+        self.write_until(after(timeout))
+    }
+
+    /// As [`write`](Self::write), but waits no longer than until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError::TimedOut`].
+    ///
+    /// # Panics
+    ///
+    /// As [`write`](Self::write).
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: the fiber.
+    #[track_caller]
+    pub fn write_until(&self, deadline: Nanoseconds) -> Result<RwLockWriteGuard<'_, T>, WaitError> {
+        let fiber = current::waiting_fiber();
+        self.raw.lock(Access::Write, fiber, deadline)?;
+        Ok(RwLockWriteGuard::new(self))
+    }
+
+    /// Locks it for writing if nobody has it or waits, and returns nothing otherwise.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside of fibers, in interrupt handlers, and with interrupts off.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: nothing.
+    #[track_caller]
+    pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, T>> {
+        let fiber = current::owning_fiber();
+        let is_locked = self.raw.try_lock(Access::Write, fiber);
+        is_locked.then(|| RwLockWriteGuard::new(self))
+    }
+
+    /// The value, which is nobody else's.
+    pub const fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut()
+    }
+}
+
+impl<T: Default> Default for RwLock<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for RwLock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RwLock").finish_non_exhaustive()
+    }
+}
