@@ -1,18 +1,36 @@
-//! The demo: six ways to sort, each in a fiber of its own, race on your terminal.
+//! The demo: a little kernel with a shell on the serial port. Type `help`.
 //!
-//! Each racer is ordinary code in `sorts.rs`, loops and recursion, that suspends itself after every step. The kernel
-//! resumes each in turn and draws where it stands. Nothing is allocated: stacks, closures and frames are statics.
+//! It is the example of how to use the crate. Read it in this order:
+//!
+//! | file | shows |
+//! |---|---|
+//! | `kernel.rs` | a scheduler in a static, what an interrupt handler does, spawning, running |
+//! | `console.rs` | an interrupt handler that feeds a channel, and a fiber that reads lines from it |
+//! | `shell.rs` | the commands |
+//! | `jobs.rs` | fibers that work together: a channel, a semaphore, mutexes, timeouts, cancellation |
+//! | `ps.rs` | looking at all fibers |
+//! | `race.rs`, `sorts.rs`, `screen.rs` | fibers without a scheduler: six ways to sort race |
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
+#[cfg(target_os = "none")]
+mod console;
+#[cfg(target_os = "none")]
+mod jobs;
+#[cfg(target_os = "none")]
+mod kernel;
+#[cfg(target_os = "none")]
+mod ps;
 #[cfg(target_os = "none")]
 mod race;
 #[cfg(target_os = "none")]
 mod screen;
 #[cfg(target_os = "none")]
+mod shell;
+#[cfg(target_os = "none")]
 mod sorts;
 
 #[cfg(target_os = "none")]
-tests_qemu::entry!(race::run);
+tests_qemu::entry!(kernel::main);
 
 #[cfg(not(target_os = "none"))]
 fn main() {

@@ -2,8 +2,9 @@
 
 use crate::sorts::{COUNT, Row};
 use core::fmt;
-use core::sync::atomic::{AtomicBool, Ordering};
-use tests_qemu::{interrupts, print, println};
+use core::time::Duration;
+use kfiber::scheduler;
+use tests_qemu::{print, println};
 
 /// One racer as it stands.
 #[derive(Clone, Copy, Debug)]
@@ -57,16 +58,7 @@ pub(crate) fn draw(lanes: &[Lane], again: bool) {
     println!();
 }
 
-/// Waits for the timer: some sixty frames a second.
+/// Waits for the next of some sixty frames a second, while other fibers run.
 pub(crate) fn wait_for_next_frame() {
-    const FRAME_NS: u32 = 16_000_000;
-    static IS_STARTED: AtomicBool = AtomicBool::new(false);
-    if !IS_STARTED.swap(true, Ordering::Relaxed) {
-        interrupts::start_timer(FRAME_NS);
-        x86_64::instructions::interrupts::enable();
-    }
-    let now = interrupts::ticks();
-    while interrupts::ticks() == now {
-        x86_64::instructions::hlt();
-    }
+    scheduler::sleep(Duration::from_millis(16)).expect("nobody cancels the shell");
 }

@@ -25,6 +25,8 @@ global_asm!(include_str!("exceptions/entry.s"));
 pub const VECTORS: usize = 48;
 /// Vector of the LAPIC's timer.
 pub const TIMER_VECTOR: u8 = 32;
+/// Vector of the first serial port.
+pub const SERIAL_VECTOR: u8 = 33;
 /// Vector of the LAPIC's spurious interrupts (old ones demand that the low four bits are set).
 pub const SPURIOUS_VECTOR: u8 = 47;
 

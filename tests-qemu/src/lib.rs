@@ -45,3 +45,5 @@ pub mod registry;
 pub mod run;
 #[cfg(target_os = "none")]
 pub mod serial;
+#[cfg(target_os = "none")]
+pub mod serial_input;

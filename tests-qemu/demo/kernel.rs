@@ -1,0 +1,34 @@
+//! The kernel itself: one scheduler, two interrupts, and a shell.
+
+use crate::{console, shell};
+use kfiber::scheduler::{FiberCell, Priority, Scheduler};
+use tests_qemu::platform::{self, Bare};
+use tests_qemu::{exit, interrupts, println};
+
+/// All fibers of this kernel.
+pub(crate) static SCHEDULER: Scheduler<Bare> = Scheduler::new(platform::bare());
+
+static SHELL: FiberCell<{ 64 * 1024 }> = FiberCell::new();
+
+/// Called by the boot code.
+pub(crate) fn main() -> ! {
+    // The timer's handler only says that the time has come; sleepers are woken by the scheduler.
+    interrupts::on_tick(|_frame| SCHEDULER.timer_interrupt());
+    console::init();
+
+    // Whoever types is served before whoever computes.
+    let builder = SCHEDULER
+        .builder()
+        .name("shell")
+        .priority(Priority::HIGHEST);
+    let shell = builder.spawn(&SHELL, shell::run).expect("the cell is free");
+
+    // Until all fibers have ended. While all wait, the processor sleeps.
+    SCHEDULER.run();
+
+    if shell.try_join().expect("`run` returned, so it has ended") {
+        exit::pass()
+    }
+    println!("Something is not as it should be.");
+    exit::fail()
+}

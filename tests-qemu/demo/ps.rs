@@ -1,0 +1,64 @@
+//! `ps` and `top`: what all fibers do.
+
+use crate::console;
+use crate::kernel::SCHEDULER;
+use core::fmt;
+use core::time::Duration;
+use kfiber::scheduler::{FiberInfo, FiberState};
+use tests_qemu::{print, println};
+
+/// Shows all fibers once.
+pub(crate) fn ps() -> usize {
+    println!(
+        "  {:<12} {:>4} {:>10} {:>15}  does",
+        "name", "prio", "switches", "stack used"
+    );
+    let mut lines = 1;
+    for fiber in SCHEDULER.fibers() {
+        println!("{}", Row(fiber));
+        lines += 1;
+    }
+    lines
+}
+
+/// Shows all fibers again and again, until a key is pressed.
+pub(crate) fn top() {
+    loop {
+        let lines = ps();
+        println!("  (any key ends this)");
+        if console::wait_for_key(Duration::from_millis(500)) {
+            return;
+        }
+        // Up again, and clear what is below.
+        print!("\x1b[{}A\x1b[J", lines + 1);
+    }
+}
+
+struct Row(FiberInfo);
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fiber = &self.0;
+        let usage = fiber.stack_usage();
+        write!(
+            f,
+            "  {:<12} {:>4} {:>10}",
+            fiber.name,
+            fiber.priority.level(),
+            fiber.switches
+        )?;
+        write!(f, " {:>6} of {:>5}  ", usage.used_bytes, usage.size_bytes)?;
+        match fiber.state {
+            FiberState::Running => write!(f, "runs"),
+            FiberState::Ready => write!(f, "is ready"),
+            FiberState::Waiting {
+                reason, location, ..
+            } => {
+                let file = location.file().rsplit('/').next().unwrap_or("");
+                write!(f, "waits: {reason:?} at {file}:{}", location.line())
+            }
+            FiberState::Finished => write!(f, "has ended"),
+            other => write!(f, "{other:?}"),
+        }
+    }
+}
