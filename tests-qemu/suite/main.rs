@@ -10,6 +10,8 @@ mod checked;
 #[cfg(target_os = "none")]
 mod context;
 #[cfg(target_os = "none")]
+mod examples;
+#[cfg(target_os = "none")]
 mod fiber;
 #[cfg(target_os = "none")]
 mod flags;

@@ -242,7 +242,7 @@ pub(crate) struct Matrix {
 }
 
 /// On a terminal the serial port is yours: Ctrl-A X ends QEMU, Ctrl-A H lists its other keys.
-#[derive(Debug, Args)]
+#[derive(Debug, Parser)]
 pub(crate) struct Demo {
     /// When not on a terminal, the demo must end by itself within this time
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]

@@ -2,13 +2,16 @@
 
 use std::fs;
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use clap::Parser as _;
 
-use crate::cli::Demo;
+use crate::cli::{Build, Demo};
 use crate::machine::{Machine, Serial};
 use crate::qemu::{self, End};
+use crate::steps::Counts;
 use crate::{cargo, console, setup};
 
 /// Word on the kernel's command line that says that a person watches.
@@ -18,27 +21,56 @@ const SUCCESS: i32 = 33;
 
 /// Runs the verb; true if the demo ended as it should.
 pub(crate) fn verb(options: &Demo) -> Result<bool> {
-    let program = setup::qemu::ensure()?;
-    let kernel = cargo::build_kernel("demo", &options.build)?;
-    let mut machine = Machine::new(&program, &options.machine, &kernel, String::new());
+    let mut machine = machine(options)?;
     if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
         machine.serial = Serial::Terminal;
         TERMINAL.clone_into(&mut machine.command_line);
         return interactive(machine);
     }
-    let deadline = Duration::from_secs(options.timeout.into());
     let echo = |line: &str| {
         print!("{line}");
         // Nobody is left to show it to if this fails, and the kernel runs to its end anyway.
         drop(std::io::stdout().flush());
     };
-    let run = qemu::run(&mut machine.command(), Some(deadline), &echo)?;
+    play(&machine, options.timeout, &echo).map(|()| true)
+}
+
+/// Has the demo play its script, as a test: what it prints is shown only if it does not end well.
+pub(crate) fn test(build: &Build) -> Result<Counts> {
+    let options = Demo {
+        build: build.clone(),
+        ..Demo::parse_from(["demo"])
+    };
+    let printed = Mutex::new(String::new());
+    let keep = |line: &str| printed.lock().expect("no holder panics").push_str(line);
+    let ended = play(&machine(&options)?, options.timeout, &keep);
+    if ended.is_err() {
+        print!("{}", printed.lock().expect("no holder panics"));
+    }
+    ended.map(|()| Counts::PASSED)
+}
+
+fn machine(options: &Demo) -> Result<Machine> {
+    let program = setup::qemu::ensure()?;
+    let kernel = cargo::build_kernel("demo", &options.build)?;
+    Ok(Machine::new(
+        &program,
+        &options.machine,
+        &kernel,
+        String::new(),
+    ))
+}
+
+/// Runs the demo to its end, which must be success.
+fn play(machine: &Machine, timeout: u32, echo: &qemu::Listener<'_>) -> Result<()> {
+    let deadline = Duration::from_secs(timeout.into());
+    let run = qemu::run(&mut machine.command(), Some(deadline), echo)?;
     if run.end == End::Status(SUCCESS) {
-        return Ok(true);
+        return Ok(());
     }
     eprint!("{}", run.stderr);
     match run.end {
-        End::Deadline(_) => bail!("the demo did not end within {} s", options.timeout),
+        End::Deadline(_) => bail!("the demo did not end within {timeout} s"),
         End::Status(0) => {
             bail!("the demo's machine ended with status 0: a triple fault, or a stop from outside")
         }

@@ -5,7 +5,7 @@ use clap::Parser as _;
 
 use crate::cli::{Build, Nextest, Prove, Test};
 use crate::steps::{self, Counts, Step};
-use crate::{backtraces, host_tests, prove, qemu_test};
+use crate::{backtraces, demo, host_tests, prove, qemu_test};
 
 /// Everything, in this order. A new kind of proof is a new line here.
 const STEPS: &[Step<Build>] = &[
@@ -34,6 +34,11 @@ const STEPS: &[Step<Build>] = &[
         name: "qemu",
         help: "the tests on the bare machine, one virtual machine each",
         run: in_qemu,
+    },
+    Step {
+        name: "demo",
+        help: "the demo kernel plays its script to a good end",
+        run: demo::test,
     },
     Step {
         name: "backtraces",
