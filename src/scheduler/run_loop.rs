@@ -85,7 +85,7 @@ impl RunLoop {
     /// # Safety
     ///
     /// `fiber` is the running fiber of this loop, and the caller is the owner.
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn block(&self, fiber: *const Header) {
         // SAFETY: it runs.
         if unsafe { (*fiber).state.start_parking() } {
@@ -101,7 +101,7 @@ impl RunLoop {
     /// # Safety
     ///
     /// As [`block`](Self::block), of the wait's fiber.
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn block_on(&self, wait: &Wait) {
         let fiber = wait.fiber;
         // SAFETY: it runs.
