@@ -96,21 +96,14 @@ impl State {
     #[inline]
     #[must_use]
     pub(crate) fn commit_parked(&self) -> bool {
-        let mut current = self.0.load(Ordering::Relaxed);
-        loop {
-            let next = if current & WAKE == 0 {
-                current + (PARKED - PARKING)
-            } else {
-                current - (PARKING | WAKE)
-            };
-            match self
-                .0
-                .compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed)
-            {
-                Ok(_) => return current & WAKE == 0,
-                Err(seen) => current = seen,
-            }
+        // PARKING becomes PARKED whether or not WAKE is set: with it, nobody takes the fiber for one that waits.
+        let before = self.0.fetch_add(PARKED - PARKING, Ordering::AcqRel);
+        if before & WAKE == 0 {
+            return true;
         }
+        // What was written by one who found the fiber woken already is visible after this.
+        self.0.fetch_sub(PARKED | WAKE, Ordering::Acquire);
+        false
     }
 
     /// Wakes a fiber that is known to be alive.
@@ -135,22 +128,16 @@ impl State {
     #[inline]
     #[must_use]
     pub(crate) fn wake_as_owner(&self) -> bool {
-        let mut current = self.0.load(Ordering::Relaxed);
-        loop {
-            let is_parked = current & (PARKED | WAKE) == PARKED;
-            let next = if is_parked {
-                current - PARKED
-            } else {
-                current | WAKE
-            };
-            match self
-                .0
-                .compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed)
-            {
-                Ok(_) => return is_parked,
-                Err(seen) => current = seen,
-            }
+        // In this form it is one instruction.
+        if self.0.fetch_or(WAKE, Ordering::AcqRel) & WAKE != 0 {
+            return false;
         }
+        // We were the first, so nobody else enqueues it; and PARKED is set and cleared by the owner alone.
+        let is_parked = self.0.load(Ordering::Relaxed) & PARKED != 0;
+        if is_parked {
+            self.0.fetch_sub(PARKED | WAKE, Ordering::Acquire);
+        }
+        is_parked
     }
 
     /// The owner takes a fiber out of the inbox that a [`Woken::Enqueue`] put there.

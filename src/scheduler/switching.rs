@@ -13,7 +13,6 @@ pub(super) const NOTHING: usize = 0;
 pub(super) const PARK: usize = 1;
 /// It has ended.
 const END: usize = 2;
-const ACTIONS: usize = 3;
 
 impl RunLoop {
     /// Lets the next of the same level run, or one of a higher level if there is one.
@@ -194,8 +193,8 @@ pub(crate) unsafe fn after_switch(payload: Payload) {
 ///
 /// As [`after_switch`].
 unsafe fn complete(action: *const Header) {
-    let prev: *const Header = action.map_addr(|address| address & !ACTIONS);
-    if action.addr() & ACTIONS == PARK {
+    if action.addr() & PARK != 0 {
+        let prev: *const Header = action.map_addr(|address| address - PARK);
         // SAFETY: its registers are stored, it is alive, and we are its successor.
         if !unsafe { (*prev).state.commit_parked() } {
             // SAFETY: it was woken on its way: it is ready, and in no ring or inbox. Its loop is ours.
@@ -204,6 +203,7 @@ unsafe fn complete(action: *const Header) {
             unsafe { run_loop.enqueue(prev) };
         }
     } else {
+        let prev: *const Header = action.map_addr(|address| address - END);
         // SAFETY: R2, until `end` was called.
         let end = unsafe { (*prev).end.get() };
         // SAFETY: it has ended, and nothing runs on its stack.
@@ -211,4 +211,4 @@ unsafe fn complete(action: *const Header) {
     }
 }
 
-const _: () = assert!(align_of::<Header>() > ACTIONS && align_of::<ControlBlock>() > ACTIONS);
+const _: () = assert!(align_of::<Header>() > PARK + END && align_of::<ControlBlock>() > PARK + END);
