@@ -6,7 +6,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use kfiber::scheduler::{FiberPool, yield_now};
-use kfiber::sync::Semaphore;
+use kfiber::sync::{Channel, Semaphore};
 
 use crate::counter::{print, start, stop};
 use crate::instructions::SCHEDULER;
@@ -20,7 +20,10 @@ static COUNTERS: [AtomicU64; FIBERS] = [const { AtomicU64::new(0) }; FIBERS];
 
 pub(crate) fn measure() {
     cooperative_scheduling();
-    let rounds = SCHEDULER.spawn(&CELLS, synchronization_processing);
+    let rounds = SCHEDULER.spawn(&CELLS, || {
+        synchronization_processing();
+        message_processing();
+    });
     rounds.expect("a free cell").detach();
     SCHEDULER.run();
 }
@@ -104,10 +107,36 @@ fn synchronization_processing() {
     });
 }
 
+/// Four words, 16 bytes.
+type Message = [u32; 4];
+static QUEUE: Channel<Message, 8> = Channel::new();
+
+#[inline(never)]
+fn send(message: &Message) -> bool {
+    QUEUE.send(*message).is_ok()
+}
+
+#[inline(never)]
+fn receive(message: &mut Message) -> bool {
+    QUEUE.recv().map(|received| *message = received).is_ok()
+}
+
+/// One fiber sends a message to itself, compares its last word, and counts that up.
+fn message_processing() {
+    let mut sent = [0x1122_3344, 0x5566_7788, 0x99aa_bbcc, 0xddee_ff00];
+    let mut received = [0; 4];
+    alone("metric_message", || {
+        assert!(send(&sent), "there is room");
+        assert!(receive(&mut received), "it was sent");
+        assert_eq!(received[3], sent[3], "it arrived as it was sent");
+        sent[3] = sent[3].wrapping_add(1);
+    });
+}
+
 /// Rounds of one fiber that waits for nobody.
-fn alone(name: &str, round: impl Fn()) {
+fn alone(name: &str, mut round: impl FnMut()) {
     let counter = AtomicU64::new(0);
-    let rounds = |end| {
+    let mut rounds = |end| {
         while counter.load(Ordering::Relaxed) < end {
             round();
             count(&counter);
