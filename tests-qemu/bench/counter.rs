@@ -16,7 +16,7 @@ const WARM_UPS: usize = 8;
 /// Counted regions of each operation.
 const SAMPLES: usize = 56;
 /// More than any region that is traced has.
-const STEPS: usize = 4096;
+const STEPS: usize = 8192;
 
 static START: AtomicU64 = AtomicU64::new(0);
 static READINGS: [AtomicU64; SAMPLES] = [const { AtomicU64::new(0) }; SAMPLES];
