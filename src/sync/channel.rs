@@ -234,7 +234,7 @@ impl<T, const CAP: usize> Channel<T, CAP> {
         let slot = Slot::new(MaybeUninit::new(message));
         let waiter = Waiter::new(fiber);
         let mut served = Served::nobody();
-        let attempt = self.shared.with(|shared| {
+        let attempt = self.shared.with_interrupts_on(|shared| {
             // SAFETY: the message is in the slot.
             let attempt = unsafe { shared.put(slot.get().cast(), &mut served) };
             if attempt == Attempt::Wait {
@@ -350,7 +350,7 @@ impl<T, const CAP: usize> Channel<T, CAP> {
         let slot = Slot::new(MaybeUninit::uninit());
         let waiter = Waiter::new(fiber);
         let mut served = Served::nobody();
-        let attempt = self.shared.with(|shared| {
+        let attempt = self.shared.with_interrupts_on(|shared| {
             // SAFETY: the slot is empty.
             let attempt = unsafe { shared.take(slot.get().cast(), &mut served) };
             if attempt == Attempt::Wait {

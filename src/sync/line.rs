@@ -120,6 +120,21 @@ impl Line {
         Some(first)
     }
 
+    /// Takes the first out, to be woken by [`Waiter::wake`]: for lines of which only one is taken.
+    #[inline(always)]
+    pub(crate) fn pop(&self) -> Option<*const Waiter> {
+        let first = self.first()?;
+        let next = first.next.get();
+        first.stage.store(TAKEN, Ordering::Relaxed);
+        self.first.set(next);
+        // SAFETY: L2.
+        match unsafe { next.as_ref() } {
+            Some(next) => next.prev.set(ptr::null()),
+            None => self.last.set(ptr::null()),
+        }
+        Some(first)
+    }
+
     /// Takes one out that is in this line, to be woken.
     #[inline(always)]
     pub(crate) fn serve(&self, waiter: &Waiter, served: &mut Served) {
@@ -155,9 +170,8 @@ impl Served {
         // SAFETY: what was taken out stays in place until it is served.
         while let Some(node) = unsafe { waiter.as_ref() } {
             waiter = node.next.get();
-            // SAFETY: its fiber cannot go on before it is served.
-            unsafe { wake(node.fiber) };
-            node.stage.store(SERVED, Ordering::Release);
+            // SAFETY: it was taken out, and the line is unlocked.
+            unsafe { Waiter::wake(node) };
         }
     }
 }
@@ -180,6 +194,20 @@ impl Waiter {
             prev: Cell::new(ptr::null()),
             stage: AtomicU8::new(IN_LINE),
         }
+    }
+
+    /// Wakes one that was taken out. It may be gone afterwards.
+    ///
+    /// # Safety
+    ///
+    /// It was taken out and not yet woken; nothing is locked.
+    #[inline(always)]
+    pub(crate) unsafe fn wake(waiter: *const Self) {
+        // SAFETY: what was taken out stays in place until it is served.
+        let node = unsafe { &*waiter };
+        // SAFETY: its fiber cannot go on before it is served.
+        unsafe { wake(node.fiber) };
+        node.stage.store(SERVED, Ordering::Release);
     }
 
     /// Whether it was taken out to be woken.

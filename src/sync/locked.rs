@@ -30,6 +30,26 @@ impl<S> Locked<S> {
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut S) -> R) -> R {
         let were_enabled = interrupts::are_enabled();
         interrupts::disable();
+        let result = self.alone(f);
+        if were_enabled {
+            interrupts::enable();
+        }
+        result
+    }
+
+    /// As [`with`](Self::with), where interrupts are known to be on: in a fiber that was found to be allowed to wait.
+    #[inline(always)]
+    pub(crate) fn with_interrupts_on<R>(&self, f: impl FnOnce(&mut S) -> R) -> R {
+        debug_assert!(interrupts::are_enabled(), "the caller says so");
+        interrupts::disable();
+        let result = self.alone(f);
+        interrupts::enable();
+        result
+    }
+
+    /// With interrupts off.
+    #[inline(always)]
+    fn alone<R>(&self, f: impl FnOnce(&mut S) -> R) -> R {
         // Only another core can hold it, and not for long.
         while self.is_locked.swap(true, Ordering::Acquire) {
             spin_loop();
@@ -37,9 +57,6 @@ impl<S> Locked<S> {
         // SAFETY: K1.
         let result = f(unsafe { &mut *self.state.get() });
         self.is_locked.store(false, Ordering::Release);
-        if were_enabled {
-            interrupts::enable();
-        }
         result
     }
 }

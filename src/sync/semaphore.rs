@@ -161,19 +161,30 @@ impl Semaphore {
     #[inline(always)]
     #[must_use = "it says whether there was a permit"]
     pub fn try_acquire(&self) -> bool {
+        let permits = self.permits.load(Ordering::Relaxed);
+        // No permits and `AWAITED` are out of the range; it is tried again only out of line.
+        permits.wrapping_sub(1) < Self::MAX
+            && (self.change(permits, permits - 1, Ordering::Acquire) || self.try_acquire_again())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn try_acquire_again(&self) -> bool {
         let mut permits = self.permits.load(Ordering::Relaxed);
         while permits.wrapping_sub(1) < Self::MAX {
-            match self.permits.compare_exchange_weak(
-                permits,
-                permits - 1,
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return true,
-                Err(seen) => permits = seen,
+            if self.change(permits, permits - 1, Ordering::Acquire) {
+                return true;
             }
+            permits = self.permits.load(Ordering::Relaxed);
         }
         false
+    }
+
+    #[inline(always)]
+    fn change(&self, from: usize, to: usize, order: Ordering) -> bool {
+        self.permits
+            .compare_exchange(from, to, order, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// Gives back, or adds, this many permits. They go to those who wait first.
@@ -187,31 +198,44 @@ impl Semaphore {
     /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
     #[inline(always)]
     pub fn release(&self, count: usize) -> Result<(), TooManyPermits> {
-        let mut permits = self.permits.load(Ordering::Relaxed);
-        while permits != AWAITED {
-            if count > self.limit - permits {
-                return Err(TooManyPermits { count });
-            }
-            match self.permits.compare_exchange_weak(
-                permits,
-                permits + count,
-                Ordering::Release,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return Ok(()),
-                Err(seen) => permits = seen,
-            }
+        let permits = self.permits.load(Ordering::Relaxed);
+        // `AWAITED` is above every limit.
+        let is_added = permits < self.limit
+            && count <= self.limit - permits
+            && self.change(permits, permits + count, Ordering::Release);
+        if is_added {
+            Ok(())
+        } else {
+            self.release_slowly(count)
         }
-        self.hand_over(count)
     }
 
-    /// Gives permits to those who wait.
     #[inline(never)]
-    fn hand_over(&self, count: usize) -> Result<(), TooManyPermits> {
+    fn release_slowly(&self, count: usize) -> Result<(), TooManyPermits> {
+        loop {
+            let permits = self.permits.load(Ordering::Relaxed);
+            if permits == AWAITED {
+                if let Some(result) = self.hand_over(count) {
+                    return result;
+                }
+            } else if count > self.limit - permits {
+                return Err(TooManyPermits { count });
+            } else if self.change(permits, permits + count, Ordering::Release) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Gives permits to those who wait; nothing if the last one has left meanwhile.
+    #[inline(always)]
+    fn hand_over(&self, count: usize) -> Option<Result<(), TooManyPermits>> {
+        if count == 1 {
+            return self.hand_one_over();
+        }
         let mut served = Served::nobody();
         let handed = self.line.with(|line| {
             if self.permits.load(Ordering::Relaxed) != AWAITED {
-                return None; // the last one has left meanwhile
+                return None;
             }
             let waiting = line.iter().take(count).count();
             let left = count - waiting;
@@ -227,13 +251,22 @@ impl Semaphore {
             Some(Ok(()))
         });
         served.wake();
-        handed.unwrap_or_else(|| self.release_again(count))
+        handed
     }
 
-    #[cold]
-    #[inline(never)]
-    fn release_again(&self, count: usize) -> Result<(), TooManyPermits> {
-        self.release(count)
+    /// Gives a permit to the one who has waited longest, if one waits.
+    #[inline(always)]
+    fn hand_one_over(&self) -> Option<Result<(), TooManyPermits>> {
+        let waiter = self.line.with(|line| {
+            let waiter = line.pop()?;
+            if line.is_empty() {
+                self.permits.store(0, Ordering::Release);
+            }
+            Some(waiter)
+        })?;
+        // SAFETY: it was popped, and the line is unlocked.
+        unsafe { Waiter::wake(waiter) };
+        Some(Ok(()))
     }
 
     #[inline(never)]
@@ -252,18 +285,20 @@ impl Semaphore {
     #[track_caller]
     fn wait_in_line(&self, fiber: *const Header, deadline: Nanoseconds) -> Result<(), WaitError> {
         let waiter = Waiter::new(fiber);
-        let is_in_line = self.line.with(|line| {
-            while !self.try_acquire() {
-                let permits = &self.permits;
-                let set =
-                    permits.compare_exchange(0, AWAITED, Ordering::Relaxed, Ordering::Relaxed);
-                if matches!(set, Ok(_) | Err(AWAITED)) {
+        let is_in_line = self.line.with_interrupts_on(|line| {
+            loop {
+                let permits = self.permits.load(Ordering::Relaxed);
+                let can_wait = permits == AWAITED
+                    || permits == 0 && self.change(0, AWAITED, Ordering::Relaxed);
+                if can_wait {
                     // SAFETY: it is new, and `wait` keeps it in place.
                     unsafe { line.push(&raw const waiter) };
                     return true;
                 }
+                if self.try_acquire() {
+                    return false;
+                }
             }
-            false
         });
         if !is_in_line {
             return Ok(());
