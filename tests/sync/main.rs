@@ -6,6 +6,7 @@ mod channel;
 mod condvar;
 mod event;
 mod irq_mutex;
+mod late;
 mod mutex;
 mod once;
 mod priorities;

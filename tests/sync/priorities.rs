@@ -295,3 +295,34 @@ fn a_guard_leaked_by_a_fiber_that_ended_harms_no_other_fiber() {
     S.run();
     assert_eq!(LOG.all(), "gave up next");
 }
+
+#[test]
+fn a_mutex_that_nobody_waits_for_any_more_may_go_though_its_guard_was_leaked() {
+    world!(S, CELLS);
+    static OTHER: Mutex<()> = Mutex::new(());
+    S.builder()
+        .priority(LOW)
+        .spawn(&CELLS, || {
+            let mutex = Box::new(Mutex::new(()));
+            let _leaked = core::mem::ManuallyDrop::new(mutex.lock());
+            scheduler::scope(|scope| {
+                let waiter = scope.spawn(&CELLS, || assert!(mutex.lock_until(10).is_err()));
+                waiter.unwrap().detach();
+            });
+            drop(mutex);
+            // The level is computed afresh: from mutexes that are still there.
+            let guard = OTHER.lock();
+            S.builder()
+                .priority(HIGH)
+                .spawn(&CELLS, || drop(OTHER.lock()))
+                .unwrap()
+                .detach();
+            settle();
+            let inherited = priority_of(&S, scheduler::current().unwrap());
+            drop(guard);
+            assert_eq!(inherited, HIGH.level());
+        })
+        .unwrap()
+        .detach();
+    S.run();
+}
