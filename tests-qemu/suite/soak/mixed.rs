@@ -5,6 +5,7 @@
 
 mod audit;
 mod deeds;
+mod meetings;
 
 use core::{
     sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -51,6 +52,11 @@ const SLEEPS: usize = 3;
 const JOINS: usize = 4;
 const LOCKS: usize = 5;
 const ACQUIRES: usize = 6;
+const RECEIVES: usize = 7;
+const READS: usize = 8;
+const STOCKS: usize = 9;
+const EVENTS: usize = 10;
+const MEETS: usize = 11;
 
 /// One fiber as it knows itself.
 struct Member {
@@ -69,7 +75,7 @@ static MEMBERS: [Member; FIBERS] = [const {
 static STEPS: AtomicU64 = AtomicU64::new(0);
 static AUDITS: AtomicU64 = AtomicU64::new(0);
 static IS_OVER: AtomicBool = AtomicBool::new(false);
-static DONE: [AtomicU64; 7] = [const { AtomicU64::new(0) }; 7];
+static DONE: [AtomicU64; 12] = [const { AtomicU64::new(0) }; 12];
 
 fn tokens(member: &Member) -> u64 {
     member.tokens.load(Ordering::Relaxed)
@@ -110,7 +116,13 @@ fn live(index: usize, switches: u64) {
             continue;
         }
         match random.below(64) {
-            0..24 => wait(me, YIELDS, yield_now),
+            0..18 => wait(me, YIELDS, yield_now),
+            18..19 => meetings::send(me, &mut random),
+            19..20 => meetings::receive(me),
+            20..21 => meetings::read_or_write(me, &mut random),
+            21..22 => meetings::make_or_use(me, &mut random),
+            22..23 => meetings::signal(me, &mut random),
+            23..24 => meetings::meet(me),
             24..30 => deeds::hand_on(me, &mut random),
             30..35 => deeds::lock(me, &mut random),
             35..40 => deeds::hold(me),
@@ -158,13 +170,13 @@ kernel_test! {
         SCHEDULER.run();
         interrupts::disable();
         stop_timer();
-        let [_, yields, parks, sleeps, joins, locks, permits] = DONE.each_ref().map(|count| count.load(Ordering::Relaxed));
+        let done = DONE.each_ref().map(|count| count.load(Ordering::Relaxed));
         println!(
-            "{} steps, {} audits, {} interrupts; {yields} yields, {parks} parks, {sleeps} sleeps, {joins} joins, {locks} locks, {permits} permits",
-            STEPS.load(Ordering::Relaxed), AUDITS.load(Ordering::Relaxed), ticks(),
+            "{} steps, {} audits, {} interrupts; of each kind of wait: {:?}",
+            STEPS.load(Ordering::Relaxed), AUDITS.load(Ordering::Relaxed), ticks(), &done[YIELDS..],
         );
         assert_eq!(SCHEDULER.fibers().count(), 0);
         deeds::audit_the_end(TOKENS * FIBERS as u64);
-        assert!([yields, parks, sleeps, joins, locks, permits].iter().all(|&count| count > 0));
+        assert!(done[YIELDS..].iter().all(|&count| count > 0), "a kind was left out");
     }
 }

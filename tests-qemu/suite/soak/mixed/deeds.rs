@@ -11,7 +11,9 @@ use kfiber::{
 };
 use tests_qemu::cpu::Random;
 
-use super::{ACQUIRES, FIBERS, JOINS, LOCKS, MEMBERS, Member, STACK, YIELDS, tokens, wait};
+use super::{
+    ACQUIRES, FIBERS, JOINS, LOCKS, MEMBERS, Member, STACK, YIELDS, meetings, tokens, wait,
+};
 use crate::soak::SCHEDULER;
 
 /// As many hold a permit at once, and no more.
@@ -108,7 +110,7 @@ pub(super) fn give() {
 pub(super) fn audit(all_tokens: u64) {
     let sum: u64 = MEMBERS.iter().map(tokens).sum();
     assert_eq!(
-        sum + ON_THE_WAY.load(Ordering::Relaxed),
+        sum + ON_THE_WAY.load(Ordering::Relaxed) + meetings::in_the_post(),
         all_tokens,
         "tokens"
     );
@@ -129,6 +131,9 @@ pub(super) fn audit(all_tokens: u64) {
 /// What must be so when all have ended.
 pub(super) fn audit_the_end(all_tokens: u64) {
     audit(all_tokens);
+    let left = meetings::audit_the_end();
+    let sum: u64 = MEMBERS.iter().map(tokens).sum();
+    assert_eq!(sum + left, all_tokens);
     let left = [&ON_THE_WAY, &CHILDREN].map(|count| count.load(Ordering::Relaxed));
     assert_eq!(left, [0; 2]);
     assert_eq!(PERMIT.available(), PERMITS);
