@@ -170,6 +170,12 @@ fn sleep_until_expiry(offset: u64) {
     sleep_until(now() + offset).expect("nobody cancels it");
 }
 
+/// As [`sleep_until_expiry`], after a request, much too early, to look at the clock: the timer comes during that look.
+fn look_too_early_and_sleep(offset: u64) {
+    SCHEDULER.timer_interrupt();
+    sleep_until_expiry(offset);
+}
+
 /// Runs the fiber beside `others` that yield all the time, and returns what the handler counted.
 fn run<P: Platform>(
     scheduler: &'static Scheduler<P>,
@@ -232,6 +238,13 @@ kernel_test! {
     /// The timer asks the scheduler to look at the clock, and the scheduler wakes the sleeper.
     fn no_expiry_is_lost_at_any_instruction_of_falling_asleep() icount timeout(60) {
         let sweep = run(&SCHEDULER, strike_for_the_timer, sleep_until_expiry, 0);
+        assert_eq!(sweep.lost, 0);
+        assert!(sweep.asleep > 0, "too few offsets: none reached the sleep");
+    }
+
+    /// The look finds nothing and asks for the interrupt again, which comes before, during or after that.
+    fn no_expiry_is_lost_at_any_instruction_of_a_look_at_the_clock() icount timeout(60) {
+        let sweep = run(&SCHEDULER, strike_for_the_timer, look_too_early_and_sleep, 0);
         assert_eq!(sweep.lost, 0);
         assert!(sweep.asleep > 0, "too few offsets: none reached the sleep");
     }
