@@ -1,6 +1,6 @@
 //! What only your kernel has and a scheduler needs: a clock, a timer, and a way to sleep.
 //!
-//! [`BareX86_64`] serves a kernel on the bare machine, given a clock and a timer; [`Host`] serves `cargo test` on Linux,
+//! `BareX86_64` serves a kernel on the bare machine, given a clock and a timer; `Host` serves `cargo test` on Linux,
 //! with a clock that jumps, so that a test of an hour's sleep takes no time.
 
 #[cfg(target_os = "none")]
