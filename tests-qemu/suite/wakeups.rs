@@ -249,6 +249,12 @@ kernel_test! {
         assert!(sweep.asleep > 0, "too few offsets: none reached the sleep");
     }
 
+    /// The loop looks at the clock itself before the processor sleeps; among those that yield nobody else does.
+    fn no_expiry_is_lost_at_any_instruction_of_a_look_by_one_that_yields() icount timeout(60) {
+        let sweep = run(&SCHEDULER, strike_for_the_timer, look_too_early_and_sleep, 2);
+        assert_eq!((sweep.lost, sweep.asleep), (0, 0));
+    }
+
     fn no_expiry_is_lost_at_any_instruction_of_others_that_yield() icount timeout(60) {
         let sweep = run(&SCHEDULER, strike_for_the_timer, sleep_until_expiry, 2);
         assert_eq!((sweep.lost, sweep.asleep), (0, 0));
