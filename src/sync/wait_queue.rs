@@ -108,9 +108,10 @@ impl WaitQueue {
         mut condition: impl FnMut() -> bool,
     ) -> Result<(), WaitError> {
         let fiber = current::waiting_fiber();
+        let waiter = Waiter::new(fiber);
         let place = Place {
             queue: self,
-            waiter: Waiter::new(fiber),
+            waiter: &waiter,
             is_in_line: Cell::new(false),
         };
         let object = ptr::from_ref(self).cast();
@@ -190,7 +191,8 @@ impl WaitQueue {
 /// A fiber's place in a queue, which it leaves in whatever way the wait ends, also by a condition that unwinds.
 struct Place<'a> {
     queue: &'a WaitQueue,
-    waiter: Waiter,
+    /// Not the waiter itself: dropping the place claims all of it, while another core may be about to serve the waiter.
+    waiter: &'a Waiter,
     is_in_line: Cell<bool>,
 }
 
@@ -203,7 +205,7 @@ impl Place<'_> {
         // SAFETY: it is in no line, and `drop` takes it out.
         self.queue
             .line
-            .with(|line| unsafe { line.push(&raw const self.waiter) });
+            .with(|line| unsafe { line.push(self.waiter) });
         self.is_in_line.set(true);
     }
 }
@@ -216,7 +218,7 @@ impl Drop for Place<'_> {
         let was_woken = self.queue.line.with(|line| {
             let is_taken = self.waiter.is_taken();
             if !is_taken {
-                line.remove(&self.waiter);
+                line.remove(self.waiter);
             }
             is_taken
         });

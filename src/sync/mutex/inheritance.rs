@@ -43,7 +43,7 @@ pub(super) unsafe fn no_longer_wanted(mutex: &RawMutex, fiber: *const Header) {
     // SAFETY: the caller's promise.
     let run_loop = unsafe { Header::run_loop(fiber) };
     let owner = mutex.owner();
-    if !mutex.is_wanted.get() || !is_ours(run_loop, owner) {
+    if !is_ours(run_loop, owner) || !mutex.is_wanted.get() {
         return;
     }
     if mutex.line.with(|line| highest(line, run_loop)).is_none() {
@@ -51,6 +51,21 @@ pub(super) unsafe fn no_longer_wanted(mutex: &RawMutex, fiber: *const Header) {
     }
     // SAFETY: it is of this loop, and has not ended.
     unsafe { adjust(run_loop, owner) };
+}
+
+/// `from`, which runs and has the mutex, is about to hand it over. Afterwards the mutex is another loop's to look at, perhaps.
+///
+/// # Safety
+///
+/// The caller is the owner of `from`'s loop.
+pub(super) unsafe fn before_hand_over(mutex: &RawMutex, from: *const Header) {
+    if mutex.is_wanted.get() {
+        unlist(mutex, from);
+        // SAFETY: it runs.
+        let run_loop = unsafe { Header::run_loop(from) };
+        // SAFETY: it runs in this loop.
+        unsafe { adjust(run_loop, from) };
+    }
 }
 
 /// `from`, which runs, has handed a mutex to `to`, or to nobody if that is null.
@@ -61,11 +76,6 @@ pub(super) unsafe fn no_longer_wanted(mutex: &RawMutex, fiber: *const Header) {
 pub(super) unsafe fn handed_over(mutex: &RawMutex, from: *const Header, to: *const Header) {
     // SAFETY: it runs.
     let run_loop = unsafe { Header::run_loop(from) };
-    if mutex.is_wanted.get() {
-        unlist(mutex, from);
-        // SAFETY: it runs in this loop.
-        unsafe { adjust(run_loop, from) };
-    }
     if is_ours(run_loop, to) && mutex.line.with(|line| highest(line, run_loop)).is_some() {
         list(mutex, to);
         // SAFETY: it is of this loop, and waits.

@@ -79,6 +79,8 @@ impl RawMutex {
     #[cold]
     #[inline(never)]
     unsafe fn hand_over(&self, fiber: *const Header) {
+        // SAFETY: the caller's promise.
+        unsafe { inheritance::before_hand_over(self, fiber) };
         let mut served = Served::nobody();
         let next = self.line.with(|line| {
             let next = line
