@@ -88,7 +88,9 @@ impl State {
         if before & WAKE == 0 {
             return true;
         }
-        self.0.fetch_sub(PARKING | WAKE, Ordering::Relaxed);
+        // A wake may have come since the line above, and left nothing else to notice: what its maker wrote is visible after
+        // this.
+        self.0.fetch_sub(PARKING | WAKE, Ordering::Acquire);
         false
     }
 
