@@ -66,6 +66,11 @@ impl RunLoop {
     /// `prev` runs, is in no ring, and the caller is the owner.
     #[inline]
     pub(super) unsafe fn leave(&self, prev: *const Header, action: usize) {
+        if !self.inbox.is_empty() {
+            // Fibers that only ever wait for each other never yield and never reach root, so they look too.
+            // SAFETY: the caller is the owner.
+            unsafe { self.drain_before_leaving() };
+        }
         if self.ready.is_empty() {
             // SAFETY: the caller's promise.
             return unsafe { self.leave_to_root(prev, action) };
@@ -74,6 +79,18 @@ impl RunLoop {
         let next = unsafe { self.ready.first() };
         // SAFETY: R2.
         unsafe { self.change_to(prev, next, action) };
+    }
+
+    /// Takes in the mail of a fiber that waits or ends. It is in no ring, and is not parked yet, so no mail is for itself.
+    ///
+    /// # Safety
+    ///
+    /// As [`leave`](Self::leave).
+    #[cold]
+    #[inline(never)]
+    unsafe fn drain_before_leaving(&self) {
+        // SAFETY: the caller's promise.
+        unsafe { self.drain() };
     }
 
     /// Nobody is ready: the loop's own context goes on.
