@@ -1,6 +1,7 @@
 //! The scheduler on the host.
 #![expect(clippy::unwrap_used, reason = "a test says what failed by its line")]
 
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use kfiber::platform::Host;
 use kfiber::scheduler::{self, FiberCell, FiberPool, Priority, Scheduler, WaitError};
@@ -89,4 +90,59 @@ fn park_and_join_and_cancel_and_priorities() {
     S.run();
     assert_eq!(main.try_join().unwrap(), 5);
     assert_eq!(S.fibers().count(), 0);
+}
+
+#[test]
+fn a_deadline_that_was_not_needed_does_not_keep_a_later_one_from_coming() {
+    static S: Scheduler<Host> = Scheduler::new(Host::new());
+    static CELLS: FiberPool<65536, 3> = FiberPool::new();
+    let early = S
+        .spawn(&CELLS, || scheduler::park_timeout(Duration::from_secs(10)))
+        .unwrap();
+    let waker = early.unparker();
+    let late = S
+        .spawn(&CELLS, move || {
+            scheduler::yield_now();
+            assert!(waker.unpark());
+            scheduler::sleep(Duration::from_secs(20)).map(|()| scheduler::now())
+        })
+        .unwrap();
+    S.run();
+    assert_eq!(early.try_join().unwrap(), Ok(()));
+    assert_eq!(late.try_join().unwrap(), Ok(20_000_000_000));
+}
+
+#[test]
+fn fibers_that_never_yield_look_into_the_inbox_too() {
+    static S: Scheduler<Host> = Scheduler::new(Host::new());
+    static CELLS: FiberPool<65536, 5> = FiberPool::new();
+    static WAS_WOKEN: AtomicBool = AtomicBool::new(false);
+    let parked = S
+        .spawn(&CELLS, || {
+            scheduler::park().unwrap();
+            WAS_WOKEN.store(true, Ordering::Relaxed);
+        })
+        .unwrap();
+    // Two fibers, each of which waits for the end of one that the other lets run: somebody is always ready.
+    let turns = [parked.unparker(); 2].map(|waker| {
+        S.spawn(&CELLS, move || {
+            for turn in 0..20 {
+                if turn == 10 {
+                    Host::interrupt(|| waker.unpark());
+                }
+                if WAS_WOKEN.load(Ordering::Relaxed) {
+                    return turn;
+                }
+                S.spawn(&CELLS, || ()).unwrap().join().unwrap();
+            }
+            20
+        })
+        .unwrap()
+    });
+    S.run();
+    let turns = turns.map(|turn| turn.try_join().unwrap());
+    assert!(
+        turns.iter().all(|turn| (10..13).contains(turn)),
+        "{turns:?}"
+    );
 }

@@ -41,6 +41,8 @@ pub(crate) struct RunLoop {
     /// The level of the running fiber, or [`NO_LEVEL`] if each switch has more to do.
     pub(super) fast_level: Cell<usize>,
     pub(crate) sleepers: Sleepers,
+    /// What the timer was last set to.
+    timer: Cell<Nanoseconds>,
     pub(super) root: Header,
     pub(crate) is_running: AtomicBool,
     /// All headers that ever had a fiber of this loop.
@@ -61,6 +63,7 @@ impl RunLoop {
             inbox: Inbox::new(),
             fast_level: Cell::new(NO_LEVEL),
             sleepers: Sleepers::new(),
+            timer: Cell::new(NEVER),
             root: Header::root(),
             is_running: AtomicBool::new(false),
             all: AllFibers::new(),
@@ -124,8 +127,13 @@ impl RunLoop {
         // SAFETY: the caller takes it out before it goes away.
         unsafe { self.sleepers.insert(wait) };
         if self.sleepers.next_deadline() == wait.deadline {
-            self.platform().set_timer(wait.deadline);
+            self.set_timer(wait.deadline);
         }
+    }
+
+    fn set_timer(&self, deadline: Nanoseconds) {
+        self.timer.set(deadline);
+        self.platform().set_timer(deadline);
     }
 
     /// Takes in a fiber that was just made.
@@ -249,10 +257,8 @@ impl RunLoop {
                 unsafe { self.enqueue(fiber) };
             }
         }
-        let next = self.sleepers.next_deadline();
-        if next != NEVER {
-            self.platform().set_timer(next);
-        }
+        // Even to the same moment: a timer that came too early has to come again.
+        self.set_timer(self.sleepers.next_deadline());
     }
 
     /// Runs fibers until none is left, or, if `until_idle`, until none is ready and no deadline has passed.
@@ -262,6 +268,7 @@ impl RunLoop {
     /// The caller is not in a fiber, and becomes the owner.
     pub(crate) unsafe fn run(&self, until_idle: bool) {
         self.hook.set(self.platform().switch_hook());
+        self.fast_level.set(NO_LEVEL);
         interrupts::enable();
         loop {
             // SAFETY: the caller is the owner.
@@ -278,6 +285,11 @@ impl RunLoop {
             }
             if until_idle || self.live.load(Ordering::Relaxed) == 0 {
                 return;
+            }
+            let next = self.sleepers.next_deadline();
+            if next != self.timer.get() {
+                // The sleeper whose deadline it was set to was woken before, and nothing is to wake the processor for it.
+                self.set_timer(next);
             }
             interrupts::disable();
             if self.inbox.is_empty() {
