@@ -57,6 +57,8 @@ pub enum SpawnErrorKind {
         /// How many the pool has.
         count: usize,
     },
+    /// The cell had a fiber of another scheduler before, and stays with that one: its old ids still lead there.
+    OtherScheduler,
 }
 
 impl fmt::Display for SpawnErrorKind {
@@ -64,6 +66,9 @@ impl fmt::Display for SpawnErrorKind {
         match self {
             Self::CellInUse => {
                 f.write_str("the cell is in use: join its fiber or drop the handle, use another cell, or a pool")
+            }
+            Self::OtherScheduler => {
+                f.write_str("the cell belongs to another scheduler since its first fiber: give each scheduler cells of its own")
             }
             Self::PoolExhausted { count } => {
                 write!(f, "all {count} cells of the pool are in use: join a fiber, or make the pool larger")

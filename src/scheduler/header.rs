@@ -14,7 +14,7 @@ use super::wait::Wait;
 use crate::context::ControlBlock;
 use core::cell::{Cell, UnsafeCell};
 use core::ptr;
-use core::sync::atomic::AtomicPtr;
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 /// See the [module](self).
 ///
@@ -23,7 +23,8 @@ use core::sync::atomic::AtomicPtr;
 pub(crate) struct Header {
     block: UnsafeCell<ControlBlock>,
     pub(crate) state: State,
-    run_loop: Cell<*const RunLoop>,
+    /// The loop of every fiber that ever has this header, null before the first.
+    run_loop: AtomicPtr<RunLoop>,
     /// What the fiber waits for, on its own stack; null if for nothing.
     pub(crate) wait: Cell<*const Wait>,
     /// What its successor does with it once it has ended.
@@ -54,7 +55,7 @@ impl Header {
         Self {
             block: UnsafeCell::new(ControlBlock::new()),
             state: State::new(),
-            run_loop: Cell::new(ptr::null()),
+            run_loop: AtomicPtr::new(ptr::null_mut()),
             wait: Cell::new(ptr::null()),
             end: Cell::new(None),
             name_at: Cell::new(ptr::null()),
@@ -79,11 +80,11 @@ impl Header {
     ///
     /// The fiber is alive, or was once: its header stays readable.
     #[inline(always)]
-    pub(crate) const unsafe fn run_loop(fiber: *const Self) -> &'static RunLoop {
+    pub(crate) unsafe fn run_loop(fiber: *const Self) -> &'static RunLoop {
         // SAFETY: the caller's promise.
         let run_loop = unsafe { &(*fiber).run_loop };
         // SAFETY: loops are statics, and a cell's header names one from its first fiber on.
-        unsafe { &*run_loop.get() }
+        unsafe { &*run_loop.load(Ordering::Relaxed) }
     }
 
     #[inline(always)]
@@ -105,9 +106,14 @@ impl Header {
         unsafe { &*self.words().cast::<Cell<u64>>().wrapping_add(1) }
     }
 
-    /// Says in which loop the fiber runs. Returns whether no fiber of this header had one before.
-    pub(crate) const fn set_run_loop(&self, run_loop: &'static RunLoop) -> bool {
-        self.run_loop.replace(run_loop).is_null()
+    /// Says in which loop the fibers of this header run. Returns whether it had none before, or nothing if it has another.
+    pub(crate) fn set_run_loop(&self, run_loop: &'static RunLoop) -> Option<bool> {
+        let before = self.run_loop.load(Ordering::Relaxed);
+        if before.is_null() {
+            let run_loop = ptr::from_ref(run_loop).cast_mut();
+            self.run_loop.store(run_loop, Ordering::Relaxed);
+        }
+        (before.is_null() || ptr::eq(before, run_loop)).then_some(before.is_null())
     }
 
     /// The name; of a longer one, the first 255 bytes.

@@ -21,6 +21,8 @@ use core::time::Duration;
 pub(crate) enum Joiner {
     Fiber(*const Header),
     Waker(Waker),
+    /// Nobody any more: the fiber has ended, and those who were there are being told.
+    TooLate,
 }
 
 // SAFETY: the header is only woken, which any core may do.
@@ -58,7 +60,8 @@ pub enum JoinErrorKind {
     TimedOut,
     /// The fiber that wanted to join was asked to end.
     Cancelled,
-    /// The fiber waits for the caller's end, perhaps through others, or is the caller: neither would ever end.
+    /// The fiber waits for the caller's end, perhaps through others, or is the caller: neither would ever end. (Noticed if
+    /// all of them are of one scheduler.)
     Deadlock,
 }
 
@@ -175,9 +178,7 @@ impl<T> JoinHandle<T> {
                 kind: JoinErrorKind::Deadlock,
             });
         }
-        // SAFETY: the handle keeps the cell taken.
-        let joiner = unsafe { &Extra::of(other).joiner };
-        *joiner.lock() = Some(Joiner::Fiber(fiber));
+        self.tell(Some(Joiner::Fiber(fiber)));
         let waited = waiting::wait_until(fiber, WaitReason::Join, other.cast(), deadline, || {
             self.is_finished()
         });
@@ -185,7 +186,7 @@ impl<T> JoinHandle<T> {
             // SAFETY: it has finished, and the handle is gone with this.
             Ok(()) => Ok(unsafe { self.take() }),
             Err(error) => {
-                *joiner.lock() = None;
+                self.tell(None);
                 let kind = match error {
                     WaitError::TimedOut => JoinErrorKind::TimedOut,
                     WaitError::Cancelled => JoinErrorKind::Cancelled,
@@ -213,6 +214,26 @@ impl<T> JoinHandle<T> {
                 handle: self,
                 kind: JoinErrorKind::NotFinished,
             })
+        }
+    }
+
+    /// Has `joiner` told when the fiber has ended, instead of who was to be told before.
+    ///
+    /// If it is ending on another core at this moment, returns when it has finished.
+    fn tell(&self, joiner: Option<Joiner>) {
+        // SAFETY: the handle keeps the cell taken.
+        let place = unsafe { &Extra::of(self.id.header()).joiner };
+        let mut place = place.lock();
+        let is_too_late = matches!(*place, Some(Joiner::TooLate));
+        let before = if is_too_late {
+            joiner
+        } else {
+            core::mem::replace(&mut *place, joiner)
+        };
+        drop(place); // before a waker's destructor runs, which is somebody else's code
+        drop(before);
+        while is_too_late && !self.is_finished() {
+            core::hint::spin_loop();
         }
     }
 
@@ -264,8 +285,13 @@ fn waits_for(mut fiber: *const Header, of: *const Header) -> bool {
         if ptr::eq(fiber, of) {
             return true;
         }
+        // SAFETY: both are headers of cells that had a fiber.
+        let loops = unsafe { [fiber, of].map(|header| Header::run_loop(header)) };
+        if !ptr::eq(loops[0], loops[1]) {
+            return false; // what fibers of other loops wait for is not ours to look at
+        }
         // SAFETY: a fiber whose end is waited for has a handle, so its header is its own, and is alive. The wait record is
-        // on its stack while it waits. (All of it belongs to one loop, whose owner we are.)
+        // on its stack while it waits. All of it belongs to the loop whose owner we are.
         let wait = unsafe { (*fiber).wait.get() };
         // SAFETY: as above.
         let Some(wait) = (unsafe { wait.as_ref() }) else {
@@ -297,14 +323,10 @@ impl<T> Future for JoinHandle<T> {
             "a join handle was polled again after it was ready"
         );
         if !self.is_finished() {
-            // SAFETY: the handle keeps the cell taken.
-            let joiner = unsafe { &Extra::of(self.id.header()).joiner };
-            *joiner.lock() = Some(Joiner::Waker(context.waker().clone()));
-            // Once more: it may have ended before it could see the waker.
+            self.tell(Some(Joiner::Waker(context.waker().clone())));
             if !self.is_finished() {
                 return Poll::Pending;
             }
-            *joiner.lock() = None;
         }
         // SAFETY: it has finished, and `is_taken` keeps the handle from being used again.
         let result = unsafe { self.take_in_place() };

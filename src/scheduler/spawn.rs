@@ -10,7 +10,7 @@
 //!          ├──────────────────┤ ◄─ first stack pointer
 //! ```
 
-use super::builder::{Builder, Home, SpawnError};
+use super::builder::{Builder, Home, SpawnError, SpawnErrorKind};
 use super::cell::{Cell, Control};
 use super::current;
 use super::header::Header;
@@ -135,6 +135,12 @@ pub(crate) unsafe fn spawn_in<H: Home, F: FnOnce() -> T, T>(
     };
     let bounds = cell.bounds();
     let header: *const Header = bounds.top().cast_const().cast();
+    // SAFETY: `Cell` promises a control block there.
+    let fiber = unsafe { &*header };
+    let Some(is_first) = fiber.set_run_loop(builder.run_loop) else {
+        let kind = SpawnErrorKind::OtherScheduler;
+        return Err(SpawnError { closure, kind });
+    };
     // SAFETY: S1, and the check above: the place is in the stack, which is ours.
     unsafe { cell_of::<H::Cell, T>(header).write(cell) };
     let place = closure_of::<H::Cell, F, T>(header);
@@ -145,14 +151,11 @@ pub(crate) unsafe fn spawn_in<H: Home, F: FnOnce() -> T, T>(
         .map_addr(|address| address & !(STACK_ALIGN - 1));
     // SAFETY: C1, C3: the memory is the fiber's until its end, and `body` does not unwind (it is `extern "sysv64"`).
     unsafe { ControlBlock::init(Header::block(header), sp, body::<H::Cell, F, T>) };
-    // SAFETY: `Cell` promises a control block there.
-    let fiber = unsafe { &*header };
     // SAFETY: it is a cell's.
     let extra = unsafe { Extra::of(header) };
     extra.scope.set(scope);
     // A fiber that ended without unlocking may have left something.
     extra.wanted.set(ptr::null());
-    let is_first = fiber.set_run_loop(builder.run_loop);
     fiber.end.set(Some(end::<H::Cell, T>));
     fiber.set_name(builder.name);
     fiber.level.set(builder.priority.level());
@@ -215,17 +218,23 @@ unsafe fn end<C: Cell, T>(header: *const Header) {
     // SAFETY: alive until it is buried.
     let fiber = unsafe { &*header };
     fiber.end.set(Some(bury::<C, T>));
+    // Whoever has the handle, on another core perhaps, may take the result and use the cell again as soon as the fiber has
+    // finished. So this is the last look at the control block.
+    // SAFETY: it is a cell's.
+    let joiner = unsafe { Extra::of(header) }
+        .joiner
+        .lock()
+        .replace(Joiner::TooLate);
     if fiber.state.finish() {
         // SAFETY: there is no handle any more, so nobody else buries it.
         return unsafe { bury::<C, T>(header) };
     }
-    // SAFETY: it is a cell's. The handle keeps the cell taken.
-    let joiner = unsafe { Extra::of(header) }.joiner.lock().take();
     match joiner {
-        // SAFETY: a fiber that joins waits until the other has finished, and takes itself out before it stops waiting.
+        // SAFETY: it waits until the other has finished. If it has seen that already, it may even have ended: then its
+        // header is still a header, and who lives there now is woken once too often, which every wait bears.
         Some(Joiner::Fiber(fiber)) => unsafe { wake(fiber) },
         Some(Joiner::Waker(waker)) => waker.wake(),
-        None => {}
+        Some(Joiner::TooLate) | None => {}
     }
 }
 
@@ -235,6 +244,8 @@ unsafe fn end<C: Cell, T>(header: *const Header) {
 ///
 /// As [`end`]; called once for each fiber, after which its memory may be another's.
 unsafe fn bury<C: Cell, T>(header: *const Header) {
+    // SAFETY: it is a cell's.
+    *unsafe { Extra::of(header) }.joiner.lock() = None;
     // SAFETY: it is a cell's.
     if unsafe { Extra::of(header) }.has_result.replace(false) {
         // SAFETY: it is there, and no longer after this.
