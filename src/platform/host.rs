@@ -66,10 +66,16 @@ impl Host {
 
     /// Runs `handler` as an interrupt handler would run: with interrupts off.
     pub fn interrupt<R>(handler: impl FnOnce() -> R) -> R {
-        let before = ARE_ENABLED.replace(false);
-        let result = handler();
-        ARE_ENABLED.set(before);
-        result
+        /// Ends the interrupt, also when the handler unwinds.
+        struct Return(bool);
+        impl Drop for Return {
+            fn drop(&mut self) {
+                ARE_ENABLED.set(self.0);
+            }
+        }
+
+        let _return = Return(ARE_ENABLED.replace(false));
+        handler()
     }
 }
 

@@ -186,9 +186,17 @@ fn may_not_wait() -> ! {
 ///
 /// Callable from: fiber, interrupt, scheduler. Blocks: nothing.
 pub fn without_waiting<R>(f: impl FnOnce() -> R) -> R {
+    /// Allows it again, also when `f` unwinds. Only the bit is put back: a [`Fiber`](crate::fiber::Fiber) suspended within
+    /// `f` may go on under another scheduled fiber, and must not take the word along.
+    struct Allow(usize);
+    impl Drop for Allow {
+        fn drop(&mut self) {
+            word::set(word::get().map_addr(|address| address & !MAY_NOT_WAIT | self.0));
+        }
+    }
+
     let before = word::get();
+    let _allow = Allow(before.addr() & MAY_NOT_WAIT);
     word::set(before.map_addr(|address| address | MAY_NOT_WAIT));
-    let result = f();
-    word::set(before);
-    result
+    f()
 }
