@@ -53,12 +53,15 @@ impl<T> FiberLocal<T> {
     const fn key(&'static self) -> *const () {
         (&raw const self.address).cast()
     }
+}
 
+impl<T: Sync> FiberLocal<T> {
     /// Binds a value in the running fiber while `f` runs. An inner binding hides an outer one.
     ///
     /// # Panics
     ///
-    /// Panics outside of fibers.
+    /// Panics outside of scheduled fibers, and in a [`Fiber`](crate::fiber::Fiber) that one of them resumed: that could be
+    /// suspended and leave its binding behind.
     ///
     /// # Context
     ///
@@ -73,7 +76,9 @@ impl<T> FiberLocal<T> {
             }
         }
 
-        let extra = running().expect("a fiber local was bound outside of a fiber");
+        let extra = running().expect(
+            "a fiber local was bound outside of a scheduled fiber, or in another fiber that it resumed",
+        );
         let binding = Binding {
             key: self.key(),
             value: ptr::from_ref(value).cast(),
@@ -84,7 +89,8 @@ impl<T> FiberLocal<T> {
         f()
     }
 
-    /// Calls `f` with the value that the running fiber has bound, if it has.
+    /// Calls `f` with the value that the running fiber has bound, if it has. On any other stack than the fiber's own, that of
+    /// a [`Fiber`](crate::fiber::Fiber) that it resumed or one for interrupts, nothing is bound.
     ///
     /// # Context
     ///
@@ -95,7 +101,8 @@ impl<T> FiberLocal<T> {
         while let Some(this) = unsafe { binding.as_ref() } {
             if ptr::eq(this.key, self.key()) {
                 // SAFETY: the key is that of a `FiberLocal<T>`, so it was bound to a `&T`, which outlives the binding, and
-                // the binding cannot end while `f`, called from within it, runs.
+                // the binding cannot end while `f`, called from within it on the same stack, runs. In a handler `T` is
+                // used as if on another core, so it is `Sync`.
                 return f(Some(unsafe { &*this.value.cast::<T>() }));
             }
             binding = this.outer;
@@ -104,11 +111,17 @@ impl<T> FiberLocal<T> {
     }
 }
 
-/// The extra of the running fiber.
+/// The extra of the running fiber, if we are on its own stack. Only there do bindings end in the order in which they began.
 fn running<'a>() -> Option<&'a Extra> {
     let fiber: *const Header = current::get();
-    // SAFETY: a fiber that runs is alive, and is a cell's.
-    (!fiber.is_null()).then(|| unsafe { Extra::of(fiber) })
+    // SAFETY: a fiber that runs is alive.
+    let header = unsafe { fiber.as_ref() }?;
+    let here = 0_u8;
+    let stack = header.stack_bottom.get().addr()..fiber.addr();
+    // With threads for fibers, another fiber's thread runs no scheduled fiber.
+    let is_own = cfg!(any(miri, kfiber_threads)) || stack.contains(&(&raw const here).addr());
+    // SAFETY: as above, and it is a cell's.
+    is_own.then(|| unsafe { Extra::of(fiber) })
 }
 
 impl<T> Default for FiberLocal<T> {
