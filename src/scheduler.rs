@@ -76,7 +76,6 @@ pub use waiting::WaitError;
 
 use crate::platform::Platform;
 use core::fmt;
-use core::sync::atomic::Ordering;
 use run_loop::RunLoop;
 
 /// A run loop and its platform, in a static. See the [module](self).
@@ -140,6 +139,7 @@ impl<P: Platform> Scheduler<P> {
     /// # Context
     ///
     /// Callable from: boot code. Blocks: the core.
+    #[track_caller]
     pub fn run(&'static self) {
         self.run_while_allowed(false);
     }
@@ -153,6 +153,7 @@ impl<P: Platform> Scheduler<P> {
     /// # Context
     ///
     /// As [`run`](Self::run), but never sleeps. Blocks: the core.
+    #[track_caller]
     pub fn run_until_idle(&'static self) {
         self.run_while_allowed(true);
     }
@@ -163,15 +164,12 @@ impl<P: Platform> Scheduler<P> {
             current::get().is_null(),
             "a scheduler was run from a fiber: fibers run in the scheduler, not around it"
         );
-        let is_running = &self.run_loop.is_running;
-        assert!(
-            !is_running.swap(true, Ordering::Acquire),
-            "the scheduler is running already: it has one loop, on one core"
-        );
         self.run_loop.set_platform(&self.platform);
-        // SAFETY: we are not in a fiber, and the flag shows that nobody else is the owner.
-        unsafe { self.run_loop.run(until_idle) };
-        is_running.store(false, Ordering::Release);
+        // SAFETY: we are not in a fiber, and nobody else is the owner meanwhile.
+        let run = || unsafe { self.run_loop.run(until_idle) };
+        self.run_loop
+            .while_owned(run)
+            .expect("the scheduler is running already: it has one loop, on one core");
     }
 
     /// To be called by the kernel's timer interrupt handler: has the sleepers looked at when a fiber next yields or waits.
@@ -194,12 +192,13 @@ impl<P: Platform> Scheduler<P> {
     ///
     /// Callable from: fiber, boot code. Blocks: nothing.
     pub fn fibers(&'static self) -> impl Iterator<Item = FiberInfo> {
-        assert!(
-            current::is_owner_of(&self.run_loop)
-                || !self.run_loop.is_running.load(Ordering::Relaxed),
-            "the fibers of a running scheduler can be listed by one of them only"
-        );
-        self.run_loop.all.iter().filter_map(FiberInfo::of)
+        let mut headers = self.run_loop.all.iter();
+        // Asked at each step, for the iterator may be kept, or sent elsewhere.
+        core::iter::from_fn(move || {
+            self.run_loop
+                .while_owned(|| headers.by_ref().find_map(FiberInfo::of))
+                .expect("the fibers of a running scheduler can be listed by one of them only")
+        })
     }
 }
 

@@ -59,8 +59,10 @@ impl FiberInfo {
                 return None;
             }
             FiberState::Finished
-        // SAFETY: the record is on the fiber's stack while it waits.
-        } else if let Some(wait) = unsafe { header.wait.get().as_ref() } {
+        // SAFETY: the record is on the fiber's stack while it waits, and until it runs again.
+        } else if let Some(wait) = unsafe { header.wait.get().as_ref() }
+            && header.state.is_parked()
+        {
             FiberState::Waiting {
                 reason: wait.reason,
                 object: wait.object,

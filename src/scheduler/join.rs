@@ -339,10 +339,12 @@ impl<T> Unpin for JoinHandle<T> {}
 
 impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinHandle")
-            .field("id", &self.id)
-            .field("is_finished", &self.is_finished())
-            .finish()
+        let mut fields = f.debug_struct("JoinHandle");
+        fields.field("id", &self.id);
+        if !self.is_taken {
+            fields.field("is_finished", &self.is_finished());
+        }
+        fields.finish_non_exhaustive()
     }
 }
 

@@ -83,6 +83,24 @@ impl RunLoop {
         *self.platform.get().expect("spawn and run set it")
     }
 
+    /// Runs `f` as the owner; nothing if somebody else is.
+    pub(crate) fn while_owned<R>(&self, f: impl FnOnce() -> R) -> Option<R> {
+        /// The loop has no owner again, also when `f` unwinds.
+        struct Disown<'a>(&'a AtomicBool);
+        impl Drop for Disown<'_> {
+            fn drop(&mut self) {
+                self.0.store(false, Ordering::Release);
+            }
+        }
+
+        if current::is_owner_of(self) {
+            return Some(f());
+        }
+        let is_ours = !self.is_running.swap(true, Ordering::Acquire);
+        let _disown = is_ours.then(|| Disown(&self.is_running));
+        is_ours.then(f)
+    }
+
     /// The running fiber waits until it is woken; returns at once if it was woken since it last waited.
     ///
     /// # Safety

@@ -209,6 +209,11 @@ impl State {
         self.0.fetch_and(!NOTIFIED, Ordering::AcqRel);
     }
 
+    /// Says whether the fiber waits, and nobody woke it yet.
+    pub(crate) fn is_parked(&self) -> bool {
+        woken(self.0.load(Ordering::Relaxed)) == Woken::Enqueue
+    }
+
     pub(crate) fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed) & CANCELLED != 0
     }
