@@ -87,6 +87,9 @@ mod tests;
 use core::mem::{MaybeUninit, offset_of};
 use core::ptr;
 
+#[cfg(any(miri, kfiber_threads))]
+pub(crate) use threads::return_to;
+
 pub use backend::{resume, suspend, switch, switch_out_of_line};
 
 /// A word on its way from one side of a switch to the other; its bytes may be uninitialised, as those of any value.

@@ -179,6 +179,18 @@ pub unsafe extern "sysv64" fn switch_out_of_line(
     unsafe { exchange(prev, next, payload, tag) }
 }
 
+/// Has the fiber of `block`, which runs, continue `next` when its body returns, which is the only way a thread ends.
+///
+/// # Safety
+///
+/// `next.own` can be continued (**C1**, **C2**), and the body returns without a switch before.
+pub(crate) unsafe fn return_to(block: *mut ControlBlock, next: *const ControlBlock) {
+    // SAFETY: the caller's promise.
+    let next = unsafe { (*next).own };
+    // SAFETY: the fiber runs, so its block is there.
+    unsafe { (*block).parent = next };
+}
+
 /// Marks a context that was never continued.
 pub(super) fn first_entry() -> *const () {
     static MARK: u8 = 1;

@@ -154,6 +154,12 @@ impl RunLoop {
             prev.map_addr(|address| address | action)
         };
         let (prev_block, next_block) = (Header::block(prev), Header::block(next));
+        #[cfg(any(miri, kfiber_threads))]
+        if action.addr() & ACTIONS == END {
+            // A thread can only end by returning, and what it returns to is its parent.
+            // SAFETY: as below; `prev` is in no ring any more, which is what its parent's words were for.
+            return unsafe { context::return_to(prev_block, next_block) };
+        }
         // SAFETY: C1 to C3: `next` does not run and its registers are stored: it left by a switch, whose successor
         // was told, or is new; headers do not move while their fiber lives.
         let landed = unsafe { context::switch(prev_block, next_block, pack(action)) };
@@ -169,17 +175,21 @@ impl RunLoop {
         unsafe { after_switch(landed.payload) };
     }
 
-    /// The running fiber has ended; `end` in its header says what is to be done with it.
+    /// The running fiber has ended; `end` in its header says what is to be done with it. Returns with threads for fibers
+    /// only: what the thread then returns to its successor.
     ///
     /// # Safety
     ///
     /// As [`block`](Self::block); nothing on the fiber's stack is wanted any more but what `end` knows of.
-    pub(crate) unsafe fn exit(&self, fiber: *const Header) -> ! {
+    pub(crate) unsafe fn exit(&self, fiber: *const Header) -> Payload {
         self.live.fetch_sub(1, Ordering::Relaxed);
         // SAFETY: R3.
         unsafe { self.ready.remove_first(fiber) };
         // SAFETY: it runs, and is in no ring any more.
         unsafe { self.leave(fiber, END) };
+        if cfg!(any(miri, kfiber_threads)) {
+            return pack(fiber.map_addr(|address| address | END));
+        }
         unreachable!("a fiber that has ended was switched to");
     }
 }
