@@ -1,16 +1,25 @@
 //! Fibers for `x86_64` kernels.
 #![no_std]
 
+#[cfg(not(loom))]
 pub mod stack;
 
+#[cfg(not(loom))]
 pub mod context;
 
+#[cfg(not(loom))]
 pub mod fiber;
 
 mod atomic;
 
+#[cfg(not(loom))]
 pub mod platform;
 
+#[cfg(not(loom))]
 pub mod scheduler;
+#[cfg(all(loom, test))]
+#[path = "scheduler/lock_free.rs"]
+mod scheduler;
 
+#[cfg(not(loom))]
 pub mod sync;

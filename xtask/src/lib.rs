@@ -30,6 +30,7 @@ mod interrupt_log;
 mod junit;
 #[cfg(test)]
 mod liars;
+mod loom;
 mod machine;
 mod manifest;
 mod matrix;

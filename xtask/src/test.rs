@@ -5,7 +5,7 @@ use clap::Parser as _;
 
 use crate::cli::{Build, Nextest, Prove, Test};
 use crate::steps::{self, Counts, Step};
-use crate::{backtraces, demo, host_tests, prove, qemu_test};
+use crate::{backtraces, demo, host_tests, loom, prove, qemu_test};
 
 /// Everything, in this order. A new kind of proof is a new line here.
 const STEPS: &[Step<Build>] = &[
@@ -13,6 +13,11 @@ const STEPS: &[Step<Build>] = &[
         name: "host",
         help: "the library's tests on this machine, those in its documentation too",
         run: |build| host_tests::run(&["--package", "kfiber"], build),
+    },
+    Step {
+        name: "loom",
+        help: "what is lock-free in the scheduler, in all interleavings with up to three preemptions",
+        run: |_| loom::models(),
     },
     Step {
         name: "xtask",

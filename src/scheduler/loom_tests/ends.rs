@@ -1,0 +1,152 @@
+//! A fiber that ends, while others wake it, join it, or drop its handle.
+
+use super::super::state::{State, Woken};
+use super::{Core, Fiber, model};
+use loom::cell::UnsafeCell;
+use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::sync::{Arc, Mutex};
+use loom::thread;
+
+#[test]
+fn loom_unpark_and_exit() {
+    model("unpark and exit", || {
+        let (fiber, generation) = Fiber::new(true);
+        let fiber = Arc::new(fiber);
+        let waker = {
+            let fiber = Arc::clone(&fiber);
+            thread::spawn(move || fiber.state.give_token(generation))
+        };
+        let is_detached = fiber.state.finish();
+        assert!(!is_detached);
+        assert!(fiber.state.is_finished());
+        assert_ne!(waker.join().expect("does not panic"), Woken::Enqueue);
+        assert_eq!(fiber.state.give_token(generation), Woken::Stale);
+    });
+}
+
+#[test]
+fn loom_unpark_and_reuse() {
+    model("unpark and reuse", || {
+        let core = Core::new(true);
+        let old = core.generation;
+        let waker = {
+            let core = Arc::clone(&core);
+            thread::spawn(move || core.signal(|state, _| state.give_token(old)))
+        };
+        // The fiber ends without a handle, and the next one in the same cell parks at once.
+        let _ = core.fiber.state.finish();
+        assert_eq!(core.fiber.state.begin(true), old + 1);
+        assert!(core.fiber.state.start_parking(), "woken by an old id");
+        assert!(core.fiber.state.commit_parked(), "woken by an old id");
+        assert_ne!(waker.join().expect("does not panic"), Woken::Enqueue);
+        assert!(core.inbox.is_empty());
+        assert!(!core.fiber.state.take_token(), "the token of another");
+    });
+}
+
+/// Who is told of the end, as in `join.rs`.
+#[derive(PartialEq)]
+enum Joiner {
+    Nobody,
+    Fiber,
+    TooLate,
+}
+
+/// A fiber that ends on one core, and its joiner on another.
+struct Joined {
+    ending: Fiber,
+    joiner: Core,
+    place: Mutex<Joiner>,
+    result: UnsafeCell<u32>,
+    /// How many looks at the cell there were after it was given back.
+    generation: AtomicUsize,
+}
+
+// SAFETY: loom checks who uses the result when.
+unsafe impl Send for Joined {}
+// SAFETY: as above.
+unsafe impl Sync for Joined {}
+
+#[test]
+fn loom_join_and_exit() {
+    model("join and exit", || {
+        let joiner = Arc::try_unwrap(Core::new(true)).unwrap_or_else(|_| unreachable!());
+        let joined = Arc::new(Joined {
+            ending: Fiber::new(true).0,
+            joiner,
+            place: Mutex::new(Joiner::Nobody),
+            result: UnsafeCell::new(0),
+            generation: AtomicUsize::new(0),
+        });
+        let ending = {
+            let joined = Arc::clone(&joined);
+            thread::spawn(move || {
+                // SAFETY: it has not finished.
+                joined.result.with_mut(|result| unsafe { *result = 5 });
+                let before = joined.generation.load(Ordering::Relaxed);
+                let who = core::mem::replace(
+                    &mut *joined.place.lock().expect("no holder panics"),
+                    Joiner::TooLate,
+                );
+                assert_eq!(before, 0, "the cell is another's already");
+                let is_detached = joined.ending.state.finish();
+                assert!(!is_detached);
+                if who == Joiner::Fiber {
+                    let _ = joined.joiner.signal(|state, _| state.wake());
+                }
+            })
+        };
+        // `tell`, and `join_until`.
+        let is_too_late = {
+            let mut place = joined.place.lock().expect("no holder panics");
+            let is_too_late = *place == Joiner::TooLate;
+            if !is_too_late {
+                *place = Joiner::Fiber;
+            }
+            is_too_late
+        };
+        while is_too_late && !joined.ending.state.is_finished() {
+            loom::hint::spin_loop();
+        }
+        joined
+            .joiner
+            .wait_until(|| joined.ending.state.is_finished());
+        // SAFETY: it has finished.
+        assert_eq!(joined.result.with(|result| unsafe { *result }), 5);
+        joined.generation.store(1, Ordering::Relaxed);
+        ending.join().expect("does not panic");
+    });
+}
+
+#[test]
+fn loom_detach_and_exit() {
+    model("detach and exit", || {
+        let fiber = Arc::new(Fiber::new(true).0);
+        let result = Arc::new(UnsafeCell::new(1));
+        let burials = Arc::new(AtomicUsize::new(0));
+        let bury = |result: &UnsafeCell<i32>, burials: &AtomicUsize| {
+            // SAFETY: whoever buries is alone.
+            result.with_mut(|result| unsafe { *result = 0 });
+            burials.fetch_add(1, Ordering::Relaxed);
+        };
+        let ending = {
+            let (fiber, result) = (Arc::clone(&fiber), Arc::clone(&result));
+            let burials = Arc::clone(&burials);
+            thread::spawn(move || {
+                // SAFETY: it has not finished.
+                result.with_mut(|result| unsafe { *result = 5 });
+                if fiber.state.finish() {
+                    bury(&result, &burials);
+                }
+            })
+        };
+        if fiber.state.detach() {
+            bury(&result, &burials);
+        }
+        ending.join().expect("does not panic");
+        assert_eq!(burials.load(Ordering::Relaxed), 1);
+        assert!(fiber.state.is_detached() && fiber.state.is_finished());
+        assert_eq!(fiber.state.give_token(1), Woken::Stale);
+        let _ = State::new();
+    });
+}
