@@ -154,6 +154,8 @@ pub(crate) unsafe fn spawn_in<H: Home, F: FnOnce() -> T, T>(
     // SAFETY: it is a cell's.
     let extra = unsafe { Extra::of(header) };
     extra.scope.set(scope);
+    // A cell's first control block may be all zero bytes, and which joiner those are is the compiler's choice.
+    *extra.joiner.lock() = None;
     // A fiber that ended without unlocking may have left something.
     extra.wanted.set(ptr::null());
     fiber.end.set(Some(end::<H::Cell, T>));
