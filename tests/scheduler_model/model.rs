@@ -133,7 +133,7 @@ impl Model {
     }
 
     fn drain(&mut self) {
-        for mail in std::mem::take(&mut self.inbox) {
+        for mail in core::mem::take(&mut self.inbox) {
             match mail {
                 Mail::Timer => self.wake_sleepers(),
                 Mail::Fiber(slot) => {
@@ -261,14 +261,14 @@ impl Model {
     fn look(&mut self, slot: Slot, wait: Wait) -> Option<Outcome> {
         let now = self.now;
         let is_done = match wait.kind {
-            Kind::Park => std::mem::take(&mut self.fiber(slot).has_token),
+            Kind::Park => core::mem::take(&mut self.fiber(slot).has_token),
             Kind::Sleep => false,
             Kind::Join(other) => self.fiber(other).is_finished,
             Kind::Future(other) => {
                 let is_finished = self.fiber(other).is_finished;
                 let fiber = self.fiber(slot);
                 // It polls when it was notified, and leaves a notification behind for one around it.
-                let polls = std::mem::take(&mut fiber.is_notified);
+                let polls = core::mem::take(&mut fiber.is_notified);
                 if polls && is_finished {
                     (fiber.is_notified, fiber.is_woken) = (true, true);
                 }
