@@ -60,6 +60,17 @@ cases! {
     a_closure_too_large_for_its_stack_does_not_compile: "closure_too_large",
     a_result_too_large_for_its_stack_does_not_compile: "result_too_large",
     an_input_too_large_for_its_stack_does_not_compile: "input_too_large",
+    what_a_scoped_fiber_borrows_outlives_the_scope: "scope_borrow_escapes",
+    a_scoped_handle_does_not_leave_the_scope: "scoped_handle_escapes",
+    two_scoped_fibers_cannot_change_one_variable: "scoped_fibers_share_mutably",
+    a_scope_cannot_be_used_by_another_thread: "scope_in_thread",
+    what_a_scheduled_fiber_captures_is_send: "spawn_not_send",
+    what_a_scheduled_fiber_returns_is_send: "spawn_result_not_send",
+    a_scheduled_fiber_cannot_borrow_a_local: "spawn_borrows_local",
+    a_closure_too_large_for_its_cell_does_not_compile: "spawn_closure_too_large",
+    a_cell_below_the_minimum_does_not_compile: "cell_too_small",
+    a_result_is_taken_once: "handle_joined_twice",
+    a_fiber_local_is_sync: "local_not_sync",
     a_storage_is_taken_through_a_reference_that_lasts_for_ever_only: "taken_from_short_reference",
 }
 

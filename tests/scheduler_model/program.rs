@@ -170,7 +170,7 @@ fn compare(slot: Slot, outcome: Outcome) {
     check(slot);
 }
 
-fn outcome(result: Result<(), WaitError>, of_deadline: Outcome) -> Outcome {
+const fn outcome(result: Result<(), WaitError>, of_deadline: Outcome) -> Outcome {
     match result {
         Ok(()) => of_deadline,
         Err(WaitError::TimedOut) => Outcome::TimedOut,
