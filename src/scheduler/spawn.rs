@@ -154,7 +154,8 @@ pub(crate) unsafe fn spawn_in<H: Home, F: FnOnce() -> T, T>(
     // SAFETY: it is a cell's.
     let extra = unsafe { Extra::of(header) };
     extra.scope.set(scope);
-    // A cell's first control block may be all zero bytes, and which joiner those are is the compiler's choice.
+    // The last fiber's end left a mark there. And a cell's first control block may be all zero bytes, of which only the
+    // compiler knows what joiner they are.
     *extra.joiner.lock() = None;
     // A fiber that ended without unlocking may have left something.
     extra.wanted.set(ptr::null());
@@ -246,8 +247,6 @@ unsafe fn end<C: Cell, T>(header: *const Header) {
 ///
 /// As [`end`]; called once for each fiber, after which its memory may be another's.
 unsafe fn bury<C: Cell, T>(header: *const Header) {
-    // SAFETY: it is a cell's.
-    *unsafe { Extra::of(header) }.joiner.lock() = None;
     // SAFETY: it is a cell's.
     if unsafe { Extra::of(header) }.has_result.replace(false) {
         // SAFETY: it is there, and no longer after this.

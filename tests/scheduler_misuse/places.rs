@@ -39,20 +39,20 @@ fn waiting_outside_of_a_fiber_panics() {
 #[test]
 fn waiting_in_an_interrupt_handler_panics() {
     in_fiber(|_, _| {
-        all_panic("in an interrupt handler", |wait| Host::interrupt(wait));
+        all_panic("in an interrupt handler", Host::interrupt);
         scheduler::yield_now();
     });
 }
 
 #[test]
 fn waiting_in_an_interrupt_handler_outside_of_fibers_panics() {
-    all_panic("outside of a fiber", |wait| Host::interrupt(wait));
+    all_panic("outside of a fiber", Host::interrupt);
 }
 
 #[test]
 fn waiting_under_without_waiting_panics() {
     in_fiber(|_, _| {
-        all_panic("`without_waiting`", |wait| scheduler::without_waiting(wait));
+        all_panic("`without_waiting`", scheduler::without_waiting);
         scheduler::yield_now();
     });
 }
