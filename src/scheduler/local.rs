@@ -77,7 +77,7 @@ impl<T: Sync> FiberLocal<T> {
         }
 
         let extra = running().expect(
-            "a fiber local was bound outside of a scheduled fiber, or in another fiber that it resumed",
+            "a fiber local was bound outside of a fiber, or in one that a scheduled fiber resumed",
         );
         let binding = Binding {
             key: self.key(),
