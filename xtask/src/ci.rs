@@ -108,10 +108,31 @@ const STEPS: &[Step<Build>] = &[
         },
     },
     Step {
+        name: "soak",
+        help: "long runs: ten million fibers made and ended, a hundred million switches of fibers that do everything",
+        run: soak,
+    },
+    Step {
         name: "other-core",
         help: "the tests in QEMU with `core` had the other way, so that neither way rots",
         run: other_core,
     },
+];
+
+/// Tests that are short by default, and how many rounds of each are a long run.
+const LONG_RUNS: [(&str, &str); 3] = [
+    (
+        "soak::fibers_are_made_and_end_in_two_poisoned_cells",
+        "10000000",
+    ),
+    (
+        "soak::mixed::sixty_four_fibers_that_do_everything_lose_nothing",
+        "100000000",
+    ),
+    (
+        "scheduler::small::the_smallest_stack_bears_every_wait_and_an_interrupt_at_its_deepest",
+        "300000",
+    ),
 ];
 
 /// The steps, for `--help`.
@@ -154,6 +175,21 @@ fn bare(verb: &str, build: &Build, add: impl Fn(&mut Command) -> &mut Command) -
     }
     let mut command = CoreSource::Rustup.cargo(verb, &workspace::target_directory()?);
     succeeds(add(&mut command))
+}
+
+fn soak(build: &Build) -> Result<Counts> {
+    let build = Build {
+        release: true,
+        ..build.clone()
+    };
+    let mut counts = Counts::default();
+    for (name, rounds) in LONG_RUNS {
+        let words = ["--exact", name, "--rounds", rounds];
+        let run = test::in_qemu_with(&words, &build)?;
+        anyhow::ensure!(run.passed + run.failed == 1, "no test is called {name}");
+        counts = counts.plus(run);
+    }
+    Ok(counts)
 }
 
 fn other_core(build: &Build) -> Result<Counts> {

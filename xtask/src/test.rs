@@ -71,7 +71,13 @@ pub(crate) fn all(build: &Build) -> Result<Counts> {
 
 /// The tests in QEMU with everything at its default but the way to build.
 pub(crate) fn in_qemu(build: &Build) -> Result<Counts> {
-    let mut options = Nextest::parse_from(["qemu-test"]).options;
+    in_qemu_with(&[], build)
+}
+
+/// The tests in QEMU with these words of `qemu-test`'s command line.
+pub(crate) fn in_qemu_with(words: &[&str], build: &Build) -> Result<Counts> {
+    let words = ["qemu-test"].iter().chain(words);
+    let mut options = Nextest::parse_from(words).options;
     options.build = build.clone();
     let conclusion = qemu_test::counts(&options)?;
     Ok(Counts {

@@ -75,7 +75,7 @@ fn is_over() -> bool {
 
 kernel_test! {
     /// `rounds=N`: so many interrupts.
-    fn the_smallest_stack_bears_every_wait_and_an_interrupt_at_its_deepest() icount timeout(60) {
+    fn the_smallest_stack_bears_every_wait_and_an_interrupt_at_its_deepest() icount timeout(600) {
         for cell in CELLS.stacks() {
             Storage::take(cell).expect("it is new").paint();
         }
