@@ -155,7 +155,7 @@ impl RunLoop {
         };
         let (prev_block, next_block) = (Header::block(prev), Header::block(next));
         #[cfg(any(miri, kfiber_threads))]
-        if action.addr() & ACTIONS == END {
+        if action.addr() & END != 0 {
             // A thread can only end by returning, and what it returns to is its parent.
             // SAFETY: as below; `prev` is in no ring any more, which is what its parent's words were for.
             return unsafe { context::return_to(prev_block, next_block) };
