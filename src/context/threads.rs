@@ -104,7 +104,11 @@ impl Start {
         // SAFETY: `init`'s caller vouched for block and body.
         let payload = unsafe { body(self.landed.0.payload, block) };
         // SAFETY: the fiber runs, so `parent` can be continued (C1).
-        let parent = unsafe { (*block).parent };
+        let mut parent = unsafe { (*block).parent };
+        if ptr::eq(parent.record.ip, leaving_marker()) {
+            // SAFETY: as above.
+            parent = unsafe { (*block).own };
+        }
         // SAFETY: C1 and C2; the fiber has ended and does not continue it again.
         unsafe {
             proceed(
@@ -187,13 +191,22 @@ pub unsafe extern "sysv64" fn switch_out_of_line(
 pub(crate) unsafe fn return_to(block: *mut ControlBlock, next: *const ControlBlock) {
     // SAFETY: the caller's promise.
     let next = unsafe { (*next).own };
+    // Its own context is not wanted any more. The rest of `parent` is the scheduler's.
     // SAFETY: the fiber runs, so its block is there.
-    unsafe { (*block).parent = next };
+    unsafe { (*block).own = next };
+    // SAFETY: as above.
+    unsafe { (*block).parent.record.ip = leaving_marker() };
 }
 
 /// Marks a context that was never continued.
 pub(super) fn first_entry() -> *const () {
     static MARK: u8 = 1;
+    (&raw const MARK).cast()
+}
+
+/// Marks a fiber that ends by continuing the context in its own place.
+fn leaving_marker() -> *const () {
+    static MARK: u8 = 3;
     (&raw const MARK).cast()
 }
 
