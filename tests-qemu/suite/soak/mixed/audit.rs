@@ -53,11 +53,8 @@ pub(super) fn audit(index: usize, switches: u64) {
                     "{fiber:?} does {does}"
                 );
             }
-            // One whose deadline had passed yields instead of sleeping.
-            FiberState::Ready => assert!(
-                [RUNS, YIELDS, SLEEPS].contains(&does),
-                "{fiber:?} does {does}"
-            ),
+            // It yields, or was woken from whatever it does.
+            FiberState::Ready => {}
             FiberState::Waiting { reason, .. } => {
                 assert!(waits_in(reason).contains(&does), "{fiber:?} does {does}");
             }
