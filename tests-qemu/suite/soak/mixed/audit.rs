@@ -6,7 +6,7 @@ use kfiber::scheduler::{FiberState, WaitReason, current};
 
 use super::{
     ACQUIRES, AUDITS, EVENTS, FIBERS, IS_OVER, JOINS, LOCKS, MEETS, MEMBERS, Member, PARKS, READS,
-    RECEIVES, RUNS, SLEEPS, STOCKS, TOKENS, YIELDS, deeds,
+    RECEIVES, RUNS, SLEEPS, STOCKS, TOKENS, deeds,
 };
 use crate::soak::SCHEDULER;
 
