@@ -134,7 +134,7 @@ impl<P: Platform> Scheduler<P> {
     ///
     /// # Panics
     ///
-    /// Panics if the scheduler is running already, and if the caller is a fiber.
+    /// Panics if the scheduler is running already, or has fibers that began on another thread, and if the caller is a fiber.
     ///
     /// # Context
     ///
@@ -166,7 +166,7 @@ impl<P: Platform> Scheduler<P> {
         );
         self.run_loop.set_platform(&self.platform);
         // SAFETY: we are not in a fiber, and nobody else is the owner meanwhile.
-        let run = || unsafe { self.run_loop.run(until_idle) };
+        let run = || unsafe { self.run_loop.run_in_place(until_idle) };
         self.run_loop
             .while_owned(run)
             .expect("the scheduler is running already: it has one loop, on one core");

@@ -146,3 +146,16 @@ fn fibers_that_never_yield_look_into_the_inbox_too() {
         "{turns:?}"
     );
 }
+
+#[test]
+fn a_scheduler_stays_on_the_thread_where_it_ran_first() {
+    static S: Scheduler<Host> = Scheduler::new(Host::new());
+    static CELL: FiberCell<65536> = FiberCell::new();
+    let fiber = S.spawn(&CELL, scheduler::park).unwrap();
+    std::thread::spawn(|| S.run_until_idle()).join().unwrap();
+    let elsewhere = std::panic::catch_unwind(|| S.run_until_idle()).unwrap_err();
+    let message = elsewhere.downcast_ref::<&str>().unwrap();
+    assert!(message.contains("another thread"), "{message}");
+    assert!(!fiber.is_finished());
+    fiber.detach(); // its thread is gone, so it can never end
+}

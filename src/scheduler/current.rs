@@ -8,6 +8,9 @@ use super::run_loop::RunLoop;
 use crate::platform::interrupts;
 use core::ptr;
 
+#[cfg(not(target_os = "none"))]
+extern crate std;
+
 /// Set in the word where the code that runs may not wait: outside of fibers, and in [`without_waiting`].
 const MAY_NOT_WAIT: usize = 1;
 
@@ -37,9 +40,7 @@ mod word {
 
 #[cfg(not(target_os = "none"))]
 mod word {
-    extern crate std;
-
-    use super::{Header, NOBODY};
+    use super::{Header, NOBODY, std};
     use core::cell::Cell;
 
     std::thread_local! {
@@ -59,6 +60,26 @@ mod word {
     pub(super) fn address() -> usize {
         WORD.with(|word| core::ptr::from_ref(word).addr())
     }
+}
+
+/// Where code runs: fibers stay where they first ran. The bare machine has one core.
+#[cfg(target_os = "none")]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place;
+/// Where code runs: fibers stay on the thread where they first ran.
+#[cfg(not(target_os = "none"))]
+pub(crate) type Place = std::thread::ThreadId;
+
+/// Where this code runs.
+#[cfg(target_os = "none")]
+pub(crate) const fn place() -> Place {
+    Place
+}
+
+/// Where this code runs.
+#[cfg(not(target_os = "none"))]
+pub(crate) fn place() -> Place {
+    std::thread::current().id()
 }
 
 /// The fiber that runs, null outside of fibers. In an interrupt handler it is the one that was interrupted.

@@ -17,7 +17,7 @@
 //! - **R3**: the running fiber is the first of the ring of its level; one that waits is in no ring.
 
 use super::all::AllFibers;
-use super::current;
+use super::current::{self, Place};
 use super::header::Header;
 use super::inbox::Inbox;
 use super::ready::Ready;
@@ -51,6 +51,8 @@ pub(crate) struct RunLoop {
     pub(super) live: AtomicUsize,
     pub(super) hook: Cell<Option<SwitchHook>>,
     platform: Once<&'static dyn Platform>,
+    /// Where the loop's fibers have begun to run. What they hold may not be sent elsewhere.
+    place: Cell<Option<Place>>,
 }
 
 // SAFETY: R1; the inbox is made to be shared, and so is `Once`.
@@ -70,6 +72,7 @@ impl RunLoop {
             live: AtomicUsize::new(0),
             hook: Cell::new(None),
             platform: Once::new(),
+            place: Cell::new(None),
         }
     }
 
@@ -81,6 +84,30 @@ impl RunLoop {
     /// The platform: set before any fiber exists.
     pub(crate) fn platform(&self) -> &'static dyn Platform {
         *self.platform.get().expect("spawn and run set it")
+    }
+
+    /// As [`run`](Self::run), where its fibers have begun to run, or anywhere if none has.
+    ///
+    /// # Panics
+    ///
+    /// Panics elsewhere.
+    ///
+    /// # Safety
+    ///
+    /// As [`run`](Self::run).
+    #[track_caller]
+    pub(crate) unsafe fn run_in_place(&self, until_idle: bool) {
+        let here = current::place();
+        assert!(
+            self.place.get().is_none_or(|place| place == here),
+            "the scheduler ran on another thread before, and its fibers may hold what must not change threads"
+        );
+        self.place.set(Some(here));
+        // SAFETY: the caller's promise.
+        unsafe { self.run(until_idle) };
+        if self.live.load(Ordering::Relaxed) == 0 {
+            self.place.set(None);
+        }
     }
 
     /// Runs `f` as the owner; nothing if somebody else is.
@@ -284,7 +311,7 @@ impl RunLoop {
     /// # Safety
     ///
     /// The caller is not in a fiber, and becomes the owner.
-    pub(crate) unsafe fn run(&self, until_idle: bool) {
+    unsafe fn run(&self, until_idle: bool) {
         self.hook.set(self.platform().switch_hook());
         self.fast_level.set(NO_LEVEL);
         interrupts::enable();
