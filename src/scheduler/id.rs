@@ -94,9 +94,12 @@ pub struct Unparker(pub(crate) FiberId);
 impl Unparker {
     /// Wakes the fiber. Returns false if it has ended.
     ///
+    /// It takes no lock. It tries again only if somebody else changed the fiber's state between two of its instructions: on
+    /// one core, an interrupt handler that interrupted this one.
+    ///
     /// # Context
     ///
-    /// Callable from: fiber, interrupt, scheduler, any core. Wait-free. Blocks: nothing.
+    /// Callable from: fiber, interrupt, scheduler, any core. Lock-free. Blocks: nothing.
     pub fn unpark(self) -> bool {
         self.0.signal(State::give_token)
     }

@@ -107,7 +107,7 @@ impl<T> JoinHandle<T> {
     ///
     /// # Context
     ///
-    /// Callable from: fiber, interrupt, scheduler, any core. Wait-free. Blocks: nothing.
+    /// Callable from: fiber, interrupt, scheduler, any core. Lock-free. Blocks: nothing.
     pub fn cancel(&self) {
         let _is_alive = self.id.signal(State::cancel);
     }
