@@ -1,4 +1,6 @@
-//! Fibers for `x86_64` kernels.
+//! The modules stand in the order in which they use each other. The tour is the README:
+//!
+#![doc = include_str!("../README.md")]
 #![no_std]
 
 #[cfg(not(loom))]

@@ -46,7 +46,8 @@
 //! - **First come, first served.** What is given back goes straight to the fiber that has waited longest. Nobody who comes
 //!   later can take it first, be it ever so urgent: there is no barging.
 //! - **Every wait has a deadline form**, `…_until` a moment or `…_timeout` a duration. A deadline that has passed lets the
-//!   fiber have what is there at once; [`NEVER`](crate::platform::NEVER) is no deadline.
+//!   fiber have what is there at once; [`NEVER`](crate::platform::NEVER) is no deadline. ([`WaitQueue::wait`], which waits for
+//!   any wake, has none: give the others a condition.)
 //! - **No wake is lost.** A fiber that was served while its deadline passed, or while it was asked to end, keeps what it was
 //!   given and returns `Ok`. One that gives up leaves the line before it returns.
 //! - Waits for a lock, or for a [`Once`], are not disturbed by cancellation; the others return

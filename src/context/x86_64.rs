@@ -4,7 +4,7 @@
 //!   in the code of the one who switches        shared by all switches        in the code of the other
 //!   lea rax, landing                     ┌───► tail:                    ┌──► landing:
 //!   load  rcx rdx r8 r9 from `next`      │       mov rsp, rcx           │      endbr64
-//!   store rsp rax rbp rbx in `prev`      │       mov rbx, r9            │
+//!   store rsp rbp rbx rax in `prev`      │       mov rbx, r9            │
 //!   jmp tail ────────────────────────────┘       mov rbp, r8            │
 //!                                                jmp rdx ───────────────┘
 //!   rcx = sp, rdx = ip, r8 = rbp, r9 = rbx of the other;  rdi = payload, rsi = tag, passed on untouched
@@ -35,7 +35,8 @@ const MXCSR: usize = offset_of!(Context, fp) + offset_of!(FpControl, mxcsr);
 const X87: usize = offset_of!(Context, fp) + offset_of!(FpControl, x87);
 
 /// The assembly of a switch, written once: `$prev` and `$next` name the registers that hold the two blocks, `prev` and
-/// `next` say which context in the block. Loads come before stores: none of them then waits for another.
+/// `next` say which context in the block. Loads come before stores: none of them then waits for another. Of the stores
+/// that of the address is the last: a context whose address is there has all of its words.
 macro_rules! exchange {
     ($prev:literal, $next:literal, { $($operands:tt)* }) => {
         asm!(

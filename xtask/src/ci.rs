@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use crate::cli::{Build, Ci, CoreSource, Matrix};
 use crate::setup::{self, core::TARGET};
 use crate::steps::{self, Counts, Step};
-use crate::{bench, console, matrix, miri, test, tidy, workspace};
+use crate::{bench, console, host_tests, matrix, miri, test, tidy, workspace};
 
 /// Lints and rustdoc's warnings are errors here, by these words rather than by RUSTFLAGS, which would rebuild the world.
 const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
@@ -73,6 +73,11 @@ const STEPS: &[Step<Build>] = &[
         name: "test",
         help: "everything that `cargo xtask test` runs",
         run: test::all,
+    },
+    Step {
+        name: "no-features",
+        help: "the library's tests without the floating-point control words",
+        run: |build| host_tests::run(&["--package", "kfiber", "--no-default-features"], build),
     },
     Step {
         name: "threads",
