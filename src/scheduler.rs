@@ -40,7 +40,9 @@ mod block_on;
 mod builder;
 mod cell;
 pub(crate) mod current;
+mod failure;
 pub(crate) mod header;
+mod hooks;
 mod id;
 mod inbox;
 mod info;
@@ -65,6 +67,8 @@ pub use block_on::block_on;
 pub use builder::{Builder, Home, SpawnError, SpawnErrorKind};
 pub use cell::{Cell, FiberCell, FiberPool, GuardedFiberCell, GuardedFiberPool};
 pub use current::without_waiting;
+pub use failure::{Failure, Fault, FiberFailed, Panic};
+pub use hooks::{Hooks, HooksAlreadySet, Report};
 pub use id::{FiberId, Unparker};
 pub use info::{FiberInfo, FiberState};
 pub use join::{JoinError, JoinErrorKind, JoinHandle};
@@ -96,6 +100,20 @@ impl<P: Platform> Scheduler<P> {
     /// The platform.
     pub const fn platform(&self) -> &P {
         &self.platform
+    }
+
+    /// Says who is told when something goes wrong. Without hooks a fiber that panics or faults ends the kernel, and other
+    /// [`Report`]s go nowhere.
+    ///
+    /// # Errors
+    ///
+    /// The first hooks stay; others are refused.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, scheduler, any core. Blocks: nothing.
+    pub fn set_hooks(&'static self, hooks: &'static dyn Hooks) -> Result<(), HooksAlreadySet> {
+        self.run_loop.set_hooks(hooks)
     }
 
     /// Begins to make a fiber with a name or a priority.

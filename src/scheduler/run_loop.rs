@@ -19,6 +19,7 @@
 use super::all::AllFibers;
 use super::current::{self, Place};
 use super::header::Header;
+use super::hooks::Hooks;
 use super::inbox::Inbox;
 use super::ready::Ready;
 use super::sleepers::Sleepers;
@@ -51,6 +52,7 @@ pub(crate) struct RunLoop {
     pub(super) live: AtomicUsize,
     pub(super) hook: Cell<Option<SwitchHook>>,
     platform: Once<&'static dyn Platform>,
+    pub(super) hooks: Once<&'static dyn Hooks>,
     /// Where the loop's fibers have begun to run. What they hold may not be sent elsewhere.
     place: Cell<Option<Place>>,
 }
@@ -72,6 +74,7 @@ impl RunLoop {
             live: AtomicUsize::new(0),
             hook: Cell::new(None),
             platform: Once::new(),
+            hooks: Once::new(),
             place: Cell::new(None),
         }
     }

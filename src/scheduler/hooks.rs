@@ -1,0 +1,83 @@
+//! Who is told when something goes wrong in a scheduler: the kernel's hooks, and what they are given.
+
+use super::failure::FiberFailed;
+use super::run_loop::RunLoop;
+use core::fmt;
+
+/// What a kernel wants to be told by a [`Scheduler`](super::Scheduler): see [`set_hooks`](super::Scheduler::set_hooks).
+///
+/// The functions are called where things went wrong, perhaps in an exception handler, perhaps with the scheduler's state
+/// half-changed. So they must not wait, spawn, nor panic. They may write to a serial port.
+///
+/// ```
+/// use kfiber::scheduler::{Hooks, Report};
+///
+/// struct Log;
+///
+/// impl Hooks for Log {
+///     fn report(&self, report: &Report<'_>) {
+///         println!("{report}"); // in a kernel: to the serial port
+///     }
+/// }
+/// ```
+pub trait Hooks: Sync {
+    /// Something went wrong. It has a variant for each subject, with all that is known as data, and can be displayed as a few
+    /// lines for a person.
+    ///
+    /// # Context
+    ///
+    /// Called from: fiber, interrupt, exception handler, scheduler; with interrupts on or off.
+    fn report(&self, report: &Report<'_>);
+}
+
+/// Something went wrong: what, who, and where.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Report<'a> {
+    /// A fiber panicked or faulted, and has ended. The others go on.
+    FiberFailed(&'a FiberFailed),
+}
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FiberFailed(failed) => failed.fmt(f),
+        }
+    }
+}
+
+/// A scheduler keeps the hooks that it was given first; these were not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HooksAlreadySet;
+
+impl fmt::Display for HooksAlreadySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "the scheduler has hooks already, and keeps them: set them once, before fibers run",
+        )
+    }
+}
+
+impl core::error::Error for HooksAlreadySet {}
+
+impl RunLoop {
+    /// Remembers the hooks; the first ones stay.
+    pub(crate) fn set_hooks(&self, hooks: &'static dyn Hooks) -> Result<(), HooksAlreadySet> {
+        let mut is_first = false;
+        self.hooks.call_once(|| {
+            is_first = true;
+            hooks
+        });
+        is_first.then_some(()).ok_or(HooksAlreadySet)
+    }
+
+    /// Tells the hooks, if there are any. Takes no lock.
+    #[cold]
+    #[inline(never)]
+    #[expect(dead_code, reason = "the first detector removes this line")]
+    pub(crate) fn report(&self, report: &Report<'_>) {
+        if let Some(hooks) = self.hooks.get() {
+            hooks.report(report);
+        }
+    }
+}
