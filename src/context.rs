@@ -22,6 +22,7 @@
 //!   resume(block)      stores the running registers in block.parent, loads those in block.own
 //!   suspend(block)     stores the running registers in block.own,    loads those in block.parent
 //!   switch(prev, next) stores the running registers in prev.own,     loads those in next.own
+//!   leave(next, ..)    stores nothing,                               loads those in next.own
 //! ```
 //!
 //! Two words travel along: a *payload* of the caller's and a *tag* by which the other side knows who came: the address
@@ -87,10 +88,7 @@ mod tests;
 use core::mem::{MaybeUninit, offset_of};
 use core::ptr;
 
-#[cfg(any(miri, kfiber_threads))]
-pub(crate) use threads::return_to;
-
-pub use backend::{resume, suspend, switch, switch_out_of_line};
+pub use backend::{leave, resume, suspend, switch, switch_out_of_line};
 
 /// A word on its way from one side of a switch to the other; its bytes may be uninitialised, as those of any value.
 pub type Payload = MaybeUninit<usize>;
@@ -98,6 +96,9 @@ pub type Payload = MaybeUninit<usize>;
 /// What a fiber runs: it is called with the first payload and the fiber's own block, on the fiber's own stack, and
 /// what it returns is the payload of the last switch. It must not unwind.
 pub type Body = unsafe extern "sysv64" fn(Payload, *mut ControlBlock) -> Payload;
+
+/// What is called once a fiber that [`leave`]s for good is off its stack. It must not unwind.
+pub type After = unsafe extern "sysv64" fn(*mut ControlBlock);
 
 /// What a switch brings back when control returns to the one who made it.
 #[repr(C)]

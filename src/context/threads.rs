@@ -7,7 +7,8 @@
 
 extern crate std;
 
-use super::{Body, Context, ControlBlock, Landed, Payload};
+use super::{After, Body, Context, ControlBlock, Landed, Payload};
+use std::boxed::Box;
 use std::ptr;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -107,7 +108,12 @@ impl Start {
         let mut parent = unsafe { (*block).parent };
         if ptr::eq(parent.record.ip, leaving_marker()) {
             // SAFETY: as above.
-            parent = unsafe { (*block).own };
+            let last: *mut Last = unsafe { (*block).own.sp }.cast();
+            // SAFETY: `leave` put it there, once.
+            let last = unsafe { Box::from_raw(last) };
+            // SAFETY: the caller's promise. From here on the block may be another's.
+            unsafe { (last.after)(block) };
+            parent = last.next;
         }
         // SAFETY: C1 and C2; the fiber has ended and does not continue it again.
         unsafe {
@@ -183,19 +189,27 @@ pub unsafe extern "sysv64" fn switch_out_of_line(
     unsafe { exchange(prev, next, payload, tag) }
 }
 
-/// Has the fiber of `block`, which runs, continue `next` when its body returns, which is the only way a thread ends.
+/// See `x86_64::leave`. Here it returns: a thread ends by returning, so that is what the body then does, at once.
 ///
 /// # Safety
 ///
-/// `next.own` can be continued (**C1**, **C2**), and the body returns without a switch before.
-pub(crate) unsafe fn return_to(block: *mut ControlBlock, next: *const ControlBlock) {
+/// As there; the body returns without a switch before.
+pub unsafe fn leave(next: *const ControlBlock, after: After, left: *mut ControlBlock) -> Payload {
     // SAFETY: the caller's promise.
     let next = unsafe { (*next).own };
+    let last = Box::new(Last { next, after });
     // Its own context is not wanted any more. The rest of `parent` is the scheduler's.
     // SAFETY: the fiber runs, so its block is there.
-    unsafe { (*block).own = next };
+    unsafe { (*left).own.sp = Box::into_raw(last).cast() };
     // SAFETY: as above.
-    unsafe { (*block).parent.record.ip = leaving_marker() };
+    unsafe { (*left).parent.record.ip = leaving_marker() };
+    Payload::uninit()
+}
+
+/// What is left to do when the thread of a fiber that left for good returns.
+struct Last {
+    next: Context,
+    after: After,
 }
 
 /// Marks a context that was never continued.

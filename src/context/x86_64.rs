@@ -10,6 +10,10 @@
 //!   rcx = sp, rdx = ip, r8 = rbp, r9 = rbx of the other;  rdi = payload, rsi = tag, passed on untouched
 //! ```
 //!
+//! A fiber that leaves for good stores nothing and jumps to `farewell` instead of `tail`: that becomes the other too, then
+//! calls a function on the other's stack, for what can only be done when nobody is on the first one's any more.
+//!
+//!
 //! - **No `call`, no `ret`**: each fiber's own returns stay in step with the processor's return predictor, which is
 //!   what makes a switch inside a called function cheap.
 //! - **No `push`, no `pop`**: the four words move by `mov` through the control block, which the processor forwards from
@@ -25,7 +29,7 @@
 
 #[cfg(all(feature = "fp-control", target_feature = "sse"))]
 use super::FpControl;
-use super::{Context, ControlBlock, Landed, Payload, unwind};
+use super::{After, Context, ControlBlock, Landed, Payload, unwind};
 use core::arch::{asm, naked_asm};
 use core::mem::offset_of;
 
@@ -141,6 +145,46 @@ pub unsafe fn switch(prev: *mut ControlBlock, next: *mut ControlBlock, payload: 
     }
 }
 
+/// Leaves the running context for good and becomes `next.own`, which calls `after(left)` on its own stack before it goes on:
+/// by then nobody is on the stack that was left. The next one lands with a payload and a tag of zero.
+///
+/// It does not return. (The stand-in for interpreters does; the body must then return what it got.)
+///
+/// # Safety
+///
+/// `next.own` can be continued (**C1**, **C2**), and is where a [`switch`] or [`ControlBlock::init`] left it. Nothing on
+/// the running stack is wanted any more, except by `after`, which does not unwind. `left` is the running
+/// fiber's block.
+#[inline(always)]
+pub unsafe fn leave(next: *const ControlBlock, after: After, left: *mut ControlBlock) -> Payload {
+    // SAFETY: C1 and C2, by the caller; nothing comes back.
+    unsafe {
+        asm!(
+            "mov rcx, [rsi + {next} + {sp}]",
+            "mov rdx, [rsi + {next} + {ip}]",
+            "mov r8,  [rsi + {next} + {rbp}]",
+            "mov r9,  [rsi + {next} + {rbx}]",
+            #[cfg(all(feature = "fp-control", target_feature = "sse"))]
+            "ldmxcsr [rsi + {next} + {mxcsr}]; fldcw  [rsi + {next} + {x87}]",
+            "jmp {farewell}",
+            next = const offset_of!(ControlBlock, own),
+            sp = const offset_of!(Context, sp),
+            ip = const offset_of!(Context, record.ip),
+            rbp = const offset_of!(Context, record.rbp),
+            rbx = const offset_of!(Context, rbx),
+            #[cfg(all(feature = "fp-control", target_feature = "sse"))]
+            mxcsr = const MXCSR,
+            #[cfg(all(feature = "fp-control", target_feature = "sse"))]
+            x87 = const X87,
+            farewell = sym farewell,
+            in("rdi") left,
+            in("rsi") next,
+            in("rax") after,
+            options(noreturn),
+        )
+    }
+}
+
 /// The end of every switch: becomes the context whose registers are in rcx (sp), rdx (ip), r8 (rbp), r9 (rbx).
 #[unsafe(naked)]
 pub(super) unsafe extern "sysv64" fn tail() {
@@ -157,6 +201,44 @@ pub(super) unsafe extern "sysv64" fn tail() {
         "mov rsp, rcx",
         "mov rbx, r9",
         "mov rbp, r8",
+        "jmp rdx",
+        "int3",
+        ".cfi_endproc",
+    )
+}
+
+/// The end of a switch for good: becomes the context whose registers are in rcx, rdx, r8, r9 as for [`tail`], calls rax with
+/// rdi, and goes on at rdx with a payload and a tag of zero. That context's stack pointer is 16-byte aligned.
+#[unsafe(naked)]
+pub(super) unsafe extern "sysv64" fn farewell() {
+    naked_asm!(
+        ".cfi_startproc simple",
+        ".cfi_def_cfa rcx, 0", // my caller is the context I am about to become
+        ".cfi_register rip, rdx",
+        ".cfi_register rbp, r8",
+        ".cfi_register rbx, r9",
+        ".cfi_undefined r12",
+        ".cfi_undefined r13",
+        ".cfi_undefined r14",
+        ".cfi_undefined r15",
+        "mov rsp, rcx",
+        "mov rbx, r9",
+        "mov rbp, r8",
+        "push rdx", // from here on an ordinary frame, called from where that context goes on
+        ".cfi_def_cfa rsp, 8",
+        ".cfi_offset rip, -8",
+        ".cfi_same_value rbp",
+        ".cfi_same_value rbx",
+        "sub rsp, 8", // a call wants the stack aligned
+        ".cfi_adjust_cfa_offset 8",
+        "call rax",
+        "add rsp, 8",
+        ".cfi_adjust_cfa_offset -8",
+        "xor edi, edi",
+        "xor esi, esi",
+        "pop rdx",
+        ".cfi_def_cfa rsp, 0",
+        ".cfi_register rip, rdx",
         "jmp rdx",
         "int3",
         ".cfi_endproc",

@@ -11,7 +11,7 @@ use super::inbox::{Link, Node};
 use super::run_loop::RunLoop;
 use super::state::State;
 use super::wait::Wait;
-use crate::context::ControlBlock;
+use crate::context::{After, ControlBlock};
 use core::cell::{Cell, UnsafeCell};
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
@@ -28,7 +28,7 @@ pub(crate) struct Header {
     /// What the fiber waits for, on its own stack; null if for nothing.
     pub(crate) wait: Cell<*const Wait>,
     /// What its successor does with it once it has ended.
-    pub(crate) end: Cell<Option<unsafe fn(*const Self)>>,
+    pub(crate) end: Cell<Option<After>>,
     name_at: Cell<*const u8>,
     pub(crate) stack_bottom: Cell<*mut u8>,
     /// The next one in the run loop's list of all fibers.

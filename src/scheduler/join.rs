@@ -276,7 +276,7 @@ unsafe fn bury(header: *const Header) {
     // SAFETY: the fiber's end left the function that buries it.
     let bury = unsafe { (*header).end.get() }.expect("set when it ended");
     // SAFETY: as above.
-    unsafe { bury(header) };
+    unsafe { bury(Header::block(header)) };
 }
 
 /// Whether `fiber` is `of`, or waits for its end, perhaps through others.

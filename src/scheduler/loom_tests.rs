@@ -108,9 +108,9 @@ impl Core {
         times == 1
     }
 
-    /// `RunLoop::block` and the successor's part, here root's: returns when the fiber runs again.
+    /// `RunLoop::block`: returns when the fiber runs again.
     fn block(&self) {
-        if self.fiber.state.start_parking() && self.fiber.state.commit_parked() {
+        if self.fiber.state.park() {
             self.until_taken();
         }
     }

@@ -1,10 +1,10 @@
 //! The ready queue of a run loop: a ring of fibers for each priority, and a bit map of those that are not empty.
 //!
 //! ```text
-//!   tails[p] ─► last ─► first ─► second ─► … ─► last       the fiber that runs is the first of its ring
+//!   rings[p] ─► last ─► first ─► second ─► … ─► last       the fiber that runs is the first of its ring
 //! ```
 //!
-//! The running fiber stays in its ring, so a yield among equals only moves `tails[p]` one step: the first becomes the last.
+//! The running fiber stays in its ring, so a yield among equals only moves `rings[p]` one step: the first becomes the last.
 //! No link is written. Adding one, and removing the one that runs, take the same few instructions however many are ready.
 //! Only the owner of the run loop touches any of this, with interrupts on, in no handler.
 
@@ -15,17 +15,32 @@ use core::cell::Cell;
 use core::num::NonZeroUsize;
 use core::ptr;
 
+/// The ready fibers of one level: the last of them, or null.
+pub(crate) struct Ring(Cell<*const Header>);
+
+impl Ring {
+    /// The first of the ring becomes the last.
+    ///
+    /// # Safety
+    ///
+    /// `fiber` is the first of this ring.
+    #[inline(always)]
+    pub(crate) unsafe fn rotate(&self, fiber: *const Header) {
+        self.0.set(fiber);
+    }
+}
+
 /// See the [module](self).
 pub(crate) struct Ready {
     levels: Cell<usize>,
-    tails: [Cell<*const Header>; Priority::COUNT],
+    rings: [Ring; Priority::COUNT],
 }
 
 impl Ready {
     pub(crate) const fn new() -> Self {
         Self {
             levels: Cell::new(0),
-            tails: [const { Cell::new(ptr::null()) }; Priority::COUNT],
+            rings: [const { Ring(Cell::new(ptr::null())) }; Priority::COUNT],
         }
     }
 
@@ -60,10 +75,16 @@ impl Ready {
         unsafe { (*last).next() }
     }
 
+    /// The ring of a level.
+    #[inline(always)]
+    pub(crate) fn ring(&self, level: usize) -> &Ring {
+        // SAFETY: levels are those of priorities, and there is a ring for each.
+        unsafe { self.rings.get_unchecked(level) }
+    }
+
     #[inline(always)]
     fn tail(&self, level: usize) -> &Cell<*const Header> {
-        // SAFETY: levels are those of priorities, and there is a tail for each.
-        unsafe { self.tails.get_unchecked(level) }
+        &self.ring(level).0
     }
 
     /// The first of its ring becomes the last.
@@ -76,55 +97,47 @@ impl Ready {
         // SAFETY: fibers in a ring are alive.
         let level = unsafe { (*fiber).level() };
         // SAFETY: the caller's promise.
-        unsafe { self.rotate_at(fiber, level) };
+        unsafe { self.ring(level).rotate(fiber) };
     }
 
-    /// As [`rotate`](Self::rotate), for a level that is known.
-    ///
-    /// # Safety
-    ///
-    /// As [`rotate`](Self::rotate), of that level.
-    #[inline(always)]
-    pub(crate) unsafe fn rotate_at(&self, fiber: *const Header, level: usize) {
-        self.tail(level).set(fiber);
-    }
-
-    /// Adds a fiber as the last of its level.
+    /// Adds a fiber as the last of its level, and returns the level's ring.
     ///
     /// # Safety
     ///
     /// The fiber is alive, in no ring and in no inbox.
     #[inline]
-    pub(crate) unsafe fn push_back(&self, fiber: *const Header) {
+    pub(crate) unsafe fn push_back(&self, fiber: *const Header) -> &Ring {
         // SAFETY: the caller's promise.
-        unsafe { self.push_front(fiber) };
+        let ring = unsafe { self.push_front(fiber) };
         // SAFETY: it is the first of its ring.
-        unsafe { self.rotate(fiber) };
+        unsafe { ring.rotate(fiber) };
+        ring
     }
 
-    /// Adds a fiber as the first of its level.
+    /// Adds a fiber as the first of its level, and returns the level's ring.
     ///
     /// # Safety
     ///
     /// As [`push_back`](Self::push_back).
     #[inline]
-    pub(crate) unsafe fn push_front(&self, fiber: *const Header) {
+    pub(crate) unsafe fn push_front(&self, fiber: *const Header) -> &Ring {
         // SAFETY: the caller vouches for the fiber.
         let level = unsafe { (*fiber).level() };
-        let tail = self.tail(level);
-        let last = tail.get();
+        let ring = self.ring(level);
+        let last = ring.0.get();
         // SAFETY: the caller vouches for the fiber.
         let fiber_link = unsafe { (*fiber).link() };
         if last.is_null() {
             fiber_link.set(fiber);
-            tail.set(fiber);
+            ring.0.set(fiber);
             self.levels.set(self.levels.get() | 1 << level);
-            return;
+            return ring;
         }
         // SAFETY: fibers in a ring are alive.
         let last_link = unsafe { (*last).link() };
         fiber_link.set(last_link.get());
         last_link.set(fiber);
+        ring
     }
 
     /// Takes the first of its ring out.

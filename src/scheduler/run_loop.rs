@@ -5,9 +5,8 @@
 //!   fiber A ──nothing is ready────► root ──idle──► fiber C
 //! ```
 //!
-//! *Root* is the context that called `run`: it looks at the inbox and the clock, and lets the processor sleep. What must
-//! happen after A's registers are stored, to publish that A waits or to bury it, is done by whoever runs next, as its first
-//! act after the switch, on its own stack: A sends its header and what is to be done along as the switch's payload.
+//! *Root* is the context that called `run`: it looks at the inbox and the clock, and lets the processor sleep. What can only
+//! be done when nobody is on a fiber's stack any more, to bury it, is done on its successor's, before that goes on.
 //!
 //! # Invariants
 //!
@@ -15,32 +14,30 @@
 //!   of interrupt handlers. Code that finds itself in a fiber of the loop with interrupts on is the owner, by **P1**.
 //! - **R2**: a header in a ring, an inbox or the list of all is alive.
 //! - **R3**: the running fiber is the first of the ring of its level; one that waits is in no ring.
+//! - **R4**: `fast_ring` is null, or the ring of the running fiber, which is the highest; then there is no hook. It is null,
+//!   or about to become so, when there is mail.
 
 use super::all::AllFibers;
 use super::current::{self, Place};
 use super::header::Header;
 use super::hooks::Hooks;
 use super::inbox::Inbox;
-use super::ready::Ready;
+use super::ready::{Ready, Ring};
 use super::sleepers::Sleepers;
 use super::state::Woken;
-use super::switching::{NOTHING, PARK};
 use super::wait::Wait;
 use crate::platform::{NEVER, Nanoseconds, Platform, SwitchHook, interrupts};
 use core::cell::Cell;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use spin::Once;
-
-/// A level that no fiber has: with it as the running fiber's, every yield takes the slow path.
-const NO_LEVEL: usize = 64;
 
 /// See the [module](self).
 pub(crate) struct RunLoop {
     pub(crate) ready: Ready,
     pub(super) inbox: Inbox<Header>,
-    /// The level of the running fiber, or [`NO_LEVEL`] if each switch has more to do.
-    pub(super) fast_level: Cell<usize>,
+    /// Where a yield may take the next from without a look at anything else, or null.
+    pub(super) fast_ring: AtomicPtr<Ring>,
     pub(crate) sleepers: Sleepers,
     /// What the timer was last set to.
     timer: Cell<Nanoseconds>,
@@ -65,7 +62,7 @@ impl RunLoop {
         Self {
             ready: Ready::new(),
             inbox: Inbox::new(),
-            fast_level: Cell::new(NO_LEVEL),
+            fast_ring: AtomicPtr::new(ptr::null_mut()),
             sleepers: Sleepers::new(),
             timer: Cell::new(NEVER),
             root: Header::root(),
@@ -138,13 +135,29 @@ impl RunLoop {
     /// `fiber` is the running fiber of this loop, and the caller is the owner.
     #[inline(always)]
     pub(crate) unsafe fn block(&self, fiber: *const Header) {
+        // Before anybody can see that it waits: from then on its link is the inbox's.
+        // SAFETY: R3.
+        unsafe { self.ready.remove_first(fiber) };
         // SAFETY: it runs.
-        if unsafe { (*fiber).state.start_parking() } {
-            // SAFETY: R3.
-            unsafe { self.ready.remove_first(fiber) };
+        if unsafe { (*fiber).state.park() } {
             // SAFETY: it runs, and is in no ring any more.
-            unsafe { self.leave(fiber, PARK) };
+            unsafe { self.switch_away(fiber) };
+        } else {
+            // SAFETY: as above.
+            unsafe { self.stay(fiber) };
         }
+    }
+
+    /// The running fiber was about to wait, and was woken before: it is the first of its ring again.
+    ///
+    /// # Safety
+    ///
+    /// As [`block`](Self::block); it is in no ring.
+    #[cold]
+    #[inline(never)]
+    unsafe fn stay(&self, fiber: *const Header) {
+        // SAFETY: the caller's promise.
+        unsafe { self.ready.push_front(fiber) };
     }
 
     /// As [`block`](Self::block), on record, and not past the wait's deadline.
@@ -214,7 +227,10 @@ impl RunLoop {
     #[inline]
     pub(super) unsafe fn enqueue(&self, fiber: *const Header) {
         // SAFETY: the caller's promise.
-        unsafe { self.ready.push_back(fiber) };
+        let ring = unsafe { self.ready.push_back(fiber) };
+        if ptr::from_ref(ring) > self.fast_ring.load(Ordering::Relaxed).cast_const() {
+            self.forbid_fast_yields(); // rings lie in the order of their levels
+        }
     }
 
     /// Changes the level of a fiber, whatever it does.
@@ -235,13 +251,11 @@ impl RunLoop {
         if ptr::eq(fiber, current::get()) {
             // SAFETY: it is in no ring any more; R3 wants the running fiber in front.
             unsafe { self.ready.push_front(fiber) };
-            if self.fast_level.get() != NO_LEVEL {
-                self.fast_level.set(level.into());
-            }
         } else {
             // SAFETY: as above.
             unsafe { self.ready.push_back(fiber) };
         }
+        self.forbid_fast_yields();
     }
 
     /// Puts a fiber into the inbox and makes sure that somebody looks.
@@ -252,6 +266,7 @@ impl RunLoop {
     pub(crate) unsafe fn post(&self, fiber: *const Header) {
         // SAFETY: the caller's promise.
         unsafe { self.inbox.push(fiber) };
+        self.forbid_fast_yields();
         self.platform().kick();
     }
 
@@ -261,6 +276,7 @@ impl RunLoop {
         if self.root.state.request_timer_check() {
             // SAFETY: root is as static as the loop, and is in no inbox: the request was the first.
             unsafe { self.inbox.push(&raw const self.root) };
+            self.forbid_fast_yields();
             if let Some(platform) = self.platform.get() {
                 platform.kick();
             }
@@ -316,7 +332,7 @@ impl RunLoop {
     /// The caller is not in a fiber, and becomes the owner.
     unsafe fn run(&self, until_idle: bool) {
         self.hook.set(self.platform().switch_hook());
-        self.fast_level.set(NO_LEVEL);
+        self.forbid_fast_yields();
         interrupts::enable();
         loop {
             // SAFETY: the caller is the owner.
@@ -328,7 +344,7 @@ impl RunLoop {
                 // SAFETY: it is not empty.
                 let next = unsafe { self.ready.first() };
                 // SAFETY: root runs, the next does not.
-                unsafe { self.change_to(&raw const self.root, next, NOTHING) };
+                unsafe { self.change_to(&raw const self.root, next) };
                 continue;
             }
             if until_idle || self.live.load(Ordering::Relaxed) == 0 {

@@ -19,7 +19,6 @@ use super::join::{JoinHandle, Joiner};
 use super::local::Binding;
 use super::run_loop::wake;
 use super::scope::ScopeCount;
-use super::switching::after_switch;
 use crate::context::{ControlBlock, Payload};
 use crate::stack::{FLOOR_BYTES, STACK_ALIGN, StackMemory, Storage, Taken};
 use core::cell;
@@ -179,15 +178,13 @@ pub(crate) unsafe fn spawn_in<H: Home, F: FnOnce() -> T, T>(
 ///
 /// Called by the first switch to a fiber that [`spawn`] made with these types.
 unsafe extern "sysv64" fn body<C: Cell, F: FnOnce() -> T, T>(
-    payload: Payload,
+    _payload: Payload,
     block: *mut ControlBlock,
 ) -> Payload {
     let header: *const Header = block.cast_const().cast();
     if cfg!(any(miri, kfiber_threads)) {
         current::set(header); // see `RunLoop::switch`
     }
-    // SAFETY: the payload is that of the switch that entered us.
-    unsafe { after_switch(payload) };
     // SAFETY: `spawn` put it there, and this runs once.
     let closure = unsafe { closure_of::<C, F, T>(header).read() };
     let result = closure();
@@ -217,7 +214,8 @@ unsafe extern "sysv64" fn body<C: Cell, F: FnOnce() -> T, T>(
 /// # Safety
 ///
 /// The header is of a fiber of these types that has left its stack for good.
-unsafe fn end<C: Cell, T>(header: *const Header) {
+unsafe extern "sysv64" fn end<C: Cell, T>(block: *mut ControlBlock) {
+    let header: *const Header = block.cast_const().cast();
     // SAFETY: alive until it is buried.
     let fiber = unsafe { &*header };
     fiber.end.set(Some(bury::<C, T>));
@@ -230,7 +228,7 @@ unsafe fn end<C: Cell, T>(header: *const Header) {
         .replace(Joiner::TooLate);
     if fiber.state.finish() {
         // SAFETY: there is no handle any more, so nobody else buries it.
-        return unsafe { bury::<C, T>(header) };
+        return unsafe { bury::<C, T>(block) };
     }
     match joiner {
         // SAFETY: it waits until the other has finished. If it has seen that already, it may even have ended: then its
@@ -246,7 +244,8 @@ unsafe fn end<C: Cell, T>(header: *const Header) {
 /// # Safety
 ///
 /// As [`end`]; called once for each fiber, after which its memory may be another's.
-unsafe fn bury<C: Cell, T>(header: *const Header) {
+unsafe extern "sysv64" fn bury<C: Cell, T>(block: *mut ControlBlock) {
+    let header: *const Header = block.cast_const().cast();
     // SAFETY: it is a cell's.
     if unsafe { Extra::of(header) }.has_result.replace(false) {
         // SAFETY: it is there, and no longer after this.

@@ -1,23 +1,21 @@
 //! The state word of a fiber: what it is doing, and whether somebody woke it, with the generation of its id.
 //!
 //! ```text
-//!             block()                     the successor, once prev's registers are stored
-//!   RUNNING ───────────► PARKING ─────────────────────────────────────────────► PARKED
-//!   or READY ◄────────────┘ WAKE was set meanwhile: straight back to the ready queue │
-//!       ▲                                                                            │
-//!       └────────────────────────────────────────────────────────────────────────────┘
-//!                         wake(): the one that sets WAKE first enqueues
+//!                    park()
+//!   RUNNING or READY ──────► PARKED        WAKE was set before: it goes on at once
+//!          ▲                   │
+//!          └───────────────────┘
+//!            wake(): the one that sets WAKE first sees to it that the owner enqueues
 //! ```
 //!
-//! Whoever wakes a fiber only sets bits; a fiber that is not yet off its stack is left alone, because its successor
-//! looks at the bits afterwards. So nobody waits, no wake is lost, and no fiber runs before its registers are stored.
+//! Whoever wakes a fiber sets bits, and, if the fiber is parked and was not woken yet, puts it into the inbox. Only the
+//! owner of the run loop takes it out, and the owner is the one who was about to leave the fiber's stack: so no fiber runs
+//! before its registers are stored, nobody waits, and no wake is lost.
 //! The low half of the word holds the bits, the high half the generation, so that one compare-exchange checks both.
 
 use crate::atomic::{AtomicU64, Ordering};
 
-/// The fiber has decided to wait, and is perhaps still on its stack.
-const PARKING: u64 = 1;
-/// The fiber waits, and its registers are stored. `PARKING + 1`, so that one addition leads from there to here.
+/// The fiber waits. Until the owner has switched to another, it is still on its stack.
 const PARKED: u64 = 2;
 /// Somebody woke the fiber since it last waited.
 const WAKE: u64 = 4;
@@ -80,30 +78,16 @@ impl State {
     }
 
     /// The fiber decides to wait. Returns false, and takes the wake, if it was woken since it last waited.
-    #[inline]
+    #[inline(always)]
     #[must_use]
-    pub(crate) fn start_parking(&self) -> bool {
+    pub(crate) fn park(&self) -> bool {
         // The bit is clear, so adding sets it, in one instruction that also returns what was there.
-        let before = self.0.fetch_add(PARKING, Ordering::Acquire);
+        let before = self.0.fetch_add(PARKED, Ordering::AcqRel);
         if before & WAKE == 0 {
             return true;
         }
         // A wake may have come since the line above, and left nothing else to notice: what its maker wrote is visible after
         // this.
-        self.0.fetch_sub(PARKING | WAKE, Ordering::Acquire);
-        false
-    }
-
-    /// The successor commits the wait. Returns false, and takes the wake, if the fiber was woken meanwhile: it is ready.
-    #[inline]
-    #[must_use]
-    pub(crate) fn commit_parked(&self) -> bool {
-        // PARKING becomes PARKED whether or not WAKE is set: with it, nobody takes the fiber for one that waits.
-        let before = self.0.fetch_add(PARKED - PARKING, Ordering::AcqRel);
-        if before & WAKE == 0 {
-            return true;
-        }
-        // What was written by one who found the fiber woken already is visible after this.
         self.0.fetch_sub(PARKED | WAKE, Ordering::Acquire);
         false
     }
@@ -220,7 +204,7 @@ impl State {
 
     /// Says whether the fiber waits, or is in an inbox: then it is in no ring. For the owner, in another fiber.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & (PARKING | PARKED) != 0
+        self.0.load(Ordering::Relaxed) & PARKED != 0
     }
 
     /// The closure has returned. Returns whether the fiber was detached before: then nobody will take the result.

@@ -1,18 +1,15 @@
-//! The switch from fiber to fiber, and what its successor does for the one that left.
+//! The switch from fiber to fiber.
+//!
+//! A yield that finds nothing special is a handful of instructions. Whatever else there is to do, mail, a higher level, a
+//! hook, is told to it by one word, `fast_ring`: the ring that the next may be taken from blindly, or null.
 
 use super::current;
 use super::header::Header;
+use super::ready::Ring;
 use super::run_loop::RunLoop;
-use crate::context::{self, ControlBlock, Payload};
+use crate::context::{self, Payload};
 use core::ptr;
 use core::sync::atomic::Ordering;
-
-/// What a successor has to do for its predecessor, in the low bits of the predecessor's address.
-pub(super) const NOTHING: usize = 0;
-/// It waits.
-pub(super) const PARK: usize = 1;
-/// It has ended.
-const END: usize = 2;
 
 impl RunLoop {
     /// Lets the next of the same level run, or one of a higher level if there is one.
@@ -22,9 +19,8 @@ impl RunLoop {
     /// `prev` is the running fiber of this loop, and the caller is the owner (**R1**).
     #[inline(always)]
     pub(crate) unsafe fn yield_now(&self, prev: *const Header) {
-        // SAFETY: R3: the running fiber is ready, so the queue is not empty.
-        let level = unsafe { self.ready.highest() };
-        if !self.inbox.is_empty() || level != self.fast_level.get() {
+        let ring = self.fast_ring.load(Ordering::Relaxed);
+        if ring.is_null() {
             // SAFETY: the caller's promise.
             return unsafe { self.yield_slowly(prev) };
         }
@@ -33,10 +29,12 @@ impl RunLoop {
         if ptr::eq(next, prev) {
             return;
         }
-        // SAFETY: R3.
-        unsafe { self.ready.rotate_at(prev, level) };
-        // SAFETY: R2: the next in the ring is alive and ready; nothing is left to do for `prev`.
-        unsafe { self.switch_to_fiber(prev, next, NOTHING) };
+        // SAFETY: R4: it is a ring of this loop's.
+        let ring = unsafe { &*ring };
+        // SAFETY: R4: `prev` is its first.
+        unsafe { ring.rotate(prev) };
+        // SAFETY: R2: the next in the ring is alive and ready.
+        unsafe { self.switch_to_fiber(prev, next) };
     }
 
     /// A yield that finds mail, a change of level, or a hook.
@@ -53,42 +51,38 @@ impl RunLoop {
         unsafe { self.ready.rotate(prev) };
         // SAFETY: the running fiber is ready, so the queue is not empty.
         let next = unsafe { self.ready.first() };
-        if !ptr::eq(next, prev) {
-            // SAFETY: R2.
-            unsafe { self.change_to(prev, next, NOTHING) };
-        }
+        // SAFETY: R2.
+        unsafe { self.change_to(prev, next) };
     }
 
-    /// Switches to whoever is to run now that `prev` left the ready queue.
+    /// Switches to whoever is to run now that `prev` left the ready queue: to itself, if it was woken meanwhile.
     ///
     /// # Safety
     ///
     /// `prev` runs, is in no ring, and the caller is the owner.
-    #[inline]
-    pub(super) unsafe fn leave(&self, prev: *const Header, action: usize) {
+    #[inline(always)]
+    pub(super) unsafe fn switch_away(&self, prev: *const Header) {
         if !self.inbox.is_empty() {
             // Fibers that only ever wait for each other never yield and never reach root, so they look too.
             // SAFETY: the caller is the owner.
-            unsafe { self.drain_before_leaving() };
+            unsafe { self.drain_out_of_line() };
         }
         if self.ready.is_empty() {
             // SAFETY: the caller's promise.
-            return unsafe { self.leave_to_root(prev, action) };
+            return unsafe { self.switch_to_root(prev) };
         }
         // SAFETY: it is not empty.
         let next = unsafe { self.ready.first() };
         // SAFETY: R2.
-        unsafe { self.change_to(prev, next, action) };
+        unsafe { self.change_to(prev, next) };
     }
 
-    /// Takes in the mail of a fiber that waits or ends. It is in no ring, and is not parked yet, so no mail is for itself.
-    ///
     /// # Safety
     ///
-    /// As [`leave`](Self::leave).
+    /// The caller is the owner.
     #[cold]
     #[inline(never)]
-    unsafe fn drain_before_leaving(&self) {
+    unsafe fn drain_out_of_line(&self) {
         // SAFETY: the caller's promise.
         unsafe { self.drain() };
     }
@@ -97,33 +91,75 @@ impl RunLoop {
     ///
     /// # Safety
     ///
-    /// As [`leave`](Self::leave).
+    /// As [`switch_away`](Self::switch_away).
     #[inline(never)]
-    unsafe fn leave_to_root(&self, prev: *const Header, action: usize) {
+    unsafe fn switch_to_root(&self, prev: *const Header) {
+        self.announce_root(prev);
+        // SAFETY: root does not run while a fiber does.
+        unsafe { self.switch(prev, &raw const self.root) };
+    }
+
+    /// Says that root is the next to run, after `prev`.
+    fn announce_root(&self, prev: *const Header) {
         if let Some(hook) = self.hook.get() {
             hook(prev.cast(), ptr::null());
         }
         current::set(ptr::null());
-        // SAFETY: root does not run while a fiber does.
-        unsafe { self.switch(prev, &raw const self.root, action) };
     }
 
-    /// A switch to a fiber that may change the level, and calls the hook.
+    /// A switch to a fiber, perhaps the running one, that may change the level, and calls the hook.
     ///
     /// # Safety
     ///
     /// As [`switch`](Self::switch); `next` is not root.
     #[inline(always)]
-    pub(super) unsafe fn change_to(&self, prev: *const Header, next: *const Header, action: usize) {
-        if let Some(hook) = self.hook.get() {
+    pub(super) unsafe fn change_to(&self, prev: *const Header, next: *const Header) {
+        // SAFETY: the caller's promise.
+        unsafe { self.announce(prev, next) };
+        if !ptr::eq(next, prev) {
+            // SAFETY: the caller's promise.
+            unsafe { self.switch_to_fiber(prev, next) };
+        }
+    }
+
+    /// Says that the fiber `next` is the next to run, after `prev`, which may be root: to the hook, and to yields.
+    ///
+    /// # Safety
+    ///
+    /// `next` is the first of the highest ring; the caller is the owner.
+    #[inline(always)]
+    unsafe fn announce(&self, prev: *const Header, next: *const Header) {
+        let Some(hook) = self.hook.get() else {
+            // SAFETY: R2.
+            let level = unsafe { (*next).level() };
+            return self.allow_fast_yields(self.ready.ring(level));
+        };
+        if !ptr::eq(next, prev) {
             let is_root = ptr::eq(prev, &raw const self.root);
             hook(if is_root { ptr::null() } else { prev.cast() }, next.cast());
-        } else {
-            // SAFETY: R2.
-            self.fast_level.set(unsafe { (*next).level() });
         }
-        // SAFETY: the caller's promise.
-        unsafe { self.switch_to_fiber(prev, next, action) };
+    }
+
+    /// From here on yields may take the next of this ring blindly, until something else comes up.
+    #[inline(always)]
+    fn allow_fast_yields(&self, ring: &Ring) {
+        let ring = ptr::from_ref(ring).cast_mut();
+        if cfg!(target_os = "none") {
+            self.fast_ring.store(ring, Ordering::Relaxed);
+            core::sync::atomic::compiler_fence(Ordering::SeqCst);
+        } else {
+            // Other threads post, too: what they write and what we write must not pass each other.
+            self.fast_ring.swap(ring, Ordering::SeqCst);
+        }
+        if !self.inbox.is_empty() {
+            self.forbid_fast_yields();
+        }
+    }
+
+    /// The next yield looks at everything. From anywhere.
+    #[inline(always)]
+    pub(super) fn forbid_fast_yields(&self) {
+        self.fast_ring.store(ptr::null_mut(), Ordering::Relaxed);
     }
 
     /// The switch to a fiber.
@@ -132,37 +168,35 @@ impl RunLoop {
     ///
     /// As [`switch`](Self::switch); `next` is not root.
     #[inline(always)]
-    unsafe fn switch_to_fiber(&self, prev: *const Header, next: *const Header, action: usize) {
+    unsafe fn switch_to_fiber(&self, prev: *const Header, next: *const Header) {
+        // SAFETY: the caller's promise.
+        unsafe { Self::set_running(next) };
+        // SAFETY: the caller's promise.
+        unsafe { self.switch(prev, next) };
+    }
+
+    /// # Safety
+    ///
+    /// `next` is a fiber that is about to run.
+    #[inline(always)]
+    unsafe fn set_running(next: *const Header) {
         // SAFETY: R2.
         let count = unsafe { (*next).switches() };
         count.set(count.get().wrapping_add(1));
         current::set_fiber(next);
-        // SAFETY: the caller's promise.
-        unsafe { self.switch(prev, next, action) };
     }
 
-    /// The switch, and what must follow it.
+    /// The switch.
     ///
     /// # Safety
     ///
     /// `prev` runs in this loop; `next` does not, and is ready or is root; the caller is the owner.
     #[inline(always)]
-    unsafe fn switch(&self, prev: *const Header, next: *const Header, action: usize) {
-        let action = if action == NOTHING {
-            ptr::null()
-        } else {
-            prev.map_addr(|address| address | action)
-        };
+    unsafe fn switch(&self, prev: *const Header, next: *const Header) {
         let (prev_block, next_block) = (Header::block(prev), Header::block(next));
-        #[cfg(any(miri, kfiber_threads))]
-        if action.addr() & END != 0 {
-            // A thread can only end by returning, and what it returns to is its parent.
-            // SAFETY: as below; `prev` is in no ring any more, which is what its parent's words were for.
-            return unsafe { context::return_to(prev_block, next_block) };
-        }
-        // SAFETY: C1 to C3: `next` does not run and its registers are stored: it left by a switch, whose successor
-        // was told, or is new; headers do not move while their fiber lives.
-        let landed = unsafe { context::switch(prev_block, next_block, pack(action)) };
+        // SAFETY: C1 to C3: `next` does not run and its registers are stored: only the owner leaves it, and only the owner
+        // takes it up again; or it is new. Headers do not move while their fiber lives.
+        let _landed = unsafe { context::switch(prev_block, next_block, Payload::uninit()) };
         if cfg!(any(miri, kfiber_threads)) {
             // With threads for fibers, the word that says who runs is one for each of them.
             current::set(if ptr::eq(prev, &raw const self.root) {
@@ -171,12 +205,10 @@ impl RunLoop {
                 prev
             });
         }
-        // SAFETY: whoever switched to us packed it.
-        unsafe { after_switch(landed.payload) };
     }
 
-    /// The running fiber has ended; `end` in its header says what is to be done with it. Returns with threads for fibers
-    /// only: what the thread then returns to its successor.
+    /// The running fiber has ended; `end` in its header says what is to be done with it once nobody is on its stack. Returns
+    /// with threads for fibers only: what the thread then returns.
     ///
     /// # Safety
     ///
@@ -185,57 +217,25 @@ impl RunLoop {
         self.live.fetch_sub(1, Ordering::Relaxed);
         // SAFETY: R3.
         unsafe { self.ready.remove_first(fiber) };
-        // SAFETY: it runs, and is in no ring any more.
-        unsafe { self.leave(fiber, END) };
-        if cfg!(any(miri, kfiber_threads)) {
-            return pack(fiber.map_addr(|address| address | END));
+        if !self.inbox.is_empty() {
+            // SAFETY: the caller is the owner.
+            unsafe { self.drain_out_of_line() };
         }
-        unreachable!("a fiber that has ended was switched to");
-    }
-}
-
-const fn pack(action: *const Header) -> Payload {
-    let mut word = Payload::uninit();
-    // SAFETY: a pointer is as large as the word, and as aligned.
-    unsafe { word.as_mut_ptr().cast::<*const Header>().write(action) };
-    word
-}
-
-/// What every context does first after a switch: finishes what its predecessor began.
-///
-/// # Safety
-///
-/// The payload is that of a switch of this module.
-#[inline(always)]
-pub(crate) unsafe fn after_switch(payload: Payload) {
-    // SAFETY: `pack` made it.
-    let action = unsafe { payload.as_ptr().cast::<*const Header>().read() };
-    if !action.is_null() {
+        let next = if self.ready.is_empty() {
+            self.announce_root(fiber);
+            &raw const self.root
+        } else {
+            // SAFETY: it is not empty.
+            let next = unsafe { self.ready.first() };
+            // SAFETY: the caller is the owner.
+            unsafe { self.announce(fiber, next) };
+            // SAFETY: R2.
+            unsafe { Self::set_running(next) };
+            next
+        };
         // SAFETY: the caller's promise.
-        unsafe { complete(action) };
+        let end = unsafe { (*fiber).end.get() }.expect("set by spawn");
+        // SAFETY: C1 to C3, as in `switch`; the rest is the caller's promise.
+        unsafe { context::leave(Header::block(next), end, Header::block(fiber)) }
     }
 }
-
-/// # Safety
-///
-/// As [`after_switch`].
-unsafe fn complete(action: *const Header) {
-    if action.addr() & PARK != 0 {
-        let prev: *const Header = action.map_addr(|address| address - PARK);
-        // SAFETY: its registers are stored, it is alive, and we are its successor.
-        if !unsafe { (*prev).state.commit_parked() } {
-            // SAFETY: it was woken on its way: it is ready, and in no ring or inbox. Its loop is ours.
-            let run_loop = unsafe { Header::run_loop(prev) };
-            // SAFETY: we run in the same loop, as its owner.
-            unsafe { run_loop.enqueue(prev) };
-        }
-    } else {
-        let prev: *const Header = action.map_addr(|address| address - END);
-        // SAFETY: R2, until `end` was called.
-        let end = unsafe { (*prev).end.get() };
-        // SAFETY: it has ended, and nothing runs on its stack.
-        unsafe { end.expect("set by spawn")(prev) };
-    }
-}
-
-const _: () = assert!(align_of::<Header>() > PARK + END && align_of::<ControlBlock>() > PARK + END);

@@ -6,7 +6,7 @@
 
 use core::hint::black_box;
 
-use kfiber::context::{self, Body, Context, ControlBlock, Landed, Payload};
+use kfiber::context::{self, After, Body, Context, ControlBlock, Landed, Payload};
 
 unsafe fn resume(block: *mut ControlBlock, payload: Payload) -> Landed {
     // SAFETY: nobody calls this.
@@ -23,6 +23,11 @@ unsafe fn switch(prev: *mut ControlBlock, next: *mut ControlBlock, payload: Payl
     unsafe { context::switch(prev, next, payload) }
 }
 
+unsafe fn leave(next: *const ControlBlock, after: After, left: *mut ControlBlock) -> Payload {
+    // SAFETY: nobody calls this.
+    unsafe { context::leave(next, after, left) }
+}
+
 unsafe fn init(block: *mut ControlBlock, stack_pointer: *mut u8, body: Body) {
     // SAFETY: nobody calls this.
     unsafe { ControlBlock::init(block, stack_pointer, body) }
@@ -33,6 +38,7 @@ fn keep() {
     black_box(resume as unsafe fn(*mut ControlBlock, Payload) -> Landed);
     black_box(suspend as unsafe fn(*mut ControlBlock, Payload) -> Payload);
     black_box(switch as unsafe fn(*mut ControlBlock, *mut ControlBlock, Payload) -> Landed);
+    black_box(leave as unsafe fn(*const ControlBlock, After, *mut ControlBlock) -> Payload);
     black_box(init as unsafe fn(*mut ControlBlock, *mut u8, Body));
     type OutOfLine = unsafe extern "sysv64" fn(
         Payload,

@@ -3,6 +3,8 @@
 mod control_words;
 mod entry;
 mod forms;
+#[cfg(not(any(miri, kfiber_threads)))]
+mod leaving;
 mod registers;
 
 use core::mem::MaybeUninit;

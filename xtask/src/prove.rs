@@ -9,6 +9,7 @@
 //!   unwind_table               what unwinders are told
 //!   value, machine, walk       names, the processor that computes with them, one walk through the code
 //!   round_trip                 the switch and its inline copies: away, and back to what was
+//!   farewell                   the switch for good, and what is called after it on the other's stack
 //!   tail, first_frame          the shared end of all switches; a fiber's first frame; the end of a backtrace
 //!   mutants, mutants_of_rules  small errors planted one by one: the proof must notice each,
 //!   equivalent                 or a list says why it is none
@@ -22,6 +23,7 @@
 //! the compiler keeps what it promises around inline assembly, and the model of two dozen instructions.
 
 mod equivalent;
+mod farewell;
 mod first_frame;
 mod listing;
 mod machine;
@@ -57,6 +59,7 @@ const WHAT: &str = "\
 For all contents of all registers, with an interrupt after every instruction:
 - a switch leaves the other side with its own registers, and with the two words passed to it; whoever continues what it
   saved brings back rsp, rbp, rbx (out of line also r12 to r15) and the control words of SSE and x87 where there are any;
+- one that leaves for good has its function called on the other side's stack, aligned, and then the other side goes on;
 - a fiber's body is called with its payload and block, an aligned stack and DF clear, and its end continues the parent;
 - nothing is written but the context to save and the own frame, and nothing below rsp is relied on;
 - the unwind rules of kfiber's own functions name the caller's true registers at every instruction.
@@ -134,7 +137,7 @@ fn report(name: &str, specimen: &Specimen, faults: &mut Vec<String>) {
             sections.join(" and ")
         );
     }
-    for part in [Part::Resume, Part::Suspend, Part::Switch] {
+    for part in Part::COPIES {
         let copies = specimen.copies.iter().filter(|piece| piece.part == part);
         println!("          {:18}  {:2} times", part.name(), copies.count());
     }
@@ -166,6 +169,7 @@ fn prove_piece(specimen: &Specimen, piece: &Piece) -> Result<(), Violation> {
     }
     match piece.part {
         Part::Tail => tail::prove(specimen, piece),
+        Part::Farewell | Part::Leave => farewell::prove(specimen, piece),
         Part::Base => first_frame::prove_base(specimen, piece),
         Part::Suspended => first_frame::prove_suspended(specimen, piece),
         Part::OutOfLine | Part::Resume | Part::Suspend | Part::Switch => {
@@ -176,10 +180,7 @@ fn prove_piece(specimen: &Specimen, piece: &Piece) -> Result<(), Violation> {
 
 fn is_complete(specimen: &Specimen) -> Result<()> {
     let pieces = || specimen.functions.iter().chain(&specimen.copies);
-    for part in Part::FUNCTIONS
-        .into_iter()
-        .chain([Part::Resume, Part::Suspend, Part::Switch])
-    {
+    for part in Part::FUNCTIONS.into_iter().chain(Part::COPIES) {
         if !pieces().any(|piece| piece.part == part) {
             bail!(
                 "the specimen does not contain {}: nothing could be proved about it",
@@ -202,9 +203,7 @@ fn is_complete(specimen: &Specimen) -> Result<()> {
 fn mutate(specimen: &Specimen, equivalents: &mut Equivalents) -> Tally {
     let mut tally = Tally::default();
     let first_copy = |part| specimen.copies.iter().find(move |piece| piece.part == part);
-    let copies = [Part::Resume, Part::Suspend, Part::Switch]
-        .into_iter()
-        .filter_map(first_copy);
+    let copies = Part::COPIES.into_iter().filter_map(first_copy);
     for piece in specimen.functions.iter().chain(copies) {
         tally.add(mutants::plant(specimen, piece, equivalents));
     }

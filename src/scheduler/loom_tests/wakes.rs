@@ -87,12 +87,11 @@ fn loom_cancel_and_park() {
 fn loom_deadline_and_unpark() {
     model("deadline and unpark", || {
         let core = Core::new(true);
-        assert!(core.fiber.state.start_parking());
         let waker = {
             let core = Arc::clone(&core);
             thread::spawn(move || core.signal(State::give_token))
         };
-        if core.fiber.state.commit_parked() {
+        if core.fiber.state.park() {
             // The deadline has come. Either we make the fiber ready, or the waker was first and has put it into the inbox.
             if !core.fiber.state.wake_as_owner() {
                 core.until_taken();

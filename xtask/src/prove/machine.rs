@@ -164,6 +164,14 @@ impl State {
             {
                 self.set(i.op0_register().full_register(), Value::number(0));
             }
+            // What they do to the flags is of no interest, as below for `xor`.
+            Code::Add_rm64_imm8 | Code::Sub_rm64_imm8 if i.op0_kind() == OpKind::Register => {
+                let is_add = i.code() == Code::Add_rm64_imm8;
+                let number = i.immediate8to64();
+                let by = if is_add { number } else { -number };
+                let value = self.get(i.op0_register()).plus(by);
+                self.set(i.op0_register(), value);
+            }
             Code::Push_r64 => self.push(rules, self.get(i.op0_register()))?,
             Code::Pop_r64 => {
                 let value = self.pop()?;

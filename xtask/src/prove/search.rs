@@ -43,6 +43,38 @@ pub(super) fn inline_copies(
     Ok(())
 }
 
+/// Finds the switches for good that were inlined into a function: each ends in a jump to `farewell`.
+pub(super) fn inline_leaves(
+    function: &Piece,
+    farewells: &[u64],
+    has_fp: bool,
+    found: &mut Vec<Piece>,
+) -> Result<()> {
+    let instructions = function.instructions();
+    let length = if has_fp { 6 } else { 4 };
+    for (position, jump) in instructions.iter().enumerate() {
+        if !jump.is_jmp_short_or_near() || !farewells.contains(&jump.near_branch_target()) {
+            continue;
+        }
+        let start = position.checked_sub(length).map(|at| instructions[at].ip());
+        let Some(start) = start else {
+            bail!(
+                "{} at {:#x}: a jump to `farewell` without a switch around it",
+                function.function,
+                jump.ip()
+            );
+        };
+        let offset = |address: u64| usize::try_from(address - function.start);
+        found.push(Piece {
+            part: Part::Leave,
+            function: function.function.clone(),
+            start,
+            bytes: function.bytes[offset(start)?..offset(jump.next_ip())?].to_vec(),
+        });
+    }
+    Ok(())
+}
+
 /// Tells the three inline forms apart by the blocks and contexts that their first load and first store use.
 fn kind(copy: &[Instruction], own: u64) -> Result<Part> {
     let context = |i: &Instruction| (i.memory_base(), i.memory_displacement64().wrapping_sub(16));
@@ -96,12 +128,12 @@ pub(super) fn addresses_taken(all: &[Piece], functions: &[Piece]) -> Result<Vec<
     Ok(taken)
 }
 
-/// Looks at the code that has no symbol, byte by byte, for a jump or a call to `tail`.
+/// Looks at the code that has no symbol, byte by byte, for a jump or a call to `tail` or `farewell`.
 ///
 /// Where there are symbols, instructions were decoded; to look at their bytes too would take numbers for jumps.
 pub(super) fn nothing_overlooked(
     elf: &object::File<'_>,
-    tails: &[u64],
+    ends: &[u64],
     all: &[Piece],
 ) -> Result<()> {
     for section in elf.sections() {
@@ -113,14 +145,14 @@ pub(super) fn nothing_overlooked(
                 continue;
             };
             let distance = i32::from_le_bytes(distance.try_into()?);
-            let is_to_tail = tails.contains(&(address + 5).wrapping_add_signed(distance.into()));
+            let is_to_end = ends.contains(&(address + 5).wrapping_add_signed(distance.into()));
             let is_decoded = || {
                 all.iter()
                     .any(|piece| (piece.start..piece.end()).contains(&address))
             };
             ensure!(
-                !is_to_tail || is_decoded(),
-                "the code at {address:#x} goes to `tail`, and is in no function with a symbol"
+                !is_to_end || is_decoded(),
+                "the code at {address:#x} goes to `tail` or `farewell`, and is in no function with a symbol"
             );
         }
     }

@@ -19,26 +19,36 @@ pub(super) type Program = BTreeMap<u64, Instruction>;
 pub(super) enum Part {
     OutOfLine,
     Tail,
+    Farewell,
     Base,
     Suspended,
     Resume,
     Suspend,
     Switch,
+    Leave,
 }
 
 impl Part {
-    pub(super) const FUNCTIONS: [Self; 4] =
-        [Self::OutOfLine, Self::Tail, Self::Base, Self::Suspended];
+    pub(super) const FUNCTIONS: [Self; 5] = [
+        Self::OutOfLine,
+        Self::Tail,
+        Self::Farewell,
+        Self::Base,
+        Self::Suspended,
+    ];
+    pub(super) const COPIES: [Self; 4] = [Self::Resume, Self::Suspend, Self::Switch, Self::Leave];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::OutOfLine => "switch out of line",
             Self::Tail => "tail",
+            Self::Farewell => "farewell",
             Self::Base => "base",
             Self::Suspended => "suspended",
             Self::Resume => "inline resume",
             Self::Suspend => "inline suspend",
             Self::Switch => "inline switch",
+            Self::Leave => "inline leave",
         }
     }
 
@@ -53,9 +63,10 @@ impl Part {
                     .is_some_and(|version| version.chars().all(|c| c.is_ascii_digit() || c == '_'))
             }
             Self::Tail => symbol == "kfiber::context::x86_64::tail",
+            Self::Farewell => symbol == "kfiber::context::x86_64::farewell",
             Self::Base => symbol == "kfiber::context::x86_64::base",
             Self::Suspended => symbol == "kfiber::context::x86_64::suspended",
-            Self::Resume | Self::Suspend | Self::Switch => false,
+            Self::Resume | Self::Suspend | Self::Switch | Self::Leave => false,
         }
     }
 }
@@ -108,11 +119,11 @@ impl Specimen {
             }));
         }
         // One for each version of the library that is in the program.
-        let tails: Vec<_> = functions
-            .iter()
-            .filter(|piece| piece.part == Part::Tail)
-            .map(|piece| piece.start)
-            .collect();
+        let starts = |part| {
+            let found = functions.iter().filter(move |piece| piece.part == part);
+            found.map(|piece: &Piece| piece.start).collect::<Vec<_>>()
+        };
+        let (tails, farewells) = (starts(Part::Tail), starts(Part::Farewell));
         ensure!(
             !tails.is_empty(),
             "{} contains no switch: `tail` is missing",
@@ -122,6 +133,7 @@ impl Specimen {
         for function in &all {
             if !Part::OutOfLine.is_called(&function.function) {
                 search::inline_copies(function, &tails, has_fp, &mut copies)?;
+                search::inline_leaves(function, &farewells, has_fp, &mut copies)?;
             }
         }
         let program = functions.iter().chain(&copies);
@@ -131,7 +143,7 @@ impl Specimen {
             .collect();
         let tables = unwind_table::load(&elf, &functions)?;
         let taken = search::addresses_taken(&all, &functions)?;
-        search::nothing_overlooked(&elf, &tails, &all)?;
+        search::nothing_overlooked(&elf, &[tails, farewells].concat(), &all)?;
         Ok(Self {
             program,
             functions,

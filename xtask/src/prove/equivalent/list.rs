@@ -255,4 +255,47 @@ pub(super) const EQUIVALENT: List = &[
             "swap `mov [rsi+0x48], rax` and `stmxcsr [rsi+0x60]`",
         ],
     ),
+    (
+        Part::Farewell,
+        MOVES,
+        &[
+            "swap `mov rsp, rcx` and `mov rbx, r9`",
+            "swap `mov rbx, r9` and `mov rbp, r8`",
+        ],
+    ),
+    (
+        Part::Farewell,
+        "the push needs rsp and rdx, the move writes neither",
+        &["swap `mov rbp, r8` and `push rdx`"],
+    ),
+    (
+        Part::Farewell,
+        "two different registers, and the flags are lost at a switch by contract",
+        &[
+            "swap `add rsp, 8` and `xor edi, edi`",
+            "swap `xor edi, edi` and `xor esi, esi`",
+        ],
+    ),
+    (
+        Part::Farewell,
+        "another encoding of the same instruction",
+        &[
+            "flip a bit: `xor edi, edi` becomes `xor edi, edi`",
+            "flip a bit: `xor esi, esi` becomes `xor esi, esi`",
+        ],
+    ),
+    (
+        Part::Leave,
+        LOADS,
+        &[
+            "swap `mov rcx, [rsi+0x30]` and `mov rdx, [rsi+0x28]`",
+            "swap `mov rdx, [rsi+0x28]` and `mov r8, [rsi+0x20]`",
+            "swap `mov r8, [rsi+0x20]` and `mov r9, [rsi+0x38]`",
+            "swap `mov rcx, [rsi+0x50]` and `mov rdx, [rsi+0x48]`",
+            "swap `mov rdx, [rsi+0x48]` and `mov r8, [rsi+0x40]`",
+            "swap `mov r8, [rsi+0x40]` and `mov r9, [rsi+0x58]`",
+            "swap `mov r9, [rsi+0x58]` and `ldmxcsr [rsi+0x60]`",
+            "swap `ldmxcsr [rsi+0x60]` and `fldcw [rsi+0x64]`",
+        ],
+    ),
 ];
