@@ -47,6 +47,7 @@ mod id;
 mod inbox;
 mod info;
 mod join;
+mod joiner;
 mod local;
 mod priority;
 mod ready;

@@ -26,7 +26,7 @@ pub(crate) struct Header {
     /// The loop of every fiber that ever has this header, null before the first.
     run_loop: AtomicPtr<RunLoop>,
     /// What the fiber waits for, on its own stack; null if for nothing.
-    pub(crate) wait: Cell<*const Wait>,
+    pub(super) wait: Cell<*const Wait>,
     /// What its successor does with it once it has ended.
     pub(crate) end: Cell<Option<After>>,
     name_at: Cell<*const u8>,
@@ -91,6 +91,16 @@ impl Header {
     const fn words(&self) -> *mut [*mut (); 2] {
         // SAFETY: fibers of a scheduler are entered by `switch` alone.
         unsafe { ControlBlock::spare_words(self.block.get()) }
+    }
+
+    /// What the fiber waits for. It may have been woken already, and look again when it runs.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner of the fiber's loop; the record is good until that fiber runs.
+    pub(crate) const unsafe fn waits_for<'a>(&self) -> Option<&'a Wait> {
+        // SAFETY: the record is on the fiber's stack, and the pointer is reset when the fiber goes on.
+        unsafe { self.wait.get().as_ref() }
     }
 
     /// The next one in the ring that this fiber is in.

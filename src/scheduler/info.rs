@@ -59,8 +59,8 @@ impl FiberInfo {
                 return None;
             }
             FiberState::Finished
-        // SAFETY: the record is on the fiber's stack while it waits, and until it runs again.
-        } else if let Some(wait) = unsafe { header.wait.get().as_ref() }
+        // SAFETY: the caller's promise.
+        } else if let Some(wait) = unsafe { header.waits_for() }
             && header.state.is_parked()
         {
             FiberState::Waiting {

@@ -2,6 +2,7 @@
 
 use super::header::Header;
 use super::id::{FiberId, Unparker};
+use super::joiner::{Joiner, JoinerPlace};
 use super::spawn::{Extra, result_of};
 use super::state::State;
 use super::wait::WaitReason;
@@ -14,19 +15,8 @@ use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use core::pin::Pin;
 use core::ptr;
-use core::task::{Context, Poll, Waker};
+use core::task::{Context, Poll};
 use core::time::Duration;
-
-/// Who is told when a fiber has ended.
-pub(crate) enum Joiner {
-    Fiber(*const Header),
-    Waker(Waker),
-    /// Nobody any more: the fiber has ended, and those who were there are being told.
-    TooLate,
-}
-
-// SAFETY: the header is only woken, which any core may do.
-unsafe impl Send for Joiner {}
 
 /// The only handle on a fiber that takes its result. Dropping it detaches the fiber: it runs on, and its result is dropped.
 #[must_use = "dropping the handle detaches the fiber"]
@@ -178,7 +168,7 @@ impl<T> JoinHandle<T> {
                 kind: JoinErrorKind::Deadlock,
             });
         }
-        self.tell(Some(Joiner::Fiber(fiber)));
+        self.tell(Joiner::Fiber(fiber));
         let waited = waiting::wait_until(fiber, WaitReason::Join, other.cast(), deadline, || {
             self.is_finished()
         });
@@ -186,7 +176,7 @@ impl<T> JoinHandle<T> {
             // SAFETY: it has finished, and the handle is gone with this.
             Ok(()) => Ok(unsafe { self.take() }),
             Err(error) => {
-                self.tell(None);
+                self.tell_nobody();
                 let kind = match error {
                     WaitError::TimedOut => JoinErrorKind::TimedOut,
                     WaitError::Cancelled => JoinErrorKind::Cancelled,
@@ -217,22 +207,33 @@ impl<T> JoinHandle<T> {
         }
     }
 
+    /// Where it says who is told when the fiber has ended.
+    const fn joiner(&self) -> &JoinerPlace {
+        // SAFETY: the handle keeps the cell taken, and it is a cell's.
+        unsafe { &Extra::of(self.id.header()).joiner }
+    }
+
     /// Has `joiner` told when the fiber has ended, instead of who was to be told before.
     ///
     /// If it is ending on another core at this moment, returns when it has finished.
-    fn tell(&self, joiner: Option<Joiner>) {
-        // SAFETY: the handle keeps the cell taken.
-        let place = unsafe { &Extra::of(self.id.header()).joiner };
-        let mut place = place.lock();
-        let is_too_late = matches!(*place, Some(Joiner::TooLate));
-        let before = if is_too_late {
-            joiner
-        } else {
-            core::mem::replace(&mut *place, joiner)
-        };
-        drop(place); // before a waker's destructor runs, which is somebody else's code
-        drop(before);
-        while is_too_late && !self.is_finished() {
+    #[inline(always)]
+    fn tell(&self, joiner: Joiner) {
+        if self.joiner().set(joiner).is_err() {
+            self.await_end();
+        }
+    }
+
+    /// Has nobody told. As [`tell`](Self::tell).
+    fn tell_nobody(&self) {
+        if !self.joiner().clear() {
+            self.await_end();
+        }
+    }
+
+    /// Waits for another core that is ending the fiber at this moment, for a few instructions.
+    #[cold]
+    fn await_end(&self) {
+        while !self.is_finished() {
             core::hint::spin_loop();
         }
     }
@@ -292,9 +293,9 @@ fn waits_for(mut fiber: *const Header, of: *const Header) -> bool {
         }
         // SAFETY: a fiber whose end is waited for has a handle, so its header is its own, and is alive. The wait record is
         // on its stack while it waits. All of it belongs to the loop whose owner we are.
-        let wait = unsafe { (*fiber).wait.get() };
+        let header = unsafe { &*fiber };
         // SAFETY: as above.
-        let Some(wait) = (unsafe { wait.as_ref() }) else {
+        let Some(wait) = (unsafe { header.waits_for() }) else {
             return false;
         };
         if wait.reason != WaitReason::Join {
@@ -323,7 +324,7 @@ impl<T> Future for JoinHandle<T> {
             "a join handle was polled again after it was ready"
         );
         if !self.is_finished() {
-            self.tell(Some(Joiner::Waker(context.waker().clone())));
+            self.tell(Joiner::Waker(context.waker().clone()));
             if !self.is_finished() {
                 return Poll::Pending;
             }

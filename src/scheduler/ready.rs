@@ -28,6 +28,17 @@ impl Ring {
     pub(crate) unsafe fn rotate(&self, fiber: *const Header) {
         self.0.set(fiber);
     }
+
+    /// Takes the first of the ring out, whose next is `second`.
+    ///
+    /// # Safety
+    ///
+    /// The ring has two at least.
+    #[inline(always)]
+    pub(crate) unsafe fn cut_first(&self, second: *const Header) {
+        // SAFETY: fibers in a ring are alive.
+        unsafe { (*self.0.get()).link() }.set(second);
+    }
 }
 
 /// See the [module](self).

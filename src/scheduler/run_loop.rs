@@ -128,54 +128,22 @@ impl RunLoop {
         is_ours.then(f)
     }
 
-    /// The running fiber waits until it is woken; returns at once if it was woken since it last waited.
+    /// The running fiber waits, on record, until it is woken or the deadline has passed; returns at once if it was woken
+    /// since it last waited.
     ///
     /// # Safety
     ///
     /// `fiber` is the running fiber of this loop, and the caller is the owner.
     #[inline(always)]
-    pub(crate) unsafe fn block(&self, fiber: *const Header) {
-        // Before anybody can see that it waits: from then on its link is the inbox's.
-        // SAFETY: R3.
-        unsafe { self.ready.remove_first(fiber) };
-        // SAFETY: it runs.
-        if unsafe { (*fiber).state.park() } {
-            // SAFETY: it runs, and is in no ring any more.
-            unsafe { self.switch_away(fiber) };
-        } else {
-            // SAFETY: as above.
-            unsafe { self.stay(fiber) };
-        }
-    }
-
-    /// The running fiber was about to wait, and was woken before: it is the first of its ring again.
-    ///
-    /// # Safety
-    ///
-    /// As [`block`](Self::block); it is in no ring.
-    #[cold]
-    #[inline(never)]
-    unsafe fn stay(&self, fiber: *const Header) {
-        // SAFETY: the caller's promise.
-        unsafe { self.ready.push_front(fiber) };
-    }
-
-    /// As [`block`](Self::block), on record, and not past the wait's deadline.
-    ///
-    /// # Safety
-    ///
-    /// As [`block`](Self::block), of the wait's fiber.
-    #[inline(always)]
-    pub(crate) unsafe fn block_on(&self, wait: &Wait) {
-        let fiber = wait.fiber;
+    pub(crate) unsafe fn block_on(&self, fiber: *const Header, wait: &Wait, deadline: Nanoseconds) {
         // SAFETY: it runs.
         unsafe { (*fiber).wait.set(wait) };
-        if wait.has_deadline() {
-            self.start_sleeping(wait);
+        if deadline != NEVER {
+            self.start_sleeping(fiber, wait, deadline);
         }
         // SAFETY: the caller's promise.
         unsafe { self.block(fiber) };
-        if wait.is_sleeping.get() {
+        if deadline != NEVER && wait.is_sleeping.get() {
             // SAFETY: it was inserted, and not removed since.
             unsafe { self.sleepers.remove(wait) };
         }
@@ -184,11 +152,11 @@ impl RunLoop {
     }
 
     #[cold]
-    fn start_sleeping(&self, wait: &Wait) {
+    fn start_sleeping(&self, fiber: *const Header, wait: &Wait, deadline: Nanoseconds) {
         // SAFETY: the caller takes it out before it goes away.
-        unsafe { self.sleepers.insert(wait) };
-        if self.sleepers.next_deadline() == wait.deadline {
-            self.set_timer(wait.deadline);
+        unsafe { self.sleepers.insert(wait, fiber, deadline) };
+        if self.sleepers.next_deadline() == deadline {
+            self.set_timer(deadline);
         }
     }
 
@@ -312,10 +280,8 @@ impl RunLoop {
     /// Wakes all whose time has come.
     fn wake_sleepers(&self) {
         let now = self.platform().now();
-        while let Some(wait) = self.sleepers.pop_due(now) {
-            // SAFETY: it was in the heap until now, so its fiber still waits, and is alive.
-            let fiber = unsafe { (*wait).fiber };
-            // SAFETY: as above.
+        while let Some(fiber) = self.sleepers.pop_due(now) {
+            // SAFETY: it was in the heap until now, so it still waits, and is alive.
             if unsafe { (*fiber).state.wake_as_owner() } {
                 // SAFETY: it waited; only the owner comes here.
                 unsafe { self.enqueue(fiber) };

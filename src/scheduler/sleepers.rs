@@ -4,6 +4,7 @@
 //! removing one logarithmic time on average, and a switch never looks at it.
 //! (Fredman, Sedgewick, Sleator, Tarjan: "The pairing heap", Algorithmica 1, 1986.)
 
+use super::header::Header;
 use super::wait::{Node, Wait};
 use crate::platform::{NEVER, Nanoseconds};
 use core::cell::Cell;
@@ -26,34 +27,39 @@ impl Sleepers {
     /// When the earliest is to be woken, [`NEVER`] if there is none.
     pub(crate) fn next_deadline(&self) -> Nanoseconds {
         // SAFETY: nodes in the heap are alive, by `insert`'s promise.
-        unsafe { self.root.get().as_ref() }.map_or(NEVER, |wait| wait.deadline)
+        unsafe { node(self.root.get()) }.map_or(NEVER, |node| node.deadline)
     }
 
-    /// Adds a sleeper.
+    /// Adds a wait of `fiber`, which is to be woken at the deadline.
     ///
     /// # Safety
     ///
     /// `wait` is not in the heap, and stays in place until it was removed.
-    pub(crate) unsafe fn insert(&self, wait: *const Wait) {
+    pub(crate) unsafe fn insert(
+        &self,
+        wait: *const Wait,
+        fiber: *const Header,
+        deadline: Nanoseconds,
+    ) {
         // SAFETY: the caller vouches for it.
         let sleeper = unsafe { &*wait };
         self.arrivals.set(self.arrivals.get() + 1);
         sleeper.is_sleeping.set(true);
+        let node = Node::new(fiber, deadline, self.arrivals.get());
         // SAFETY: it is not in the heap, so nobody refers to its node.
-        unsafe { (*sleeper.node.get()).write(Node::new(self.arrivals.get())) };
+        unsafe { (*sleeper.node.get()).write(node) };
         // SAFETY: both are roots of heaps whose nodes are alive.
         self.root.set(unsafe { meld(self.root.get(), wait) });
     }
 
-    /// Takes the earliest out if its time has come.
-    pub(crate) fn pop_due(&self, now: Nanoseconds) -> Option<*const Wait> {
+    /// Takes the earliest out if its time has come, and returns its fiber.
+    pub(crate) fn pop_due(&self, now: Nanoseconds) -> Option<*const Header> {
         let first = self.root.get();
-        if first.is_null() || self.next_deadline() > now {
-            return None;
-        }
+        // SAFETY: nodes in the heap are alive.
+        let node = unsafe { node(first) }.filter(|node| node.deadline <= now)?;
         // SAFETY: it is in the heap.
         unsafe { self.remove(first) };
-        Some(first)
+        Some(node.fiber)
     }
 
     /// Takes a sleeper out.
@@ -110,11 +116,7 @@ unsafe fn meld(a: *const Wait, b: *const Wait) -> *const Wait {
     let (Some(first), Some(second)) = (unsafe { node(a) }, unsafe { node(b) }) else {
         return if a.is_null() { b } else { a };
     };
-    // SAFETY: it is not null.
-    let of_first = (unsafe { (*a).deadline }, first.order.get());
-    // SAFETY: it is not null.
-    let of_second = (unsafe { (*b).deadline }, second.order.get());
-    let is_first = of_first <= of_second;
+    let is_first = (first.deadline, first.order) <= (second.deadline, second.order);
     let (winner, at, loser) = if is_first {
         (first, a, b)
     } else {

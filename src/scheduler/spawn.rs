@@ -15,7 +15,8 @@ use super::cell::{Cell, Control};
 use super::current;
 use super::header::Header;
 use super::id::FiberId;
-use super::join::{JoinHandle, Joiner};
+use super::join::JoinHandle;
+use super::joiner::{Joiner, JoinerPlace};
 use super::local::Binding;
 use super::run_loop::wake;
 use super::scope::ScopeCount;
@@ -23,11 +24,10 @@ use crate::context::{ControlBlock, Payload};
 use crate::stack::{FLOOR_BYTES, STACK_ALIGN, StackMemory, Storage, Taken};
 use core::cell;
 use core::ptr;
-use spin::Mutex;
 
 /// The part of a control block that no switch touches.
 pub(crate) struct Extra {
-    pub(crate) joiner: Mutex<Option<Joiner>>,
+    pub(crate) joiner: JoinerPlace,
     /// Whether a result is in its place.
     pub(crate) has_result: cell::Cell<bool>,
     /// The innermost fiber local.
@@ -44,7 +44,7 @@ impl Extra {
         reason = "each cell gets a copy of its own"
     )]
     pub(crate) const NEW: Self = Self {
-        joiner: Mutex::new(None),
+        joiner: JoinerPlace::new(),
         has_result: cell::Cell::new(false),
         locals: cell::Cell::new(ptr::null()),
         wanted: cell::Cell::new(ptr::null()),
@@ -153,9 +153,7 @@ pub(crate) unsafe fn spawn_in<H: Home, F: FnOnce() -> T, T>(
     // SAFETY: it is a cell's.
     let extra = unsafe { Extra::of(header) };
     extra.scope.set(scope);
-    // The last fiber's end left a mark there. And a cell's first control block may be all zero bytes, of which only the
-    // compiler knows what joiner they are.
-    *extra.joiner.lock() = None;
+    extra.joiner.begin();
     // A fiber that ended without unlocking may have left something.
     extra.wanted.set(ptr::null());
     fiber.end.set(Some(end::<H::Cell, T>));
@@ -205,6 +203,15 @@ unsafe extern "sysv64" fn body<C: Cell, F: FnOnce() -> T, T>(
     }
     // SAFETY: the header is ours.
     let run_loop = unsafe { Header::run_loop(header) };
+    if let Some(joiner) = extra.joiner.fiber()
+        // SAFETY: headers stay readable for good.
+        && ptr::eq(unsafe { Header::run_loop(joiner) }, run_loop)
+    {
+        // It waits, so nobody changes its mind; and it does not run before we are gone and have finished.
+        extra.joiner.close();
+        // SAFETY: it waits for us.
+        unsafe { wake(joiner) };
+    }
     // SAFETY: a fiber runs in its loop, as its owner.
     unsafe { run_loop.exit(header) }
 }
@@ -222,20 +229,25 @@ unsafe extern "sysv64" fn end<C: Cell, T>(block: *mut ControlBlock) {
     // Whoever has the handle, on another core perhaps, may take the result and use the cell again as soon as the fiber has
     // finished. So this is the last look at the control block.
     // SAFETY: it is a cell's.
-    let joiner = unsafe { Extra::of(header) }
-        .joiner
-        .lock()
-        .replace(Joiner::TooLate);
+    let joiner = unsafe { Extra::of(header) }.joiner.end();
     if fiber.state.finish() {
         // SAFETY: there is no handle any more, so nobody else buries it.
         return unsafe { bury::<C, T>(block) };
     }
+    if let Some(joiner) = joiner {
+        tell(joiner);
+    }
+}
+
+/// Tells one who runs on another core, or is no fiber.
+#[cold]
+#[inline(never)]
+fn tell(joiner: Joiner) {
     match joiner {
         // SAFETY: it waits until the other has finished. If it has seen that already, it may even have ended: then its
         // header is still a header, and who lives there now is woken once too often, which every wait bears.
-        Some(Joiner::Fiber(fiber)) => unsafe { wake(fiber) },
-        Some(Joiner::Waker(waker)) => waker.wake(),
-        Some(Joiner::TooLate) | None => {}
+        Joiner::Fiber(fiber) => unsafe { wake(fiber) },
+        Joiner::Waker(waker) => waker.wake(),
     }
 }
 

@@ -209,7 +209,8 @@ impl State {
 
     /// The closure has returned. Returns whether the fiber was detached before: then nobody will take the result.
     pub(crate) fn finish(&self) -> bool {
-        self.0.fetch_or(FINISHED, Ordering::AcqRel) & DETACHED != 0
+        // The bit is clear: see `park`.
+        self.0.fetch_add(FINISHED, Ordering::AcqRel) & DETACHED != 0
     }
 
     /// Says whether the closure has returned, and what it wrote is visible.

@@ -55,6 +55,66 @@ impl RunLoop {
         unsafe { self.change_to(prev, next) };
     }
 
+    /// The running fiber waits until it is woken; returns at once if it was woken since it last waited.
+    ///
+    /// # Safety
+    ///
+    /// As [`yield_now`](Self::yield_now); what it waits for is on record.
+    #[inline(always)]
+    pub(super) unsafe fn block(&self, prev: *const Header) {
+        let ring = self.fast_ring.load(Ordering::Relaxed);
+        // SAFETY: R3: `prev` is the first of its ring, and alive.
+        let next = unsafe { (*prev).next() };
+        if ring.is_null() || ptr::eq(next, prev) {
+            // SAFETY: the caller's promise.
+            return unsafe { self.block_slowly(prev) };
+        }
+        // SAFETY: R4: it is a ring of this loop's.
+        let ring = unsafe { &*ring };
+        // Before anybody can see that it waits: from then on its link is the inbox's.
+        // SAFETY: R4: `prev` is its first, and not its only one.
+        unsafe { ring.cut_first(next) };
+        // SAFETY: it runs.
+        if unsafe { (*prev).state.park() } {
+            // SAFETY: R2: the next in the ring is alive and ready.
+            unsafe { self.switch_to_fiber(prev, next) };
+        } else {
+            // SAFETY: it is in no ring.
+            unsafe { self.stay(prev) };
+        }
+    }
+
+    /// A wait that finds mail, or nobody else of its level, or a hook.
+    ///
+    /// # Safety
+    ///
+    /// As [`block`](Self::block).
+    #[inline(never)]
+    unsafe fn block_slowly(&self, prev: *const Header) {
+        // SAFETY: R3.
+        unsafe { self.ready.remove_first(prev) };
+        // SAFETY: it runs.
+        if unsafe { (*prev).state.park() } {
+            // SAFETY: it is in no ring any more.
+            unsafe { self.switch_away(prev) };
+        } else {
+            // SAFETY: as above.
+            unsafe { self.stay(prev) };
+        }
+    }
+
+    /// The running fiber was about to wait, and was woken before: it is the first of its ring again.
+    ///
+    /// # Safety
+    ///
+    /// As [`block`](Self::block); it is in no ring.
+    #[cold]
+    #[inline(never)]
+    unsafe fn stay(&self, fiber: *const Header) {
+        // SAFETY: the caller's promise.
+        unsafe { self.ready.push_front(fiber) };
+    }
+
     /// Switches to whoever is to run now that `prev` left the ready queue: to itself, if it was woken meanwhile.
     ///
     /// # Safety
@@ -65,7 +125,7 @@ impl RunLoop {
         if !self.inbox.is_empty() {
             // Fibers that only ever wait for each other never yield and never reach root, so they look too.
             // SAFETY: the caller is the owner.
-            unsafe { self.drain_out_of_line() };
+            unsafe { self.drain() };
         }
         if self.ready.is_empty() {
             // SAFETY: the caller's promise.
@@ -75,16 +135,6 @@ impl RunLoop {
         let next = unsafe { self.ready.first() };
         // SAFETY: R2.
         unsafe { self.change_to(prev, next) };
-    }
-
-    /// # Safety
-    ///
-    /// The caller is the owner.
-    #[cold]
-    #[inline(never)]
-    unsafe fn drain_out_of_line(&self) {
-        // SAFETY: the caller's promise.
-        unsafe { self.drain() };
     }
 
     /// Nobody is ready: the loop's own context goes on.
@@ -215,27 +265,58 @@ impl RunLoop {
     /// As [`block`](Self::block); nothing on the fiber's stack is wanted any more but what `end` knows of.
     pub(crate) unsafe fn exit(&self, fiber: *const Header) -> Payload {
         self.live.fetch_sub(1, Ordering::Relaxed);
-        // SAFETY: R3.
-        unsafe { self.ready.remove_first(fiber) };
-        if !self.inbox.is_empty() {
-            // SAFETY: the caller is the owner.
-            unsafe { self.drain_out_of_line() };
-        }
-        let next = if self.ready.is_empty() {
-            self.announce_root(fiber);
-            &raw const self.root
-        } else {
-            // SAFETY: it is not empty.
-            let next = unsafe { self.ready.first() };
-            // SAFETY: the caller is the owner.
-            unsafe { self.announce(fiber, next) };
-            // SAFETY: R2.
-            unsafe { Self::set_running(next) };
-            next
-        };
+        // SAFETY: the caller's promise.
+        let next = unsafe { self.next_for_good(fiber) };
         // SAFETY: the caller's promise.
         let end = unsafe { (*fiber).end.get() }.expect("set by spawn");
         // SAFETY: C1 to C3, as in `switch`; the rest is the caller's promise.
         unsafe { context::leave(Header::block(next), end, Header::block(fiber)) }
+    }
+
+    /// Takes the running fiber, which ends, out of its ring, and says who is next: a fiber, set running, or root.
+    ///
+    /// # Safety
+    ///
+    /// As [`exit`](Self::exit).
+    #[inline(always)]
+    unsafe fn next_for_good(&self, fiber: *const Header) -> *const Header {
+        let ring = self.fast_ring.load(Ordering::Relaxed);
+        // SAFETY: R3: it is the first of its ring, and alive.
+        let next = unsafe { (*fiber).next() };
+        if ring.is_null() || ptr::eq(next, fiber) {
+            // SAFETY: the caller's promise.
+            return unsafe { self.next_for_good_slowly(fiber) };
+        }
+        // SAFETY: R4: it is a ring of this loop's.
+        let ring = unsafe { &*ring };
+        // SAFETY: R4: the fiber is its first, and not its only one.
+        unsafe { ring.cut_first(next) };
+        // SAFETY: R2.
+        unsafe { Self::set_running(next) };
+        next
+    }
+
+    /// # Safety
+    ///
+    /// As [`exit`](Self::exit).
+    #[inline(never)]
+    unsafe fn next_for_good_slowly(&self, fiber: *const Header) -> *const Header {
+        // SAFETY: R3.
+        unsafe { self.ready.remove_first(fiber) };
+        if !self.inbox.is_empty() {
+            // SAFETY: the caller is the owner.
+            unsafe { self.drain() };
+        }
+        if self.ready.is_empty() {
+            self.announce_root(fiber);
+            return &raw const self.root;
+        }
+        // SAFETY: it is not empty.
+        let next = unsafe { self.ready.first() };
+        // SAFETY: the caller is the owner.
+        unsafe { self.announce(fiber, next) };
+        // SAFETY: R2.
+        unsafe { Self::set_running(next) };
+        next
     }
 }

@@ -1,7 +1,7 @@
 //! What a fiber waits for: a record on the waiter's own stack, for the sleep queue, for reports, and for debuggers.
 
 use super::header::Header;
-use crate::platform::{NEVER, Nanoseconds};
+use crate::platform::Nanoseconds;
 use core::cell::{Cell, UnsafeCell};
 use core::mem::MaybeUninit;
 use core::panic::Location;
@@ -43,23 +43,23 @@ pub enum WaitReason {
     Send,
 }
 
-/// See the [module](self).
+/// See the [module](self). While the fiber waits, its header points to it.
 pub(crate) struct Wait {
-    pub(crate) fiber: *const Header,
     pub(crate) reason: WaitReason,
+    /// Whether it is in the sleep queue; only then there is a node.
+    pub(crate) is_sleeping: Cell<bool>,
     /// The address of what is waited for, or null.
     pub(crate) object: *const (),
     pub(crate) location: &'static Location<'static>,
-    pub(crate) deadline: Nanoseconds,
-    /// Whether it is in the sleep queue; only then the rest means anything.
-    pub(crate) is_sleeping: Cell<bool>,
     pub(crate) node: UnsafeCell<MaybeUninit<Node>>,
 }
 
 /// What the sleep queue keeps with a wait.
 pub(crate) struct Node {
+    pub(crate) fiber: *const Header,
+    pub(crate) deadline: Nanoseconds,
     /// Breaks ties between equal deadlines: first come, first served.
-    pub(crate) order: Cell<u64>,
+    pub(crate) order: u64,
     pub(crate) child: Cell<*const Wait>,
     pub(crate) sibling: Cell<*const Wait>,
     /// The one whose `child` or `sibling` this is.
@@ -67,30 +67,20 @@ pub(crate) struct Node {
 }
 
 impl Wait {
-    /// A wait of `fiber` until `deadline`.
-    #[inline]
+    /// A wait for `object`, in the code at `location`.
+    #[inline(always)]
     pub(crate) const fn new(
-        fiber: *const Header,
         reason: WaitReason,
         object: *const (),
         location: &'static Location<'static>,
-        deadline: Nanoseconds,
     ) -> Self {
         Self {
-            fiber,
             reason,
+            is_sleeping: Cell::new(false),
             object,
             location,
-            deadline,
-            is_sleeping: Cell::new(false),
             node: UnsafeCell::new(MaybeUninit::uninit()),
         }
-    }
-
-    /// Whether the sleep queue has anything to do with it.
-    #[inline(always)]
-    pub(crate) const fn has_deadline(&self) -> bool {
-        self.deadline != NEVER
     }
 }
 
@@ -108,9 +98,11 @@ impl Node {
     }
 
     /// A node without neighbours.
-    pub(crate) const fn new(order: u64) -> Self {
+    pub(crate) const fn new(fiber: *const Header, deadline: Nanoseconds, order: u64) -> Self {
         Self {
-            order: Cell::new(order),
+            fiber,
+            deadline,
+            order,
             child: Cell::new(ptr::null()),
             sibling: Cell::new(ptr::null()),
             back: Cell::new(ptr::null()),

@@ -2,7 +2,7 @@
 
 use super::header::Header;
 use super::wait::{Wait, WaitReason};
-use crate::platform::Nanoseconds;
+use crate::platform::{NEVER, Nanoseconds};
 use core::fmt;
 use core::panic::Location;
 
@@ -30,7 +30,7 @@ impl core::error::Error for WaitError {}
 ///
 /// A deadline that has passed already still lets `is_done` be asked once. `fiber` comes from
 /// [`waiting_fiber`](super::current::waiting_fiber).
-#[inline]
+#[inline(always)]
 #[track_caller]
 pub(crate) fn wait_until(
     fiber: *const Header,
@@ -43,7 +43,7 @@ pub(crate) fn wait_until(
 }
 
 /// As [`wait_until`], but a cancellation does not end it.
-#[inline]
+#[inline(always)]
 #[track_caller]
 pub(crate) fn wait_shielded_until(
     fiber: *const Header,
@@ -65,7 +65,7 @@ fn wait_heeding(
     is_to_end: impl Fn(*const Header) -> bool,
     mut is_done: impl FnMut() -> bool,
 ) -> Result<(), WaitError> {
-    let wait = Wait::new(fiber, reason, object, Location::caller(), deadline);
+    let wait = Wait::new(reason, object, Location::caller());
     // SAFETY: it runs.
     let run_loop = unsafe { Header::run_loop(fiber) };
     loop {
@@ -75,16 +75,16 @@ fn wait_heeding(
         if is_to_end(fiber) {
             return Err(WaitError::Cancelled);
         }
-        if wait.has_deadline() && run_loop.platform().now() >= deadline {
+        if deadline != NEVER && run_loop.platform().now() >= deadline {
             return Err(WaitError::TimedOut);
         }
         // SAFETY: `waiting_fiber` says that it runs, and that we are the owner.
-        unsafe { run_loop.block_on(&wait) };
+        unsafe { run_loop.block_on(fiber, &wait, deadline) };
     }
 }
 
 /// As [`wait_until`], but neither a deadline nor a cancellation ends it.
-#[inline]
+#[inline(always)]
 #[track_caller]
 pub(crate) fn wait_shielded(
     fiber: *const Header,
@@ -92,23 +92,17 @@ pub(crate) fn wait_shielded(
     object: *const (),
     mut is_done: impl FnMut() -> bool,
 ) {
-    let wait = Wait::new(
-        fiber,
-        reason,
-        object,
-        Location::caller(),
-        crate::platform::NEVER,
-    );
+    let wait = Wait::new(reason, object, Location::caller());
     // SAFETY: it runs.
     let run_loop = unsafe { Header::run_loop(fiber) };
     while !is_done() {
         // SAFETY: `waiting_fiber` says that it runs, and that we are the owner.
-        unsafe { run_loop.block_on(&wait) };
+        unsafe { run_loop.block_on(fiber, &wait, NEVER) };
     }
 }
 
 /// Whether the running fiber is asked to end, and not shielded.
-#[inline]
+#[inline(always)]
 pub(crate) fn is_cancelled(fiber: *const Header) -> bool {
     // SAFETY: it runs.
     let fiber = unsafe { &*fiber };

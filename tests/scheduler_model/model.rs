@@ -190,23 +190,20 @@ impl Model {
     /// The running fiber ends.
     pub(crate) fn exit(&mut self) {
         let slot = self.current.expect("a fiber runs");
+        if let Some((joiner, false)) = self.fiber(slot).joiner {
+            self.fiber(slot).joiner = None;
+            self.wake_as_owner(joiner);
+        }
         self.leave_ring(slot);
         self.drain();
-        let next = self.first_ready();
-        self.current = next;
+        self.current = self.first_ready();
         let fiber = self.fiber(slot);
         fiber.is_finished = true;
         let joiner = fiber.joiner.take();
         if fiber.is_detached {
             self.fibers.remove(&slot);
-        } else if let Some((joiner, by_waker)) = joiner {
-            if by_waker {
-                self.signal(joiner, |fiber| fiber.is_notified = true);
-            } else if next.is_some() {
-                self.wake_as_owner(joiner);
-            } else {
-                self.signal(joiner, |_| ()); // root is not in a fiber, so it goes by mail
-            }
+        } else if let Some((joiner, _by_waker)) = joiner {
+            self.signal(joiner, |fiber| fiber.is_notified = true);
         }
         self.go_on();
     }

@@ -3,8 +3,8 @@
 use super::super::state::{State, Woken};
 use super::{Core, Fiber, model};
 use loom::cell::UnsafeCell;
+use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
-use loom::sync::{Arc, Mutex};
 use loom::thread;
 
 #[test]
@@ -43,19 +43,16 @@ fn loom_unpark_and_reuse() {
     });
 }
 
-/// Who is told of the end, as in `join.rs`.
-#[derive(PartialEq)]
-enum Joiner {
-    Nobody,
-    Fiber,
-    TooLate,
-}
+/// Who is told of the end, as in `joiner.rs`.
+const NOBODY: usize = 0;
+const FIBER: usize = 64;
+const TOO_LATE: usize = 2;
 
 /// A fiber that ends on one core, and its joiner on another.
 struct Joined {
     ending: Fiber,
     joiner: Core,
-    place: Mutex<Joiner>,
+    place: AtomicUsize,
     result: UnsafeCell<u32>,
     /// How many looks at the cell there were after it was given back.
     generation: AtomicUsize,
@@ -73,7 +70,7 @@ fn loom_join_and_exit() {
         let joined = Arc::new(Joined {
             ending: Fiber::new(true).0,
             joiner,
-            place: Mutex::new(Joiner::Nobody),
+            place: AtomicUsize::new(NOBODY),
             result: UnsafeCell::new(0),
             generation: AtomicUsize::new(0),
         });
@@ -83,27 +80,21 @@ fn loom_join_and_exit() {
                 // SAFETY: it has not finished.
                 joined.result.with_mut(|result| unsafe { *result = 5 });
                 let before = joined.generation.load(Ordering::Relaxed);
-                let who = core::mem::replace(
-                    &mut *joined.place.lock().expect("no holder panics"),
-                    Joiner::TooLate,
-                );
+                let who = joined.place.swap(TOO_LATE, Ordering::AcqRel);
                 assert_eq!(before, 0, "the cell is another's already");
                 let is_detached = joined.ending.state.finish();
                 assert!(!is_detached);
-                if who == Joiner::Fiber {
+                if who == FIBER {
                     let _ = joined.joiner.signal(|state, _| state.wake());
                 }
             })
         };
         // `tell`, and `join_until`.
-        let is_too_late = {
-            let mut place = joined.place.lock().expect("no holder panics");
-            let is_too_late = *place == Joiner::TooLate;
-            if !is_too_late {
-                *place = Joiner::Fiber;
-            }
-            is_too_late
-        };
+        let told =
+            joined
+                .place
+                .compare_exchange(NOBODY, FIBER, Ordering::AcqRel, Ordering::Relaxed);
+        let is_too_late = told.is_err();
         while is_too_late && !joined.ending.state.is_finished() {
             loom::hint::spin_loop();
         }

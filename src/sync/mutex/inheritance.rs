@@ -158,8 +158,8 @@ unsafe fn adjust(run_loop: &RunLoop, fiber: *const Header) {
         }
         // SAFETY: the caller's promise.
         unsafe { run_loop.set_level(fiber, level) };
-        // SAFETY: the record of a fiber that waits is on its stack.
-        let wait = unsafe { header.wait.get().as_ref() };
+        // SAFETY: the caller's promise.
+        let wait = unsafe { header.waits_for() };
         let Some(wait) = wait.filter(|wait| wait.reason == WaitReason::Mutex) else {
             return;
         };

@@ -1,0 +1,137 @@
+//! Who is told when a fiber has ended: one word, and room for a waker.
+//!
+//! ```text
+//!   NOBODY ◄──► a fiber's header         by the one who has the join handle
+//!   NOBODY ◄──► WAKER, in its place      by the same
+//!   any ──────► TOO_LATE                 by the fiber's end, once
+//! ```
+//!
+//! - **J1**: there is a waker in its place while the word is WAKER, and whoever changes the word from there owns it.
+
+use super::header::Header;
+use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
+use core::task::Waker;
+
+const NOBODY: *mut Header = ptr::null_mut();
+const WAKER: *mut Header = ptr::without_provenance_mut(1);
+const TOO_LATE: *mut Header = ptr::without_provenance_mut(2);
+
+/// Somebody who is told of a fiber's end.
+pub(crate) enum Joiner {
+    Fiber(*const Header),
+    Waker(Waker),
+}
+
+/// See the [module](self). All zero bytes are an empty one.
+pub(crate) struct JoinerPlace {
+    word: AtomicPtr<Header>,
+    waker: UnsafeCell<MaybeUninit<Waker>>,
+}
+
+impl JoinerPlace {
+    pub(crate) const fn new() -> Self {
+        Self {
+            word: AtomicPtr::new(NOBODY),
+            waker: UnsafeCell::new(MaybeUninit::uninit()),
+        }
+    }
+
+    /// A new fiber begins; the last one's end has been here.
+    #[inline(always)]
+    pub(crate) fn begin(&self) {
+        self.word.store(NOBODY, Ordering::Relaxed);
+    }
+
+    /// Has this one told, instead of who was to be told before. Gives it back if it is too late: the fiber is ending.
+    ///
+    /// Only who has the join handle may call this, one at a time.
+    #[inline]
+    pub(crate) fn set(&self, joiner: Joiner) -> Result<(), Joiner> {
+        if let Joiner::Fiber(fiber) = joiner
+            && self.exchange(NOBODY, fiber.cast_mut()).is_ok()
+        {
+            return Ok(());
+        }
+        self.replace(joiner)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn replace(&self, joiner: Joiner) -> Result<(), Joiner> {
+        if !self.clear() {
+            return Err(joiner);
+        }
+        let word = match joiner {
+            Joiner::Fiber(fiber) => fiber.cast_mut(),
+            Joiner::Waker(waker) => {
+                // SAFETY: the word is not WAKER, and nobody else makes it so.
+                unsafe { (*self.waker.get()).write(waker) };
+                WAKER
+            }
+        };
+        match self.exchange(NOBODY, word) {
+            Ok(_) => Ok(()),
+            // SAFETY: J1: it was put there above, and the word never said so.
+            Err(_) if word == WAKER => Err(Joiner::Waker(unsafe { self.take_waker() })),
+            Err(_) => Err(Joiner::Fiber(word)),
+        }
+    }
+
+    /// Has nobody told. Returns false if it is too late.
+    pub(crate) fn clear(&self) -> bool {
+        let word = self.word.load(Ordering::Relaxed);
+        if word == NOBODY {
+            return true;
+        }
+        if word == TOO_LATE || self.exchange(word, NOBODY).is_err() {
+            return false;
+        }
+        if word == WAKER {
+            // SAFETY: J1: it is ours.
+            drop(unsafe { self.take_waker() });
+        }
+        true
+    }
+
+    /// The fiber that is told, if it is one.
+    #[inline(always)]
+    pub(crate) fn fiber(&self) -> Option<*const Header> {
+        let word = self.word.load(Ordering::Relaxed);
+        (word.addr() > TOO_LATE.addr()).then_some(word.cast_const())
+    }
+
+    /// Tells whoever comes now that it is too late; who was there was told already.
+    #[inline(always)]
+    pub(crate) fn close(&self) {
+        self.word.store(TOO_LATE, Ordering::Relaxed);
+    }
+
+    /// The same, and returns who is to be told.
+    #[inline(always)]
+    pub(crate) fn end(&self) -> Option<Joiner> {
+        let word = self.word.swap(TOO_LATE, Ordering::AcqRel);
+        if word == WAKER {
+            // SAFETY: J1: it is ours.
+            return Some(Joiner::Waker(unsafe { self.take_waker() }));
+        }
+        (word.addr() > TOO_LATE.addr()).then_some(Joiner::Fiber(word))
+    }
+
+    fn exchange(&self, from: *mut Header, to: *mut Header) -> Result<*mut Header, *mut Header> {
+        self.word
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
+    }
+
+    /// # Safety
+    ///
+    /// There is one, and it is ours (**J1**).
+    unsafe fn take_waker(&self) -> Waker {
+        // SAFETY: the caller's promise.
+        let place = unsafe { &*self.waker.get() };
+        // SAFETY: the caller's promise.
+        unsafe { place.assume_init_read() }
+    }
+}
