@@ -1,10 +1,11 @@
 //! A line of fibers that wait, first come, first served. Its nodes lie on the waiters' own stacks.
 //!
 //! ```text
-//!   IN_LINE ──taken out, with the line locked──► TAKEN ──woken, with the line unlocked──► SERVED
+//!   ALONE ──pushed──► IN_LINE ──taken out, with the line locked──► TAKEN ──woken, with it unlocked──► SERVED
+//!     └─────────────── taken by whoever the primitive shows it to, and woken ───────────────────────────┘
 //! ```
 //!
-//! A node that was taken out is still used until its fiber was woken; SERVED is the last that is done to it.
+//! A node that was taken out is still used until it is SERVED; that is the last that is done to it.
 //!
 //! - **L1**: a line is touched only in its [`Locked`].
 //! - **L2**: a waiter stays where it is until it left the line or is served: [`Waiter::wait`] returns no sooner.
@@ -16,12 +17,14 @@ use crate::scheduler::run_loop::wake;
 use crate::scheduler::{WaitError, WaitReason, waiting};
 use core::cell::Cell;
 use core::hint::spin_loop;
+use core::mem::MaybeUninit;
 use core::ptr;
 use core::sync::atomic::{AtomicU8, Ordering};
 
-const IN_LINE: u8 = 0;
-const TAKEN: u8 = 1;
-const SERVED: u8 = 2;
+const ALONE: u8 = 0;
+const IN_LINE: u8 = 1;
+const TAKEN: u8 = 2;
+const SERVED: u8 = 3;
 
 /// One fiber's place in a line.
 pub(crate) struct Waiter {
@@ -29,9 +32,10 @@ pub(crate) struct Waiter {
     /// What the primitive wants to know of the waiter, or tells it. Touched as the line is (**L1**), or by the waiter itself
     /// when it is in none.
     pub(crate) note: Cell<*mut ()>,
-    next: Cell<*const Self>,
-    prev: Cell<*const Self>,
     stage: AtomicU8,
+    /// The neighbours, once it was in a line.
+    next: Cell<MaybeUninit<*const Self>>,
+    prev: Cell<MaybeUninit<*const Self>>,
 }
 
 /// See the [module](self).
@@ -73,7 +77,7 @@ impl Line {
     /// All, the first first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Waiter> {
         // SAFETY: L2.
-        core::iter::successors(self.first(), |waiter| unsafe { waiter.next.get().as_ref() })
+        core::iter::successors(self.first(), |waiter| unsafe { waiter.next().as_ref() })
     }
 
     /// Adds a waiter at the end. It may have been in a line before.
@@ -87,11 +91,11 @@ impl Line {
         let node = unsafe { &*waiter };
         node.stage.store(IN_LINE, Ordering::Relaxed);
         let last = self.last.replace(waiter);
-        node.next.set(ptr::null());
-        node.prev.set(last);
+        node.set_next(ptr::null());
+        node.set_prev(last);
         // SAFETY: L2.
         match unsafe { last.as_ref() } {
-            Some(last) => last.next.set(waiter),
+            Some(last) => last.set_next(waiter),
             None => self.first.set(waiter),
         }
     }
@@ -99,15 +103,15 @@ impl Line {
     /// Takes a waiter out that is in this line; it leaves unserved.
     #[inline]
     pub(crate) fn remove(&self, waiter: &Waiter) {
-        let (prev, next) = (waiter.prev.get(), waiter.next.get());
+        let (prev, next) = (waiter.prev(), waiter.next());
         // SAFETY: L2.
         match unsafe { prev.as_ref() } {
-            Some(prev) => prev.next.set(next),
+            Some(prev) => prev.set_next(next),
             None => self.first.set(next),
         }
         // SAFETY: L2.
         match unsafe { next.as_ref() } {
-            Some(next) => next.prev.set(prev),
+            Some(next) => next.set_prev(prev),
             None => self.last.set(prev),
         }
     }
@@ -124,12 +128,12 @@ impl Line {
     #[inline(always)]
     pub(crate) fn pop(&self) -> Option<*const Waiter> {
         let first = self.first()?;
-        let next = first.next.get();
+        let next = first.next();
         first.stage.store(TAKEN, Ordering::Relaxed);
         self.first.set(next);
         // SAFETY: L2.
         match unsafe { next.as_ref() } {
-            Some(next) => next.prev.set(ptr::null()),
+            Some(next) => next.set_prev(ptr::null()),
             None => self.last.set(ptr::null()),
         }
         Some(first)
@@ -140,10 +144,10 @@ impl Line {
     pub(crate) fn serve(&self, waiter: &Waiter, served: &mut Served) {
         self.remove(waiter);
         waiter.stage.store(TAKEN, Ordering::Relaxed);
-        waiter.next.set(ptr::null());
+        waiter.set_next(ptr::null());
         // SAFETY: what was taken out stays in place until it is served.
         match unsafe { served.last.as_ref() } {
-            Some(last) => last.next.set(waiter),
+            Some(last) => last.set_next(waiter),
             None => served.first = waiter,
         }
         served.last = waiter;
@@ -169,7 +173,7 @@ impl Served {
         let mut waiter = self.first;
         // SAFETY: what was taken out stays in place until it is served.
         while let Some(node) = unsafe { waiter.as_ref() } {
-            waiter = node.next.get();
+            waiter = node.next();
             // SAFETY: it was taken out, and the line is unlocked.
             unsafe { Waiter::wake(node) };
         }
@@ -177,23 +181,46 @@ impl Served {
 }
 
 impl Waiter {
-    /// The one behind it in the line.
-    #[inline]
-    pub(crate) const fn behind(&self) -> Option<&Self> {
-        // SAFETY: L2.
-        unsafe { self.next.get().as_ref() }
-    }
-
     /// A place in a line to come.
     #[inline(always)]
     pub(crate) const fn new(fiber: *const Header) -> Self {
         Self {
             fiber,
             note: Cell::new(ptr::null_mut()),
-            next: Cell::new(ptr::null()),
-            prev: Cell::new(ptr::null()),
-            stage: AtomicU8::new(IN_LINE),
+            stage: AtomicU8::new(ALONE),
+            next: Cell::new(MaybeUninit::uninit()),
+            prev: Cell::new(MaybeUninit::uninit()),
         }
+    }
+
+    /// The one behind it in the line.
+    #[inline]
+    pub(crate) const fn behind(&self) -> Option<&Self> {
+        // SAFETY: L2.
+        unsafe { self.next().as_ref() }
+    }
+
+    /// Of one that was in a line.
+    #[inline(always)]
+    const fn next(&self) -> *const Self {
+        // SAFETY: whoever is in a line was pushed, which sets both.
+        unsafe { self.next.get().assume_init() }
+    }
+
+    #[inline(always)]
+    const fn prev(&self) -> *const Self {
+        // SAFETY: as above.
+        unsafe { self.prev.get().assume_init() }
+    }
+
+    #[inline(always)]
+    fn set_next(&self, next: *const Self) {
+        self.next.set(MaybeUninit::new(next));
+    }
+
+    #[inline(always)]
+    fn set_prev(&self, prev: *const Self) {
+        self.prev.set(MaybeUninit::new(prev));
     }
 
     /// Wakes one that was taken out. It may be gone afterwards.
@@ -205,21 +232,28 @@ impl Waiter {
     pub(crate) unsafe fn wake(waiter: *const Self) {
         // SAFETY: what was taken out stays in place until it is served.
         let node = unsafe { &*waiter };
-        // SAFETY: its fiber cannot go on before it is served.
-        unsafe { wake(node.fiber) };
+        let fiber = node.fiber;
         node.stage.store(SERVED, Ordering::Release);
+        // SAFETY: it was alive until now. If it has ended since, on another core, its header is still a header, and who
+        // lives there now is woken once too often, which every wait bears.
+        unsafe { wake(fiber) };
     }
 
-    /// Whether it was taken out to be woken.
+    /// Whether it is still in line, for one that was put there. To be asked with the line locked.
+    pub(crate) fn is_in_line(&self) -> bool {
+        self.stage.load(Ordering::Relaxed) == IN_LINE
+    }
+
+    /// Whether the one who took it out is done with it.
     #[inline(always)]
-    pub(crate) fn is_taken(&self) -> bool {
-        self.stage.load(Ordering::Acquire) != IN_LINE
+    pub(crate) fn is_served(&self) -> bool {
+        self.stage.load(Ordering::Acquire) == SERVED
     }
 
     /// Waits until the one who took it out is done with it: another core, for a few instructions.
-    #[inline(always)]
+    #[cold]
     pub(crate) fn await_served(&self) {
-        while self.stage.load(Ordering::Acquire) != SERVED {
+        while !self.is_served() {
             spin_loop();
         }
     }
@@ -235,7 +269,7 @@ impl Waiter {
         deadline: Nanoseconds,
         leave: impl FnOnce(&mut S, &Self) -> Served,
     ) -> Result<(), WaitError> {
-        let waited = waiting::wait_until(self.fiber, reason, object, deadline, || self.is_taken());
+        let waited = waiting::wait_until(self.fiber, reason, object, deadline, || self.is_served());
         self.finish(waited, shared, leave)
     }
 
@@ -251,7 +285,7 @@ impl Waiter {
         leave: impl FnOnce(&mut S, &Self) -> Served,
     ) -> Result<(), WaitError> {
         let waited =
-            waiting::wait_shielded_until(self.fiber, reason, object, deadline, || self.is_taken());
+            waiting::wait_shielded_until(self.fiber, reason, object, deadline, || self.is_served());
         self.finish(waited, shared, leave)
     }
 
@@ -262,18 +296,26 @@ impl Waiter {
         shared: &Locked<S>,
         leave: impl FnOnce(&mut S, &Self) -> Served,
     ) -> Result<(), WaitError> {
-        if waited.is_err() && self.left(shared, leave) {
+        if waited.is_err() && self.has_left(shared, leave) {
             return waited;
         }
-        self.await_served();
         Ok(())
     }
 
-    /// Leaves the line, unless it was served meanwhile: then what it was given is not lost, and it returns false.
+    /// Leaves the line, unless it was taken out meanwhile: then what it is given is not lost, and it returns false.
     #[cold]
     #[inline(never)]
-    fn left<S>(&self, shared: &Locked<S>, leave: impl FnOnce(&mut S, &Self) -> Served) -> bool {
-        let served = shared.with(|state| (!self.is_taken()).then(|| leave(state, self)));
-        served.map(Served::wake).is_some()
+    pub(crate) fn has_left<S>(
+        &self,
+        shared: &Locked<S>,
+        leave: impl FnOnce(&mut S, &Self) -> Served,
+    ) -> bool {
+        let served = shared.with(|state| self.is_in_line().then(|| leave(state, self)));
+        let Some(served) = served else {
+            self.await_served();
+            return false;
+        };
+        served.wake();
+        true
     }
 }

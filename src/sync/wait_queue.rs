@@ -121,7 +121,7 @@ impl WaitQueue {
                 return Ok(());
             }
             waiting::wait_until(fiber, WaitReason::WaitQueue, object, deadline, || {
-                place.waiter.is_taken()
+                place.waiter.is_served()
             })?;
         }
     }
@@ -199,10 +199,7 @@ struct Place<'a> {
 impl Place<'_> {
     /// Enters the line; if it is in it already it keeps its place. What wakes it from here on it has yet to look for.
     fn enter(&self) {
-        if self.is_in_line.get() {
-            self.waiter.await_served();
-        }
-        // SAFETY: it is in no line, and `drop` takes it out.
+        // SAFETY: it is in no line: it never was, or was served, and `drop` takes it out.
         self.queue
             .line
             .with(|line| unsafe { line.push(self.waiter) });
@@ -216,11 +213,11 @@ impl Drop for Place<'_> {
             return;
         }
         let was_woken = self.queue.line.with(|line| {
-            let is_taken = self.waiter.is_taken();
-            if !is_taken {
+            let is_in_line = self.waiter.is_in_line();
+            if is_in_line {
                 line.remove(self.waiter);
             }
-            is_taken
+            !is_in_line
         });
         if was_woken {
             // The wake came after the last look at the condition, or in spite of a deadline: it is the next one's.

@@ -1,0 +1,210 @@
+//! What a semaphore does when somebody waits.
+//!
+//! ```text
+//!   n ──one waits──► its node ──another waits──► IN_LINE          the word; released, it is n again
+//! ```
+//!
+//! One who waits alone needs no lock: its node is in the word, and whoever changes the word has taken it.
+
+use super::{Semaphore, TooManyPermits};
+use crate::platform::{NEVER, Nanoseconds};
+use crate::scheduler::header::Header;
+use crate::scheduler::{WaitError, WaitReason, waiting};
+use crate::sync::line::{Line, Served, Waiter};
+use core::ptr;
+use core::sync::atomic::Ordering;
+
+/// Set in the word if somebody waits; then there are no permits.
+pub(super) const AWAITED: usize = 1 << (usize::BITS - 1);
+
+/// The word if several wait, or did until a moment ago. It is changed in the line's lock only.
+const IN_LINE: *mut Waiter = ptr::without_provenance_mut(usize::MAX);
+
+/// The word if this one waits, alone and in no line: half its address, and the bit. Whoever changes the word has taken it.
+fn alone(waiter: *const Waiter) -> *mut Waiter {
+    waiter.cast_mut().map_addr(|address| address >> 1 | AWAITED)
+}
+
+/// The one who waits alone.
+fn waiter_in(word: *mut Waiter) -> *const Waiter {
+    word.map_addr(|address| address << 1)
+}
+
+/// The word if there are permits, or none.
+pub(super) const fn of(permits: usize) -> *mut Waiter {
+    ptr::without_provenance_mut(permits)
+}
+
+impl Semaphore {
+    #[cold]
+    #[inline(never)]
+    pub(super) fn try_acquire_again(&self) -> bool {
+        let mut permits = self.word.load(Ordering::Relaxed).addr();
+        while permits.wrapping_sub(1) < Self::MAX {
+            if self.change(of(permits), of(permits - 1), Ordering::Acquire) {
+                return true;
+            }
+            permits = self.word.load(Ordering::Relaxed).addr();
+        }
+        false
+    }
+
+    #[inline(always)]
+    pub(super) fn change(&self, from: *mut Waiter, to: *mut Waiter, order: Ordering) -> bool {
+        self.word
+            .compare_exchange(from, to, order, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    #[inline(never)]
+    pub(super) fn release_slowly(&self, count: usize) -> Result<(), TooManyPermits> {
+        loop {
+            let word = self.word.load(Ordering::Relaxed);
+            let permits = word.addr();
+            let is_alone = permits & AWAITED != 0 && word != IN_LINE;
+            if is_alone && count.wrapping_sub(1) <= self.limit {
+                // Acquire: what the one who waits wrote into its node.
+                if self.change(word, of(count - 1), Ordering::AcqRel) {
+                    // SAFETY: the exchange took it, from no line.
+                    unsafe { Waiter::wake(waiter_in(word)) };
+                    return Ok(());
+                }
+            } else if count == 0 {
+                return Ok(());
+            } else if word == IN_LINE {
+                if let Some(result) = self.hand_over(count) {
+                    return result;
+                }
+            } else if is_alone || count > self.limit - permits {
+                return Err(TooManyPermits { count });
+            } else if self.change(word, of(permits + count), Ordering::Release) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Gives permits to those who wait; nothing if the last one has left meanwhile.
+    #[inline(always)]
+    fn hand_over(&self, count: usize) -> Option<Result<(), TooManyPermits>> {
+        if count == 1 {
+            return self.hand_one_over();
+        }
+        let mut served = Served::nobody();
+        let handed = self.line.with(|line| {
+            if self.word.load(Ordering::Relaxed) != IN_LINE {
+                return None;
+            }
+            let waiting = line.iter().take(count).count();
+            let left = count - waiting;
+            if left > self.limit {
+                return Some(Err(TooManyPermits { count }));
+            }
+            for _ in 0..waiting {
+                let _waiter = line.serve_first(&mut served);
+            }
+            if line.is_empty() {
+                self.word.store(of(left), Ordering::Release);
+            }
+            Some(Ok(()))
+        });
+        served.wake();
+        handed
+    }
+
+    /// Gives a permit to the one who has waited longest, if one waits.
+    #[inline(always)]
+    fn hand_one_over(&self) -> Option<Result<(), TooManyPermits>> {
+        let waiter = self.line.with(|line| {
+            let waiter = line.pop()?;
+            if line.is_empty() {
+                self.word.store(of(0), Ordering::Release);
+            }
+            Some(waiter)
+        })?;
+        // SAFETY: it was popped, and the line is unlocked.
+        unsafe { Waiter::wake(waiter) };
+        Some(Ok(()))
+    }
+
+    /// Waits, if it can alone.
+    #[inline(always)]
+    #[track_caller]
+    pub(super) fn wait(&self, fiber: *const Header) -> Result<(), WaitError> {
+        let waiter = Waiter::new(fiber);
+        let word = alone(&raw const waiter);
+        // Release: what is in the node.
+        if !self.change(of(0), word, Ordering::Release) {
+            return self.wait_in_line(fiber, NEVER);
+        }
+        let object = ptr::from_ref(self).cast();
+        waiting::wait_until(fiber, WaitReason::Semaphore, object, NEVER, || {
+            waiter.is_served()
+        })
+        .or_else(|error| self.give_up(&waiter, error))
+    }
+
+    /// One that waited alone, and perhaps no longer does, wants to go; it is not an error if it was given a permit.
+    #[cold]
+    #[inline(never)]
+    fn give_up(&self, waiter: &Waiter, error: WaitError) -> Result<(), WaitError> {
+        let has_left = self.change(alone(waiter), of(0), Ordering::Relaxed)
+            || waiter.has_left(&self.line, |line, waiter| self.leave(line, waiter));
+        if has_left { Err(error) } else { Ok(()) }
+    }
+
+    fn leave(&self, line: &Line, waiter: &Waiter) -> Served {
+        line.remove(waiter);
+        if line.is_empty() {
+            self.word.store(of(0), Ordering::Relaxed);
+        }
+        Served::nobody()
+    }
+
+    #[cold]
+    #[inline(never)]
+    #[track_caller]
+    pub(super) fn wait_in_line(
+        &self,
+        fiber: *const Header,
+        deadline: Nanoseconds,
+    ) -> Result<(), WaitError> {
+        let waiter = Waiter::new(fiber);
+        if !self
+            .line
+            .with_interrupts_on(|line| self.enter(line, &waiter))
+        {
+            return Ok(());
+        }
+        let object = ptr::from_ref(self).cast();
+        waiter.wait(
+            &self.line,
+            WaitReason::Semaphore,
+            object,
+            deadline,
+            |line, waiter| self.leave(line, waiter),
+        )
+    }
+
+    /// Puts a waiter into the line, behind one that waited alone; or takes a permit for it, and returns false.
+    fn enter(&self, line: &Line, waiter: &Waiter) -> bool {
+        loop {
+            let word = self.word.load(Ordering::Relaxed);
+            if word.addr().wrapping_sub(1) < Self::MAX {
+                if self.try_acquire() {
+                    return false;
+                }
+                continue;
+            }
+            if word != IN_LINE && !self.change(word, IN_LINE, Ordering::Acquire) {
+                continue;
+            }
+            if word != IN_LINE && !word.is_null() {
+                // SAFETY: the exchange took it, from no line, and it waits, which keeps it in place.
+                unsafe { line.push(waiter_in(word)) };
+            }
+            // SAFETY: it is new, and its wait keeps it in place.
+            unsafe { line.push(waiter) };
+            return true;
+        }
+    }
+}
