@@ -3,18 +3,19 @@
 mod error;
 mod receive;
 mod ring;
+mod shared;
 
-use super::line::{Line, Served, Waiter};
-use super::locked::Locked;
+use super::line::{Served, Waiter};
+use super::locked::{Alone, Locked};
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::header::Header;
 use crate::scheduler::{WaitReason, after, current};
 use core::cell::UnsafeCell;
 use core::fmt;
-use core::mem::MaybeUninit;
+use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ptr;
 use core::time::Duration;
-use ring::Ring;
+use shared::{Attempt, Shared};
 
 pub use error::{RecvError, SendError, SendErrorKind};
 
@@ -54,92 +55,15 @@ pub struct Channel<T, const CAP: usize> {
     shared: Locked<Shared<T, CAP>>,
 }
 
-struct Shared<T, const CAP: usize> {
-    ring: Ring<T, CAP>,
-    is_closed: bool,
-    /// Those that wait for room. Each note points to the message, and is null once that was taken.
-    senders: Line,
-    /// Those that wait for a message. Each note points to the place for it, and is null once it is there.
-    receivers: Line,
-}
-
-/// What became of an attempt.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Attempt {
-    Done,
-    Wait,
-    Closed,
-}
-
 /// A message's place on the stack of the fiber that sends or receives it.
 type Slot<T> = UnsafeCell<MaybeUninit<T>>;
-
-impl<T, const CAP: usize> Shared<T, CAP> {
-    /// Moves a message from `slot` to a receiver, or into the ring.
-    ///
-    /// # Safety
-    ///
-    /// There is one in the slot; after [`Attempt::Done`] there is none.
-    #[inline(always)]
-    unsafe fn put(&mut self, slot: *const T, served: &mut Served) -> Attempt {
-        if self.is_closed {
-            return Attempt::Closed;
-        }
-        if let Some(receiver) = self.receivers.serve_first(served) {
-            let place: *mut T = receiver.note.replace(ptr::null_mut()).cast();
-            // SAFETY: the caller's promise, and the receiver's: it waits, with a place for a message.
-            unsafe { ptr::copy_nonoverlapping(slot, place, 1) };
-            return Attempt::Done;
-        }
-        // SAFETY: the caller's promise.
-        if unsafe { self.ring.push(slot) } {
-            Attempt::Done
-        } else {
-            Attempt::Wait
-        }
-    }
-
-    /// Moves the oldest message into `slot`, and that of a sender that waits into the ring.
-    ///
-    /// # Safety
-    ///
-    /// The slot is a place for a message; after [`Attempt::Done`] there is one in it.
-    #[inline(always)]
-    unsafe fn take(&mut self, slot: *mut T, served: &mut Served) -> Attempt {
-        // SAFETY: the caller's promise.
-        let is_taken = unsafe { self.ring.pop(slot) };
-        if let Some(sender) = self.senders.serve_first(served) {
-            let message: *const T = sender.note.replace(ptr::null_mut()).cast();
-            if is_taken {
-                // SAFETY: the sender waits, with a message.
-                let _has_room = unsafe { self.ring.push(message) };
-            } else {
-                // SAFETY: as above, and the caller's promise.
-                unsafe { ptr::copy_nonoverlapping(message, slot, 1) };
-            }
-            return Attempt::Done;
-        }
-        if is_taken {
-            Attempt::Done
-        } else if self.is_closed {
-            Attempt::Closed
-        } else {
-            Attempt::Wait
-        }
-    }
-}
 
 impl<T, const CAP: usize> Channel<T, CAP> {
     /// Returns an empty channel.
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            shared: Locked::new(Shared {
-                ring: Ring::new(),
-                is_closed: false,
-                senders: Line::new(),
-                receivers: Line::new(),
-            }),
+            shared: Locked::new(Shared::new()),
         }
     }
 
@@ -156,10 +80,21 @@ impl<T, const CAP: usize> Channel<T, CAP> {
     /// # Context
     ///
     /// Callable from: fiber. Blocks: the fiber.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn send(&self, message: T) -> Result<(), SendError<T>> {
-        self.send_as(current::waiting_fiber(), message, NEVER)
+        let fiber = current::waiting_fiber();
+        let mut shared = self.shared.lock_with_interrupts_on();
+        if !shared.is_plain {
+            return self.send_slowly(shared, fiber, message, NEVER);
+        }
+        if !shared.ring.has_room() {
+            return self.wait_for_room(shared, fiber, message, NEVER);
+        }
+        let message = ManuallyDrop::new(message);
+        // SAFETY: there is room, and the message is not used again.
+        unsafe { shared.ring.push(&raw const *message) };
+        Ok(())
     }
 
     /// As [`send`](Self::send), but waits no longer than `timeout`.
@@ -178,7 +113,9 @@ impl<T, const CAP: usize> Channel<T, CAP> {
     #[track_caller]
     pub fn send_timeout(&self, message: T, timeout: Duration) -> Result<(), SendError<T>> {
         let fiber = current::waiting_fiber();
-        self.send_as(fiber, message, after(timeout))
+        let deadline = after(timeout);
+        let shared = self.shared.lock_with_interrupts_on();
+        self.send_slowly(shared, fiber, message, deadline)
     }
 
     /// As [`send`](Self::send), but waits no longer than until `deadline`.
@@ -196,7 +133,9 @@ impl<T, const CAP: usize> Channel<T, CAP> {
     /// Callable from: fiber. Blocks: the fiber.
     #[track_caller]
     pub fn send_until(&self, message: T, deadline: Nanoseconds) -> Result<(), SendError<T>> {
-        self.send_as(current::waiting_fiber(), message, deadline)
+        let fiber = current::waiting_fiber();
+        let shared = self.shared.lock_with_interrupts_on();
+        self.send_slowly(shared, fiber, message, deadline)
     }
 
     /// Sends a message if there is room, or a receiver waits.
@@ -211,49 +150,69 @@ impl<T, const CAP: usize> Channel<T, CAP> {
     #[inline]
     pub fn try_send(&self, message: T) -> Result<(), SendError<T>> {
         let slot = Slot::new(MaybeUninit::new(message));
-        let mut served = Served::nobody();
         let attempt = self.shared.with(|shared| {
             // SAFETY: the message is in the slot.
-            unsafe { shared.put(slot.get().cast(), &mut served) }
+            unsafe { shared.put(slot.get().cast()) }
         });
-        served.wake();
+        attempt.wake();
         match attempt {
-            Attempt::Done => Ok(()),
+            Attempt::Done | Attempt::Served(_) => Ok(()),
             Attempt::Wait => Err(not_sent(slot, SendErrorKind::Full)),
             Attempt::Closed => Err(not_sent(slot, SendErrorKind::Closed)),
         }
     }
 
-    #[inline(always)]
+    /// Sends when somebody waits or it is closed.
+    #[inline(never)]
     #[track_caller]
-    fn send_as(
+    fn send_slowly(
         &self,
+        mut shared: Alone<'_, Shared<T, CAP>>,
+        fiber: *const Header,
+        message: T,
+        deadline: Nanoseconds,
+    ) -> Result<(), SendError<T>> {
+        let message = ManuallyDrop::new(message);
+        // SAFETY: there it is, and after `Done` or `Served` it is not used again.
+        let attempt = unsafe { shared.put(&raw const *message) };
+        match attempt {
+            Attempt::Done | Attempt::Served(_) => {
+                drop(shared);
+                attempt.wake();
+                Ok(())
+            }
+            Attempt::Closed => Err(SendError {
+                message: ManuallyDrop::into_inner(message),
+                kind: SendErrorKind::Closed,
+            }),
+            Attempt::Wait => {
+                let message = ManuallyDrop::into_inner(message);
+                self.wait_for_room(shared, fiber, message, deadline)
+            }
+        }
+    }
+
+    /// There is no room and no receiver.
+    #[inline(never)]
+    #[track_caller]
+    fn wait_for_room(
+        &self,
+        mut shared: Alone<'_, Shared<T, CAP>>,
         fiber: *const Header,
         message: T,
         deadline: Nanoseconds,
     ) -> Result<(), SendError<T>> {
         let slot = Slot::new(MaybeUninit::new(message));
         let waiter = Waiter::new(fiber);
-        let mut served = Served::nobody();
-        let attempt = self.shared.with_interrupts_on(|shared| {
-            // SAFETY: the message is in the slot.
-            let attempt = unsafe { shared.put(slot.get().cast(), &mut served) };
-            if attempt == Attempt::Wait {
-                waiter.note.set(slot.get().cast());
-                // SAFETY: it is new, and waits next, which keeps it and the slot in place.
-                unsafe { shared.senders.push(&raw const waiter) };
-            }
-            attempt
-        });
-        served.wake();
-        match attempt {
-            Attempt::Done => return Ok(()),
-            Attempt::Closed => return Err(not_sent(slot, SendErrorKind::Closed)),
-            Attempt::Wait => {}
-        }
+        waiter.note.set(slot.get().cast());
+        // SAFETY: it is new, and waits next, which keeps it and the slot in place.
+        unsafe { shared.senders.push(&raw const waiter) };
+        shared.is_plain = false;
+        drop(shared);
         let object = ptr::from_ref(self).cast();
         let leave = |shared: &mut Shared<T, CAP>, waiter: &Waiter| {
             shared.senders.remove(waiter);
+            shared.look_again();
             Served::nobody()
         };
         match waiter.wait(&self.shared, WaitReason::Send, object, deadline, leave) {
@@ -272,7 +231,7 @@ impl<T, const CAP: usize> Channel<T, CAP> {
     pub fn close(&self) {
         let mut served = Served::nobody();
         self.shared.with(|shared| {
-            shared.is_closed = true;
+            (shared.is_closed, shared.is_plain) = (true, false);
             while shared.receivers.serve_first(&mut served).is_some() {}
             while shared.senders.serve_first(&mut served).is_some() {}
         });

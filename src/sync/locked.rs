@@ -6,6 +6,7 @@
 use crate::platform::interrupts;
 use core::cell::UnsafeCell;
 use core::hint::spin_loop;
+use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 /// See the [module](self).
@@ -30,33 +31,67 @@ impl<S> Locked<S> {
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut S) -> R) -> R {
         let were_enabled = interrupts::are_enabled();
         interrupts::disable();
-        let result = self.alone(f);
-        if were_enabled {
-            interrupts::enable();
-        }
-        result
+        f(&mut self.alone(were_enabled))
     }
 
     /// As [`with`](Self::with), where interrupts are known to be on: in a fiber that was found to be allowed to wait.
     #[inline(always)]
     pub(crate) fn with_interrupts_on<R>(&self, f: impl FnOnce(&mut S) -> R) -> R {
-        debug_assert!(interrupts::are_enabled(), "the caller says so");
-        interrupts::disable();
-        let result = self.alone(f);
-        interrupts::enable();
-        result
+        f(&mut self.lock_with_interrupts_on())
     }
 
-    /// With interrupts off.
+    /// The state, alone, until the guard is dropped; interrupts are known to be on.
     #[inline(always)]
-    fn alone<R>(&self, f: impl FnOnce(&mut S) -> R) -> R {
+    pub(crate) fn lock_with_interrupts_on(&self) -> Alone<'_, S> {
+        debug_assert!(interrupts::are_enabled(), "the caller says so");
+        interrupts::disable();
+        self.alone(true)
+    }
+
+    /// With interrupts off, which are turned on again if they were.
+    #[inline(always)]
+    fn alone(&self, were_enabled: bool) -> Alone<'_, S> {
         // Only another core can hold it, and not for long.
         while self.is_locked.swap(true, Ordering::Acquire) {
             spin_loop();
         }
+        Alone {
+            locked: self,
+            were_enabled,
+        }
+    }
+}
+
+/// Shows that its holder is alone with the state.
+pub(crate) struct Alone<'a, S> {
+    locked: &'a Locked<S>,
+    were_enabled: bool,
+}
+
+impl<S> Deref for Alone<'_, S> {
+    type Target = S;
+
+    #[inline(always)]
+    fn deref(&self) -> &S {
         // SAFETY: K1.
-        let result = f(unsafe { &mut *self.state.get() });
-        self.is_locked.store(false, Ordering::Release);
-        result
+        unsafe { &*self.locked.state.get() }
+    }
+}
+
+impl<S> DerefMut for Alone<'_, S> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut S {
+        // SAFETY: K1.
+        unsafe { &mut *self.locked.state.get() }
+    }
+}
+
+impl<S> Drop for Alone<'_, S> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.locked.is_locked.store(false, Ordering::Release);
+        if self.were_enabled {
+            interrupts::enable();
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! The receiving side of a channel.
 
-use super::{Attempt, Channel, RecvError, Shared, Slot};
+use super::shared::{Attempt, Shared};
+use super::{Channel, RecvError, Slot};
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::header::Header;
 use crate::scheduler::{WaitReason, after, current};
 use crate::sync::line::{Served, Waiter};
+use crate::sync::locked::Alone;
 use core::mem::MaybeUninit;
 use core::ptr;
 use core::time::Duration;
@@ -23,10 +25,23 @@ impl<T, const CAP: usize> Channel<T, CAP> {
     /// # Context
     ///
     /// Callable from: fiber. Blocks: the fiber.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn recv(&self) -> Result<T, RecvError> {
-        self.recv_as(current::waiting_fiber(), NEVER)
+        let fiber = current::waiting_fiber();
+        let mut shared = self.shared.lock_with_interrupts_on();
+        if !shared.is_plain {
+            return self.recv_slowly(shared, fiber, NEVER);
+        }
+        if shared.ring.len() == 0 {
+            return self.wait_for_message(shared, fiber, NEVER);
+        }
+        let mut message = MaybeUninit::uninit();
+        // SAFETY: there is one.
+        unsafe { shared.ring.pop(message.as_mut_ptr()) };
+        drop(shared);
+        // SAFETY: it was moved there.
+        Ok(unsafe { message.assume_init() })
     }
 
     /// As [`recv`](Self::recv), but waits no longer than `timeout`.
@@ -45,7 +60,9 @@ impl<T, const CAP: usize> Channel<T, CAP> {
     #[track_caller]
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvError> {
         let fiber = current::waiting_fiber();
-        self.recv_as(fiber, after(timeout))
+        let deadline = after(timeout);
+        let shared = self.shared.lock_with_interrupts_on();
+        self.recv_slowly(shared, fiber, deadline)
     }
 
     /// As [`recv`](Self::recv), but waits no longer than until `deadline`.
@@ -63,7 +80,9 @@ impl<T, const CAP: usize> Channel<T, CAP> {
     /// Callable from: fiber. Blocks: the fiber.
     #[track_caller]
     pub fn recv_until(&self, deadline: Nanoseconds) -> Result<T, RecvError> {
-        self.recv_as(current::waiting_fiber(), deadline)
+        let fiber = current::waiting_fiber();
+        let shared = self.shared.lock_with_interrupts_on();
+        self.recv_slowly(shared, fiber, deadline)
     }
 
     /// Receives the oldest message if there is one.
@@ -78,49 +97,71 @@ impl<T, const CAP: usize> Channel<T, CAP> {
     #[inline]
     pub fn try_recv(&self) -> Result<T, RecvError> {
         let slot = Slot::new(MaybeUninit::uninit());
-        let mut served = Served::nobody();
         let attempt = self.shared.with(|shared| {
             // SAFETY: the slot is empty.
-            unsafe { shared.take(slot.get().cast(), &mut served) }
+            unsafe { shared.take(slot.get().cast()) }
         });
-        served.wake();
+        attempt.wake();
         match attempt {
             // SAFETY: it was put there.
-            Attempt::Done => Ok(unsafe { slot.into_inner().assume_init() }),
+            Attempt::Done | Attempt::Served(_) => Ok(unsafe { slot.into_inner().assume_init() }),
             Attempt::Wait => Err(RecvError::Empty),
             Attempt::Closed => Err(RecvError::Closed),
         }
     }
 
+    /// Receives when somebody waits or it is closed.
+    #[inline(never)]
+    #[track_caller]
+    fn recv_slowly(
+        &self,
+        mut shared: Alone<'_, Shared<T, CAP>>,
+        fiber: *const Header,
+        deadline: Nanoseconds,
+    ) -> Result<T, RecvError> {
+        let mut message = MaybeUninit::uninit();
+        // SAFETY: it is a place for one.
+        let attempt = unsafe { shared.take(message.as_mut_ptr()) };
+        match attempt {
+            Attempt::Done | Attempt::Served(_) => {
+                drop(shared);
+                attempt.wake();
+                // SAFETY: it was put there.
+                Ok(unsafe { message.assume_init() })
+            }
+            Attempt::Closed => Err(RecvError::Closed),
+            Attempt::Wait => self.wait_for_message(shared, fiber, deadline),
+        }
+    }
+
+    /// There is no message and no sender. Inline: see `Semaphore::wait`.
     #[inline(always)]
     #[track_caller]
-    fn recv_as(&self, fiber: *const Header, deadline: Nanoseconds) -> Result<T, RecvError> {
+    fn wait_for_message(
+        &self,
+        mut shared: Alone<'_, Shared<T, CAP>>,
+        fiber: *const Header,
+        deadline: Nanoseconds,
+    ) -> Result<T, RecvError> {
         let slot = Slot::new(MaybeUninit::uninit());
         let waiter = Waiter::new(fiber);
-        let mut served = Served::nobody();
-        let attempt = self.shared.with_interrupts_on(|shared| {
-            // SAFETY: the slot is empty.
-            let attempt = unsafe { shared.take(slot.get().cast(), &mut served) };
-            if attempt == Attempt::Wait {
-                waiter.note.set(slot.get().cast());
-                // SAFETY: it is new, and waits next, which keeps it and the slot in place.
-                unsafe { shared.receivers.push(&raw const waiter) };
-            }
-            attempt
-        });
-        served.wake();
-        if attempt == Attempt::Wait {
-            let object = ptr::from_ref(self).cast();
-            let leave = |shared: &mut Shared<T, CAP>, waiter: &Waiter| {
-                shared.receivers.remove(waiter);
-                Served::nobody()
-            };
-            waiter.wait(&self.shared, WaitReason::Receive, object, deadline, leave)?;
+        waiter.note.set(slot.get().cast());
+        // SAFETY: it is new, and waits next, which keeps it and the slot in place.
+        unsafe { shared.receivers.push(&raw const waiter) };
+        shared.is_plain = false;
+        drop(shared);
+        let object = ptr::from_ref(self).cast();
+        let leave = |shared: &mut Shared<T, CAP>, waiter: &Waiter| {
+            shared.receivers.remove(waiter);
+            shared.look_again();
+            Served::nobody()
+        };
+        waiter.wait(&self.shared, WaitReason::Receive, object, deadline, leave)?;
+        if waiter.note.get().is_null() {
+            // SAFETY: the sender that took the note away has put it there.
+            Ok(unsafe { slot.into_inner().assume_init() })
+        } else {
+            Err(RecvError::Closed)
         }
-        if attempt == Attempt::Closed || !waiter.note.get().is_null() {
-            return Err(RecvError::Closed);
-        }
-        // SAFETY: it was put there: at once, or by the sender that took the note away.
-        Ok(unsafe { slot.into_inner().assume_init() })
     }
 }

@@ -3,10 +3,13 @@
 use core::mem::MaybeUninit;
 use core::ptr;
 
-/// See the [module](self).
+/// See the [module](self). `first` and `last` are below `CAP`, or zero.
 pub(super) struct Ring<T, const CAP: usize> {
     places: [MaybeUninit<T>; CAP],
+    /// Where the oldest is.
     first: usize,
+    /// Where the next one will be.
+    free: usize,
     len: usize,
 }
 
@@ -15,63 +18,61 @@ impl<T, const CAP: usize> Ring<T, CAP> {
         Self {
             places: [const { MaybeUninit::uninit() }; CAP],
             first: 0,
+            free: 0,
             len: 0,
         }
     }
 
+    #[inline(always)]
     pub(super) const fn len(&self) -> usize {
         self.len
     }
 
-    /// Moves a message in; returns false if there is no room.
-    ///
-    /// # Safety
-    ///
-    /// There is one at `message`, and none any more afterwards if it was moved.
     #[inline(always)]
-    pub(super) const unsafe fn push(&mut self, message: *const T) -> bool {
-        if self.len == CAP {
-            return false;
-        }
-        let mut at = self.first + self.len;
-        if at >= CAP {
-            at -= CAP;
-        }
-        let place = self.places[at].as_mut_ptr();
-        // SAFETY: the caller's promise; the place is free.
-        unsafe { ptr::copy_nonoverlapping(message, place, 1) };
-        self.len += 1;
-        true
+    pub(super) const fn has_room(&self) -> bool {
+        self.len < CAP
     }
 
-    /// Moves the oldest message out; returns false if there is none.
+    /// Moves a message in.
     ///
     /// # Safety
     ///
-    /// `slot` is a place for one.
+    /// There is room, and there is a message at `message`, but none any more afterwards.
     #[inline(always)]
-    pub(super) const unsafe fn pop(&mut self, slot: *mut T) -> bool {
-        if self.len == 0 {
-            return false;
-        }
-        let place = self.places[self.first].as_ptr();
-        // SAFETY: the first of `len` places has a message; the caller vouches for the slot.
+    pub(super) const unsafe fn push(&mut self, message: *const T) {
+        let place = self.places.as_mut_ptr().wrapping_add(self.free).cast();
+        // SAFETY: the caller's promise; as there is room, the place is there, and free.
+        unsafe { ptr::copy_nonoverlapping(message, place, 1) };
+        self.free = Self::after(self.free);
+        self.len += 1;
+    }
+
+    /// Moves the oldest message out.
+    ///
+    /// # Safety
+    ///
+    /// There is one, and `slot` is a place for it.
+    #[inline(always)]
+    pub(super) const unsafe fn pop(&mut self, slot: *mut T) {
+        let place = self.places.as_ptr().wrapping_add(self.first).cast();
+        // SAFETY: the caller's promise.
         unsafe { ptr::copy_nonoverlapping(place, slot, 1) };
-        self.first = if self.first + 1 == CAP {
-            0
-        } else {
-            self.first + 1
-        };
+        self.first = Self::after(self.first);
         self.len -= 1;
-        true
+    }
+
+    #[inline(always)]
+    const fn after(place: usize) -> usize {
+        if place + 1 == CAP { 0 } else { place + 1 }
     }
 }
 
 impl<T, const CAP: usize> Drop for Ring<T, CAP> {
     fn drop(&mut self) {
         let mut message = MaybeUninit::<T>::uninit();
-        // SAFETY: nothing is in the slot, or it was dropped.
-        while unsafe { self.pop(message.as_mut_ptr()) } {
+        while self.len > 0 {
+            // SAFETY: there is one; nothing is in the slot, or it was dropped.
+            unsafe { self.pop(message.as_mut_ptr()) };
             // SAFETY: one was moved there.
             unsafe { message.assume_init_drop() };
         }

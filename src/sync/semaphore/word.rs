@@ -126,7 +126,7 @@ impl Semaphore {
         Some(Ok(()))
     }
 
-    /// Waits, if it can alone.
+    /// Waits, if it can alone. Inline: out of line it would save, and restore, all registers at each wait.
     #[inline(always)]
     #[track_caller]
     pub(super) fn wait(&self, fiber: *const Header) -> Result<(), WaitError> {

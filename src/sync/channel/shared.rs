@@ -1,0 +1,117 @@
+//! What the fibers at a channel share, and the two moves: a message in, a message out.
+
+use super::ring::Ring;
+use crate::sync::line::{Line, Waiter};
+use core::ptr;
+
+/// What a channel locks.
+pub(super) struct Shared<T, const CAP: usize> {
+    pub(super) ring: Ring<T, CAP>,
+    /// Nobody waits, and it is not closed: all that a message needs is a look at the ring.
+    pub(super) is_plain: bool,
+    pub(super) is_closed: bool,
+    /// Those that wait for room. Each note points to the message, and is null once that was taken.
+    pub(super) senders: Line,
+    /// Those that wait for a message. Each note points to the place for it, and is null once it is there.
+    pub(super) receivers: Line,
+}
+
+/// What became of an attempt.
+pub(super) enum Attempt {
+    Done,
+    /// It is done, and this one is to be woken, which was taken out of its line.
+    Served(*const Waiter),
+    Wait,
+    Closed,
+}
+
+impl Attempt {
+    /// Wakes whom it served. To be called with nothing locked.
+    #[inline(always)]
+    pub(super) fn wake(&self) {
+        if let Self::Served(waiter) = self {
+            // SAFETY: it was taken out, and is woken once.
+            unsafe { Waiter::wake(*waiter) };
+        }
+    }
+}
+
+impl<T, const CAP: usize> Shared<T, CAP> {
+    pub(super) const fn new() -> Self {
+        Self {
+            ring: Ring::new(),
+            is_plain: true,
+            is_closed: false,
+            senders: Line::new(),
+            receivers: Line::new(),
+        }
+    }
+
+    /// To be called when a line or `is_closed` has changed.
+    #[inline(always)]
+    pub(super) const fn look_again(&mut self) {
+        self.is_plain = !self.is_closed && self.senders.is_empty() && self.receivers.is_empty();
+    }
+
+    /// Moves a message from `slot` to a receiver, or into the ring.
+    ///
+    /// # Safety
+    ///
+    /// There is one in the slot; after [`Attempt::Done`] or `Served` there is none.
+    #[inline(always)]
+    pub(super) unsafe fn put(&mut self, slot: *const T) -> Attempt {
+        if self.is_closed {
+            return Attempt::Closed;
+        }
+        if let Some(waiter) = self.receivers.pop() {
+            self.is_plain = self.receivers.is_empty();
+            // SAFETY: what was taken out stays in place until it is served.
+            let receiver = unsafe { &*waiter };
+            let place: *mut T = receiver.note.replace(ptr::null_mut()).cast();
+            // SAFETY: the caller's promise, and the receiver's: it waits, with a place for a message.
+            unsafe { ptr::copy_nonoverlapping(slot, place, 1) };
+            return Attempt::Served(waiter);
+        }
+        if !self.ring.has_room() {
+            return Attempt::Wait;
+        }
+        // SAFETY: the caller's promise; there is room.
+        unsafe { self.ring.push(slot) };
+        Attempt::Done
+    }
+
+    /// Moves the oldest message into `slot`, and that of a sender that waits into the ring.
+    ///
+    /// # Safety
+    ///
+    /// The slot is a place for a message; after [`Attempt::Done`] or `Served` there is one in it.
+    #[inline(always)]
+    pub(super) unsafe fn take(&mut self, slot: *mut T) -> Attempt {
+        let is_taken = self.ring.len() > 0;
+        if is_taken {
+            // SAFETY: there is one, and the caller's promise.
+            unsafe { self.ring.pop(slot) };
+        }
+        if let Some(waiter) = self.senders.pop() {
+            self.look_again();
+            // SAFETY: what was taken out stays in place until it is served.
+            let sender = unsafe { &*waiter };
+            let message: *const T = sender.note.replace(ptr::null_mut()).cast();
+            if is_taken {
+                // SAFETY: the sender waits, with a message; one has just left the ring.
+                unsafe { self.ring.push(message) };
+            } else {
+                // SAFETY: as above, and the caller's promise.
+                unsafe { ptr::copy_nonoverlapping(message, slot, 1) };
+            }
+            return Attempt::Served(waiter);
+        }
+        if is_taken {
+            Attempt::Done
+        } else if self.is_closed {
+            Attempt::Closed
+        } else {
+            Attempt::Wait
+        }
+    }
+}
