@@ -209,6 +209,9 @@ const _: () = assert!(size_of::<ControlBlock>() == 64, "one cache line");
 const _: () = assert!(size_of::<ControlBlock>() == 128, "two cache lines");
 
 impl ControlBlock {
+    /// Where in a block the stack pointer of a context is that left by [`switch`].
+    pub(crate) const OWN_SP_AT: usize = offset_of!(Self, own) + offset_of!(Context, sp);
+
     /// Returns a block that belongs to no fiber: the place where code that is not a fiber stores its registers
     /// when it [`switch`]es to one.
     #[must_use]
@@ -294,6 +297,12 @@ impl ControlBlock {
         const { assert!(offset_of!(Context, rbx) == offset_of!(Context, sp) + size_of::<usize>()) };
         // SAFETY: the caller vouches for `block`.
         unsafe { (&raw mut (*block).parent.sp).cast() }
+    }
+
+    /// The registers of the code that resumed the fiber, while it runs.
+    #[must_use]
+    pub(crate) const fn parent(&self) -> &Context {
+        &self.parent
     }
 
     /// The fiber's own registers. While the fiber runs they are those of its last suspension.

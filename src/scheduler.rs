@@ -40,7 +40,6 @@ mod block_on;
 mod builder;
 mod cell;
 pub(crate) mod current;
-pub(crate) mod deadlock;
 mod failure;
 pub(crate) mod header;
 mod hooks;
@@ -50,20 +49,16 @@ mod info;
 mod join;
 mod joiner;
 mod local;
-mod needs;
-pub(crate) mod owner;
+pub mod overflow;
 mod priority;
 mod ready;
 pub(crate) mod run_loop;
 mod scope;
 mod sleepers;
 pub(crate) mod spawn;
-mod stall;
 mod state;
 mod switching;
 pub(crate) mod wait;
-mod wait_graph;
-mod wait_graph_text;
 pub(crate) mod waiting;
 
 pub use actions::{
@@ -74,7 +69,6 @@ pub use block_on::block_on;
 pub use builder::{Builder, Home, SpawnError, SpawnErrorKind};
 pub use cell::{Cell, FiberCell, FiberPool, GuardedFiberCell, GuardedFiberPool};
 pub use current::without_waiting;
-pub use deadlock::{AfterDeadlock, Deadlock};
 pub use failure::{Failure, Fault, FiberFailed, Panic};
 pub use hooks::{Hooks, HooksAlreadySet, Report};
 pub use id::{FiberId, Unparker};
@@ -83,13 +77,14 @@ pub use join::{JoinError, JoinErrorKind, JoinHandle};
 pub use local::FiberLocal;
 pub use priority::Priority;
 pub use scope::{Scope, ScopedJoinHandle, scope};
-pub use stall::{AfterStall, Outlook, Stall};
 pub use wait::WaitReason;
-pub use wait_graph::{Circle, Needs, WaitGraph, WaitingFiber};
 pub use waiting::WaitError;
 
 use crate::platform::Platform;
 use core::fmt;
+#[cfg(target_os = "none")]
+use overflow::WayOut;
+use overflow::{Exception, Overflow};
 use run_loop::RunLoop;
 
 /// A run loop and its platform, in a static. See the [module](self).
@@ -104,6 +99,55 @@ impl<P: Platform> Scheduler<P> {
         Self {
             run_loop: RunLoop::new(),
             platform,
+        }
+    }
+
+    /// To be called first by the kernel's handlers of `#DB`, `#DF` and `#PF`, each on a stack of its own: says whether the
+    /// running fiber overflowed its stack, and if so tells the hooks. The fiber cannot go on then.
+    ///
+    /// ```no_run
+    /// # use kfiber::{platform::Host, scheduler::{Scheduler, overflow::Exception}};
+    /// # static SCHEDULER: Scheduler<Host> = Scheduler::new(Host::new());
+    /// # struct Frame { rip: u64, rsp: u64, rflags: u64 }
+    /// # let (frame, error_code, rbp, address) = (Frame { rip: 0, rsp: 0, rflags: 0 }, 0, 0, 0);
+    /// let exception = Exception {
+    ///     vector: 14,
+    ///     error_code,
+    ///     rip: frame.rip,
+    ///     rsp: frame.rsp,
+    ///     rbp,
+    ///     rflags: frame.rflags,
+    ///     address, // or `..Default::default()`, and then `with_address()`
+    /// };
+    /// if let Some(overflow) = SCHEDULER.on_exception(&exception) {
+    ///     panic!("no more {}", overflow.name);
+    /// }
+    /// ```
+    ///
+    /// # Context
+    ///
+    /// Callable from: exception handler, on the core that runs the scheduler. Takes no lock. Blocks: nothing.
+    pub fn on_exception(&'static self, exception: &Exception) -> Option<Overflow> {
+        let overflow = self.run_loop.classify(exception)?;
+        self.run_loop.report(&Report::Overflow(&overflow));
+        Some(overflow)
+    }
+
+    /// Where the handler of an exception that [`on_exception`](Self::on_exception) knew is to return to: then the running fiber
+    /// ends, without any use of its stack, and the others go on. Its join handle is never finished.
+    ///
+    /// The exception must not have come in an interrupt handler that holds something, a lock or an unacknowledged interrupt,
+    /// that others need: see [`with_interrupts_off`](Overflow::with_interrupts_off).
+    ///
+    /// # Context
+    ///
+    /// As [`on_exception`](Self::on_exception).
+    #[cfg(target_os = "none")]
+    pub fn way_out(&'static self) -> WayOut {
+        WayOut {
+            rip: overflow::judge::landing as *const () as u64,
+            // As after a call.
+            rsp: self.run_loop.below_root().addr() as u64 - 8,
         }
     }
 
@@ -227,19 +271,6 @@ impl<P: Platform> Scheduler<P> {
                 .while_owned(|| headers.by_ref().find_map(FiberInfo::of))
                 .expect("the fibers of a running scheduler can be listed by one of them only")
         })
-    }
-
-    /// The fibers that wait: for what, since when, where in the source, and who could end it. At any time, for instance by a
-    /// command of a shell: deadlocks report themselves, see [`Hooks`].
-    ///
-    /// Nothing if the scheduler runs, and the caller is not one of its fibers, with interrupts on. If it does not run, it
-    /// cannot be run before the graph is dropped.
-    ///
-    /// # Context
-    ///
-    /// Callable from: fiber, boot code. Blocks: nothing.
-    pub fn wait_graph(&'static self) -> Option<WaitGraph<'static>> {
-        WaitGraph::new(&self.run_loop)
     }
 }
 

@@ -50,6 +50,7 @@ pub use foreign::ForeignStack;
 pub use paint::StackUsage;
 /// As [`StackMemory::usage`], of a range.
 pub(crate) use paint::measure as usage_of;
+pub(crate) use paint::{CANARY, CANARY_TOP_AT, canary_address, is_canary_intact};
 pub use pool::{GuardedStackPool, Pool, PoolExhausted, StackPool};
 pub(crate) use storage::page_colour;
 pub use storage::{GuardedStack, Stack, StackInUse, Storage, Taken};
@@ -147,7 +148,7 @@ pub unsafe trait StackMemory {
     #[must_use]
     fn is_canary_intact(&self) -> bool {
         // SAFETY: S1.
-        unsafe { paint::is_canary_intact(self.bounds()) }
+        unsafe { is_canary_intact(self.bounds()) }
     }
 }
 

@@ -22,6 +22,8 @@ impl AllFibers {
         loop {
             // SAFETY: the caller's promise.
             unsafe { (*header).next_of_all.store(first, Ordering::Relaxed) };
+            // SAFETY: as above.
+            unsafe { (*header).link_check.store(fold(first), Ordering::Relaxed) };
             match self.0.compare_exchange_weak(
                 first,
                 header.cast_mut(),
@@ -32,6 +34,22 @@ impl AllFibers {
                 Err(seen) => first = seen,
             }
         }
+    }
+
+    /// As [`iter`](Self::iter), for one who must not trust the list, because somebody may have written over it: ends at the
+    /// first header whose link is damaged. Returns with each whether it is that one.
+    pub(crate) fn iter_warily(&self) -> impl Iterator<Item = (&'static Header, bool)> + use<> {
+        let mut next: *const Header = self.0.load(Ordering::Acquire);
+        core::iter::from_fn(move || {
+            // SAFETY: null, or a header in the list, which stays for good: the link that led here was as it was written.
+            let header = unsafe { next.as_ref::<'static>() }?;
+            next = header.next_of_all.load(Ordering::Acquire);
+            let is_damaged = header.link_check.load(Ordering::Relaxed) != fold(next);
+            if is_damaged {
+                next = ptr::null();
+            }
+            Some((header, is_damaged))
+        })
     }
 
     /// The headers, the latest first.
@@ -48,16 +66,11 @@ impl AllFibers {
             }
         })
     }
+}
 
-    /// As [`iter`](Self::iter), as pointers that lead to all of their control blocks.
-    pub(crate) fn pointers(&self) -> impl Iterator<Item = *const Header> + use<> {
-        let pointer = |place: &AtomicPtr<Header>| {
-            let header = place.load(Ordering::Acquire).cast_const();
-            (!header.is_null()).then_some(header)
-        };
-        core::iter::successors(pointer(&self.0), move |header| {
-            // SAFETY: headers in the list stay for good.
-            pointer(unsafe { &(**header).next_of_all })
-        })
-    }
+/// Sixteen bits of a link: whoever writes over it hardly hits the same. Those of null are not zero, which is what memory
+/// that was wiped would have.
+fn fold(link: *const Header) -> u16 {
+    let mixed = (link.addr() as u64 ^ 0xf1be_57ac_f1be_57ac).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> 48) as u16
 }

@@ -12,9 +12,11 @@ use super::run_loop::RunLoop;
 use super::state::State;
 use super::wait::Wait;
 use crate::context::{After, ControlBlock};
+use crate::stack::{PAGE_SIZE, StackBounds};
 use core::cell::{Cell, UnsafeCell};
+use core::mem::offset_of;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU16, Ordering};
 
 /// See the [module](self).
 ///
@@ -40,7 +42,18 @@ pub(crate) struct Header {
     pub(crate) level: Cell<u8>,
     /// The level that it was given, which differs while it inherits a higher one.
     pub(crate) own_level: Cell<u8>,
+    /// How many pages below the stack are for a guard.
+    guard_pages: Cell<u8>,
+    /// Made of `next_of_all`: an overflow of the stack above this header writes over that, and a walk through the list
+    /// must notice.
+    pub(super) link_check: AtomicU16,
 }
+
+// The stack above comes down from the end of the block: a whole `next_of_all` says that what is below it is whole, too.
+const _: () = assert!(
+    offset_of!(Header, next_of_all) > offset_of!(Header, stack_bottom)
+        && offset_of!(Header, next_of_all) > offset_of!(Header, name_at)
+);
 
 #[cfg(not(all(feature = "fp-control", target_feature = "sse")))]
 const _: () = assert!(size_of::<Header>() == 128, "two lines");
@@ -50,6 +63,12 @@ const _: () = assert!(size_of::<Header>() == 128, "two lines");
 unsafe impl Sync for Header {}
 
 impl Header {
+    /// Where in a header the loop is named.
+    pub(super) const RUN_LOOP_AT: usize = offset_of!(Self, run_loop);
+
+    /// Where in a header the stack pointer is that was stored when its fiber last left its stack.
+    pub(super) const SP_AT: usize = offset_of!(Self, block) + ControlBlock::OWN_SP_AT;
+
     /// The header of a run loop's own context, which is in no queue.
     pub(crate) const fn root() -> Self {
         Self {
@@ -65,6 +84,8 @@ impl Header {
             shields: Cell::new(0),
             level: Cell::new(0),
             own_level: Cell::new(0),
+            guard_pages: Cell::new(0),
+            link_check: AtomicU16::new(0),
         }
     }
 
@@ -137,6 +158,28 @@ impl Header {
         };
         // SAFETY: as above.
         unsafe { str::from_utf8_unchecked(bytes) }
+    }
+
+    /// Says where the stack of a cell lies. Its top is this header.
+    pub(crate) fn set_stack(&self, bounds: StackBounds) {
+        self.stack_bottom.set(bounds.bottom());
+        let pages = bounds.guard().len() / PAGE_SIZE;
+        self.guard_pages.set(u8::try_from(pages).unwrap_or(u8::MAX));
+    }
+
+    /// Where the stack of a cell lies: up to this header.
+    ///
+    /// # Safety
+    ///
+    /// The header is a cell's, and had a fiber once.
+    pub(crate) unsafe fn stack(fiber: *const Self) -> StackBounds {
+        // SAFETY: the caller's promise.
+        let header = unsafe { &*fiber };
+        let bottom = header.stack_bottom.get();
+        let size = fiber.addr().wrapping_sub(bottom.addr());
+        let guard_bytes = usize::from(header.guard_pages.get()) * PAGE_SIZE;
+        // SAFETY: `set_stack` took them from bounds.
+        unsafe { StackBounds::new_unchecked(bottom, size, guard_bytes) }
     }
 
     /// The level that it is scheduled at.

@@ -71,8 +71,6 @@ impl FiberInfo {
         } else {
             FiberState::Ready
         };
-        let bottom = header.stack_bottom.get();
-        let top = ptr::from_ref(header).addr();
         Some(Self {
             // SAFETY: it is alive.
             id: unsafe { FiberId::of(header) },
@@ -80,8 +78,8 @@ impl FiberInfo {
             priority: Priority::new(header.level.get()).expect("levels come from priorities"),
             state,
             switches: header.switches().get(),
-            // SAFETY: the stack of a cell, which was checked when it was made.
-            stack: unsafe { StackBounds::new_unchecked(bottom, top - bottom.addr(), 0) },
+            // SAFETY: the header is of a cell that has, or had, a fiber.
+            stack: unsafe { Header::stack(header) },
         })
     }
 

@@ -28,8 +28,9 @@ use super::state::Woken;
 use super::wait::Wait;
 use crate::platform::{NEVER, Nanoseconds, Platform, SwitchHook, interrupts};
 use core::cell::Cell;
+use core::mem::offset_of;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use spin::Once;
 
 /// See the [module](self).
@@ -39,10 +40,6 @@ pub(crate) struct RunLoop {
     /// Where a yield may take the next from without a look at anything else, or null.
     pub(super) fast_ring: AtomicPtr<Ring>,
     pub(crate) sleepers: Sleepers,
-    /// What the clock said when the loop last looked.
-    last_look: AtomicU64,
-    /// What all waited for when that was last found hopeless.
-    pub(super) last_stall: Cell<u64>,
     /// What the timer was last set to.
     timer: Cell<Nanoseconds>,
     pub(super) root: Header,
@@ -62,14 +59,15 @@ pub(crate) struct RunLoop {
 unsafe impl Sync for RunLoop {}
 
 impl RunLoop {
+    /// Where in a loop the stack pointer of its own context is while a fiber runs.
+    pub(super) const ROOT_SP_AT: usize = offset_of!(Self, root) + Header::SP_AT;
+
     pub(crate) const fn new() -> Self {
         Self {
             ready: Ready::new(),
             inbox: Inbox::new(),
             fast_ring: AtomicPtr::new(ptr::null_mut()),
             sleepers: Sleepers::new(),
-            last_look: AtomicU64::new(0),
-            last_stall: Cell::new(0),
             timer: Cell::new(NEVER),
             root: Header::root(),
             is_running: AtomicBool::new(false),
@@ -82,6 +80,19 @@ impl RunLoop {
         }
     }
 
+    /// An aligned address on the stack of the loop's own context, below all that is there while a fiber runs.
+    pub(super) fn below_root(&self) -> *mut u8 {
+        /// For what root itself may need before it leaves, if it is root that runs.
+        const ROOM: usize = 4096;
+        let mut here = 0_u8;
+        // SAFETY: the header's own block.
+        let root = unsafe { (*Header::block(&raw const self.root)).own() };
+        let root = root.stack_pointer();
+        // If it never left, it runs, and we are on its stack.
+        let sp = if root.is_null() { &raw mut here } else { root };
+        sp.wrapping_sub(ROOM).map_addr(|address| address & !15)
+    }
+
     /// Remembers the platform; the first one stays.
     pub(crate) fn set_platform(&self, platform: &'static dyn Platform) {
         self.platform.call_once(|| platform);
@@ -90,24 +101,6 @@ impl RunLoop {
     /// The platform: set before any fiber exists.
     pub(crate) fn platform(&self) -> &'static dyn Platform {
         *self.platform.get().expect("spawn and run set it")
-    }
-
-    /// The time. It is remembered, so that what needs no exact time need not ask the platform.
-    pub(crate) fn look_at_clock(&self) -> Nanoseconds {
-        let now = self.platform().now();
-        self.has_seen(now);
-        now
-    }
-
-    /// Somebody who knows the time says so.
-    pub(super) fn has_seen(&self, now: Nanoseconds) {
-        self.last_look.store(now, Ordering::Relaxed);
-    }
-
-    /// What the clock said when the loop last looked.
-    #[inline(always)]
-    pub(crate) fn last_look(&self) -> Nanoseconds {
-        self.last_look.load(Ordering::Relaxed)
     }
 
     /// As [`run`](Self::run), where its fibers have begun to run, or anywhere if none has.
@@ -136,17 +129,20 @@ impl RunLoop {
 
     /// Runs `f` as the owner; nothing if somebody else is.
     pub(crate) fn while_owned<R>(&self, f: impl FnOnce() -> R) -> Option<R> {
-        let _disown = self.own()?;
-        Some(f())
-    }
+        /// The loop has no owner again, also when `f` unwinds.
+        struct Disown<'a>(&'a AtomicBool);
+        impl Drop for Disown<'_> {
+            fn drop(&mut self) {
+                self.0.store(false, Ordering::Release);
+            }
+        }
 
-    /// Makes the caller the owner, if it is not one already, until the result is dropped; nothing if somebody else is.
-    pub(super) fn own(&self) -> Option<Option<Disown<'_>>> {
         if current::is_owner_of(self) {
-            return Some(None);
+            return Some(f());
         }
         let is_ours = !self.is_running.swap(true, Ordering::Acquire);
-        is_ours.then(|| Some(Disown(&self.is_running)))
+        let _disown = is_ours.then(|| Disown(&self.is_running));
+        is_ours.then(f)
     }
 
     /// The running fiber waits, on record, until it is woken or the deadline has passed; returns at once if it was woken
@@ -164,7 +160,7 @@ impl RunLoop {
         }
         // SAFETY: the caller's promise.
         unsafe { self.block(fiber) };
-        if deadline != NEVER && wait.is_sleeping() {
+        if deadline != NEVER && wait.is_sleeping.get() {
             // SAFETY: it was inserted, and not removed since.
             unsafe { self.sleepers.remove(wait) };
         }
@@ -300,7 +296,7 @@ impl RunLoop {
 
     /// Wakes all whose time has come.
     fn wake_sleepers(&self) {
-        let now = self.look_at_clock();
+        let now = self.platform().now();
         while let Some(fiber) = self.sleepers.pop_due(now) {
             // SAFETY: it was in the heap until now, so it still waits, and is alive.
             if unsafe { (*fiber).state.wake_as_owner() } {
@@ -320,12 +316,11 @@ impl RunLoop {
     unsafe fn run(&self, until_idle: bool) {
         self.hook.set(self.platform().switch_hook());
         self.forbid_fast_yields();
-        self.last_stall.set(0);
         interrupts::enable();
         loop {
             // SAFETY: the caller is the owner.
             unsafe { self.drain() };
-            if self.sleepers.next_deadline() <= self.look_at_clock() {
+            if self.sleepers.next_deadline() <= self.platform().now() {
                 self.wake_sleepers();
             }
             if !self.ready.is_empty() {
@@ -339,9 +334,6 @@ impl RunLoop {
                 return;
             }
             let next = self.sleepers.next_deadline();
-            if next == NEVER && self.all_wait() {
-                return;
-            }
             if next != self.timer.get() {
                 // The sleeper whose deadline it was set to was woken before, and nothing is to wake the processor for it.
                 self.set_timer(next);
@@ -353,16 +345,6 @@ impl RunLoop {
                 interrupts::enable();
             }
         }
-    }
-}
-
-/// The loop has no owner again when it is dropped, also by unwinding.
-#[derive(Debug)]
-pub(super) struct Disown<'a>(&'a AtomicBool);
-
-impl Drop for Disown<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
     }
 }
 
@@ -391,5 +373,5 @@ pub(crate) unsafe fn wake(fiber: *const Header) {
 /// The deadline that is `timeout` from now; at the end of time it stays there.
 pub(crate) fn deadline_after(run_loop: &RunLoop, timeout: core::time::Duration) -> Nanoseconds {
     let timeout = Nanoseconds::try_from(timeout.as_nanos()).unwrap_or(NEVER);
-    run_loop.look_at_clock().saturating_add(timeout)
+    run_loop.platform().now().saturating_add(timeout)
 }

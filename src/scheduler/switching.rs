@@ -5,6 +5,7 @@
 
 use super::current;
 use super::header::Header;
+use super::overflow::check::{before_leaving, before_running};
 use super::ready::Ring;
 use super::run_loop::RunLoop;
 use crate::context::{self, Payload};
@@ -29,6 +30,8 @@ impl RunLoop {
         if ptr::eq(next, prev) {
             return;
         }
+        // SAFETY: it runs, and its turn is not over yet.
+        unsafe { before_leaving(prev) };
         // SAFETY: R4: it is a ring of this loop's.
         let ring = unsafe { &*ring };
         // SAFETY: R4: `prev` is its first.
@@ -45,6 +48,8 @@ impl RunLoop {
     #[cold]
     #[inline(never)]
     unsafe fn yield_slowly(&self, prev: *const Header) {
+        // SAFETY: it runs, and its turn is not over yet.
+        unsafe { before_leaving(prev) };
         // SAFETY: the caller is the owner.
         unsafe { self.drain() };
         // SAFETY: R3.
@@ -62,6 +67,8 @@ impl RunLoop {
     /// As [`yield_now`](Self::yield_now); what it waits for is on record.
     #[inline(always)]
     pub(super) unsafe fn block(&self, prev: *const Header) {
+        // SAFETY: it runs, and does not wait yet.
+        unsafe { before_leaving(prev) };
         let ring = self.fast_ring.load(Ordering::Relaxed);
         // SAFETY: R3: `prev` is the first of its ring, and alive.
         let next = unsafe { (*prev).next() };
@@ -164,6 +171,8 @@ impl RunLoop {
     /// As [`switch`](Self::switch); `next` is not root.
     #[inline(always)]
     pub(super) unsafe fn change_to(&self, prev: *const Header, next: *const Header) {
+        // SAFETY: R2; `prev` itself, if it is the next, left its stack pointer in its stack the last time.
+        unsafe { before_running(next) };
         // SAFETY: the caller's promise.
         unsafe { self.announce(prev, next) };
         if !ptr::eq(next, prev) {
@@ -264,6 +273,18 @@ impl RunLoop {
     ///
     /// As [`block`](Self::block); nothing on the fiber's stack is wanted any more but what `end` knows of.
     pub(crate) unsafe fn exit(&self, fiber: *const Header) -> Payload {
+        // SAFETY: it runs, and does not yet end.
+        unsafe { before_leaving(fiber) };
+        // SAFETY: the caller's promise.
+        unsafe { self.leave_for_good(fiber) }
+    }
+
+    /// As [`exit`](Self::exit), of a fiber whose stack nobody looks at any more.
+    ///
+    /// # Safety
+    ///
+    /// As [`exit`](Self::exit). The caller may be on another stack, which is used no more once the next fiber runs.
+    pub(super) unsafe fn leave_for_good(&self, fiber: *const Header) -> Payload {
         self.live.fetch_sub(1, Ordering::Relaxed);
         // SAFETY: the caller's promise.
         let next = unsafe { self.next_for_good(fiber) };

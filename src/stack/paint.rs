@@ -5,11 +5,23 @@ use super::{FLOOR_BYTES, StackBounds};
 /// The fill pattern. Not a canonical address, not small, and recognisable in a memory dump.
 const PAINT: u64 = 0xf1be_57ac_f1be_57ac;
 
-/// The canary is this word xor its own address, so that neither a copy of another stack nor a constant matches it.
-const CANARY: u64 = 0x00ca_9a21_e5fa_11ed;
+/// The upper half of each canary, which an overflow reaches first. No byte of it is one that memory is full of.
+pub(crate) const CANARY: u32 = 0x5aca_9a21;
 
-/// The canary of a stack that was painted. On any other, zero stands for what was never used.
-const CANARY_OF_PAINTED: u64 = !CANARY;
+/// The lower half of the canary is this word xor the lower half of the address of the stack's bottom, so that a copy of
+/// another stack does not match it.
+const CANARY_OF_BOTTOM: u32 = 0xe5fa_11ed;
+
+/// Where the canary is: this far above the bottom, right above the owner word, where an overflow writes first of the two.
+pub(crate) const CANARY_AT: usize = 8;
+
+/// Where the upper half of the canary is.
+pub(crate) const CANARY_TOP_AT: usize = CANARY_AT + 4;
+
+/// Where the word is that says what an unused word looks like: beside the owner's byte.
+const KIND_AT: usize = 4;
+/// The kind of a stack that was painted. On any other it is zero, and zero stands for what was never used.
+const PAINTED: u32 = 0x7a1e_57ac;
 
 /// How much of a stack was ever used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,35 +40,54 @@ impl StackUsage {
     }
 }
 
-/// The canary's place: right above the owner word, where an overflow writes first of the two.
-const fn canary(bounds: StackBounds) -> *mut u64 {
-    bounds.bottom().wrapping_add(8).cast()
+/// Where a write is an overflow.
+pub(crate) fn canary_address(bounds: StackBounds) -> usize {
+    canary(bounds).addr()
 }
 
-/// What the canary says of the stack: nothing if it is damaged, otherwise what an unused word looks like.
+/// The canary's place.
+const fn canary(bounds: StackBounds) -> *mut u64 {
+    bounds.bottom().wrapping_add(CANARY_AT).cast()
+}
+
+/// What the canary of this stack must be.
+fn intact_canary(bounds: StackBounds) -> u64 {
+    let low = bounds.bottom().addr() as u64 & u64::from(u32::MAX);
+    u64::from(CANARY) << 32 | (low ^ u64::from(CANARY_OF_BOTTOM))
+}
+
+const fn kind(bounds: StackBounds) -> *mut u32 {
+    bounds.bottom().wrapping_add(KIND_AT).cast()
+}
+
+/// What an unused word of the stack looks like; nothing if its canary is damaged.
 ///
 /// # Safety
 ///
 /// **S1** holds for `bounds`, whose canary was planted.
 unsafe fn unused_word(bounds: StackBounds) -> Option<u64> {
-    // SAFETY: S1; the bottom is 16-byte aligned, so the second word is aligned for a u64. Volatile, because an overflow
-    // that is looked for is a write that the compiler does not know of.
-    let canary_word = unsafe { canary(bounds).read_volatile() };
-    match canary_word ^ canary(bounds).addr() as u64 {
-        CANARY => Some(0),
-        CANARY_OF_PAINTED => Some(PAINT),
+    // SAFETY: S1.
+    if !unsafe { is_canary_intact(bounds) } {
+        return None;
+    }
+    // SAFETY: S1; the bottom is 16-byte aligned, and so is every fourth byte for a u32.
+    match unsafe { kind(bounds).read_volatile() } {
+        0 => Some(0),
+        PAINTED => Some(PAINT),
         _ => None,
     }
 }
 
-/// Writes the canary.
+/// Writes the canary, and of which kind the stack is.
 ///
 /// # Safety
 ///
 /// **S1** holds for `bounds`.
-unsafe fn write_canary(bounds: StackBounds, kind: u64) {
+unsafe fn write_floor(bounds: StackBounds, of_kind: u32) {
     // SAFETY: S1; aligned as in `unused_word`.
-    unsafe { canary(bounds).write_volatile(kind ^ canary(bounds).addr() as u64) };
+    unsafe { kind(bounds).write_volatile(of_kind) };
+    // SAFETY: S1; aligned as in `is_canary_intact`.
+    unsafe { canary(bounds).write_volatile(intact_canary(bounds)) };
 }
 
 /// Gives memory that may hold anything a canary.
@@ -66,7 +97,7 @@ unsafe fn write_canary(bounds: StackBounds, kind: u64) {
 /// **S1** holds for `bounds`.
 pub(super) unsafe fn plant_first_canary(bounds: StackBounds) {
     // SAFETY: the caller's promise.
-    unsafe { write_canary(bounds, CANARY) };
+    unsafe { write_floor(bounds, 0) };
 }
 
 /// Makes sure that there is a canary. One of a stack that is taken again stays as it is, and so does its paint.
@@ -78,16 +109,17 @@ pub(super) unsafe fn plant_canary(bounds: StackBounds) {
     // SAFETY: S1.
     if unsafe { unused_word(bounds) }.is_none() {
         // SAFETY: S1.
-        unsafe { write_canary(bounds, CANARY) };
+        unsafe { write_floor(bounds, 0) };
     }
 }
 
 /// # Safety
 ///
 /// **S1** holds for `bounds`, whose canary was planted.
-pub(super) unsafe fn is_canary_intact(bounds: StackBounds) -> bool {
-    // SAFETY: the caller's promise.
-    unsafe { unused_word(bounds) }.is_some()
+pub(crate) unsafe fn is_canary_intact(bounds: StackBounds) -> bool {
+    // SAFETY: S1; the bottom is 16-byte aligned, so the second word is aligned for a u64. Volatile, because an overflow
+    // that is looked for is a write that the compiler does not know of.
+    unsafe { canary(bounds).read_volatile() == intact_canary(bounds) }
 }
 
 /// Paints everything above the floor and renews the canary.
@@ -101,7 +133,7 @@ pub(super) unsafe fn fill(bounds: StackBounds) {
         unsafe { word.write(PAINT) };
     }
     // SAFETY: S1.
-    unsafe { write_canary(bounds, CANARY_OF_PAINTED) };
+    unsafe { write_floor(bounds, PAINTED) };
 }
 
 /// # Safety

@@ -94,8 +94,7 @@ impl<T: ?Sized> Mutex<T> {
     /// # Panics
     ///
     /// Panics where waiting is not allowed, also if it need not wait, and if the fiber has locked it already: it would
-    /// wait for itself. Panics if the wait would close a circle of fibers that wait for each other, unless
-    /// [`Hooks::deadlocked`](crate::scheduler::Hooks::deadlocked) says otherwise.
+    /// wait for itself.
     ///
     /// # Context
     ///
@@ -205,23 +204,17 @@ impl<T: ?Sized> Mutex<T> {
 }
 
 impl<T: ?Sized> MutexGuard<'_, T> {
-    /// Unlocks the mutex for a while.
-    ///
-    /// # Safety
-    ///
-    /// Nothing is done with the guard, not even by unwinding, before [`lock_again`](Self::lock_again).
-    pub(super) unsafe fn unlock(&mut self) {
-        // SAFETY: the guard shows that its fiber, which runs, has it; the guard is not used meanwhile.
-        unsafe { self.mutex.raw.unlock(self.fiber) };
-    }
-
-    /// Ends what [`unlock`](Self::unlock) began.
+    /// Unlocks the mutex, calls `f`, which does not unwind, and locks it again.
     #[track_caller]
-    pub(super) fn lock_again(&mut self) {
+    pub(super) fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
         let raw = &self.mutex.raw;
+        // SAFETY: the guard shows that its fiber, which runs, has it; the guard cannot be used meanwhile.
+        unsafe { raw.unlock(self.fiber) };
+        let result = f();
         if !raw.try_lock(self.fiber) {
-            raw.wait_again(self.fiber);
+            raw.wait(self.fiber);
         }
+        result
     }
 }
 

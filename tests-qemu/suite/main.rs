@@ -20,6 +20,8 @@ mod fuzz;
 #[cfg(target_os = "none")]
 mod harness;
 #[cfg(target_os = "none")]
+mod overflow;
+#[cfg(target_os = "none")]
 mod place;
 #[cfg(target_os = "none")]
 mod scheduler;

@@ -64,7 +64,7 @@ impl Machine {
     }
 
     /// Has `hook` called at each switch of the next run.
-    fn set_hook(&self, hook: SwitchHook) {
+    pub(crate) fn set_hook(&self, hook: SwitchHook) {
         self.hook.store(hook as *mut (), Ordering::Relaxed);
     }
 }
@@ -107,7 +107,7 @@ pub(crate) fn run_with_interrupts() {
 }
 
 /// Runs fibers until all wait.
-fn run_until_idle() {
+pub(crate) fn run_until_idle() {
     interrupts::enable();
     SCHEDULER.run_until_idle();
     interrupts::disable();

@@ -14,7 +14,8 @@ use kfiber::platform::Host;
 use kfiber::scheduler::{FiberPool, Scheduler};
 use std::panic::{catch_unwind, resume_unwind};
 
-type Cells = FiberPool<65536, 4>;
+/// Room for a panic under 256 nested calls, and for its backtrace.
+type Cells = FiberPool<131072, 4>;
 
 /// A scheduler and a few cells of its own for each test.
 fn fresh() -> (&'static Scheduler<Host>, &'static Cells) {

@@ -301,24 +301,17 @@ impl Model {
         }
     }
 
-    /// Whether `slot` is `of`, or waits for its end, perhaps through others, until that comes; by futures too if
-    /// `with_futures`.
+    /// Whether `slot` is `of`, or waits for its end, perhaps through others; by futures too if `with_futures`.
     pub(crate) fn waits_for(&self, mut slot: Slot, of: Slot, with_futures: bool) -> bool {
         loop {
             if slot == of {
                 return true;
             }
-            let Some(fiber) = self.fibers.get(&slot) else {
-                return false;
-            };
-            slot = match fiber.wait {
-                // One that is asked to end will not wait on.
+            slot = match self.fibers.get(&slot).and_then(|fiber| fiber.wait) {
                 Some(Wait {
                     kind: Kind::Join(next),
-                    deadline: None,
-                    is_shielded,
                     ..
-                }) if is_shielded || !fiber.is_cancelled => next,
+                }) => next,
                 Some(Wait {
                     kind: Kind::Future(next),
                     ..

@@ -20,7 +20,7 @@ const fn waits_in(reason: WaitReason) -> &'static [usize] {
         WaitReason::Condvar => &[STOCKS],
         WaitReason::Semaphore => &[ACQUIRES],
         WaitReason::Send | WaitReason::Receive => &[RECEIVES],
-        WaitReason::Read | WaitReason::Write => &[READS],
+        WaitReason::RwLock => &[READS],
         WaitReason::Event => &[EVENTS],
         WaitReason::Barrier => &[MEETS],
         _ => &[],

@@ -1,0 +1,183 @@
+//! A fiber's stack overflowed: who, how far, where, and whose memory was written over.
+//!
+//! | detector | needs | sees | costs |
+//! |---|---|---|---|
+//! | guard page | paging, [`guard::unmap`](crate::stack::guard::unmap), [`on_exception`] in `#PF` and `#DF` | the first byte below the stack, before it is written | nothing |
+//! | watchpoint | a debug register, `watch::follow`, [`on_exception`] in `#DB` | the first write to the canary, right after it | the switch hook |
+//! | canary | nothing | any write to it, when its fiber next switches or ends | see `docs/instructions.md` |
+//! | stack pointer | nothing | a fiber that switches while it is below its stack | with the canary |
+//!
+//! All of them end in one [`Overflow`], which the scheduler's [`Hooks`](super::Hooks) are given, and the end of the fiber.
+//!
+//! [`on_exception`]: super::Scheduler::on_exception
+
+mod backtrace;
+pub(super) mod check;
+mod classify;
+pub(super) mod judge;
+mod owner;
+#[cfg(target_os = "none")]
+pub mod watch;
+
+pub use backtrace::Backtrace;
+pub use classify::Exception;
+#[cfg(target_os = "none")]
+pub use classify::WayOut;
+pub use owner::{Neighbour, Part};
+
+use super::header::Header;
+use super::id::FiberId;
+use crate::stack::StackBounds;
+use core::fmt;
+
+/// What noticed an overflow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Detector {
+    /// The guard page: nothing was written.
+    Guard,
+    /// The watchpoint at the bottom of the stack: the write has happened.
+    Watchpoint,
+    /// The canary, when the fiber was about to leave its stack.
+    Canary,
+    /// The stack pointer, when the fiber was about to leave its stack.
+    StackPointer,
+    /// The stack pointer that was stored when the fiber last left its stack: it lies elsewhere now. Not this fiber overflowed,
+    /// but somebody wrote over its control block.
+    SavedStackPointer,
+    /// The guard page of another fiber, [`damaged`](Overflow::damaged): nothing was written.
+    GuardOfAnother,
+}
+
+/// The registers where an overflow was noticed: what an unwinder begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Registers {
+    /// The address of the instruction.
+    pub rip: u64,
+    /// The stack pointer.
+    pub rsp: u64,
+    /// The frame pointer, in code that has one.
+    pub rbp: u64,
+}
+
+/// A stack overflow. See the [module](self).
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Overflow {
+    /// Which fiber.
+    pub id: FiberId,
+    /// Its name, empty if it has none.
+    pub name: &'static str,
+    /// Its stack.
+    pub stack: StackBounds,
+    /// What noticed it.
+    pub detector: Detector,
+    /// The lowest address that is known to have been used, or tried.
+    pub address: usize,
+    /// Where it was noticed.
+    pub registers: Registers,
+    /// Whether interrupts were off there, as in a handler that interrupted the fiber.
+    pub with_interrupts_off: bool,
+    /// Whose memory was written over, if that of another fiber of this scheduler was.
+    pub damaged: Option<Neighbour>,
+}
+
+impl Overflow {
+    /// # Safety
+    ///
+    /// The header is a cell's that has a fiber.
+    unsafe fn new(
+        fiber: &'static Header,
+        detector: Detector,
+        address: usize,
+        registers: Registers,
+    ) -> Self {
+        Self {
+            // SAFETY: it is alive.
+            id: unsafe { FiberId::of(fiber) },
+            name: fiber.name(),
+            // SAFETY: it had a fiber.
+            stack: unsafe { Header::stack(fiber) },
+            detector,
+            address,
+            registers,
+            with_interrupts_off: false,
+            damaged: None,
+        }
+    }
+
+    /// How far below the stack the address lies, in bytes; 0 if it is in the stack's floor, where the canary is.
+    #[must_use]
+    pub fn below_bytes(&self) -> usize {
+        self.stack.bottom().addr().saturating_sub(self.address)
+    }
+
+    /// The return addresses along rbp, from the innermost out: those of all callers in a kernel built with
+    /// `-Cforce-frame-pointers=yes`, otherwise few or none. An unwinder begins with [`registers`](Self::registers).
+    ///
+    /// Reads the fiber's stack, and nothing else.
+    #[must_use]
+    pub const fn backtrace(&self) -> Backtrace {
+        Backtrace::new(self.stack, self.registers.rbp)
+    }
+}
+
+impl fmt::Display for Overflow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            id, name, stack, ..
+        } = self;
+        let Registers { rip, rsp, rbp } = self.registers;
+        let (bottom, top) = (stack.bottom(), stack.top());
+        let what = match self.detector {
+            Detector::SavedStackPointer => "control block was written over",
+            Detector::GuardOfAnother => "hit another's guard",
+            _ => "stack overflowed",
+        };
+        writeln!(f, "fiber \"{name}\" ({id:?}): {what}")?;
+        writeln!(
+            f,
+            "  stack {bottom:p}..{top:p}, {} bytes; {:#x} was used, {} bytes below it",
+            stack.size_bytes(),
+            self.address,
+            self.below_bytes(),
+        )?;
+        let noticed = match self.detector {
+            Detector::Guard => "by the guard page, before anything was written",
+            Detector::Watchpoint => "by the watchpoint at its bottom, right after the write",
+            Detector::Canary => "by the canary at its bottom, when the fiber was to leave it",
+            Detector::StackPointer => "by the stack pointer, when the fiber was to leave it",
+            Detector::SavedStackPointer => {
+                "by the stored stack pointer, when the fiber was to run again"
+            }
+            Detector::GuardOfAnother => "by that guard page, before anything was written",
+        };
+        writeln!(f, "  noticed {noticed}")?;
+        writeln!(f, "  rip={rip:#x} rsp={rsp:#x} rbp={rbp:#x}")?;
+        for rip in self.backtrace() {
+            writeln!(f, "  called from rip={rip:#x}")?;
+        }
+        if self.with_interrupts_off {
+            writeln!(
+                f,
+                "  interrupts were off: perhaps in a handler on the fiber's stack"
+            )?;
+        }
+        match &self.damaged {
+            Some(neighbour) if self.detector == Detector::GuardOfAnother => {
+                writeln!(f, "  the guard is of {neighbour}")?;
+            }
+            Some(neighbour) => writeln!(f, "  written over: {neighbour}")?,
+            None => {}
+        }
+        match self.detector {
+            Detector::SavedStackPointer => f.write_str(
+                "  next: look at who else has a pointer there, and at the stack that lies above this control block",
+            ),
+            _ => f.write_str(
+                "  next: a larger stack (`cargo xtask stacks` shows what is used), or less on it",
+            ),
+        }
+    }
+}

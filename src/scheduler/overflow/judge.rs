@@ -1,0 +1,257 @@
+//! What becomes of a fiber that a check at a switch does not like: is it an overflow, who is told, and the fiber's end.
+
+use super::super::current;
+use super::super::header::Header;
+use super::super::hooks::Report;
+use super::super::run_loop::RunLoop;
+#[cfg(doc)]
+use super::check::{before_leaving, before_running};
+use super::owner::Part;
+use super::{Detector, Overflow, Registers};
+use crate::context::{ControlBlock, Payload};
+use crate::platform::interrupts;
+use crate::stack::{StackBounds, canary_address, is_canary_intact};
+use core::ptr;
+use spin::Once;
+
+/// How far below its stack a stack pointer is taken for an overflow where no known fiber's memory is. Further away it is
+/// that of a stack that nobody told us of.
+const NEAR: usize = 64 * 1024;
+
+/// Says whether the stack pointer that was stored when the fiber last left its stack lies in it.
+///
+/// # Safety
+///
+/// The header is a cell's, and has a fiber.
+#[inline(always)]
+pub(super) unsafe fn finds_its_stack(fiber: *const Header) -> bool {
+    // SAFETY: the caller's promise. Volatile, for the word may have changed without the compiler's knowledge.
+    let sp = unsafe { fiber.byte_add(Header::SP_AT) };
+    // SAFETY: as above.
+    let sp = unsafe { sp.cast::<*const u8>().read_volatile() };
+    // SAFETY: the caller's promise.
+    let bottom = unsafe { (*fiber).stack_bottom.get() };
+    sp > bottom && sp <= fiber.cast()
+}
+
+/// Decides whether the fiber that is about to leave has overflowed its stack, and does not return if so.
+///
+/// # Safety
+///
+/// As [`before_leaving`]; `sp` is that of the fiber, with the address in its code below it.
+pub(super) unsafe extern "sysv64" fn judge(fiber: *const Header, sp: *const u64, rbp: u64) {
+    let registers = Registers {
+        // SAFETY: `look_closer` was called there.
+        rip: unsafe { sp.read_volatile() },
+        rsp: sp.addr() as u64 + 8,
+        rbp,
+    };
+    if let Some(on_suspicion) = ON_SUSPICION.get() {
+        // SAFETY: the caller's promise.
+        return unsafe { on_suspicion(fiber, Suspicion::Leaving, registers) };
+    }
+    // Whose a stack pointer is that is not the fiber's takes a longer look than a kernel without hooks pays for.
+    // SAFETY: it runs.
+    let stack = unsafe { Header::stack(fiber) };
+    // SAFETY: S1, of a cell's stack.
+    if !unsafe { is_canary_intact(stack) } {
+        nobody_is_told();
+    }
+}
+
+/// Which check found something that is not as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Suspicion {
+    /// [`before_leaving`].
+    Leaving,
+    /// [`before_running`].
+    Stored,
+}
+
+type OnSuspicion = unsafe fn(*const Header, Suspicion, Registers);
+
+/// What is done when a check finds something, in kernels with hooks. The others have nothing of it in their text.
+static ON_SUSPICION: Once<OnSuspicion> = Once::new();
+
+/// From here on, checks report what they find.
+pub(in super::super) fn report_from_here_on() {
+    ON_SUSPICION.call_once(|| on_suspicion);
+}
+
+/// Decides whether there is an overflow. Returns if not.
+///
+/// # Safety
+///
+/// As [`before_leaving`], but on the stack of the loop's own context; or as [`before_running`].
+unsafe fn on_suspicion(fiber: *const Header, suspicion: Suspicion, registers: Registers) {
+    // SAFETY: it is alive.
+    let run_loop = unsafe { Header::run_loop(fiber) };
+    // SAFETY: it has a fiber.
+    let stack = unsafe { Header::stack(fiber) };
+    let sp = usize::try_from(registers.rsp).unwrap_or(0);
+    let (detector, lowest) = if suspicion == Suspicion::Stored {
+        (Detector::SavedStackPointer, sp)
+    } else if is_overflow(run_loop, fiber, sp) {
+        (Detector::StackPointer, sp)
+    // SAFETY: S1, of a cell's stack.
+    } else if !unsafe { is_canary_intact(stack) } {
+        (Detector::Canary, canary_address(stack))
+    } else {
+        return;
+    };
+    // SAFETY: the caller's promise.
+    unsafe { on_overflow(fiber, detector, lowest, registers) };
+}
+
+/// Reports the overflow of a fiber that runs, and ends the fiber; one that is about to run ends as soon as it does.
+///
+/// # Safety
+///
+/// As [`before_leaving`], on the stack of the loop's own context; or as [`before_running`].
+unsafe fn on_overflow(
+    fiber: *const Header,
+    detector: Detector,
+    lowest: usize,
+    registers: Registers,
+) {
+    // SAFETY: it is alive. Cells stay for good.
+    let header = unsafe { &*fiber };
+    // SAFETY: as above.
+    let run_loop = unsafe { Header::run_loop(fiber) };
+    // SAFETY: it has a fiber.
+    let mut overflow = unsafe { Overflow::new(header, detector, lowest, registers) };
+    let bottom = overflow.stack.bottom().addr();
+    overflow.damaged = match detector {
+        Detector::StackPointer => run_loop.neighbour_below(lowest..bottom, fiber),
+        // Who goes down word by word comes there next.
+        Detector::Canary => run_loop.neighbour_below(bottom - 1..bottom, fiber),
+        _ => None,
+    };
+    let was_allowed = current::forbid_waiting();
+    run_loop.report(&Report::Overflow(&overflow));
+    if was_allowed {
+        current::allow_waiting();
+    }
+    if detector == Detector::SavedStackPointer {
+        let sp = run_loop.below_root();
+        // SAFETY: root does not run, and what is below its stack pointer is used by nobody but for a moment. The fiber never
+        // comes back from there. `condemned` does not unwind.
+        unsafe { ControlBlock::init(Header::block(fiber), sp, condemned) };
+    } else {
+        // SAFETY: it runs, and we are on another stack.
+        unsafe { end(run_loop, fiber) };
+    }
+}
+
+/// What a fiber runs that cannot go on where it was.
+///
+/// # Safety
+///
+/// The block is that of a fiber that runs.
+unsafe extern "sysv64" fn condemned(_payload: Payload, block: *mut ControlBlock) -> Payload {
+    let fiber: *const Header = block.cast_const().cast();
+    // SAFETY: it runs.
+    let run_loop = unsafe { Header::run_loop(fiber) };
+    // SAFETY: as above, and we are on the stack of root.
+    unsafe { end(run_loop, fiber) }
+}
+
+/// Ends a fiber for good: nobody runs on its stack any more, and nobody ever will.
+///
+/// # Safety
+///
+/// The fiber runs in the loop, as its owner, and we are not on its stack.
+unsafe fn end(run_loop: &'static RunLoop, fiber: *const Header) -> ! {
+    /// What is still on the stack may be borrowed by others, so it is not given back.
+    const unsafe extern "sysv64" fn keep_for_good(_block: *mut ControlBlock) {}
+
+    // SAFETY: it runs. The next one calls it with the fiber's block.
+    unsafe { (*fiber).end.set(Some(keep_for_good)) };
+    current::set_fiber(fiber);
+    interrupts::enable();
+    // SAFETY: the caller's promise.
+    unsafe { run_loop.leave_for_good(fiber) };
+    unreachable!("a fiber that has ended was switched to");
+}
+
+/// Where the running fiber goes on after an exception that it does not survive: on the stack of root.
+#[cfg(target_os = "none")]
+pub(in super::super) unsafe extern "sysv64" fn landing() -> ! {
+    let fiber = current::get();
+    // SAFETY: it runs: its exception brought us here.
+    let run_loop = unsafe { Header::run_loop(fiber) };
+    // SAFETY: as above.
+    unsafe { end(run_loop, fiber) }
+}
+
+/// The stack pointer that was stored for a fiber lies outside of its stack.
+///
+/// # Safety
+///
+/// As [`before_running`].
+#[cfg(not(any(miri, kfiber_threads)))]
+pub(super) unsafe extern "sysv64" fn condemn(fiber: *const Header) {
+    let Some(on_suspicion) = ON_SUSPICION.get() else {
+        nobody_is_told();
+    };
+    // SAFETY: the block is the header's.
+    let own = unsafe { (*Header::block(fiber)).own() };
+    let registers = Registers {
+        rip: own.instruction_pointer().addr() as u64,
+        rsp: own.stack_pointer().addr() as u64,
+        rbp: own.frame_pointer().addr() as u64,
+    };
+    // SAFETY: the caller's promise.
+    unsafe { on_suspicion(fiber, Suspicion::Stored, registers) };
+}
+
+/// A kernel without hooks ends here.
+#[cold]
+#[inline(never)]
+fn nobody_is_told() -> ! {
+    panic!(
+        "a fiber overflowed its stack, or was written over: give the scheduler hooks, and they learn which"
+    );
+}
+
+/// Says whether a fiber whose stack pointer is this has left its stack through the bottom, rather than run a
+/// [`Fiber`](crate::fiber::Fiber) on another one: it is in the memory of another fiber, or near.
+pub(super) fn is_overflow(run_loop: &RunLoop, fiber: *const Header, sp: usize) -> bool {
+    // SAFETY: it runs.
+    let stack = unsafe { Header::stack(fiber) };
+    let bottom = stack.bottom().addr();
+    if sp > bottom {
+        return false;
+    }
+    let neighbour = run_loop.neighbour_at(sp, fiber);
+    neighbour.is_some_and(|at| at.part != Part::Guard)
+        || bottom - sp <= NEAR && !is_below_a_fiber(stack, sp)
+}
+
+/// Says whether, between this stack pointer and the bottom of the stack, there is the control block of a fiber that was
+/// resumed by code on the stack: at the top of every [`Fiber`](crate::fiber::Fiber)'s stack there is one.
+fn is_below_a_fiber(stack: StackBounds, sp: usize) -> bool {
+    let first = sp.next_multiple_of(align_of::<ControlBlock>());
+    let blocks = (first..stack.guard().start).step_by(align_of::<ControlBlock>());
+    blocks.into_iter().any(|at| {
+        let block: *const ControlBlock = ptr::with_exposed_provenance(at);
+        // SAFETY: what lies between a stack pointer and a stack that it should be in is mapped, but for the guard. Nothing is
+        // taken for what it says without being looked at.
+        let block = unsafe { block.read_volatile() };
+        let resumed_on = block.parent().stack_pointer().addr();
+        // Frames also have pointers into other stacks. Only a block has, in the right places, one into the resumer's, and one
+        // into its own, and the address of a landing.
+        let own = block.own().stack_pointer().addr();
+        stack.contains(resumed_on)
+            && own <= at
+            && at - own <= NEAR
+            && is_landing(block.parent().instruction_pointer())
+    })
+}
+
+/// Says whether this is where a switch lands: there is an `endbr64`.
+fn is_landing(ip: *const ()) -> bool {
+    const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
+    // SAFETY: it stands where the address of an instruction stands in a control block.
+    !ip.is_null() && unsafe { ip.cast::<[u8; 4]>().read_volatile() } == ENDBR64
+}
