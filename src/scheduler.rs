@@ -40,6 +40,7 @@ mod block_on;
 mod builder;
 mod cell;
 pub(crate) mod current;
+pub(crate) mod deadlock;
 mod failure;
 pub(crate) mod header;
 mod hooks;
@@ -49,16 +50,21 @@ mod info;
 mod join;
 mod joiner;
 mod local;
+mod needs;
 pub mod overflow;
+pub(crate) mod owner;
 mod priority;
 mod ready;
 pub(crate) mod run_loop;
 mod scope;
 mod sleepers;
 pub(crate) mod spawn;
+mod stall;
 mod state;
 mod switching;
 pub(crate) mod wait;
+mod wait_graph;
+mod wait_graph_text;
 pub(crate) mod waiting;
 
 pub use actions::{
@@ -69,6 +75,7 @@ pub use block_on::block_on;
 pub use builder::{Builder, Home, SpawnError, SpawnErrorKind};
 pub use cell::{Cell, FiberCell, FiberPool, GuardedFiberCell, GuardedFiberPool};
 pub use current::without_waiting;
+pub use deadlock::{AfterDeadlock, Deadlock};
 pub use failure::{Failure, Fault, FiberFailed, Panic};
 pub use hooks::{Hooks, HooksAlreadySet, Report};
 pub use id::{FiberId, Unparker};
@@ -77,7 +84,9 @@ pub use join::{JoinError, JoinErrorKind, JoinHandle};
 pub use local::FiberLocal;
 pub use priority::Priority;
 pub use scope::{Scope, ScopedJoinHandle, scope};
+pub use stall::{AfterStall, Outlook, Stall};
 pub use wait::WaitReason;
+pub use wait_graph::{Circle, Needs, WaitGraph, WaitingFiber};
 pub use waiting::WaitError;
 
 use crate::platform::Platform;
@@ -271,6 +280,19 @@ impl<P: Platform> Scheduler<P> {
                 .while_owned(|| headers.by_ref().find_map(FiberInfo::of))
                 .expect("the fibers of a running scheduler can be listed by one of them only")
         })
+    }
+
+    /// The fibers that wait: for what, since when, where in the source, and who could end it. At any time, for instance by a
+    /// command of a shell: deadlocks report themselves, see [`Hooks`].
+    ///
+    /// Nothing if the scheduler runs, and the caller is not one of its fibers, with interrupts on. If it does not run, it
+    /// cannot be run before the graph is dropped.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, boot code. Blocks: nothing.
+    pub fn wait_graph(&'static self) -> Option<WaitGraph<'static>> {
+        WaitGraph::new(&self.run_loop)
     }
 }
 

@@ -158,7 +158,7 @@ pub fn now() -> Nanoseconds {
         "asked for the time outside of a fiber: ask the platform"
     );
     // SAFETY: it runs.
-    unsafe { Header::run_loop(fiber) }.platform().now()
+    unsafe { Header::run_loop(fiber) }.look_at_clock()
 }
 
 /// The deadline that is this long from now, by the clock of the running fiber's scheduler.

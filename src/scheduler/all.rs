@@ -66,6 +66,18 @@ impl AllFibers {
             }
         })
     }
+
+    /// As [`iter`](Self::iter), as pointers that lead to all of their control blocks.
+    pub(crate) fn pointers(&self) -> impl Iterator<Item = *const Header> + use<> {
+        let pointer = |place: &AtomicPtr<Header>| {
+            let header = place.load(Ordering::Acquire).cast_const();
+            (!header.is_null()).then_some(header)
+        };
+        core::iter::successors(pointer(&self.0), move |header| {
+            // SAFETY: headers in the list stay for good.
+            pointer(unsafe { &(**header).next_of_all })
+        })
+    }
 }
 
 /// Sixteen bits of a link: whoever writes over it hardly hits the same. Those of null are not zero, which is what memory

@@ -1,9 +1,11 @@
 //! Who is told when something goes wrong in a scheduler: the kernel's hooks, and what they are given.
 
+use super::deadlock::{AfterDeadlock, Deadlock};
 use super::failure::FiberFailed;
 use super::overflow::Overflow;
 use super::overflow::judge;
 use super::run_loop::RunLoop;
+use super::stall::{AfterStall, Outlook, Stall};
 use core::fmt;
 
 /// What a kernel wants to be told by a [`Scheduler`](super::Scheduler): see [`set_hooks`](super::Scheduler::set_hooks).
@@ -30,6 +32,36 @@ pub trait Hooks: Sync {
     ///
     /// Called from: fiber, interrupt, exception handler, scheduler; with interrupts on or off.
     fn report(&self, report: &Report<'_>);
+
+    /// A fiber is about to wait for what it will never get: a circle of waits closes. Called once for each, even while other
+    /// fibers go on. (A circle through joins alone is not told: the join that would close it returns
+    /// [`JoinErrorKind::Deadlock`](super::JoinErrorKind::Deadlock).)
+    ///
+    /// Unless it is overridden it reports, and the fiber panics.
+    ///
+    /// # Context
+    ///
+    /// Called from: fiber.
+    fn deadlocked(&self, deadlock: &Deadlock<'_>) -> AfterDeadlock {
+        self.report(&Report::Deadlock(deadlock));
+        AfterDeadlock::Panic
+    }
+
+    /// All fibers wait, none of them with a deadline. Called each time before the scheduler lets the processor sleep; if no
+    /// interrupt handler can end any of the waits, once.
+    ///
+    /// Unless it is overridden it reports if no interrupt handler can end any of the waits, and the scheduler sleeps; if
+    /// nothing else can either, it panics.
+    ///
+    /// # Context
+    ///
+    /// Called from: scheduler, with interrupts on.
+    fn stalled(&self, stall: &Stall<'_>) -> AfterStall {
+        if stall.outlook != Outlook::Possible {
+            self.report(&Report::Stall(stall));
+        }
+        stall.usual_answer()
+    }
 }
 
 /// Something went wrong: what, who, and where.
@@ -40,6 +72,10 @@ pub enum Report<'a> {
     FiberFailed(&'a FiberFailed),
     /// A fiber overflowed its stack, or somebody wrote over its control block. It will end.
     Overflow(&'a Overflow),
+    /// A fiber is about to wait for ever.
+    Deadlock(&'a Deadlock<'a>),
+    /// All fibers wait.
+    Stall(&'a Stall<'a>),
 }
 
 impl fmt::Display for Report<'_> {
@@ -47,6 +83,8 @@ impl fmt::Display for Report<'_> {
         match self {
             Self::FiberFailed(failed) => failed.fmt(f),
             Self::Overflow(overflow) => overflow.fmt(f),
+            Self::Deadlock(deadlock) => deadlock.fmt(f),
+            Self::Stall(stall) => stall.fmt(f),
         }
     }
 }

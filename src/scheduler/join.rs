@@ -7,14 +7,13 @@ use super::spawn::{Extra, result_of};
 use super::state::State;
 use super::wait::WaitReason;
 use super::waiting::{self, WaitError};
-use super::{current, run_loop::deadline_after};
+use super::{current, deadlock, run_loop::deadline_after};
 use crate::platform::{NEVER, Nanoseconds};
 use core::fmt;
 use core::future::Future;
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use core::pin::Pin;
-use core::ptr;
 use core::task::{Context, Poll};
 use core::time::Duration;
 
@@ -50,8 +49,10 @@ pub enum JoinErrorKind {
     TimedOut,
     /// The fiber that wanted to join was asked to end.
     Cancelled,
-    /// The fiber waits for the caller's end, perhaps through others, or is the caller: neither would ever end. (Noticed if
-    /// all of them are of one scheduler.)
+    /// The fiber waits for the caller, or is the caller: neither would ever end. It may wait for the caller's end, or for a
+    /// lock that the caller has, perhaps through others. (Not noticed is a circle through a fiber of another scheduler, or
+    /// through one in [`block_on`](super::block_on()), which may wait for something else as well.) Where one of the others
+    /// waits with a deadline there is no deadlock; the caller's own deadline makes no difference.
     Deadlock,
 }
 
@@ -162,7 +163,9 @@ impl<T> JoinHandle<T> {
             // SAFETY: it has finished, and the handle is gone with this.
             return Ok(unsafe { self.take() });
         }
-        if waits_for(other, fiber) {
+        if deadlock::can_be_closed(fiber, other)
+            && deadlock::is_closed_by(fiber, WaitReason::Join, other.cast())
+        {
             return Err(JoinError {
                 handle: self,
                 kind: JoinErrorKind::Deadlock,
@@ -278,31 +281,6 @@ unsafe fn bury(header: *const Header) {
     let bury = unsafe { (*header).end.get() }.expect("set when it ended");
     // SAFETY: as above.
     unsafe { bury(Header::block(header)) };
-}
-
-/// Whether `fiber` is `of`, or waits for its end, perhaps through others.
-fn waits_for(mut fiber: *const Header, of: *const Header) -> bool {
-    loop {
-        if ptr::eq(fiber, of) {
-            return true;
-        }
-        // SAFETY: both are headers of cells that had a fiber.
-        let loops = unsafe { [fiber, of].map(|header| Header::run_loop(header)) };
-        if !ptr::eq(loops[0], loops[1]) {
-            return false; // what fibers of other loops wait for is not ours to look at
-        }
-        // SAFETY: a fiber whose end is waited for has a handle, so its header is its own, and is alive. The wait record is
-        // on its stack while it waits. All of it belongs to the loop whose owner we are.
-        let header = unsafe { &*fiber };
-        // SAFETY: as above.
-        let Some(wait) = (unsafe { header.waits_for() }) else {
-            return false;
-        };
-        if wait.reason != WaitReason::Join {
-            return false;
-        }
-        fiber = wait.object.cast();
-    }
 }
 
 impl<T> Drop for JoinHandle<T> {

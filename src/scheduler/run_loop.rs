@@ -30,7 +30,7 @@ use crate::platform::{NEVER, Nanoseconds, Platform, SwitchHook, interrupts};
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use spin::Once;
 
 /// See the [module](self).
@@ -40,6 +40,10 @@ pub(crate) struct RunLoop {
     /// Where a yield may take the next from without a look at anything else, or null.
     pub(super) fast_ring: AtomicPtr<Ring>,
     pub(crate) sleepers: Sleepers,
+    /// What the clock said when the loop last looked.
+    last_look: AtomicU64,
+    /// What all waited for when that was last found hopeless.
+    pub(super) last_stall: Cell<u64>,
     /// What the timer was last set to.
     timer: Cell<Nanoseconds>,
     pub(super) root: Header,
@@ -68,6 +72,8 @@ impl RunLoop {
             inbox: Inbox::new(),
             fast_ring: AtomicPtr::new(ptr::null_mut()),
             sleepers: Sleepers::new(),
+            last_look: AtomicU64::new(0),
+            last_stall: Cell::new(0),
             timer: Cell::new(NEVER),
             root: Header::root(),
             is_running: AtomicBool::new(false),
@@ -103,6 +109,24 @@ impl RunLoop {
         *self.platform.get().expect("spawn and run set it")
     }
 
+    /// The time. It is remembered, so that what needs no exact time need not ask the platform.
+    pub(crate) fn look_at_clock(&self) -> Nanoseconds {
+        let now = self.platform().now();
+        self.has_seen(now);
+        now
+    }
+
+    /// Somebody who knows the time says so.
+    pub(super) fn has_seen(&self, now: Nanoseconds) {
+        self.last_look.store(now, Ordering::Relaxed);
+    }
+
+    /// What the clock said when the loop last looked.
+    #[inline(always)]
+    pub(crate) fn last_look(&self) -> Nanoseconds {
+        self.last_look.load(Ordering::Relaxed)
+    }
+
     /// As [`run`](Self::run), where its fibers have begun to run, or anywhere if none has.
     ///
     /// # Panics
@@ -129,20 +153,17 @@ impl RunLoop {
 
     /// Runs `f` as the owner; nothing if somebody else is.
     pub(crate) fn while_owned<R>(&self, f: impl FnOnce() -> R) -> Option<R> {
-        /// The loop has no owner again, also when `f` unwinds.
-        struct Disown<'a>(&'a AtomicBool);
-        impl Drop for Disown<'_> {
-            fn drop(&mut self) {
-                self.0.store(false, Ordering::Release);
-            }
-        }
+        let _disown = self.own()?;
+        Some(f())
+    }
 
+    /// Makes the caller the owner, if it is not one already, until the result is dropped; nothing if somebody else is.
+    pub(super) fn own(&self) -> Option<Option<Disown<'_>>> {
         if current::is_owner_of(self) {
-            return Some(f());
+            return Some(None);
         }
         let is_ours = !self.is_running.swap(true, Ordering::Acquire);
-        let _disown = is_ours.then(|| Disown(&self.is_running));
-        is_ours.then(f)
+        is_ours.then(|| Some(Disown(&self.is_running)))
     }
 
     /// The running fiber waits, on record, until it is woken or the deadline has passed; returns at once if it was woken
@@ -160,7 +181,7 @@ impl RunLoop {
         }
         // SAFETY: the caller's promise.
         unsafe { self.block(fiber) };
-        if deadline != NEVER && wait.is_sleeping.get() {
+        if deadline != NEVER && wait.is_sleeping() {
             // SAFETY: it was inserted, and not removed since.
             unsafe { self.sleepers.remove(wait) };
         }
@@ -296,7 +317,7 @@ impl RunLoop {
 
     /// Wakes all whose time has come.
     fn wake_sleepers(&self) {
-        let now = self.platform().now();
+        let now = self.look_at_clock();
         while let Some(fiber) = self.sleepers.pop_due(now) {
             // SAFETY: it was in the heap until now, so it still waits, and is alive.
             if unsafe { (*fiber).state.wake_as_owner() } {
@@ -316,11 +337,12 @@ impl RunLoop {
     unsafe fn run(&self, until_idle: bool) {
         self.hook.set(self.platform().switch_hook());
         self.forbid_fast_yields();
+        self.last_stall.set(0);
         interrupts::enable();
         loop {
             // SAFETY: the caller is the owner.
             unsafe { self.drain() };
-            if self.sleepers.next_deadline() <= self.platform().now() {
+            if self.sleepers.next_deadline() <= self.look_at_clock() {
                 self.wake_sleepers();
             }
             if !self.ready.is_empty() {
@@ -334,6 +356,9 @@ impl RunLoop {
                 return;
             }
             let next = self.sleepers.next_deadline();
+            if next == NEVER && self.all_wait() {
+                return;
+            }
             if next != self.timer.get() {
                 // The sleeper whose deadline it was set to was woken before, and nothing is to wake the processor for it.
                 self.set_timer(next);
@@ -345,6 +370,16 @@ impl RunLoop {
                 interrupts::enable();
             }
         }
+    }
+}
+
+/// The loop has no owner again when it is dropped, also by unwinding.
+#[derive(Debug)]
+pub(super) struct Disown<'a>(&'a AtomicBool);
+
+impl Drop for Disown<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 
@@ -373,5 +408,5 @@ pub(crate) unsafe fn wake(fiber: *const Header) {
 /// The deadline that is `timeout` from now; at the end of time it stays there.
 pub(crate) fn deadline_after(run_loop: &RunLoop, timeout: core::time::Duration) -> Nanoseconds {
     let timeout = Nanoseconds::try_from(timeout.as_nanos()).unwrap_or(NEVER);
-    run_loop.platform().now().saturating_add(timeout)
+    run_loop.look_at_clock().saturating_add(timeout)
 }

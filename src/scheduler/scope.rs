@@ -8,10 +8,11 @@ use super::priority::Priority;
 use super::run_loop::wake;
 use super::spawn;
 use super::wait::WaitReason;
-use super::{current, waiting};
+use super::{current, deadlock, waiting};
 use core::cell::Cell;
 use core::fmt;
 use core::marker::PhantomData;
+use core::panic::Location;
 use core::ptr;
 
 /// Where fibers are made that borrow from their maker: see [`scope`].
@@ -22,7 +23,7 @@ pub struct Scope<'scope, 'env: 'scope> {
     env: PhantomData<&'env mut &'env ()>,
 }
 
-/// Who waits for how many.
+/// Who waits for how many. It is what the owner waits for, by its record.
 pub(crate) struct ScopeCount {
     owner: *const Header,
     running: Cell<usize>,
@@ -78,16 +79,18 @@ where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
 {
     /// Waits, also when `f` unwinds.
-    struct WaitForAll<'a, 'scope, 'env>(&'a Scope<'scope, 'env>);
+    struct WaitForAll<'a, 'scope, 'env>(&'a Scope<'scope, 'env>, &'static Location<'static>);
     impl Drop for WaitForAll<'_, '_, '_> {
         fn drop(&mut self) {
-            let scope = self.0;
-            waiting::wait_shielded(
-                current::waiting_fiber(),
-                WaitReason::Scope,
-                ptr::from_ref(scope).cast(),
-                || scope.count.running.get() == 0,
-            );
+            let Self(Scope { count, .. }, place) = *self;
+            let (owner, object) = (current::waiting_fiber(), ptr::from_ref(count).cast());
+            if count.running.get() != 0 {
+                // It cannot fail: the borrows must end.
+                deadlock::look_and_wait(place, owner, WaitReason::Scope, object);
+            }
+            waiting::wait_shielded_at(place, owner, WaitReason::Scope, object, || {
+                count.running.get() == 0
+            });
         }
     }
 
@@ -100,7 +103,7 @@ where
         scope: PhantomData,
         env: PhantomData,
     };
-    let all = WaitForAll(&scope);
+    let all = WaitForAll(&scope, Location::caller());
     let result = f(&scope);
     drop(all);
     result

@@ -24,6 +24,7 @@ use crate::context::{ControlBlock, Payload};
 use crate::stack::{FLOOR_BYTES, STACK_ALIGN, StackMemory, Storage, Taken};
 use core::cell;
 use core::ptr;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 /// The part of a control block that no switch touches.
 pub(crate) struct Extra {
@@ -35,7 +36,11 @@ pub(crate) struct Extra {
     /// The first of the mutexes that the fiber owns and others of its loop wait for.
     pub(crate) wanted: cell::Cell<*const ()>,
     /// The scope that waits for the fiber, if one does.
-    scope: cell::Cell<*const ScopeCount>,
+    pub(crate) scope: cell::Cell<*const ScopeCount>,
+    /// What a search through the graph of waits thinks of the fiber; it means nothing between two searches.
+    pub(crate) mark: cell::Cell<u16>,
+    /// The longest time that a watchdog saw it run without letting others run, in microseconds.
+    pub(crate) longest_run: AtomicU32,
 }
 
 impl Extra {
@@ -49,6 +54,8 @@ impl Extra {
         locals: cell::Cell::new(ptr::null()),
         wanted: cell::Cell::new(ptr::null()),
         scope: cell::Cell::new(ptr::null()),
+        mark: cell::Cell::new(0),
+        longest_run: AtomicU32::new(0),
     };
 
     /// The extra of a fiber.
@@ -156,6 +163,7 @@ pub(crate) unsafe fn spawn_in<H: Home, F: FnOnce() -> T, T>(
     extra.joiner.begin();
     // A fiber that ended without unlocking may have left something.
     extra.wanted.set(ptr::null());
+    extra.longest_run.store(0, Ordering::Relaxed);
     fiber.end.set(Some(end::<H::Cell, T>));
     fiber.set_name(builder.name);
     fiber.level.set(builder.priority.level());

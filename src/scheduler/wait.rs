@@ -1,7 +1,7 @@
 //! What a fiber waits for: a record on the waiter's own stack, for the sleep queue, for reports, and for debuggers.
 
 use super::header::Header;
-use crate::platform::Nanoseconds;
+use crate::platform::{NEVER, Nanoseconds};
 use core::cell::{Cell, UnsafeCell};
 use core::mem::MaybeUninit;
 use core::panic::Location;
@@ -25,8 +25,10 @@ pub enum WaitReason {
     WaitQueue,
     /// A mutex.
     Mutex,
-    /// A reader-writer lock.
-    RwLock,
+    /// A reader-writer lock, to read.
+    Read,
+    /// A reader-writer lock, to write.
+    Write,
     /// A semaphore.
     Semaphore,
     /// A condition variable.
@@ -46,12 +48,24 @@ pub enum WaitReason {
 /// See the [module](self). While the fiber waits, its header points to it.
 pub(crate) struct Wait {
     pub(crate) reason: WaitReason,
-    /// Whether it is in the sleep queue; only then there is a node.
-    pub(crate) is_sleeping: Cell<bool>,
+    pub(crate) sleep: Cell<Sleep>,
     /// The address of what is waited for, or null.
     pub(crate) object: *const (),
     pub(crate) location: &'static Location<'static>,
+    /// When the loop last looked at the clock before the wait began.
+    pub(crate) since: Nanoseconds,
     pub(crate) node: UnsafeCell<MaybeUninit<Node>>,
+}
+
+/// What a wait has to do with the sleep queue.
+#[derive(Clone, Copy)]
+pub(crate) enum Sleep {
+    /// It has no deadline, and no node.
+    Never,
+    /// It is in the queue.
+    Now,
+    /// It was in the queue; the node is still there.
+    Over,
 }
 
 /// What the sleep queue keeps with a wait.
@@ -67,20 +81,43 @@ pub(crate) struct Node {
 }
 
 impl Wait {
-    /// A wait for `object`, in the code at `location`.
+    /// A wait for `object`, in the code at `location`, from `since`, which is when the loop last looked at the clock.
     #[inline(always)]
     pub(crate) const fn new(
         reason: WaitReason,
         object: *const (),
         location: &'static Location<'static>,
+        since: Nanoseconds,
     ) -> Self {
         Self {
             reason,
-            is_sleeping: Cell::new(false),
+            sleep: Cell::new(Sleep::Never),
             object,
             location,
+            since,
             node: UnsafeCell::new(MaybeUninit::uninit()),
         }
+    }
+}
+
+impl Wait {
+    /// Whether it ends by itself.
+    pub(crate) const fn has_deadline(&self) -> bool {
+        !matches!(self.sleep.get(), Sleep::Never)
+    }
+
+    /// Whether it is in the sleep queue.
+    pub(crate) const fn is_sleeping(&self) -> bool {
+        matches!(self.sleep.get(), Sleep::Now)
+    }
+
+    /// When it ends by itself.
+    pub(crate) const fn deadline(&self) -> Nanoseconds {
+        if !self.has_deadline() {
+            return NEVER;
+        }
+        // SAFETY: it is in the sleep queue, or was.
+        unsafe { Node::of(self) }.deadline
     }
 }
 
@@ -89,7 +126,7 @@ impl Node {
     ///
     /// # Safety
     ///
-    /// The wait is in the sleep queue.
+    /// The wait is in the sleep queue, or was.
     pub(crate) const unsafe fn of(wait: &Wait) -> &Self {
         // SAFETY: a node is written when the wait enters the queue; from then on it is only read, and changed by its cells.
         let node = unsafe { &*wait.node.get() };

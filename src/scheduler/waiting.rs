@@ -65,9 +65,9 @@ fn wait_heeding(
     is_to_end: impl Fn(*const Header) -> bool,
     mut is_done: impl FnMut() -> bool,
 ) -> Result<(), WaitError> {
-    let wait = Wait::new(reason, object, Location::caller());
     // SAFETY: it runs.
     let run_loop = unsafe { Header::run_loop(fiber) };
+    let wait = Wait::new(reason, object, Location::caller(), run_loop.last_look());
     loop {
         if is_done() {
             return Ok(());
@@ -75,7 +75,7 @@ fn wait_heeding(
         if is_to_end(fiber) {
             return Err(WaitError::Cancelled);
         }
-        if deadline != NEVER && run_loop.platform().now() >= deadline {
+        if deadline != NEVER && run_loop.look_at_clock() >= deadline {
             return Err(WaitError::TimedOut);
         }
         // SAFETY: `waiting_fiber` says that it runs, and that we are the owner.
@@ -90,11 +90,23 @@ pub(crate) fn wait_shielded(
     fiber: *const Header,
     reason: WaitReason,
     object: *const (),
+    is_done: impl FnMut() -> bool,
+) {
+    wait_shielded_at(Location::caller(), fiber, reason, object, is_done);
+}
+
+/// As [`wait_shielded`], on behalf of this place.
+#[inline]
+pub(crate) fn wait_shielded_at(
+    place: &'static Location<'static>,
+    fiber: *const Header,
+    reason: WaitReason,
+    object: *const (),
     mut is_done: impl FnMut() -> bool,
 ) {
-    let wait = Wait::new(reason, object, Location::caller());
     // SAFETY: it runs.
     let run_loop = unsafe { Header::run_loop(fiber) };
+    let wait = Wait::new(reason, object, place, run_loop.last_look());
     while !is_done() {
         // SAFETY: `waiting_fiber` says that it runs, and that we are the owner.
         unsafe { run_loop.block_on(fiber, &wait, NEVER) };

@@ -110,18 +110,20 @@ impl Condvar {
             unsafe { line.push(&raw const waiter) };
         });
         // From here on a notification finds it, so the value may change.
-        guard.unlocked(|| {
-            waiter.wait(
-                &self.line,
-                WaitReason::Condvar,
-                ptr::from_ref(self).cast(),
-                deadline,
-                |line, waiter| {
-                    line.remove(waiter);
-                    Served::nobody()
-                },
-            )
-        })
+        // SAFETY: waiting does not unwind, and the next thing is that it locks again.
+        unsafe { guard.unlock() };
+        let waited = waiter.wait(
+            &self.line,
+            WaitReason::Condvar,
+            ptr::from_ref(self).cast(),
+            deadline,
+            |line, waiter| {
+                line.remove(waiter);
+                Served::nobody()
+            },
+        );
+        guard.lock_again();
+        waited
     }
 
     /// Waits while `condition` returns true of the value.

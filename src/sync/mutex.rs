@@ -94,7 +94,8 @@ impl<T: ?Sized> Mutex<T> {
     /// # Panics
     ///
     /// Panics where waiting is not allowed, also if it need not wait, and if the fiber has locked it already: it would
-    /// wait for itself.
+    /// wait for itself. Panics if the wait would close a circle of fibers that wait for each other, unless
+    /// [`Hooks::deadlocked`](crate::scheduler::Hooks::deadlocked) says otherwise.
     ///
     /// # Context
     ///
@@ -204,17 +205,23 @@ impl<T: ?Sized> Mutex<T> {
 }
 
 impl<T: ?Sized> MutexGuard<'_, T> {
-    /// Unlocks the mutex, calls `f`, which does not unwind, and locks it again.
+    /// Unlocks the mutex for a while.
+    ///
+    /// # Safety
+    ///
+    /// Nothing is done with the guard, not even by unwinding, before [`lock_again`](Self::lock_again).
+    pub(super) unsafe fn unlock(&mut self) {
+        // SAFETY: the guard shows that its fiber, which runs, has it; the guard is not used meanwhile.
+        unsafe { self.mutex.raw.unlock(self.fiber) };
+    }
+
+    /// Ends what [`unlock`](Self::unlock) began.
     #[track_caller]
-    pub(super) fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
+    pub(super) fn lock_again(&mut self) {
         let raw = &self.mutex.raw;
-        // SAFETY: the guard shows that its fiber, which runs, has it; the guard cannot be used meanwhile.
-        unsafe { raw.unlock(self.fiber) };
-        let result = f();
         if !raw.try_lock(self.fiber) {
-            raw.wait(self.fiber);
+            raw.wait_again(self.fiber);
         }
-        result
     }
 }
 

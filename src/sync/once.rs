@@ -3,13 +3,14 @@
 use super::line::{Line, Served, Waiter};
 use super::locked::Locked;
 use crate::platform::{NEVER, Nanoseconds};
+use crate::scheduler::deadlock;
 use crate::scheduler::header::Header;
 use crate::scheduler::{WaitError, WaitReason, after, current};
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ptr;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use core::time::Duration;
 
 /// A value that is made once.
@@ -29,20 +30,14 @@ use core::time::Duration;
 /// ```
 ///
 /// If a closure unwinds, the next fiber in line calls its own.
+#[repr(C)] // the maker first, by O1: a report on those who wait finds it there
 pub struct Once<T> {
+    /// The fiber that makes the value, or null. Changed in the lock of the makers.
+    maker: AtomicPtr<Header>,
     is_made: AtomicBool,
-    makers: Locked<Makers>,
+    line: Locked<Line>,
     value: UnsafeCell<MaybeUninit<T>>,
 }
-
-struct Makers {
-    /// The fiber that makes the value, or null.
-    maker: *const Header,
-    line: Line,
-}
-
-// SAFETY: the header is only compared.
-unsafe impl Send for Makers {}
 
 // SAFETY: the value is written by one fiber, and shared afterwards.
 unsafe impl<T: Send + Sync> Sync for Once<T> {}
@@ -68,11 +63,9 @@ impl<T> Once<T> {
     #[must_use]
     pub const fn new() -> Self {
         Self {
+            maker: AtomicPtr::new(ptr::null_mut()),
             is_made: AtomicBool::new(false),
-            makers: Locked::new(Makers {
-                maker: ptr::null(),
-                line: Line::new(),
-            }),
+            line: Locked::new(Line::new()),
             value: UnsafeCell::new(MaybeUninit::uninit()),
         }
     }
@@ -180,20 +173,26 @@ impl<T> Once<T> {
     /// Waits for the value, or for the turn to make it.
     #[track_caller]
     fn turn(&self, fiber: *const Header, deadline: Nanoseconds) -> Result<Turn, WaitError> {
+        let object = ptr::from_ref(self).cast();
+        let maker = self.maker.load(Ordering::Relaxed).cast_const();
+        if deadline == NEVER && !maker.is_null() && !ptr::eq(maker, fiber) {
+            deadlock::look(fiber, WaitReason::Once, object);
+        }
         let waiter = Waiter::new(fiber);
         let mut is_maker = false;
-        let turn = self.makers.with(|makers| {
+        let turn = self.line.with(|line| {
             if self.is_made.load(Ordering::Relaxed) {
                 return Turn::Made;
             }
-            is_maker = ptr::eq(makers.maker, fiber);
-            if makers.maker.is_null() {
-                makers.maker = fiber;
+            let maker = self.maker.load(Ordering::Relaxed);
+            is_maker = ptr::eq(maker, fiber);
+            if maker.is_null() {
+                self.maker.store(fiber.cast_mut(), Ordering::Relaxed);
                 return Turn::Make;
             }
             if !is_maker {
                 // SAFETY: it is new, and waits next, which keeps it in place.
-                unsafe { makers.line.push(&raw const waiter) };
+                unsafe { line.push(&raw const waiter) };
             }
             Turn::Wait
         });
@@ -204,14 +203,13 @@ impl<T> Once<T> {
         if turn != Turn::Wait {
             return Ok(turn);
         }
-        let object = ptr::from_ref(self).cast();
         waiter.wait_shielded(
-            &self.makers,
+            &self.line,
             WaitReason::Once,
             object,
             deadline,
-            |makers, waiter| {
-                makers.line.remove(waiter);
+            |line, waiter| {
+                line.remove(waiter);
                 Served::nobody()
             },
         )?;
@@ -225,28 +223,29 @@ impl<T> Once<T> {
 
     fn make(&self, f: impl FnOnce() -> T) {
         /// Lets the next one try if the closure unwinds.
-        struct Next<'a>(&'a Locked<Makers>);
-        impl Drop for Next<'_> {
+        struct Next<'a, T>(&'a Once<T>);
+        impl<T> Drop for Next<'_, T> {
             fn drop(&mut self) {
                 let mut served = Served::nobody();
-                self.0.with(|makers| {
-                    let next = makers.line.serve_first(&mut served);
-                    makers.maker = next.map_or(ptr::null(), |waiter| waiter.fiber);
+                self.0.line.with(|line| {
+                    let next = line.serve_first(&mut served);
+                    let maker = next.map_or(ptr::null(), |waiter| waiter.fiber);
+                    self.0.maker.store(maker.cast_mut(), Ordering::Relaxed);
                 });
                 served.wake();
             }
         }
 
-        let next = Next(&self.makers);
+        let next = Next(self);
         let value = f();
         let _not_needed = ManuallyDrop::new(next);
         // SAFETY: we are the maker, so nobody else touches it before it is made.
         unsafe { (*self.value.get()).write(value) };
         let mut served = Served::nobody();
-        self.makers.with(|makers| {
+        self.line.with(|line| {
             self.is_made.store(true, Ordering::Release);
-            makers.maker = ptr::null();
-            while makers.line.serve_first(&mut served).is_some() {}
+            self.maker.store(ptr::null_mut(), Ordering::Relaxed);
+            while line.serve_first(&mut served).is_some() {}
         });
         served.wake();
     }

@@ -301,17 +301,24 @@ impl Model {
         }
     }
 
-    /// Whether `slot` is `of`, or waits for its end, perhaps through others; by futures too if `with_futures`.
+    /// Whether `slot` is `of`, or waits for its end, perhaps through others, until that comes; by futures too if
+    /// `with_futures`.
     pub(crate) fn waits_for(&self, mut slot: Slot, of: Slot, with_futures: bool) -> bool {
         loop {
             if slot == of {
                 return true;
             }
-            slot = match self.fibers.get(&slot).and_then(|fiber| fiber.wait) {
+            let Some(fiber) = self.fibers.get(&slot) else {
+                return false;
+            };
+            slot = match fiber.wait {
+                // One that is asked to end will not wait on.
                 Some(Wait {
                     kind: Kind::Join(next),
+                    deadline: None,
+                    is_shielded,
                     ..
-                }) => next,
+                }) if is_shielded || !fiber.is_cancelled => next,
                 Some(Wait {
                     kind: Kind::Future(next),
                     ..

@@ -5,11 +5,18 @@
 //! context, which does not run while a fiber does: the fiber's own has no room left, and what is below it is another's.
 
 use super::super::header::Header;
-use super::super::run_loop::RunLoop;
-use super::judge::{condemn, judge};
-use crate::stack::{CANARY, CANARY_TOP_AT};
-use core::arch::{asm, naked_asm};
-use core::mem::offset_of;
+#[cfg(not(any(miri, kfiber_threads)))]
+use {
+    super::super::run_loop::RunLoop,
+    super::judge::{condemn, judge},
+    core::arch::naked_asm,
+};
+#[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
+use {
+    crate::stack::{CANARY, CANARY_TOP_AT},
+    core::arch::asm,
+    core::mem::offset_of,
+};
 
 /// Calls a function that takes a fiber and keeps every register but rax and rcx, so that the compiler makes the code around
 /// a check as if there were none.

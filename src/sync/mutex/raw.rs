@@ -8,17 +8,20 @@
 
 use super::inheritance;
 use crate::platform::{NEVER, Nanoseconds};
+use crate::scheduler::deadlock;
 use crate::scheduler::header::Header;
 use crate::scheduler::{WaitError, WaitReason};
 use crate::sync::line::{Line, Served, Waiter};
 use crate::sync::locked::Locked;
 use core::cell::Cell;
+use core::panic::Location;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 const AWAITED: usize = 1;
 
 /// See the [module](self).
+#[repr(C)] // the word first, by O1: a report on those who wait finds the owner there
 pub(crate) struct RawMutex {
     word: AtomicPtr<Header>,
     pub(super) line: Locked<Line>,
@@ -101,6 +104,22 @@ impl RawMutex {
     #[inline(never)]
     #[track_caller]
     pub(crate) fn wait(&self, fiber: *const Header) {
+        deadlock::look(fiber, WaitReason::Mutex, ptr::from_ref(self).cast());
+        self.wait_whatever_comes(fiber);
+    }
+
+    /// As [`wait`](Self::wait), but does not panic.
+    #[cold]
+    #[inline(never)]
+    #[track_caller]
+    pub(crate) fn wait_again(&self, fiber: *const Header) {
+        let object = ptr::from_ref(self).cast();
+        deadlock::look_and_wait(Location::caller(), fiber, WaitReason::Mutex, object);
+        self.wait_whatever_comes(fiber);
+    }
+
+    #[track_caller]
+    fn wait_whatever_comes(&self, fiber: *const Header) {
         let waited = self.wait_in_line(fiber, NEVER);
         assert!(waited.is_ok(), "a wait without an end has ended");
     }
@@ -113,6 +132,9 @@ impl RawMutex {
         fiber: *const Header,
         deadline: Nanoseconds,
     ) -> Result<(), WaitError> {
+        if deadline == NEVER {
+            deadlock::look(fiber, WaitReason::Mutex, ptr::from_ref(self).cast());
+        }
         self.wait_in_line(fiber, deadline)
     }
 

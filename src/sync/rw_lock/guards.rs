@@ -1,6 +1,7 @@
 //! What shows that a fiber has locked a reader-writer lock.
 
 use super::RwLock;
+use crate::scheduler::current;
 use core::fmt;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
@@ -69,7 +70,7 @@ impl<T: ?Sized> DerefMut for RwLockWriteGuard<'_, T> {
 
 impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
     fn drop(&mut self) {
-        self.lock.raw.unlock_read();
+        self.lock.raw.unlock_read(current::get());
     }
 }
 

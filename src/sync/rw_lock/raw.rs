@@ -1,11 +1,14 @@
 //! Who has a reader-writer lock, and who waits for it.
 
-use crate::platform::Nanoseconds;
+use crate::platform::{NEVER, Nanoseconds};
+use crate::scheduler::deadlock;
 use crate::scheduler::header::Header;
+use crate::scheduler::owner::READS;
 use crate::scheduler::{WaitError, WaitReason};
 use crate::sync::line::{Line, Served, Waiter};
 use crate::sync::locked::Locked;
 use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 /// What a fiber wants.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -15,7 +18,11 @@ pub(super) enum Access {
 }
 
 /// See the [module](self).
+#[repr(C)] // the word first, by O1: a report on those who wait finds the owner there
 pub(super) struct RawRwLock {
+    /// The writer, or the one reader that is known for sure, with [`READS`]. Null if nobody has it, or if of several readers
+    /// the first has left. Changed in the lock of the holders.
+    known: AtomicPtr<Header>,
     holders: Locked<Holders>,
 }
 
@@ -31,22 +38,31 @@ unsafe impl Send for Holders {}
 
 impl Holders {
     /// Gives it to a fiber if nobody is in the way.
-    const fn give(&mut self, access: Access, fiber: *const Header) -> bool {
+    fn give(&mut self, access: Access, fiber: *const Header, known: &AtomicPtr<Header>) -> bool {
         let is_free = match access {
             Access::Read => self.writer.is_null(),
             Access::Write => self.writer.is_null() && self.readers == 0,
         };
         if is_free {
             match access {
-                Access::Read => self.readers += 1,
-                Access::Write => self.writer = fiber,
+                Access::Read => {
+                    if self.readers == 0 {
+                        let word = fiber.map_addr(|address| address | READS);
+                        known.store(word.cast_mut(), Ordering::Relaxed);
+                    }
+                    self.readers += 1;
+                }
+                Access::Write => {
+                    self.writer = fiber;
+                    known.store(fiber.cast_mut(), Ordering::Relaxed);
+                }
             }
         }
         is_free
     }
 
     /// Gives it to those in front of the line who can have it: one writer, or readers up to the next writer.
-    fn serve(&mut self) -> Served {
+    fn serve(&mut self, known: &AtomicPtr<Header>) -> Served {
         let mut served = Served::nobody();
         while let Some(first) = self.line.first() {
             let access = if first.note.get().is_null() {
@@ -55,7 +71,7 @@ impl Holders {
                 Access::Write
             };
             let fiber = first.fiber;
-            if !self.give(access, fiber) {
+            if !self.give(access, fiber, known) {
                 break;
             }
             let _waiter = self.line.serve_first(&mut served);
@@ -67,6 +83,7 @@ impl Holders {
 impl RawRwLock {
     pub(super) const fn new() -> Self {
         Self {
+            known: AtomicPtr::new(ptr::null_mut()),
             holders: Locked::new(Holders {
                 readers: 0,
                 writer: ptr::null(),
@@ -77,7 +94,7 @@ impl RawRwLock {
 
     pub(super) fn try_lock(&self, access: Access, fiber: *const Header) -> bool {
         self.holders
-            .with(|holders| holders.line.is_empty() && holders.give(access, fiber))
+            .with(|holders| holders.line.is_empty() && holders.give(access, fiber, &self.known))
     }
 
     #[track_caller]
@@ -87,48 +104,59 @@ impl RawRwLock {
         fiber: *const Header,
         deadline: Nanoseconds,
     ) -> Result<(), WaitError> {
+        if self.try_lock(access, fiber) {
+            return Ok(());
+        }
+        let object = ptr::from_ref(self).cast();
+        let reason = match access {
+            Access::Read => WaitReason::Read,
+            Access::Write => WaitReason::Write,
+        };
+        let writer = self.known.load(Ordering::Relaxed).cast_const();
+        assert!(
+            !ptr::eq(writer, fiber),
+            "a reader-writer lock was locked by the fiber that writes: it would wait for itself; drop the first guard before"
+        );
+        if deadline == NEVER {
+            deadlock::look(fiber, reason, object);
+        }
         let waiter = Waiter::new(fiber);
         if access == Access::Write {
             waiter.note.set(ptr::dangling_mut());
         }
-        let mut is_writer = false;
         let is_given = self.holders.with(|holders| {
-            is_writer = ptr::eq(holders.writer, fiber);
-            if is_writer {
-                return false;
-            }
-            let is_given = holders.line.is_empty() && holders.give(access, fiber);
+            let is_given = holders.line.is_empty() && holders.give(access, fiber, &self.known);
             if !is_given {
                 // SAFETY: it is new, and waits next, which keeps it in place.
                 unsafe { holders.line.push(&raw const waiter) };
             }
             is_given
         });
-        assert!(
-            !is_writer,
-            "a reader-writer lock was locked by the fiber that writes: it would wait for itself; drop the first guard before"
-        );
         if is_given {
             return Ok(());
         }
-        let object = ptr::from_ref(self).cast();
         waiter.wait_shielded(
             &self.holders,
-            WaitReason::RwLock,
+            reason,
             object,
             deadline,
             |holders, waiter| {
                 holders.line.remove(waiter);
                 // A writer that leaves may have been all that kept the readers behind it waiting.
-                holders.serve()
+                holders.serve(&self.known)
             },
         )
     }
 
-    pub(super) fn unlock_read(&self) {
+    /// `fiber` runs, and has it.
+    pub(super) fn unlock_read(&self, fiber: *const Header) {
         let served = self.holders.with(|holders| {
             holders.readers -= 1;
-            holders.serve()
+            let known = self.known.load(Ordering::Relaxed);
+            if holders.readers == 0 || ptr::eq(known, fiber.map_addr(|address| address | READS)) {
+                self.known.store(ptr::null_mut(), Ordering::Relaxed);
+            }
+            holders.serve(&self.known)
         });
         served.wake();
     }
@@ -136,7 +164,8 @@ impl RawRwLock {
     pub(super) fn unlock_write(&self) {
         let served = self.holders.with(|holders| {
             holders.writer = ptr::null();
-            holders.serve()
+            self.known.store(ptr::null_mut(), Ordering::Relaxed);
+            holders.serve(&self.known)
         });
         served.wake();
     }

@@ -20,7 +20,7 @@ const fn waits_in(reason: WaitReason) -> &'static [usize] {
         WaitReason::Condvar => &[STOCKS],
         WaitReason::Semaphore => &[ACQUIRES],
         WaitReason::Send | WaitReason::Receive => &[RECEIVES],
-        WaitReason::RwLock => &[READS],
+        WaitReason::Read | WaitReason::Write => &[READS],
         WaitReason::Event => &[EVENTS],
         WaitReason::Barrier => &[MEETS],
         _ => &[],

@@ -1,0 +1,136 @@
+//! The graph of waits, asked for at any time: every kind of wait, with its place, since when, and who could end it.
+
+use crate::{World, plain};
+use core::time::Duration;
+use kfiber::scheduler::{self, Needs, WaitReason};
+use kfiber::sync::{Barrier, Channel, Condvar, Event, Mutex, Semaphore, WaitQueue, Wanted};
+
+#[test]
+fn every_kind_of_wait_is_in_the_graph_in_words() {
+    static MUTEX: Mutex<()> = Mutex::new(());
+    static SEMAPHORE: Semaphore = Semaphore::new(0);
+    static CONDVAR: Condvar = Condvar::new();
+    static BARRIER: Barrier = Barrier::new(2);
+    static CHANNEL: Channel<u32, 1> = Channel::new();
+    static QUEUE: WaitQueue = WaitQueue::new();
+    static EVENT: Event = Event::new(0);
+
+    type Body = fn() -> bool;
+    let waits: [(&str, Body); 8] = [
+        ("to be unparked", || scheduler::park().is_ok()),
+        ("for a moment", || {
+            scheduler::sleep(Duration::from_secs(1)).is_ok()
+        }),
+        ("in the queue @", || QUEUE.wait().is_ok()),
+        ("for a permit of the semaphore @", || {
+            SEMAPHORE.acquire().is_ok()
+        }),
+        ("for the condition variable @", || {
+            CONDVAR.wait(&mut MUTEX.lock()).is_ok()
+        }),
+        ("at the barrier @", || BARRIER.wait().is_ok()),
+        ("for a message of the channel @", || CHANNEL.recv().is_ok()),
+        ("for flags of the event @", || {
+            EVENT.wait(Wanted::all(1)).is_ok()
+        }),
+    ];
+    for (words, body) in waits {
+        let world = World::new();
+        world.spawn("waiter", move || {
+            let _now = scheduler::now();
+            assert!(!body());
+        });
+        world.scheduler.platform().advance(2_500_000_000);
+        world.scheduler.run_until_idle();
+        let graph = world.scheduler.wait_graph().unwrap();
+        let text = plain(&graph.to_string());
+        let start =
+            format!("  \"waiter\" (@) waits {words} since 2.500 s at tests/stall/graph.rs:");
+        assert!(text.starts_with(&start), "{text}");
+        let fiber = graph.fibers().next().unwrap();
+        assert!(!fiber.is_stuck);
+        let needs = match fiber.reason {
+            WaitReason::Sleep => Needs::Clock,
+            WaitReason::Barrier => Needs::Fibers,
+            _ => Needs::Anybody,
+        };
+        assert_eq!(fiber.needs, needs, "{words}");
+    }
+}
+
+#[test]
+fn since_when_is_what_the_clock_said_when_the_loop_last_looked() {
+    let world = World::new();
+    let scheduler = world.scheduler;
+    world.spawn("early", move || {
+        scheduler.platform().advance(1_000_000_000);
+        let _parked = scheduler::park(); // nobody has looked since
+    });
+    world.spawn("exact", move || {
+        let _now = scheduler::now();
+        let _parked = scheduler::park();
+    });
+    scheduler.run_until_idle();
+    let graph = scheduler.wait_graph().unwrap();
+    let since: Vec<_> = graph
+        .fibers()
+        .map(|fiber| (fiber.name, fiber.since))
+        .collect();
+    assert_eq!(since, [("exact", 1_000_000_000), ("early", 0)]);
+}
+
+#[test]
+fn a_graph_of_nobody_says_so() {
+    let world = World::new();
+    assert_eq!(
+        world.scheduler.wait_graph().unwrap().to_string(),
+        "  no fiber waits"
+    );
+}
+
+#[test]
+fn while_a_graph_is_looked_at_from_outside_the_scheduler_does_not_run() {
+    let world = World::new();
+    let graph = world.scheduler.wait_graph();
+    assert!(graph.is_some());
+    assert!(world.scheduler.wait_graph().is_none(), "it has one already");
+    let message = crate::panic_of(|| world.scheduler.run());
+    assert!(message.contains("running already"), "{message}");
+    drop(graph);
+    world.scheduler.run();
+}
+
+#[test]
+fn in_an_interrupt_handler_there_is_no_graph() {
+    let world = World::new();
+    let scheduler = world.scheduler;
+    world.spawn("curious", move || {
+        assert!(kfiber::platform::Host::interrupt(|| scheduler
+            .wait_graph()
+            .is_none()));
+        assert!(scheduler.wait_graph().is_some());
+    });
+    assert_eq!(world.run(), [""; 0]);
+}
+
+#[test]
+fn who_was_handed_a_mutex_and_has_yet_to_run_does_not_wait() {
+    let world = World::new();
+    let scheduler = world.scheduler;
+    let lock = std::sync::Arc::new(Mutex::new(()));
+    let other = std::sync::Arc::clone(&lock);
+    world.spawn("giver", move || {
+        let guard = lock.lock();
+        scheduler::yield_now();
+        let waiting = |name| {
+            let graph = scheduler.wait_graph().unwrap();
+            graph.fibers().filter(|fiber| fiber.name == name).count()
+        };
+        assert_eq!(waiting("taker"), 1);
+        drop(guard);
+        assert!(lock.is_locked());
+        assert_eq!(waiting("taker"), 0);
+    });
+    world.spawn("taker", move || drop(other.lock()));
+    assert_eq!(world.run(), [""; 0]);
+}
