@@ -62,10 +62,12 @@ pub(crate) mod spawn;
 mod stall;
 mod state;
 mod switching;
+mod timer;
 pub(crate) mod wait;
 mod wait_graph;
 mod wait_graph_text;
 pub(crate) mod waiting;
+mod watchdog;
 
 pub use actions::{
     after, check_cancelled, current, current_name, is_cancelled, now, park, park_timeout,
@@ -88,6 +90,7 @@ pub use stall::{AfterStall, Outlook, Stall};
 pub use wait::WaitReason;
 pub use wait_graph::{Circle, Needs, WaitGraph, WaitingFiber};
 pub use waiting::WaitError;
+pub use watchdog::{Hog, Interrupted, Watchdog};
 
 use crate::platform::Platform;
 use core::fmt;
@@ -277,7 +280,11 @@ impl<P: Platform> Scheduler<P> {
         // Asked at each step, for the iterator may be kept, or sent elsewhere.
         core::iter::from_fn(move || {
             self.run_loop
-                .while_owned(|| headers.by_ref().find_map(FiberInfo::of))
+                .while_owned(|| {
+                    // SAFETY: they are this loop's, which is owned.
+                    let look = |header| unsafe { FiberInfo::of(header) };
+                    headers.by_ref().find_map(look)
+                })
                 .expect("the fibers of a running scheduler can be listed by one of them only")
         })
     }

@@ -52,31 +52,28 @@ impl AllFibers {
         })
     }
 
-    /// The headers, the latest first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &'static Header> + use<> {
-        // SAFETY: headers in the list stay for good.
-        let first = unsafe { self.0.load(Ordering::Acquire).as_ref::<'static>() };
-        core::iter::successors(first, |header| {
-            // SAFETY: as above.
-            unsafe {
-                header
-                    .next_of_all
-                    .load(Ordering::Acquire)
-                    .as_ref::<'static>()
-            }
-        })
+    /// The headers, the latest first, as pointers that lead to all of their control blocks.
+    pub(crate) fn iter(&self) -> Headers {
+        Headers(self.0.load(Ordering::Acquire))
     }
+}
 
-    /// As [`iter`](Self::iter), as pointers that lead to all of their control blocks.
-    pub(crate) fn pointers(&self) -> impl Iterator<Item = *const Header> + use<> {
-        let pointer = |place: &AtomicPtr<Header>| {
-            let header = place.load(Ordering::Acquire).cast_const();
-            (!header.is_null()).then_some(header)
-        };
-        core::iter::successors(pointer(&self.0), move |header| {
-            // SAFETY: headers in the list stay for good.
-            pointer(unsafe { &(**header).next_of_all })
-        })
+/// See [`AllFibers::iter`].
+pub(crate) struct Headers(*const Header);
+
+// SAFETY: it gives out addresses of statics; to use them is another matter.
+unsafe impl Send for Headers {}
+
+impl Iterator for Headers {
+    type Item = *const Header;
+
+    fn next(&mut self) -> Option<*const Header> {
+        let header = self.0;
+        // SAFETY: headers in the list stay for good.
+        self.0 = unsafe { header.as_ref() }?
+            .next_of_all
+            .load(Ordering::Acquire);
+        Some(header)
     }
 }
 

@@ -6,6 +6,7 @@ use super::overflow::Overflow;
 use super::overflow::judge;
 use super::run_loop::RunLoop;
 use super::stall::{AfterStall, Outlook, Stall};
+use super::watchdog::Hog;
 use core::fmt;
 
 /// What a kernel wants to be told by a [`Scheduler`](super::Scheduler): see [`set_hooks`](super::Scheduler::set_hooks).
@@ -76,6 +77,8 @@ pub enum Report<'a> {
     Deadlock(&'a Deadlock<'a>),
     /// All fibers wait.
     Stall(&'a Stall<'a>),
+    /// A fiber does not let others run.
+    Hog(&'a Hog),
 }
 
 impl fmt::Display for Report<'_> {
@@ -85,6 +88,7 @@ impl fmt::Display for Report<'_> {
             Self::Overflow(overflow) => overflow.fmt(f),
             Self::Deadlock(deadlock) => deadlock.fmt(f),
             Self::Stall(stall) => stall.fmt(f),
+            Self::Hog(hog) => hog.fmt(f),
         }
     }
 }

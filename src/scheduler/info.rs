@@ -4,10 +4,13 @@ use super::current;
 use super::header::Header;
 use super::id::FiberId;
 use super::priority::Priority;
+use super::spawn::Extra;
 use super::wait::WaitReason;
+use crate::platform::Nanoseconds;
 use crate::stack::{StackBounds, StackUsage, usage_of};
 use core::panic::Location;
 use core::ptr;
+use core::sync::atomic::Ordering;
 
 /// One fiber, as it was when it was looked at.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +25,9 @@ pub struct FiberInfo {
     pub state: FiberState,
     /// How often it was switched to.
     pub switches: u64,
+    /// The longest time that a [`Watchdog`](super::Watchdog) saw it run without letting others run, by ticks, rounded down to
+    /// microseconds; 0 if it never ran from one tick over the next to a third.
+    pub longest_run: Nanoseconds,
     /// Where its stack lies.
     pub stack: StackBounds,
 }
@@ -50,8 +56,13 @@ pub enum FiberState {
 impl FiberInfo {
     /// Looks at a fiber; nothing if none lives there.
     ///
-    /// The caller is the owner of the fiber's loop, or nothing runs in it.
-    pub(crate) fn of(header: &'static Header) -> Option<Self> {
+    /// # Safety
+    ///
+    /// The header is a cell's, by a pointer to all of its control block; the caller is the owner of its loop, or nothing runs
+    /// in it.
+    pub(crate) unsafe fn of(fiber: *const Header) -> Option<Self> {
+        // SAFETY: the caller's promise.
+        let header = unsafe { &*fiber };
         let state = if ptr::eq(header, current::get()) {
             FiberState::Running
         } else if header.state.is_finished() {
@@ -71,6 +82,10 @@ impl FiberInfo {
         } else {
             FiberState::Ready
         };
+        // SAFETY: the caller's promise.
+        let longest = unsafe { Extra::of(fiber) }
+            .longest_run
+            .load(Ordering::Relaxed);
         Some(Self {
             // SAFETY: it is alive.
             id: unsafe { FiberId::of(header) },
@@ -78,6 +93,7 @@ impl FiberInfo {
             priority: Priority::new(header.level.get()).expect("levels come from priorities"),
             state,
             switches: header.switches().get(),
+            longest_run: Nanoseconds::from(longest) * 1000,
             // SAFETY: the header is of a cell that has, or had, a fiber.
             stack: unsafe { Header::stack(header) },
         })

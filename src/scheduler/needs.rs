@@ -53,7 +53,7 @@ impl<'a> Waits<'a> {
     pub(super) fn fibers(self) -> impl Iterator<Item = *const Header> {
         // SAFETY: G1.
         let is_alive = |fiber: &*const Header| unsafe { !(**fiber).state.is_finished() };
-        self.run_loop.all.pointers().filter(is_alive)
+        self.run_loop.all.iter().filter(is_alive)
     }
 
     /// What a fiber of the loop waits for; nothing if it can run.

@@ -41,7 +41,7 @@ pub(crate) struct RunLoop {
     pub(super) fast_ring: AtomicPtr<Ring>,
     pub(crate) sleepers: Sleepers,
     /// What the clock said when the loop last looked.
-    last_look: AtomicU64,
+    pub(super) last_look: AtomicU64,
     /// What all waited for when that was last found hopeless.
     pub(super) last_stall: Cell<u64>,
     /// What the timer was last set to.
@@ -53,7 +53,7 @@ pub(crate) struct RunLoop {
     /// How many fibers have not ended.
     pub(super) live: AtomicUsize,
     pub(super) hook: Cell<Option<SwitchHook>>,
-    platform: Once<&'static dyn Platform>,
+    pub(super) platform: Once<&'static dyn Platform>,
     pub(super) hooks: Once<&'static dyn Hooks>,
     /// Where the loop's fibers have begun to run. What they hold may not be sent elsewhere.
     place: Cell<Option<Place>>,
@@ -107,24 +107,6 @@ impl RunLoop {
     /// The platform: set before any fiber exists.
     pub(crate) fn platform(&self) -> &'static dyn Platform {
         *self.platform.get().expect("spawn and run set it")
-    }
-
-    /// The time. It is remembered, so that what needs no exact time need not ask the platform.
-    pub(crate) fn look_at_clock(&self) -> Nanoseconds {
-        let now = self.platform().now();
-        self.has_seen(now);
-        now
-    }
-
-    /// Somebody who knows the time says so.
-    pub(super) fn has_seen(&self, now: Nanoseconds) {
-        self.last_look.store(now, Ordering::Relaxed);
-    }
-
-    /// What the clock said when the loop last looked.
-    #[inline(always)]
-    pub(crate) fn last_look(&self) -> Nanoseconds {
-        self.last_look.load(Ordering::Relaxed)
     }
 
     /// As [`run`](Self::run), where its fibers have begun to run, or anywhere if none has.
@@ -276,19 +258,6 @@ impl RunLoop {
         self.platform().kick();
     }
 
-    /// Has the sleep queue looked at soon. Wait-free.
-    pub(crate) fn timer_interrupt(&self) {
-        // Root in its own inbox is the sign. Its state keeps it from being there twice.
-        if self.root.state.request_timer_check() {
-            // SAFETY: root is as static as the loop, and is in no inbox: the request was the first.
-            unsafe { self.inbox.push(&raw const self.root) };
-            self.forbid_fast_yields();
-            if let Some(platform) = self.platform.get() {
-                platform.kick();
-            }
-        }
-    }
-
     /// Takes what interrupts and other cores put into the inbox.
     ///
     /// # Safety
@@ -299,8 +268,9 @@ impl RunLoop {
         unsafe {
             self.inbox.drain(|fiber| {
                 if ptr::eq(fiber, &raw const self.root) {
-                    self.root.state.take_timer_check();
-                    self.wake_sleepers();
+                    if self.root.state.take_requests() {
+                        self.wake_sleepers();
+                    }
                 } else {
                     self.take_posted(fiber);
                 }

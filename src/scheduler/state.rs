@@ -182,15 +182,27 @@ impl State {
             && self.0.fetch_and(!bit, Ordering::Acquire) & bit != 0
     }
 
-    /// For a run loop's root: asks for a look at the sleep queue. Returns whether nobody had asked yet.
+    /// For a run loop's root: asks for a look at the sleep queue. Returns whether root is to be put into the inbox.
     #[must_use]
     pub(crate) fn request_timer_check(&self) -> bool {
-        self.0.fetch_or(NOTIFIED, Ordering::AcqRel) & NOTIFIED == 0
+        self.0.fetch_or(NOTIFIED, Ordering::AcqRel) & (NOTIFIED | TOKEN) == 0
     }
 
-    /// The owner looks now. A later request counts again.
-    pub(crate) fn take_timer_check(&self) {
-        self.0.fetch_and(!NOTIFIED, Ordering::AcqRel);
+    /// For a run loop's root: leaves a note that is gone when the loop has looked into its inbox. Returns whether root is to
+    /// be put there.
+    #[must_use]
+    pub(crate) fn leave_note(&self) -> bool {
+        self.0.fetch_or(TOKEN, Ordering::AcqRel) & (NOTIFIED | TOKEN) == 0
+    }
+
+    /// Whether there is no note any more.
+    pub(crate) fn has_read_note(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & TOKEN == 0
+    }
+
+    /// The owner looks now. A later request counts again. Returns whether it was asked to look at the sleep queue.
+    pub(crate) fn take_requests(&self) -> bool {
+        self.0.fetch_and(!(NOTIFIED | TOKEN), Ordering::AcqRel) & NOTIFIED != 0
     }
 
     /// Says whether the fiber waits, and nobody woke it yet.

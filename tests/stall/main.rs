@@ -3,6 +3,7 @@
 
 mod circles;
 mod graph;
+mod hogs;
 mod idle;
 mod philosophers;
 

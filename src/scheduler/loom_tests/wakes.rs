@@ -204,7 +204,7 @@ fn loom_timer_requests_and_drains() {
             unsafe {
                 core.inbox.drain(|_root| {
                     times += 1;
-                    core.fiber.state.take_timer_check();
+                    let _was_asked = core.fiber.state.take_requests();
                     seen = clock.load(Ordering::Relaxed);
                 });
             }

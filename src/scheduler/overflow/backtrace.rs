@@ -5,7 +5,8 @@ use crate::stack::StackBounds;
 /// No report is longer than this.
 const MOST_FRAMES: usize = 32;
 
-/// Return addresses, from the innermost out. See [`Overflow::backtrace`](super::Overflow::backtrace).
+/// Return addresses, from the innermost out: those of an [`Overflow`](super::Overflow) or a
+/// [`Hog`](crate::scheduler::Hog).
 #[derive(Clone, Debug)]
 pub struct Backtrace {
     stack: StackBounds,
@@ -14,7 +15,7 @@ pub struct Backtrace {
 }
 
 impl Backtrace {
-    pub(super) const fn new(stack: StackBounds, rbp: u64) -> Self {
+    pub(in crate::scheduler) const fn new(stack: StackBounds, rbp: u64) -> Self {
         Self {
             stack,
             rbp,

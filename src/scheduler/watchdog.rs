@@ -1,0 +1,208 @@
+//! Fibers that do not let others run: found by the timer's interrupt handler, at no cost to any switch.
+//!
+//! At each tick the handler compares the running fiber and its count of switches with those of the last tick. If both are the
+//! same it leaves a note in the scheduler's inbox, into which every yield and every wait looks. As long as the note lies there
+//! the fiber has not let anybody run. A fiber that yields while it is the only one that is ready takes the note out, and is
+//! no hog, though it is never switched away from.
+
+use super::Scheduler;
+use super::current;
+use super::header::Header;
+use super::hooks::Report;
+use super::id::FiberId;
+use super::overflow::Backtrace;
+use super::run_loop::RunLoop;
+use super::spawn::Extra;
+use super::wait_graph_text::{Seconds, Who};
+use crate::platform::{Nanoseconds, Platform};
+use crate::stack::StackBounds;
+use core::fmt;
+use core::ptr;
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use core::time::Duration;
+
+/// Finds fibers that run for longer than a limit without a yield or a wait, one for each [`Scheduler`], in a static.
+///
+/// ```
+/// use core::time::Duration;
+/// use kfiber::platform::{Host, Platform};
+/// use kfiber::scheduler::{Interrupted, Scheduler, Watchdog};
+///
+/// static SCHEDULER: Scheduler<Host> = Scheduler::new(Host::new());
+/// static WATCHDOG: Watchdog = Watchdog::new(Duration::from_millis(100));
+///
+/// /// Called by the kernel's handler of a periodic timer.
+/// fn tick(interrupted: Interrupted) {
+///     let now = SCHEDULER.platform().now();
+///     WATCHDOG.tick(&SCHEDULER, now, interrupted); // reports through the scheduler's hooks
+///     SCHEDULER.timer_interrupt();
+/// }
+/// # tick(Interrupted { rip: 0, rsp: 0, rbp: 0 });
+/// ```
+#[derive(Debug)]
+pub struct Watchdog {
+    limit: Nanoseconds,
+    /// Who ran at the last tick, and its count of switches.
+    fiber: AtomicPtr<Header>,
+    switches: AtomicU64,
+    /// The first tick that saw it so.
+    since: AtomicU64,
+    /// Whether a note for it was left in the inbox.
+    is_noted: AtomicBool,
+    is_reported: AtomicBool,
+}
+
+/// The registers of the code that an interrupt interrupted: what a walk of its calls begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interrupted {
+    /// The address of the instruction that comes next.
+    pub rip: u64,
+    /// The stack pointer.
+    pub rsp: u64,
+    /// The frame pointer, in code that has one.
+    pub rbp: u64,
+}
+
+/// A fiber that does not let others run.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Hog {
+    /// Which one.
+    pub id: FiberId,
+    /// Its name, empty if it has none.
+    pub name: &'static str,
+    /// For how long it has run, at least: since the first tick that found it at it.
+    pub runs_for: Nanoseconds,
+    /// Where it is now; perhaps within a handler that interrupted it.
+    pub interrupted: Interrupted,
+    /// Its stack.
+    pub stack: StackBounds,
+}
+
+impl Watchdog {
+    /// Returns a watchdog that reports a fiber once it has run for longer than `limit`.
+    ///
+    /// A run is measured from tick to tick. It is reported at the first tick at which it has been seen for `limit`, which is
+    /// up to two ticks late.
+    #[must_use]
+    pub const fn new(limit: Duration) -> Self {
+        Self {
+            limit: limit
+                .as_secs()
+                .saturating_mul(1_000_000_000)
+                .saturating_add(limit.subsec_nanos() as Nanoseconds),
+            fiber: AtomicPtr::new(ptr::null_mut()),
+            switches: AtomicU64::new(0),
+            since: AtomicU64::new(0),
+            is_noted: AtomicBool::new(false),
+            is_reported: AtomicBool::new(false),
+        }
+    }
+
+    /// To be called by the handler of an interrupt that comes again and again, on the core that runs the scheduler, with the
+    /// time by the scheduler's clock. Reports a hog to the hooks, once for each of its runs.
+    ///
+    /// # Context
+    ///
+    /// Callable from: interrupt. Blocks: nothing.
+    pub fn tick<P: Platform>(
+        &self,
+        scheduler: &'static Scheduler<P>,
+        now: Nanoseconds,
+        interrupted: Interrupted,
+    ) {
+        let run_loop = &scheduler.run_loop;
+        run_loop.has_seen(now);
+        let fiber = current::get();
+        // SAFETY: a fiber that runs is alive.
+        if fiber.is_null() || !ptr::eq(unsafe { Header::run_loop(fiber) }, run_loop) {
+            return self.fiber.store(ptr::null_mut(), Ordering::Relaxed);
+        }
+        if !self.is_same_run(run_loop, fiber) {
+            return self.begin(fiber, now);
+        }
+        if !self.is_noted.swap(true, Ordering::Relaxed) {
+            // It may have yielded until now, and found nobody else.
+            self.since.store(now, Ordering::Relaxed);
+            return run_loop.leave_note();
+        }
+        let runs_for = now.saturating_sub(self.since.load(Ordering::Relaxed));
+        let longest = u32::try_from(runs_for / 1000).unwrap_or(u32::MAX);
+        // SAFETY: only cells' headers run.
+        let extra = unsafe { Extra::of(fiber) };
+        extra.longest_run.fetch_max(longest, Ordering::Relaxed);
+        if runs_for >= self.limit && !self.is_reported.swap(true, Ordering::Relaxed) {
+            // SAFETY: it runs.
+            let hog = unsafe { Hog::new(fiber, runs_for, interrupted) };
+            if let Some(hooks) = run_loop.hooks.get() {
+                hooks.report(&Report::Hog(&hog));
+            }
+        }
+    }
+
+    /// Whether it has run since the last tick, and has not let anybody run.
+    fn is_same_run(&self, run_loop: &RunLoop, fiber: *const Header) -> bool {
+        // SAFETY: it runs.
+        let switches = unsafe { (*fiber).switches().get() };
+        let is_same = ptr::eq(self.fiber.load(Ordering::Relaxed), fiber)
+            && self.switches.load(Ordering::Relaxed) == switches;
+        is_same && !(self.is_noted.load(Ordering::Relaxed) && run_loop.has_read_note())
+    }
+
+    fn begin(&self, fiber: *const Header, now: Nanoseconds) {
+        // SAFETY: it runs.
+        let switches = unsafe { (*fiber).switches().get() };
+        self.fiber.store(fiber.cast_mut(), Ordering::Relaxed);
+        self.switches.store(switches, Ordering::Relaxed);
+        self.since.store(now, Ordering::Relaxed);
+        self.is_noted.store(false, Ordering::Relaxed);
+        self.is_reported.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Hog {
+    /// # Safety
+    ///
+    /// The fiber runs, on this core.
+    unsafe fn new(fiber: *const Header, runs_for: Nanoseconds, interrupted: Interrupted) -> Self {
+        // SAFETY: the caller's promise.
+        let header = unsafe { &*fiber };
+        Self {
+            // SAFETY: it is alive.
+            id: unsafe { FiberId::of(fiber) },
+            name: header.name(),
+            runs_for,
+            interrupted,
+            // SAFETY: the header is of a cell that has a fiber.
+            stack: unsafe { Header::stack(fiber) },
+        }
+    }
+
+    /// The return addresses of the calls that it is in, the innermost first, by a walk along rbp. Not more than 32, and none
+    /// where the code has no frame pointers: then begin an unwinder with [`interrupted`](Self::interrupted).
+    ///
+    /// It reads the fiber's stack and nothing else, and is for the duration of the report only.
+    #[must_use]
+    pub const fn backtrace(&self) -> Backtrace {
+        Backtrace::new(self.stack, self.interrupted.rbp)
+    }
+}
+
+impl fmt::Display for Hog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (who, time) = (Who(self.id, self.name), Seconds(self.runs_for));
+        let rip = self.interrupted.rip;
+        writeln!(
+            f,
+            "hog: {who} has run for {time} without letting others run"
+        )?;
+        write!(f, "  it is at {rip:#x}")?;
+        for address in self.backtrace() {
+            write!(f, "\n  called from {address:#x}")?;
+        }
+        write!(
+            f,
+            "\n  call `yield_now` in its loops, or do the work in smaller pieces"
+        )
+    }
+}
