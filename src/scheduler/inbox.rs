@@ -95,27 +95,62 @@ impl<T: Node> Inbox<T> {
     /// # Safety
     ///
     /// Only the owner of the inbox calls this.
+    #[inline(always)]
     pub(crate) unsafe fn drain(&self, mut take: impl FnMut(*const T)) {
-        // First turn the list round: the order of arrival is what is promised.
-        let mut newest = self.head.swap(ptr::null_mut(), Ordering::Acquire);
-        let mut oldest: *mut T = ptr::null_mut();
-        while !newest.is_null() {
-            // SAFETY: nodes in the inbox are alive.
-            let link = unsafe { &(*newest).link().0 };
-            let mut older = link.load(Ordering::Acquire);
-            while older == Self::pending() {
-                spin_loop();
-                older = link.load(Ordering::Acquire);
-            }
-            link.store(oldest, Ordering::Relaxed);
-            oldest = newest;
-            newest = older;
+        let newest = self.head.swap(ptr::null_mut(), Ordering::Acquire);
+        if newest.is_null() {
+            return;
         }
+        // SAFETY: nodes in the inbox are alive.
+        let older = unsafe { Self::older(newest) };
+        if older.is_null() {
+            return take(newest);
+        }
+        // SAFETY: both come from the list that was taken.
+        let mut oldest = unsafe { Self::turn_round(newest, older) };
         while !oldest.is_null() {
             // SAFETY: nodes that were taken out and not yet given to `take` are alive.
             let newer = unsafe { (*oldest).link().0.load(Ordering::Relaxed) };
             take(oldest);
             oldest = newer;
         }
+    }
+
+    /// The one that arrived before this one.
+    ///
+    /// # Safety
+    ///
+    /// It is alive, and was taken out by the owner.
+    #[inline(always)]
+    unsafe fn older(node: *mut T) -> *mut T {
+        // SAFETY: the caller's promise.
+        let link = unsafe { &(*node).link().0 };
+        loop {
+            let older = link.load(Ordering::Acquire);
+            if older != Self::pending() {
+                return older;
+            }
+            spin_loop();
+        }
+    }
+
+    /// Turns the list round, for the order of arrival is what is promised, and returns the oldest.
+    ///
+    /// # Safety
+    ///
+    /// All nodes are alive; `next` comes after `newest`.
+    #[inline(never)]
+    unsafe fn turn_round(newest: *mut T, next: *mut T) -> *mut T {
+        let (mut newer, mut node) = (newest, next);
+        // SAFETY: the caller's promise.
+        unsafe { (*newest).link().0.store(ptr::null_mut(), Ordering::Relaxed) };
+        while !node.is_null() {
+            // SAFETY: as above.
+            let older = unsafe { Self::older(node) };
+            // SAFETY: as above.
+            unsafe { (*node).link().0.store(newer, Ordering::Relaxed) };
+            (newer, node) = (node, older);
+        }
+        newer
     }
 }

@@ -263,6 +263,7 @@ impl RunLoop {
     /// # Safety
     ///
     /// The caller is the owner.
+    #[inline(always)]
     pub(super) unsafe fn drain(&self) {
         // SAFETY: the caller is the owner.
         unsafe {
@@ -278,6 +279,7 @@ impl RunLoop {
         }
     }
 
+    #[inline(always)]
     fn take_posted(&self, fiber: *const Header) {
         // SAFETY: R2.
         unsafe { (*fiber).state.unpark_from_inbox() };
@@ -286,6 +288,8 @@ impl RunLoop {
     }
 
     /// Wakes all whose time has come.
+    #[cold]
+    #[inline(never)]
     fn wake_sleepers(&self) {
         let now = self.look_at_clock();
         while let Some(fiber) = self.sleepers.pop_due(now) {
@@ -311,15 +315,16 @@ impl RunLoop {
         interrupts::enable();
         loop {
             // SAFETY: the caller is the owner.
-            unsafe { self.drain() };
+            unsafe { self.drain_aside() };
             if self.sleepers.next_deadline() <= self.look_at_clock() {
                 self.wake_sleepers();
             }
             if !self.ready.is_empty() {
-                // SAFETY: it is not empty.
-                let next = unsafe { self.ready.first() };
+                let root = &raw const self.root;
+                // SAFETY: one is ready.
+                let next = unsafe { self.announce_first(root) };
                 // SAFETY: root runs, the next does not.
-                unsafe { self.change_to(&raw const self.root, next) };
+                unsafe { self.switch(root, next) };
                 continue;
             }
             if until_idle || self.live.load(Ordering::Relaxed) == 0 {

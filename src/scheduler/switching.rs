@@ -21,43 +21,48 @@ impl RunLoop {
     #[inline(always)]
     pub(crate) unsafe fn yield_now(&self, prev: *const Header) {
         let ring = self.fast_ring.load(Ordering::Relaxed);
-        if ring.is_null() {
+        // SAFETY: R4: null, or a ring of this loop's.
+        let next = if let Some(ring) = unsafe { ring.as_ref() } {
+            // SAFETY: R3: `prev` is the first of its ring, and alive.
+            let next = unsafe { (*prev).next() };
+            if ptr::eq(next, prev) {
+                return;
+            }
+            // SAFETY: it runs, and its turn is not over yet.
+            unsafe { before_leaving(prev) };
+            // SAFETY: R4: `prev` is its first.
+            unsafe { ring.rotate(prev) };
+            // SAFETY: R2: the next in the ring is alive, and ready.
+            unsafe { Self::set_running(next) };
+            next
+        } else {
             // SAFETY: the caller's promise.
-            return unsafe { self.yield_slowly(prev) };
-        }
-        // SAFETY: R3: `prev` is the first of its ring, and alive.
-        let next = unsafe { (*prev).next() };
-        if ptr::eq(next, prev) {
-            return;
-        }
-        // SAFETY: it runs, and its turn is not over yet.
-        unsafe { before_leaving(prev) };
-        // SAFETY: R4: it is a ring of this loop's.
-        let ring = unsafe { &*ring };
-        // SAFETY: R4: `prev` is its first.
-        unsafe { ring.rotate(prev) };
-        // SAFETY: R2: the next in the ring is alive and ready.
-        unsafe { self.switch_to_fiber(prev, next) };
+            let next = unsafe { self.next_after_yield(prev) };
+            if ptr::eq(next, prev) {
+                return;
+            }
+            next
+        };
+        // SAFETY: R2.
+        unsafe { self.switch(prev, next) };
     }
 
-    /// A yield that finds mail, a change of level, or a hook.
+    /// Who is next after a yield that finds mail, a change of level, or a hook: set running. It may be `prev`.
     ///
     /// # Safety
     ///
     /// As [`yield_now`](Self::yield_now).
     #[cold]
     #[inline(never)]
-    unsafe fn yield_slowly(&self, prev: *const Header) {
+    unsafe fn next_after_yield(&self, prev: *const Header) -> *const Header {
         // SAFETY: it runs, and its turn is not over yet.
         unsafe { before_leaving(prev) };
         // SAFETY: the caller is the owner.
         unsafe { self.drain() };
         // SAFETY: R3.
         unsafe { self.ready.rotate(prev) };
-        // SAFETY: the running fiber is ready, so the queue is not empty.
-        let next = unsafe { self.ready.first() };
-        // SAFETY: R2.
-        unsafe { self.change_to(prev, next) };
+        // SAFETY: the running fiber is ready, so the queue is not empty; the caller is the owner.
+        unsafe { self.announce_first(prev) }
     }
 
     /// The running fiber waits until it is woken; returns at once if it was woken since it last waited.
@@ -71,43 +76,49 @@ impl RunLoop {
         unsafe { before_leaving(prev) };
         let ring = self.fast_ring.load(Ordering::Relaxed);
         // SAFETY: R3: `prev` is the first of its ring, and alive.
-        let next = unsafe { (*prev).next() };
+        let mut next = unsafe { (*prev).next() };
         if ring.is_null() || ptr::eq(next, prev) {
             // SAFETY: the caller's promise.
-            return unsafe { self.block_slowly(prev) };
-        }
-        // SAFETY: R4: it is a ring of this loop's.
-        let ring = unsafe { &*ring };
-        // Before anybody can see that it waits: from then on its link is the inbox's.
-        // SAFETY: R4: `prev` is its first, and not its only one.
-        unsafe { ring.cut_first(next) };
-        // SAFETY: it runs.
-        if unsafe { (*prev).state.park() } {
-            // SAFETY: R2: the next in the ring is alive and ready.
-            unsafe { self.switch_to_fiber(prev, next) };
+            next = unsafe { self.next_after_wait(prev) };
+            if ptr::eq(next, prev) {
+                return;
+            }
         } else {
-            // SAFETY: it is in no ring.
-            unsafe { self.stay(prev) };
+            // SAFETY: R4: it is a ring of this loop's.
+            let ring = unsafe { &*ring };
+            // Before anybody can see that it waits: from then on its link is the inbox's.
+            // SAFETY: R4: `prev` is its first, and not its only one.
+            unsafe { ring.cut_first(next) };
+            // SAFETY: it runs.
+            if unsafe { !(*prev).state.park() } {
+                // SAFETY: it is in no ring.
+                return unsafe { self.stay(prev) };
+            }
+            // SAFETY: R2: the next in the ring is alive, and ready.
+            unsafe { Self::set_running(next) };
         }
+        // SAFETY: R2.
+        unsafe { self.switch(prev, next) };
     }
 
-    /// A wait that finds mail, or nobody else of its level, or a hook.
+    /// Who is next after a wait that finds mail, nobody else of its level, or a hook: set running. It is `prev` if that was
+    /// woken.
     ///
     /// # Safety
     ///
     /// As [`block`](Self::block).
     #[inline(never)]
-    unsafe fn block_slowly(&self, prev: *const Header) {
+    unsafe fn next_after_wait(&self, prev: *const Header) -> *const Header {
         // SAFETY: R3.
         unsafe { self.ready.remove_first(prev) };
         // SAFETY: it runs.
-        if unsafe { (*prev).state.park() } {
+        if unsafe { !(*prev).state.park() } {
             // SAFETY: it is in no ring any more.
-            unsafe { self.switch_away(prev) };
-        } else {
-            // SAFETY: as above.
             unsafe { self.stay(prev) };
+            return prev;
         }
+        // SAFETY: as above.
+        unsafe { self.next_without(prev) }
     }
 
     /// The running fiber was about to wait, and was woken before: it is the first of its ring again.
@@ -122,38 +133,54 @@ impl RunLoop {
         unsafe { self.ready.push_front(fiber) };
     }
 
-    /// Switches to whoever is to run now that `prev` left the ready queue: to itself, if it was woken meanwhile.
+    /// Who is to run now that `prev` left the ready queue: set running. It is `prev` itself, if that was woken meanwhile.
     ///
     /// # Safety
     ///
     /// `prev` runs, is in no ring, and the caller is the owner.
-    #[inline(always)]
-    pub(super) unsafe fn switch_away(&self, prev: *const Header) {
+    #[inline]
+    unsafe fn next_without(&self, prev: *const Header) -> *const Header {
         if !self.inbox.is_empty() {
             // Fibers that only ever wait for each other never yield and never reach root, so they look too.
             // SAFETY: the caller is the owner.
-            unsafe { self.drain() };
+            unsafe { self.drain_aside() };
         }
         if self.ready.is_empty() {
-            // SAFETY: the caller's promise.
-            return unsafe { self.switch_to_root(prev) };
+            self.announce_root(prev);
+            return &raw const self.root;
         }
-        // SAFETY: it is not empty.
-        let next = unsafe { self.ready.first() };
-        // SAFETY: R2.
-        unsafe { self.change_to(prev, next) };
+        // SAFETY: it is not empty, and the caller is the owner.
+        unsafe { self.announce_first(prev) }
     }
 
-    /// Nobody is ready: the loop's own context goes on.
+    /// # Safety
+    ///
+    /// The caller is the owner.
+    #[cold]
+    #[inline(never)]
+    pub(super) unsafe fn drain_aside(&self) {
+        // SAFETY: the caller's promise.
+        unsafe { self.drain() };
+    }
+
+    /// Says that the first of the ready fibers is the next to run, after `prev`, which may be the same, or root; returns it.
     ///
     /// # Safety
     ///
-    /// As [`switch_away`](Self::switch_away).
-    #[inline(never)]
-    unsafe fn switch_to_root(&self, prev: *const Header) {
-        self.announce_root(prev);
-        // SAFETY: root does not run while a fiber does.
-        unsafe { self.switch(prev, &raw const self.root) };
+    /// One is ready; the caller is the owner.
+    #[inline]
+    pub(super) unsafe fn announce_first(&self, prev: *const Header) -> *const Header {
+        // SAFETY: the caller's promise.
+        let next = unsafe { self.ready.first() };
+        // SAFETY: R2; `prev` itself, if it is the next, left its stack pointer in its stack the last time.
+        unsafe { before_running(next) };
+        // SAFETY: it is the first, and the caller is the owner.
+        unsafe { self.announce(prev, next) };
+        if !ptr::eq(next, prev) {
+            // SAFETY: R2.
+            unsafe { Self::set_running(next) };
+        }
+        next
     }
 
     /// Says that root is the next to run, after `prev`.
@@ -162,23 +189,6 @@ impl RunLoop {
             hook(prev.cast(), ptr::null());
         }
         current::set(ptr::null());
-    }
-
-    /// A switch to a fiber, perhaps the running one, that may change the level, and calls the hook.
-    ///
-    /// # Safety
-    ///
-    /// As [`switch`](Self::switch); `next` is not root.
-    #[inline(always)]
-    pub(super) unsafe fn change_to(&self, prev: *const Header, next: *const Header) {
-        // SAFETY: R2; `prev` itself, if it is the next, left its stack pointer in its stack the last time.
-        unsafe { before_running(next) };
-        // SAFETY: the caller's promise.
-        unsafe { self.announce(prev, next) };
-        if !ptr::eq(next, prev) {
-            // SAFETY: the caller's promise.
-            unsafe { self.switch_to_fiber(prev, next) };
-        }
     }
 
     /// Says that the fiber `next` is the next to run, after `prev`, which may be root: to the hook, and to yields.
@@ -221,19 +231,8 @@ impl RunLoop {
         self.fast_ring.store(ptr::null_mut(), Ordering::Relaxed);
     }
 
-    /// The switch to a fiber.
+    /// Counts the switch, and says who runs.
     ///
-    /// # Safety
-    ///
-    /// As [`switch`](Self::switch); `next` is not root.
-    #[inline(always)]
-    unsafe fn switch_to_fiber(&self, prev: *const Header, next: *const Header) {
-        // SAFETY: the caller's promise.
-        unsafe { Self::set_running(next) };
-        // SAFETY: the caller's promise.
-        unsafe { self.switch(prev, next) };
-    }
-
     /// # Safety
     ///
     /// `next` is a fiber that is about to run.
@@ -251,7 +250,7 @@ impl RunLoop {
     ///
     /// `prev` runs in this loop; `next` does not, and is ready or is root; the caller is the owner.
     #[inline(always)]
-    unsafe fn switch(&self, prev: *const Header, next: *const Header) {
+    pub(super) unsafe fn switch(&self, prev: *const Header, next: *const Header) {
         let (prev_block, next_block) = (Header::block(prev), Header::block(next));
         // SAFETY: C1 to C3: `next` does not run and its registers are stored: only the owner leaves it, and only the owner
         // takes it up again; or it is new. Headers do not move while their fiber lives.
@@ -324,20 +323,7 @@ impl RunLoop {
     unsafe fn next_for_good_slowly(&self, fiber: *const Header) -> *const Header {
         // SAFETY: R3.
         unsafe { self.ready.remove_first(fiber) };
-        if !self.inbox.is_empty() {
-            // SAFETY: the caller is the owner.
-            unsafe { self.drain() };
-        }
-        if self.ready.is_empty() {
-            self.announce_root(fiber);
-            return &raw const self.root;
-        }
-        // SAFETY: it is not empty.
-        let next = unsafe { self.ready.first() };
-        // SAFETY: the caller is the owner.
-        unsafe { self.announce(fiber, next) };
-        // SAFETY: R2.
-        unsafe { Self::set_running(next) };
-        next
+        // SAFETY: it is in no ring any more, and nobody wakes it.
+        unsafe { self.next_without(fiber) }
     }
 }

@@ -70,6 +70,16 @@ pub(crate) fn init() {
     tables::init();
 }
 
+/// Has a vector enter elsewhere than in this module, from now on.
+///
+/// # Safety
+///
+/// At `entry` is code that takes what the processor pushes for this vector, and ends with `iretq`.
+pub unsafe fn set_entry(vector: u8, entry: unsafe extern "sysv64" fn()) {
+    // SAFETY: The caller's promise.
+    unsafe { tables::set_gate(vector, entry as usize as u64) };
+}
+
 /// Lets `hook` handle `vector` from now on. It runs with interrupts disabled, and for exceptions on a stack of its own
 /// (see `tables.rs`), except `#BP` and `#OF`, which like interrupts use the stack that they interrupt.
 ///

@@ -5,6 +5,7 @@ use core::{cell::UnsafeCell, mem::MaybeUninit};
 use x86_64::{
     VirtAddr,
     instructions::{
+        interrupts::without_interrupts,
         segmentation::{CS, SS, Segment},
         tables::{lidt, load_tss},
     },
@@ -30,7 +31,7 @@ struct TrapStack {
     memory: [u8; STACK_SIZE],
 }
 
-/// Written once, at boot, before anything can be interrupted; read by the processor.
+/// Written once, at boot, before anything can be interrupted; read by the processor. (`set_gate` changes one gate.)
 struct AtBoot<T>(UnsafeCell<MaybeUninit<T>>);
 
 // SAFETY: Only `init` writes to it, and it runs once.
@@ -114,6 +115,22 @@ pub(super) fn init() {
     let idt = unsafe { IDT.put(idt) };
     let limit = u16::try_from(size_of_val(idt) - 1).expect("48 gates of 16 bytes");
     let base = VirtAddr::from_ptr(idt);
-    // SAFETY: All gates lead to our entries and the table is never written again.
+    // SAFETY: All gates lead to our entries; only `set_gate` changes one, as a whole.
     unsafe { lidt(&DescriptorTablePointer { limit, base }) };
+}
+
+/// Has a vector enter elsewhere.
+///
+/// # Safety
+///
+/// At `entry` is code that takes what the processor pushes for this vector, and ends with `iretq`.
+pub(super) unsafe fn set_gate(vector: u8, entry: u64) {
+    let mut gate = Entry::missing();
+    // SAFETY: The caller's promise.
+    unsafe { gate.set_handler_addr(VirtAddr::new(entry)) };
+    let gates: *mut Entry<HandlerFunc> = IDT.0.get().cast();
+    assert!(usize::from(vector) < VECTORS, "there is no such gate");
+    let at = gates.wrapping_add(vector.into());
+    // SAFETY: The gate is in the table, which was written at boot; nobody refers to it but the processor.
+    without_interrupts(|| unsafe { at.write_volatile(gate) });
 }
