@@ -2,6 +2,7 @@
 
 mod figures;
 mod listing;
+pub(crate) mod peers;
 mod sizes;
 mod table;
 
@@ -37,6 +38,9 @@ const DEADLINE: Duration = Duration::from_secs(300);
 
 /// Runs the verb; true if all figures are as committed, or were written.
 pub(crate) fn verb(options: &Bench) -> Result<bool> {
+    if options.peers {
+        return peers::verb(options);
+    }
     let program = setup::qemu::ensure()?;
     let kernel = cargo::build_counted_kernel("bench", Counted::ForSpeed, options.core)?;
     if let Some(operation) = &options.listing {
@@ -78,6 +82,9 @@ pub(crate) fn counts(core: Option<CoreSource>) -> Result<Counts> {
         update: false,
         strict: false,
         listing: None,
+        peers: false,
+        quick: false,
+        check: false,
         core,
     };
     verb(&options).map(Counts::from_success)

@@ -104,7 +104,8 @@ pub(crate) fn build_for_host(name: &str, release: bool) -> Result<PathBuf> {
     executable.with_context(|| format!("cargo built `{name}`, but named no executable"))
 }
 
-fn executable_of(command: &mut Command, name: &str) -> Result<Option<PathBuf>> {
+/// Runs a command of cargo's and returns the path of the binary of this name that it built.
+pub(crate) fn executable_of(command: &mut Command, name: &str) -> Result<Option<PathBuf>> {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

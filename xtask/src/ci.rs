@@ -21,7 +21,16 @@ const STEPS: &[Step<Build>] = &[
     Step {
         name: "clippy",
         help: "no lint complains, on the host",
-        run: |_| succeeds(cargo(&["clippy", "--workspace", "--all-targets"]).args(DENY_WARNINGS)),
+        run: |_| {
+            let words = [
+                "clippy",
+                "--workspace",
+                "--exclude",
+                "peers",
+                "--all-targets",
+            ];
+            succeeds(cargo(&words).args(DENY_WARNINGS))
+        },
     },
     Step {
         name: "clippy-bare",
@@ -98,6 +107,15 @@ const STEPS: &[Step<Build>] = &[
         name: "bench",
         help: "no operation takes another number of instructions than the committed table says",
         run: |build| bench::counts(build.core),
+    },
+    Step {
+        name: "peers",
+        help: "what kfiber is measured beside: no lint complains, and every contender is right in every shape",
+        run: |_| {
+            let words = ["clippy", "--profile", "peers", "--package", "peers"];
+            let lints = succeeds(cargo(&words).args(DENY_WARNINGS))?;
+            Ok(lints.plus(bench::peers::verify()?))
+        },
     },
     Step {
         name: "matrix",

@@ -257,7 +257,7 @@ pub(crate) struct Demo {
 /// that first. The figures must equal those of docs/instructions.md, if the compiler is the same.
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
-    /// Write the figures to docs/instructions.md
+    /// Write the figures to docs/instructions.md, or those of --peers to docs/peers.md and docs/peers.svg
     #[arg(long, conflicts_with = "strict")]
     pub(crate) update: bool,
     /// Fail on any difference, even if another compiler than the table's made it
@@ -266,6 +266,21 @@ pub(crate) struct Bench {
     /// Print the instructions of one operation in the order in which they run, and compare nothing
     #[arg(long, value_name = "OPERATION")]
     pub(crate) listing: Option<String>,
+    /// Instead, time kfiber beside other switches (corosensei, Boost.Context, wasmtime's fibers, generator, ucontext) on this
+    /// machine. It takes some minutes, and wants an idle one; the samples are interleaved, so that a little noise does no harm
+    #[arg(long, conflicts_with_all = ["strict", "listing"], help_heading = "Peers")]
+    pub(crate) peers: bool,
+    /// One build and one process with few repetitions: half a minute, to see whether something went wrong
+    #[arg(
+        long,
+        requires = "peers",
+        conflicts_with = "update",
+        help_heading = "Peers"
+    )]
+    pub(crate) quick: bool,
+    /// Fail if an aim is missed; without it, missed aims are only named
+    #[arg(long, requires = "peers", help_heading = "Peers")]
+    pub(crate) check: bool,
     /// Where the bare-metal `core` comes from; by default rustup's if it can be had, otherwise the distribution's
     #[arg(long, value_enum, env = "KFIBER_CORE", hide_env_values = true)]
     pub(crate) core: Option<CoreSource>,

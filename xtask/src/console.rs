@@ -97,6 +97,18 @@ fn spinner() -> ProgressBar {
     bar
 }
 
+/// Steps of something that takes a while, shown on a terminal only.
+pub(crate) fn bar(steps: usize, what: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{elapsed:>4} {bar:30} {pos}/{len} {wide_msg}");
+    let style = style.expect("the template is well formed");
+    let bar = if std::io::stderr().is_terminal() {
+        ProgressBar::new(steps as u64)
+    } else {
+        ProgressBar::hidden()
+    };
+    bar.with_style(style).with_message(what.to_owned())
+}
+
 fn follow(from: impl Read, spinner: Option<&ProgressBar>) -> String {
     let mut all = String::new();
     for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {

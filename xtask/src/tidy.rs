@@ -15,12 +15,13 @@ use anyhow::{Context as _, Result};
 use crate::{console, workspace};
 
 /// Folders with files of ours.
-const FOLDERS: [&str; 8] = [
+const FOLDERS: [&str; 9] = [
     "src",
     "tests",
     "examples",
     "benches",
     "linker",
+    "peers",
     "tests-qemu",
     "xtask",
     "scripts",

@@ -151,6 +151,21 @@ fn gdb_wants_exactly_one_test() {
 }
 
 #[test]
+fn what_is_for_the_peers_alone_is_refused_without_them() {
+    for option in ["--quick", "--check"] {
+        refuses(&["bench", option], "--peers");
+    }
+    refuses(
+        &["bench", "--peers", "--quick", "--update"],
+        "cannot be used with",
+    );
+    refuses(
+        &["bench", "--peers", "--listing", "switch"],
+        "cannot be used with",
+    );
+}
+
+#[test]
 fn an_unknown_kernel_is_an_error_that_names_it() {
     refuses(
         &["qemu-test", "--kernel", "popcorn"],

@@ -1,0 +1,98 @@
+//! kfiber beside other switches of its kind, in one process, interleaved.
+//!
+//! `cargo xtask bench --peers` builds this in several ways, runs it several times, and makes tables of what it prints.
+
+#![expect(
+    clippy::std_instead_of_core,
+    reason = "a program of the host, where `std` is the one place to look"
+)]
+
+mod bench;
+mod check;
+mod contender;
+mod contenders;
+mod context_only;
+mod creation;
+mod identity;
+mod live;
+mod measure;
+mod memory;
+mod pair;
+mod random;
+mod ring;
+mod scheduler;
+
+use std::env;
+use std::process::ExitCode;
+
+use bench::{Entry, Plan};
+use contender::Contender;
+#[cfg(feature = "c-compiler")]
+use contenders::boost::Boost;
+use contenders::corosensei::Corosensei;
+#[cfg(feature = "c-compiler")]
+use contenders::generator::Generator;
+use contenders::kfiber::{Kfiber, KfiberWithFpControl};
+use contenders::ucontext::Ucontext;
+use contenders::wasmtime::Wasmtime;
+use random::Random;
+
+const USAGE: &str = "\
+usage: peers check                         verify every contender in every shape, measure nothing
+       peers measure REPETITIONS MICROSECONDS SEED [SHAPE...]
+                                           print samples of about so many microseconds each";
+
+fn main() -> ExitCode {
+    let words: Vec<_> = env::args().skip(1).collect();
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    match *words {
+        ["check"] => check::check(),
+        ["measure", repetitions, microseconds, seed, ref shapes @ ..] => {
+            let number = |word: &str| word.parse::<u64>().ok();
+            let (Some(repetitions), Some(microseconds), Some(seed)) =
+                (number(repetitions), number(microseconds), number(seed))
+            else {
+                return usage();
+            };
+            measure::measure(repetitions, microseconds, seed, shapes);
+        }
+        _ => return usage(),
+    }
+    ExitCode::SUCCESS
+}
+
+fn usage() -> ExitCode {
+    eprintln!("{USAGE}");
+    ExitCode::from(2)
+}
+
+/// Every contender in every shape whose name is among these, or in all if there are none. The shape that all others are
+/// relative to is always there.
+fn entries(seed: u64, shapes: &[&str]) -> Vec<Entry> {
+    let mut plans = of::<Corosensei>(seed);
+    plans.extend(of::<Kfiber>(seed));
+    plans.extend(of::<KfiberWithFpControl>(seed));
+    plans.extend(of::<Wasmtime>(seed));
+    #[cfg(feature = "c-compiler")]
+    {
+        plans.extend(of::<Boost>(seed));
+        plans.extend(of::<Generator>(seed));
+    }
+    plans.extend(of::<Ucontext>(seed));
+    plans.extend(scheduler::plain::plans());
+    plans.extend(scheduler::with_fp_control::plans());
+    plans.extend(context_only::plans());
+    let is_wanted =
+        |shape: &str| shapes.is_empty() || shape == "inlined" || shapes.contains(&shape);
+    plans.retain(|plan| is_wanted(plan.shape));
+    plans.into_iter().map(Plan::set_up).collect()
+}
+
+/// The same orders for everybody.
+fn of<C: Contender>(seed: u64) -> Vec<Plan> {
+    let mut plans = pair::plans::<C>();
+    plans.push(identity::plan::<C>());
+    plans.push(creation::plan::<C>());
+    plans.extend(ring::plans::<C>(&mut Random::new(seed)));
+    plans
+}

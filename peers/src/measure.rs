@@ -1,0 +1,121 @@
+//! Measures: every repetition has one sample of everybody, in a new random order.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use crate::bench::Entry;
+use crate::random::Random;
+
+/// A sample of the largest rings may take longer, for it is at least one lap.
+const WARM_UP: usize = 4;
+
+/// Prints samples: `sample REPETITION CONTENDER SHAPE NANOSECONDS`, and `clock REPETITION GIGAHERTZ`.
+pub(crate) fn measure(repetitions: u64, microseconds: u64, seed: u64, shapes: &[&str]) {
+    stay_on_one_core();
+    let wanted = Duration::from_micros(microseconds);
+    let mut entries: Vec<_> = crate::entries(seed, shapes)
+        .into_iter()
+        .map(|mut entry| (laps(&mut entry, wanted), entry))
+        .collect();
+    let mut random = Random::new(seed);
+    for repetition in 0..repetitions {
+        println!("clock {repetition} {:.4}", gigahertz());
+        random.shuffle(&mut entries);
+        for (laps, entry) in &mut entries {
+            let operations = *laps * entry.operations;
+            clear_exception_flags();
+            entry.bench.run((*laps / WARM_UP).max(1));
+            let time = entry.bench.run(*laps).as_secs_f64() * 1e9;
+            #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+            let each = time / operations as f64;
+            println!(
+                "sample {repetition} {} {} {each:.4}",
+                entry.contender, entry.shape
+            );
+        }
+    }
+    for (_, entry) in entries {
+        entry.bench.finish();
+    }
+    println!("verified");
+}
+
+/// Forgets that this program rounded a number. MXCSR remembers it, and loading another value than it holds takes fifty
+/// times as long as loading the same: whoever switches it would be charged for the arithmetic of the harness.
+fn clear_exception_flags() {
+    let initial = 0x1f80_u32;
+    // SAFETY: the value that a program begins with: all exceptions masked, none recorded.
+    unsafe {
+        core::arch::asm!("ldmxcsr [{}]", in(reg) &raw const initial, options(nostack, readonly));
+    }
+}
+
+/// How many laps take about the wanted time.
+fn laps(entry: &mut Entry, wanted: Duration) -> usize {
+    let mut laps = 1;
+    loop {
+        clear_exception_flags();
+        let time = entry.bench.run(laps);
+        if time * 4 >= wanted {
+            let scale = wanted.as_secs_f64() / time.as_secs_f64().max(1e-9);
+            #[expect(
+                clippy::cast_precision_loss,
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a positive number of laps, far below 2^52"
+            )]
+            let laps = (laps as f64 * scale) as usize;
+            return laps.max(1);
+        }
+        laps *= 2;
+    }
+}
+
+/// The core's clock, by a chain of multiplications of three cycles each.
+fn gigahertz() -> f64 {
+    const STEPS: u32 = 100_000;
+    let once = || {
+        let start = Instant::now();
+        let mut product = black_box(3_u64);
+        for _ in 0..STEPS {
+            product = chain(product);
+        }
+        black_box(product);
+        f64::from(STEPS) * 8.0 * 3.0 / (start.elapsed().as_secs_f64() * 1e9)
+    };
+    once().max(once())
+}
+
+/// Eight multiplications, each of which needs the one before.
+#[inline(always)]
+fn chain(mut product: u64) -> u64 {
+    // SAFETY: arithmetic in one register.
+    unsafe {
+        core::arch::asm!(
+            "imul {0}, {0}", "imul {0}, {0}", "imul {0}, {0}", "imul {0}, {0}",
+            "imul {0}, {0}", "imul {0}, {0}", "imul {0}, {0}", "imul {0}, {0}",
+            inout(reg) product, options(pure, nomem, nostack),
+        );
+    }
+    product
+}
+
+/// Threads that are started later stay there too.
+fn stay_on_one_core() {
+    // SAFETY: a set of bits, all of them zero.
+    let mut allowed = unsafe { std::mem::zeroed::<libc::cpu_set_t>() };
+    // SAFETY: it fills what it is given.
+    let result = unsafe { libc::sched_getaffinity(0, size_of_val(&allowed), &raw mut allowed) };
+    assert_eq!(result, 0, "the system does not say which cores there are");
+    let most = usize::try_from(libc::CPU_SETSIZE).expect("a positive number");
+    // SAFETY: below the size of the set.
+    let is_allowed = |core: &usize| unsafe { libc::CPU_ISSET(*core, &allowed) };
+    let last = (0..most).rev().find(is_allowed).expect("we run on one");
+    // SAFETY: as above.
+    let mut one = unsafe { std::mem::zeroed::<libc::cpu_set_t>() };
+    // SAFETY: below the size of the set.
+    unsafe { libc::CPU_SET(last, &mut one) };
+    // SAFETY: it reads what it is given.
+    let result = unsafe { libc::sched_setaffinity(0, size_of_val(&one), &raw const one) };
+    assert_eq!(result, 0, "the system does not keep us on core {last}");
+}

@@ -1,0 +1,93 @@
+//! `bench --peers`: kfiber beside other switches, in one process, in builds that differ in where the code lies.
+
+mod aims;
+mod compile_time;
+mod document;
+mod names;
+mod plot;
+mod program;
+mod samples;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+
+use anstream::println;
+use anyhow::{Context as _, Result};
+
+use crate::cli::Bench;
+use crate::console::{self, BAD, GOOD};
+use crate::steps::Counts;
+use crate::{setup, workspace};
+
+use document::{Conditions, Document};
+use program::Effort;
+use samples::Samples;
+
+/// Where the tables are committed, and the picture of them.
+const TABLES: &str = "docs/peers.md";
+const PICTURE: &str = "docs/peers.svg";
+/// Where the size of the smallest kernel is committed.
+const SIZES: &str = "docs/instructions.md";
+
+/// Measures and prints; false only if an aim is missed and that was to be a failure.
+pub(super) fn verb(options: &Bench) -> Result<bool> {
+    let features = program::ensure_c_compiler();
+    let effort = if options.quick {
+        Effort::QUICK
+    } else {
+        Effort::FULL
+    };
+    let mut samples = Samples::default();
+    let builds = program::builds(&effort);
+    for (index, build) in builds.iter().enumerate() {
+        let path = program::build(build, &features)?;
+        for process in 0..effort.processes {
+            let seed = (index * effort.processes + process + 1) as u64;
+            let what = format!(
+                "build {} of {} ({}), process {} of {}",
+                index + 1,
+                builds.len(),
+                build.what,
+                process + 1,
+                effort.processes
+            );
+            samples.add_process(&program::measure(&path, &effort, seed, &what)?)?;
+        }
+    }
+    let core = setup::core::ensure(options.core)?;
+    let document = Document {
+        conditions: Conditions::of_this_machine(core.version()?, &effort, builds)?,
+        contenders: names::contenders(&features)?,
+        compile_seconds: compile_time::measure(core, effort.compilations)?,
+        smallest_text: document::smallest_text(
+            &fs::read_to_string(workspace::root().join(SIZES)).with_context(|| {
+                format!("cannot read {SIZES}: `cargo xtask bench --update` writes it")
+            })?,
+        ),
+        samples,
+    };
+    let text = document.text();
+    std::println!("{text}");
+    let verdicts = aims::verdicts(&document.samples);
+    for verdict in &verdicts {
+        let style = if verdict.is_reached() { GOOD } else { BAD };
+        println!("{style}{verdict}{style:#}");
+    }
+    if options.update {
+        fs::write(workspace::root().join(TABLES), text)?;
+        fs::write(
+            workspace::root().join(PICTURE),
+            plot::draw(&document.samples)?,
+        )?;
+        console::say(format!("wrote {TABLES} and {PICTURE}"));
+    }
+    Ok(!options.check || verdicts.iter().all(aims::Verdict::is_reached))
+}
+
+/// Verifies every contender in every shape and measures nothing.
+pub(crate) fn verify() -> Result<Counts> {
+    let features = program::ensure_c_compiler();
+    let build = &program::builds(&Effort::QUICK)[0];
+    program::verify(&program::build(build, &features)?).map(Counts::from_success)
+}

@@ -1,0 +1,200 @@
+//! The tables as they are committed.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use anyhow::{Context as _, Result};
+
+use super::aims::{self, Verdict};
+use super::names::{CONTENDERS, REFERENCE, SHAPES};
+use super::program::{Build, Effort};
+use super::samples::{Figure, Samples};
+
+const HEAD: &str = "\
+# kfiber beside other switches
+
+`cargo xtask bench --peers` measures all of this anew; with `--update` it writes this file and [the picture](peers.svg).
+How it is measured, what was tried, and why some figures are what they are: [performance](performance.md).
+
+![Round trips of kfiber and of others](peers.svg)
+";
+
+const CONTRACT: &str = "
+One word goes in with each resume, one comes out with each suspension. The memory of the stacks is allocated before, 4 KiB
+each and 64 bytes apart, the same for all but `generator`. The handle lies in memory. Every word that comes back is checked
+in every sample, and what each fiber remembers at the end of each process; `cargo run --profile peers --package peers check`
+does only that, after it has shown that it notices one lost word.
+";
+
+const RATIOS: &str = "
+## Relative to corosensei
+
+The time of one operation relative to that of corosensei's round trip with both sides inlined, in the same repetition of the
+same process. Median over the repetitions; of these the median over all processes, and in brackets the least and the greatest,
+which is what the places of code and stacks do. One operation is a resume and a suspension, but one switch for `yield_now`.
+";
+
+const RAW: &str = "
+## Nanoseconds and cycles
+
+For orientation: these depend on the machine and on what else it does. Nanoseconds of one operation, and cycles of the core by
+a clock that is measured in each repetition.
+";
+
+/// What was measured on.
+#[derive(Debug)]
+pub(super) struct Conditions {
+    processor: String,
+    compiler: String,
+    method: String,
+}
+
+impl Conditions {
+    /// Asks the system.
+    pub(super) fn of_this_machine(
+        compiler: String,
+        effort: &Effort,
+        builds: &[Build],
+    ) -> Result<Self> {
+        let information = fs::read_to_string("/proc/cpuinfo").context("what processor is this?")?;
+        let is_guest = information.contains(" hypervisor");
+        let model = information
+            .lines()
+            .find(|line| line.starts_with("model name"));
+        let model = model.and_then(|line| line.split_once(": "));
+        let model = model.map_or("an unknown processor", |(_, model)| model);
+        let ways: Vec<_> = builds.iter().map(|build| build.what).collect();
+        Ok(Self {
+            processor: format!("{model}{}", if is_guest { ", virtual machine" } else { "" }),
+            compiler,
+            method: format!(
+                "{} builds ({}), {} processes each, {} repetitions of about {} µs for each figure, on one core, in a new \
+                 random order each time",
+                builds.len(),
+                ways.join("; "),
+                effort.processes,
+                effort.repetitions,
+                effort.microseconds
+            ),
+        })
+    }
+}
+
+/// Everything that is written.
+#[derive(Debug)]
+pub(super) struct Document {
+    pub(super) conditions: Conditions,
+    pub(super) contenders: String,
+    pub(super) compile_seconds: f64,
+    /// Bytes, as they are committed.
+    pub(super) smallest_text: Option<String>,
+    pub(super) samples: Samples,
+}
+
+impl Document {
+    /// The whole file.
+    pub(super) fn text(&self) -> String {
+        let Conditions {
+            processor,
+            compiler,
+            method,
+        } = &self.conditions;
+        let clock = self.samples.gigahertz().map_or_else(String::new, |clock| {
+            format!(", {:.2} GHz while it was measured", clock.median)
+        });
+        let mut text = format!("{HEAD}\nProcessor: {processor}{clock}\n\nCompiler: {compiler}\n");
+        let _ = writeln!(
+            text,
+            "\nMeasured: {method}.\n\n## What is held against what\n"
+        );
+        let _ = write!(text, "{}{CONTRACT}\n## Aims\n\n", self.contenders);
+        text += "Where nothing else is said, relative to corosensei's round trip, both sides inlined.\n\n";
+        text += "| kfiber | at most | hoped for | it is | |\n|---|---:|---:|---:|---|\n";
+        for row in aims::verdicts(&self.samples).iter().map(Verdict::row) {
+            let _ = writeln!(text, "{row}");
+        }
+        text += RATIOS;
+        text += &self.table(|samples, of| {
+            let figure = samples.ratio(of, REFERENCE)?;
+            Some(ranged(figure))
+        });
+        text += RAW;
+        text += &self.table(|samples, of| {
+            let (time, cycles) = (samples.nanoseconds(of)?, samples.cycles(of)?);
+            Some(format!("{} / {:.0}", short(time.median), cycles.median))
+        });
+        text += "\n## Other costs\n\n| | |\n|---|---:|\n";
+        let _ = writeln!(
+            text,
+            "| building the library and all that it depends on from nothing, for the bare machine, in release | {:.1} s |",
+            self.compile_seconds
+        );
+        if let Some(bytes) = &self.smallest_text {
+            let _ = writeln!(
+                text,
+                "| code of [the smallest kernel with two fibers](instructions.md), at opt-level z | {bytes} bytes |"
+            );
+        }
+        text
+    }
+
+    /// A row for each shape, a column for each contender; rows and columns without a figure are left out.
+    fn table(&self, cell: impl Fn(&Samples, (&str, &str)) -> Option<String>) -> String {
+        let cell = |contender: &str, shape: &str| cell(&self.samples, (contender, shape));
+        let columns: Vec<_> = CONTENDERS
+            .iter()
+            .filter(|contender| {
+                SHAPES
+                    .iter()
+                    .any(|shape| cell(contender.key, shape.key).is_some())
+            })
+            .collect();
+        let mut text = String::from("\n| |");
+        for column in &columns {
+            let _ = write!(text, " {} |", column.title);
+        }
+        let _ = write!(text, "\n|---|{}\n", "---:|".repeat(columns.len()));
+        for shape in &SHAPES {
+            let cells: Vec<_> = columns
+                .iter()
+                .map(|each| cell(each.key, shape.key))
+                .collect();
+            if cells.iter().all(Option::is_none) {
+                continue;
+            }
+            let _ = write!(text, "| {} |", shape.title);
+            for cell in cells {
+                let _ = write!(text, " {} |", cell.unwrap_or_default());
+            }
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// The median, and the range after it.
+fn ranged(figure: Figure) -> String {
+    format!(
+        "{} ({}–{})",
+        short(figure.median),
+        short(figure.least),
+        short(figure.greatest)
+    )
+}
+
+/// Three digits or a few more.
+pub(super) fn short(value: f64) -> String {
+    match value {
+        100.0.. => format!("{value:.0}"),
+        10.0.. => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+/// The size of the smallest kernel, from the committed table of sizes.
+pub(super) fn smallest_text(table: &str) -> Option<String> {
+    let row = table
+        .lines()
+        .find(|line| line.starts_with("| `smallest_text_for_size` |"))?;
+    row.split('|').nth(3).map(|cell| cell.trim().to_owned())
+}
