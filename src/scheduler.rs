@@ -50,6 +50,7 @@ mod info;
 mod join;
 mod joiner;
 mod local;
+mod misuse;
 mod needs;
 pub mod overflow;
 pub(crate) mod owner;
