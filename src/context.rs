@@ -70,6 +70,8 @@
 
 pub mod flags;
 
+#[cfg(target_os = "none")]
+mod arrival;
 #[cfg(not(any(miri, kfiber_threads)))]
 mod unwind;
 #[cfg(not(any(miri, kfiber_threads)))]
@@ -88,6 +90,8 @@ mod tests;
 use core::mem::{MaybeUninit, offset_of};
 use core::ptr;
 
+#[cfg(target_os = "none")]
+pub(crate) use arrival::prepare as prepare_arrival;
 pub use backend::{leave, resume, suspend, switch, switch_out_of_line};
 
 /// A word on its way from one side of a switch to the other; its bytes may be uninitialised, as those of any value.

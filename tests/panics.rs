@@ -77,6 +77,26 @@ fn a_panic_after_a_suspension_ends_the_process_too() {
 }
 
 #[test]
+fn a_panic_in_a_scheduled_fiber_without_hooks_ends_the_process() {
+    use kfiber::{
+        platform::Host,
+        scheduler::{FiberCell, Scheduler},
+    };
+    static SCHEDULER: Scheduler<Host> = Scheduler::new(Host::new());
+    static CELL: FiberCell<{ 256 * 1024 }> = FiberCell::new();
+    let output = dies(
+        "a_panic_in_a_scheduled_fiber_without_hooks_ends_the_process",
+        || {
+            let handle = SCHEDULER.spawn(&CELL, || panic!("mind the gap"));
+            handle.expect("free").detach();
+            SCHEDULER.run();
+        },
+    );
+    assert_aborted(&output, "mind the gap");
+    assert_aborted(&output, "`set_hooks` has failures contained");
+}
+
+#[test]
 fn a_panic_that_a_fiber_catches_itself_is_its_own_business() {
     let output = dies(
         "a_panic_that_a_fiber_catches_itself_is_its_own_business",

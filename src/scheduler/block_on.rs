@@ -23,9 +23,9 @@ use core::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 /// static B: FiberCell<65536> = FiberCell::new();
 ///
 /// let a = SCHEDULER.spawn(&A, || 20)?;
-/// let b = SCHEDULER.spawn(&B, || scheduler::block_on(async { 1 + a.await }))?;
+/// let b = SCHEDULER.spawn(&B, || scheduler::block_on(async { a.await.map(|a| a + 1) }))?;
 /// SCHEDULER.run();
-/// assert_eq!(b.try_join().unwrap(), 21);
+/// assert_eq!(b.try_join().unwrap(), Ok(21));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///

@@ -1,6 +1,7 @@
 //! What a fiber is given when it is made, where it may be made, and why it was not.
 
 use super::cell::Cell;
+use super::header::Header;
 use super::join::JoinHandle;
 use super::priority::Priority;
 use super::run_loop::RunLoop;
@@ -33,7 +34,7 @@ impl<C: Cell> Home for &'static C {
 
     #[inline]
     fn take(self) -> Result<Taken<C>, SpawnErrorKind> {
-        C::take(self).map_err(|StackInUse| SpawnErrorKind::CellInUse)
+        C::take(self).map_err(|StackInUse| why_not(self))
     }
 }
 
@@ -42,7 +43,39 @@ impl<C: Cell, const COUNT: usize> Home for &'static Pool<C, COUNT> {
 
     #[inline]
     fn take(self) -> Result<Taken<C>, SpawnErrorKind> {
-        Pool::take(self).map_err(|PoolExhausted { count }| SpawnErrorKind::PoolExhausted { count })
+        Pool::take(self).map_err(|PoolExhausted { count }| match self.lost_cells() {
+            0 => SpawnErrorKind::PoolExhausted { count },
+            lost => SpawnErrorKind::PoolDiminished { count, lost },
+        })
+    }
+}
+
+/// Why a cell cannot be taken.
+#[cold]
+fn why_not<C: Cell>(cell: &C) -> SpawnErrorKind {
+    if is_lost(cell) {
+        SpawnErrorKind::CellLost
+    } else {
+        SpawnErrorKind::CellInUse
+    }
+}
+
+/// Whether a fiber has failed in a cell.
+fn is_lost<C: Cell>(cell: &C) -> bool {
+    let header: *const Header = cell.storage_bounds().top().cast_const().cast();
+    // SAFETY: `Cell` promises a control block there.
+    unsafe { (*header).state.is_failed() }
+}
+
+impl<C: Cell, const COUNT: usize> Pool<C, COUNT> {
+    /// In how many of the cells a fiber has failed: these are never used again.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
+    #[must_use]
+    pub fn lost_cells(&self) -> usize {
+        self.stacks().iter().filter(|cell| is_lost(*cell)).count()
     }
 }
 
@@ -57,6 +90,15 @@ pub enum SpawnErrorKind {
         /// How many the pool has.
         count: usize,
     },
+    /// The fiber that lived in the cell has failed, so the cell is lost: its stack is never used again.
+    CellLost,
+    /// All cells of the pool that are not lost are in use.
+    PoolDiminished {
+        /// How many the pool has.
+        count: usize,
+        /// In how many of them a fiber has failed.
+        lost: usize,
+    },
     /// The cell had a fiber of another scheduler before, and stays with that one: its old ids still lead there.
     OtherScheduler,
 }
@@ -66,6 +108,12 @@ impl fmt::Display for SpawnErrorKind {
         match self {
             Self::CellInUse => {
                 f.write_str("the cell is in use: join its fiber or drop the handle, use another cell, or a pool")
+            }
+            Self::CellLost => {
+                f.write_str("the cell is lost, since a fiber failed there, and its stack is never used again: use another cell, or a pool")
+            }
+            Self::PoolDiminished { count, lost } => {
+                write!(f, "all {count} cells of the pool are in use, {lost} of them lost to fibers that failed: join a fiber, or make the pool larger")
             }
             Self::OtherScheduler => {
                 f.write_str("the cell belongs to another scheduler since its first fiber: give each scheduler cells of its own")

@@ -119,6 +119,10 @@ impl RunLoop {
         is_first.then_some(()).ok_or(HooksAlreadySet)
     }
 
+    pub(crate) fn has_hooks(&self) -> bool {
+        self.hooks.is_completed()
+    }
+
     /// Tells the hooks, if there are any. Takes no lock.
     #[cold]
     #[inline(never)]

@@ -90,6 +90,22 @@ impl<T: Node> Inbox<T> {
         self.head.load(Ordering::Relaxed).is_null()
     }
 
+    /// How many nodes there are; with one that is half-way in, too many. For the owner, while nobody else pushes.
+    #[cfg(target_os = "none")]
+    pub(crate) fn count(&self) -> usize {
+        let mut count = 0;
+        let mut at = self.head.load(Ordering::Acquire);
+        while !at.is_null() {
+            if at == Self::pending() {
+                return usize::MAX;
+            }
+            count += 1;
+            // SAFETY: nodes in the inbox are alive.
+            at = unsafe { (*at).link().0.load(Ordering::Acquire) };
+        }
+        count
+    }
+
     /// Takes all nodes and calls `take` with each, the oldest first. A node may be pushed again by `take`.
     ///
     /// # Safety

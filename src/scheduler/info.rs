@@ -1,6 +1,8 @@
 //! A look at all fibers: the process list.
 
 use super::current;
+use super::failing;
+use super::failure::Failure;
 use super::header::Header;
 use super::id::FiberId;
 use super::priority::Priority;
@@ -51,6 +53,8 @@ pub enum FiberState {
     },
     /// Its closure has returned, and nobody took the result yet.
     Finished,
+    /// It panicked or faulted. Its cell is lost.
+    Failed(&'static Failure),
 }
 
 impl FiberInfo {
@@ -65,6 +69,9 @@ impl FiberInfo {
         let header = unsafe { &*fiber };
         let state = if ptr::eq(header, current::get()) {
             FiberState::Running
+        // SAFETY: only cells are looked at.
+        } else if let Some(failure) = unsafe { failing::failure(header) } {
+            FiberState::Failed(failure)
         } else if header.state.is_finished() {
             if header.state.is_detached() {
                 return None;

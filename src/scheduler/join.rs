@@ -1,5 +1,7 @@
 //! The handle on a fiber: waiting for its end, taking its result, asking it to end.
 
+use super::failing;
+use super::failure::Failure;
 use super::header::Header;
 use super::id::{FiberId, Unparker};
 use super::joiner::{Joiner, JoinerPlace};
@@ -54,6 +56,8 @@ pub enum JoinErrorKind {
     /// through one in [`block_on`](super::block_on()), which may wait for something else as well.) Where one of the others
     /// waits with a deadline there is no deadlock; the caller's own deadline makes no difference.
     Deadlock,
+    /// The fiber panicked or faulted, so there is no result, and its cell is lost. Asking again gives the same answer.
+    Failed(&'static Failure),
 }
 
 impl<T> JoinHandle<T> {
@@ -83,7 +87,7 @@ impl<T> JoinHandle<T> {
         unsafe { &(*self.id.header()).state }
     }
 
-    /// Says whether the closure has returned.
+    /// Says whether the fiber has ended: its closure has returned, or it has failed.
     ///
     /// # Context
     ///
@@ -107,7 +111,7 @@ impl<T> JoinHandle<T> {
     ///
     /// # Errors
     ///
-    /// Gives the handle back if the caller was cancelled, or if the wait would never end.
+    /// Gives the handle back if the fiber has failed, if the caller was cancelled, or if the wait would never end.
     ///
     /// # Panics
     ///
@@ -161,7 +165,7 @@ impl<T> JoinHandle<T> {
         let other = self.id.header();
         if self.is_finished() {
             // SAFETY: it has finished, and the handle is gone with this.
-            return Ok(unsafe { self.take() });
+            return unsafe { self.take() };
         }
         if deadlock::can_be_closed(fiber, other)
             && deadlock::is_closed_by(fiber, WaitReason::Join, other.cast())
@@ -177,7 +181,7 @@ impl<T> JoinHandle<T> {
         });
         match waited {
             // SAFETY: it has finished, and the handle is gone with this.
-            Ok(()) => Ok(unsafe { self.take() }),
+            Ok(()) => unsafe { self.take() },
             Err(error) => {
                 self.tell_nobody();
                 let kind = match error {
@@ -193,7 +197,7 @@ impl<T> JoinHandle<T> {
     ///
     /// # Errors
     ///
-    /// Gives the handle back if it has not ended.
+    /// Gives the handle back if it has not ended, or has failed.
     ///
     /// # Context
     ///
@@ -201,7 +205,7 @@ impl<T> JoinHandle<T> {
     pub fn try_join(self) -> Result<T, JoinError<T>> {
         if self.is_finished() {
             // SAFETY: it has finished, and the handle is gone with this.
-            Ok(unsafe { self.take() })
+            unsafe { self.take() }
         } else {
             Err(JoinError {
                 handle: self,
@@ -246,20 +250,34 @@ impl<T> JoinHandle<T> {
         drop(self);
     }
 
-    /// Takes the result and gives the cell back.
+    /// Takes the result, if there is one, and gives the cell back.
     ///
     /// # Safety
     ///
     /// The fiber has finished.
-    unsafe fn take(self) -> T {
+    #[inline(always)]
+    unsafe fn take(self) -> Result<T, JoinError<T>> {
+        if let Some(failure) = self.failure() {
+            return Err(JoinError {
+                handle: self,
+                kind: JoinErrorKind::Failed(failure),
+            });
+        }
         let this = ManuallyDrop::new(self);
-        // SAFETY: the caller's promise.
-        unsafe { this.take_in_place() }
+        // SAFETY: the caller's promise, and it has not failed.
+        Ok(unsafe { this.take_in_place() })
+    }
+
+    /// Why the fiber failed, if it did.
+    #[inline(always)]
+    fn failure(&self) -> Option<&'static Failure> {
+        // SAFETY: it is a cell's.
+        unsafe { failing::failure(self.id.header()) }
     }
 
     /// # Safety
     ///
-    /// The fiber has finished, and the handle is not used again.
+    /// The fiber has finished and not failed, and the handle is not used again.
     unsafe fn take_in_place(&self) -> T {
         let header = self.id.header();
         // SAFETY: it has finished, so its result is in its place, and is moved only here.
@@ -293,10 +311,10 @@ impl<T> Drop for JoinHandle<T> {
 }
 
 impl<T> Future for JoinHandle<T> {
-    type Output = T;
+    type Output = Result<T, &'static Failure>;
 
-    /// Ready with the result once the fiber has ended. Polling again after that panics.
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+    /// Ready with the result, or with why there is none, once the fiber has ended. Polling again after a result panics.
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         assert!(
             !self.is_taken,
             "a join handle was polled again after it was ready"
@@ -307,10 +325,13 @@ impl<T> Future for JoinHandle<T> {
                 return Poll::Pending;
             }
         }
+        if let Some(failure) = self.failure() {
+            return Poll::Ready(Err(failure));
+        }
         // SAFETY: it has finished, and `is_taken` keeps the handle from being used again.
         let result = unsafe { self.take_in_place() };
         self.is_taken = true;
-        Poll::Ready(result)
+        Poll::Ready(Ok(result))
     }
 }
 
@@ -345,6 +366,7 @@ impl<T> fmt::Display for JoinError<T> {
             JoinErrorKind::Deadlock => {
                 "the fiber waits for the caller, or is the caller: neither would ever end"
             }
+            JoinErrorKind::Failed(failure) => return write!(f, "the fiber {failure}"),
         })
     }
 }

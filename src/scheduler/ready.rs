@@ -195,6 +195,39 @@ impl Ready {
         }
     }
 
+    /// Whether a fiber is the first of the ring of its level.
+    pub(crate) fn is_first(&self, fiber: *const Header) -> bool {
+        // SAFETY: the fiber runs.
+        let level = unsafe { (*fiber).level() };
+        // SAFETY: fibers in a ring are alive.
+        unsafe { self.tail(level).get().as_ref() }.is_some_and(|last| ptr::eq(last.next(), fiber))
+    }
+
+    /// How many fibers are in the rings; nothing if these are broken, or have more than `most`.
+    #[cfg(target_os = "none")]
+    pub(crate) fn count(&self, most: usize) -> Option<usize> {
+        let mut count = 0;
+        for level in 0..Priority::COUNT {
+            let last = self.tail(level).get();
+            if last.is_null() != (self.levels.get() & 1 << level == 0) {
+                return None;
+            }
+            let mut at = last;
+            // SAFETY: fibers in a ring are alive.
+            while let Some(fiber) = unsafe { at.as_ref() } {
+                count += 1;
+                at = fiber.next();
+                if count > most || at.is_null() {
+                    return None;
+                }
+                if ptr::eq(at, last) {
+                    break;
+                }
+            }
+        }
+        Some(count)
+    }
+
     /// A level has lost its last fiber.
     fn clear(&self, level: usize) {
         self.tail(level).set(ptr::null());

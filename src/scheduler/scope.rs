@@ -1,6 +1,7 @@
 //! Fibers that borrow from the fiber that makes them, which waits for all of them.
 
 use super::builder::{Builder, Home, SpawnError};
+use super::failing;
 use super::header::Header;
 use super::id::FiberId;
 use super::join::{JoinError, JoinHandle};
@@ -27,9 +28,20 @@ pub struct Scope<'scope, 'env: 'scope> {
 pub(crate) struct ScopeCount {
     owner: *const Header,
     running: Cell<usize>,
+    has_failure: Cell<bool>,
 }
 
 impl ScopeCount {
+    pub(crate) const fn owner(&self) -> *const Header {
+        self.owner
+    }
+
+    /// A fiber of the scope has failed, and what it had borrowed nobody else has.
+    pub(crate) fn one_has_failed(&self) {
+        self.has_failure.set(true);
+        self.one_is_done();
+    }
+
     /// A fiber of the scope is done with everything that it borrowed.
     pub(crate) fn one_is_done(&self) {
         let left = self.running.get() - 1;
@@ -37,6 +49,10 @@ impl ScopeCount {
         if left == 0 {
             // SAFETY: the owner does not leave the scope before it sees that the count is zero.
             unsafe { wake(self.owner) };
+            // SAFETY: as above; it runs in our loop, so not before we are done here.
+            if unsafe { (*self.owner).state.is_failed() } {
+                failing::leave_scope(self.owner);
+            }
         }
     }
 }
@@ -68,7 +84,8 @@ impl ScopeCount {
 ///
 /// # Panics
 ///
-/// Panics where waiting is not allowed.
+/// Panics where waiting is not allowed; and at the end, when all have ended, if one of them failed, joined or not: what it
+/// had borrowed may be half-changed, so nobody may see it again.
 ///
 /// # Context
 ///
@@ -97,6 +114,7 @@ where
     let count = ScopeCount {
         owner: current::waiting_fiber(),
         running: Cell::new(0),
+        has_failure: Cell::new(false),
     };
     let scope = Scope {
         count,
@@ -106,6 +124,10 @@ where
     let all = WaitForAll(&scope, Location::caller());
     let result = f(&scope);
     drop(all);
+    assert!(
+        !scope.count.has_failure.get(),
+        "a fiber of this scope failed: what it had borrowed may be half-changed, so the scope's owner fails with it"
+    );
     result
 }
 

@@ -13,6 +13,7 @@
 use super::builder::{Builder, Home, SpawnError, SpawnErrorKind};
 use super::cell::{Cell, Control};
 use super::current;
+use super::failure::Failure;
 use super::header::Header;
 use super::id::FiberId;
 use super::join::JoinHandle;
@@ -72,6 +73,11 @@ impl Extra {
 
 /// The place of the result of the fiber with this header.
 pub(crate) fn result_of<T>(header: *const Header) -> *mut T {
+    below(header.cast_mut())
+}
+
+/// The place for what is known of a failure: where handle, closure and result would be, or were, and no frame is.
+pub(crate) fn failure_of(header: *const Header) -> *mut Failure {
     below(header.cast_mut())
 }
 
@@ -154,7 +160,7 @@ pub(crate) unsafe fn spawn_in<H: Home, F: FnOnce() -> T, T>(
     unsafe { place.write(closure) };
     let sp = place
         .cast::<u8>()
-        .map_addr(|address| address & !(STACK_ALIGN - 1));
+        .map_addr(|address| address.min(failure_of(header).addr()) & !(STACK_ALIGN - 1));
     // SAFETY: C1, C3: the memory is the fiber's until its end, and `body` does not unwind (it is `extern "sysv64"`).
     unsafe { ControlBlock::init(Header::block(header), sp, body::<H::Cell, F, T>) };
     // SAFETY: it is a cell's.
@@ -193,7 +199,15 @@ unsafe extern "sysv64" fn body<C: Cell, F: FnOnce() -> T, T>(
     }
     // SAFETY: `spawn` put it there, and this runs once.
     let closure = unsafe { closure_of::<C, F, T>(header).read() };
+    // SAFETY: the header is ours.
+    let run_loop = unsafe { Header::run_loop(header) };
+    #[cfg(target_os = "none")]
     let result = closure();
+    #[cfg(not(target_os = "none"))]
+    let Some(result) = super::unwound::call(closure) else {
+        // SAFETY: a fiber runs in its loop, as its owner.
+        return unsafe { run_loop.exit(header) };
+    };
     // SAFETY: the header is ours.
     let is_wanted = unsafe { !(*header).state.is_detached() };
     // SAFETY: it is a cell's.
@@ -207,10 +221,9 @@ unsafe extern "sysv64" fn body<C: Cell, F: FnOnce() -> T, T>(
     }
     // SAFETY: a scope waits for its fibers.
     if let Some(scope) = unsafe { extra.scope.get().as_ref() } {
+        extra.scope.set(ptr::null());
         scope.one_is_done();
     }
-    // SAFETY: the header is ours.
-    let run_loop = unsafe { Header::run_loop(header) };
     if let Some(joiner) = extra.joiner.fiber()
         // SAFETY: headers stay readable for good.
         && ptr::eq(unsafe { Header::run_loop(joiner) }, run_loop)

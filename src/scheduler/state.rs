@@ -29,6 +29,8 @@ const CANCELLED: u64 = 32;
 const FINISHED: u64 = 64;
 /// There is no join handle any more.
 const DETACHED: u64 = 128;
+/// The fiber panicked or faulted, and is being ended, or was. Its closure never returns, and nobody lives there again.
+const FAILED: u64 = 256;
 
 const GENERATION_SHIFT: u32 = 32;
 
@@ -188,6 +190,12 @@ impl State {
         self.0.fetch_or(NOTIFIED, Ordering::AcqRel) & (NOTIFIED | TOKEN) == 0
     }
 
+    /// For a run loop's root: says whether it is in the inbox, or about to be.
+    #[cfg(target_os = "none")]
+    pub(crate) fn has_requests(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & (NOTIFIED | TOKEN) != 0
+    }
+
     /// For a run loop's root: leaves a note that is gone when the loop has looked into its inbox. Returns whether root is to
     /// be put there.
     #[must_use]
@@ -233,6 +241,16 @@ impl State {
     /// The join handle is gone. Returns whether the fiber had finished before: then the caller cleans up.
     pub(crate) fn detach(&self) -> bool {
         self.0.fetch_or(DETACHED, Ordering::AcqRel) & FINISHED != 0
+    }
+
+    /// The fiber is being ended by a failure. Returns whether it was already.
+    pub(crate) fn fail(&self) -> bool {
+        self.0.fetch_or(FAILED, Ordering::AcqRel) & FAILED != 0
+    }
+
+    /// Says whether a failure ends the fiber, or has.
+    pub(crate) fn is_failed(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & FAILED != 0
     }
 
     pub(crate) fn is_detached(&self) -> bool {

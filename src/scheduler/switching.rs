@@ -299,7 +299,7 @@ impl RunLoop {
     ///
     /// As [`exit`](Self::exit).
     #[inline(always)]
-    unsafe fn next_for_good(&self, fiber: *const Header) -> *const Header {
+    pub(super) unsafe fn next_for_good(&self, fiber: *const Header) -> *const Header {
         let ring = self.fast_ring.load(Ordering::Relaxed);
         // SAFETY: R3: it is the first of its ring, and alive.
         let next = unsafe { (*fiber).next() };

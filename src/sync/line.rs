@@ -10,6 +10,7 @@
 //! - **L1**: a line is touched only in its [`Locked`].
 //! - **L2**: a waiter stays where it is until it left the line or is served: [`Waiter::wait`] returns no sooner.
 
+use super::lock_error::LockError;
 use super::locked::Locked;
 use crate::platform::Nanoseconds;
 use crate::scheduler::header::Header;
@@ -273,20 +274,25 @@ impl Waiter {
         self.finish(waited, shared, leave)
     }
 
-    /// As [`wait`](Self::wait), but a cancellation does not end it.
+    /// As [`wait`](Self::wait), but a cancellation does not end it, and no longer than until `is_poisoned`: the fiber that has
+    /// what is waited for has failed. That wakes the waiter.
     #[inline]
     #[track_caller]
-    pub(crate) fn wait_shielded<S>(
+    pub(crate) fn wait_for_holder<S>(
         &self,
         shared: &Locked<S>,
         reason: WaitReason,
         object: *const (),
         deadline: Nanoseconds,
+        is_poisoned: impl Fn() -> bool,
         leave: impl FnOnce(&mut S, &Self) -> Served,
-    ) -> Result<(), WaitError> {
-        let waited =
-            waiting::wait_shielded_until(self.fiber, reason, object, deadline, || self.is_served());
-        self.finish(waited, shared, leave)
+    ) -> Result<(), LockError> {
+        let is_done = || self.is_served() || is_poisoned();
+        let waited = waiting::wait_shielded_until(self.fiber, reason, object, deadline, is_done);
+        if self.is_served() || !self.has_left(shared, leave) {
+            return Ok(());
+        }
+        Err(waited.map_or_else(LockError::of, |()| LockError::Poisoned))
     }
 
     #[inline(always)]

@@ -5,10 +5,12 @@ mod raw;
 
 use crate::platform::Nanoseconds;
 use crate::scheduler::header::Header;
-use crate::scheduler::{FiberId, WaitError, after, current};
+use crate::scheduler::{FiberId, after, current};
+use crate::sync::LockError;
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::marker::PhantomData;
+use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
 use core::time::Duration;
 use raw::RawMutex;
@@ -44,6 +46,13 @@ use raw::RawMutex;
 /// While fibers wait, the owner is scheduled at the highest of their priorities, if that is above its own; so is the owner
 /// of a mutex that the owner waits for, and so on. It falls back when it unlocks, and when they stop waiting. What runs next is
 /// looked at when the owner next yields or waits. Fibers of different schedulers do not lend each other their priority.
+///
+/// # Poison
+///
+/// A mutex that a fiber has while it [fails](crate::scheduler::failures) stays locked by that fiber for good: the value may be
+/// half-changed, and the fiber may have lent it to others. The mutex is then *poisoned*. Nobody waits for it any more: `lock`
+/// panics and says who failed and where, also in those who wait already; [`lock_until`](Self::lock_until) returns
+/// [`LockError::Poisoned`], [`try_lock`](Self::try_lock) nothing. [`clear_poison`](Self::clear_poison) puts it back to use.
 ///
 /// # Guards
 ///
@@ -93,8 +102,8 @@ impl<T: ?Sized> Mutex<T> {
     ///
     /// # Panics
     ///
-    /// Panics where waiting is not allowed, also if it need not wait, and if the fiber has locked it already: it would
-    /// wait for itself. Panics if the wait would close a circle of fibers that wait for each other, unless
+    /// Panics where waiting is not allowed, also if it need not wait; if the fiber has locked it already: it would wait for
+    /// itself; and if it is poisoned. Panics if the wait would close a circle of fibers that wait for each other, unless
     /// [`Hooks::deadlocked`](crate::scheduler::Hooks::deadlocked) says otherwise.
     ///
     /// # Context
@@ -110,7 +119,7 @@ impl<T: ?Sized> Mutex<T> {
         self.guard(fiber)
     }
 
-    /// Locks it if nobody has, and returns nothing otherwise.
+    /// Locks it if nobody has, and returns nothing otherwise: if it is poisoned, too.
     ///
     /// # Panics
     ///
@@ -130,17 +139,17 @@ impl<T: ?Sized> Mutex<T> {
     ///
     /// # Errors
     ///
-    /// [`WaitError::TimedOut`].
+    /// [`LockError::TimedOut`], [`LockError::Poisoned`].
     ///
     /// # Panics
     ///
-    /// As [`lock`](Self::lock).
+    /// As [`lock`](Self::lock), but for poison.
     ///
     /// # Context
     ///
     /// Callable from: fiber. Blocks: the fiber.
     #[track_caller]
-    pub fn lock_timeout(&self, timeout: Duration) -> Result<MutexGuard<'_, T>, WaitError> {
+    pub fn lock_timeout(&self, timeout: Duration) -> Result<MutexGuard<'_, T>, LockError> {
         self.lock_until(after(timeout))
     }
 
@@ -148,18 +157,18 @@ impl<T: ?Sized> Mutex<T> {
     ///
     /// # Errors
     ///
-    /// [`WaitError::TimedOut`].
+    /// [`LockError::TimedOut`], [`LockError::Poisoned`].
     ///
     /// # Panics
     ///
-    /// As [`lock`](Self::lock).
+    /// As [`lock`](Self::lock), but for poison.
     ///
     /// # Context
     ///
     /// Callable from: fiber. Blocks: the fiber.
     #[inline]
     #[track_caller]
-    pub fn lock_until(&self, deadline: Nanoseconds) -> Result<MutexGuard<'_, T>, WaitError> {
+    pub fn lock_until(&self, deadline: Nanoseconds) -> Result<MutexGuard<'_, T>, LockError> {
         let fiber = current::waiting_fiber();
         if !self.raw.try_lock(fiber) {
             self.raw.wait_until(fiber, deadline)?;
@@ -176,7 +185,38 @@ impl<T: ?Sized> Mutex<T> {
         }
     }
 
-    /// Says whether a fiber has locked it just now.
+    /// Says whether the fiber that has it has failed.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.raw.is_poisoned()
+    }
+
+    /// Takes it from the fiber that has failed while it had it, and hands it to the first that waits, if any does. Returns
+    /// false, and does nothing, if it is not poisoned.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside of fibers, in interrupt handlers, and with interrupts off.
+    ///
+    /// # Safety
+    ///
+    /// The value is one that may be used: no code was in the middle of changing it, to something that is no `T`, where the fiber
+    /// failed. And nobody uses it through what the fiber lent: no fiber of a scope of its, and no reference from a guard that
+    /// it leaked.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: nothing.
+    #[track_caller]
+    pub unsafe fn clear_poison(&self) -> bool {
+        self.raw.take_from_failed(current::owning_fiber())
+    }
+
+    /// Says whether a fiber has locked it just now, or had it when it failed.
     ///
     /// # Context
     ///
@@ -218,9 +258,21 @@ impl<T: ?Sized> MutexGuard<'_, T> {
     /// Ends what [`unlock`](Self::unlock) began.
     #[track_caller]
     pub(super) fn lock_again(&mut self) {
+        /// On a host, ends the process rather than let a guard unlock what its fiber has not: if the mutex is poisoned.
+        struct OnceMore;
+        impl Drop for OnceMore {
+            fn drop(&mut self) {
+                panic!(
+                    "a mutex was poisoned while a fiber that has a guard waited to have it again"
+                );
+            }
+        }
+
         let raw = &self.mutex.raw;
         if !raw.try_lock(self.fiber) {
+            let once_more = OnceMore;
             raw.wait_again(self.fiber);
+            let _is_locked = ManuallyDrop::new(once_more);
         }
     }
 }

@@ -1,9 +1,11 @@
 //! A value that is made once, by the first fiber that wants it, while the others wait.
 
 use super::line::{Line, Served, Waiter};
+use super::lock_error::LockError;
 use super::locked::Locked;
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::deadlock;
+use crate::scheduler::failing::has_failed;
 use crate::scheduler::header::Header;
 use crate::scheduler::{WaitError, WaitReason, after, current};
 use core::cell::UnsafeCell;
@@ -29,7 +31,7 @@ use core::time::Duration;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// If a closure unwinds, the next fiber in line calls its own.
+/// If a closure unwinds, or its fiber [fails](crate::scheduler::failures), the next fiber that wants the value calls its own.
 #[repr(C)] // the maker first, by O1: a report on those who wait finds it there
 pub struct Once<T> {
     /// The fiber that makes the value, or null. Changed in the lock of the makers.
@@ -174,45 +176,54 @@ impl<T> Once<T> {
     #[track_caller]
     fn turn(&self, fiber: *const Header, deadline: Nanoseconds) -> Result<Turn, WaitError> {
         let object = ptr::from_ref(self).cast();
-        let maker = self.maker.load(Ordering::Relaxed).cast_const();
-        if deadline == NEVER && !maker.is_null() && !ptr::eq(maker, fiber) {
-            deadlock::look(fiber, WaitReason::Once, object);
+        loop {
+            let maker = self.maker.load(Ordering::Relaxed).cast_const();
+            let is_new = maker.is_null() || ptr::eq(maker, fiber) || has_failed(maker);
+            if deadline == NEVER && !is_new {
+                deadlock::look(fiber, WaitReason::Once, object);
+            }
+            let waiter = Waiter::new(fiber);
+            let mut is_maker = false;
+            let turn = self.line.with(|line| {
+                if self.is_made.load(Ordering::Relaxed) {
+                    return Turn::Made;
+                }
+                let maker = self.maker.load(Ordering::Relaxed);
+                is_maker = ptr::eq(maker, fiber);
+                if maker.is_null() || has_failed(maker) {
+                    self.maker.store(fiber.cast_mut(), Ordering::Relaxed);
+                    return Turn::Make;
+                }
+                if !is_maker {
+                    // SAFETY: it is new, and waits next, which keeps it in place.
+                    unsafe { line.push(&raw const waiter) };
+                }
+                Turn::Wait
+            });
+            assert!(
+                !is_maker,
+                "a `Once` was called in its own closure: the value would wait for itself"
+            );
+            if turn != Turn::Wait {
+                return Ok(turn);
+            }
+            let waited = waiter.wait_for_holder(
+                &self.line,
+                WaitReason::Once,
+                object,
+                deadline,
+                || has_failed(self.maker.load(Ordering::Relaxed)),
+                |line, waiter| {
+                    line.remove(waiter);
+                    Served::nobody()
+                },
+            );
+            match waited {
+                Ok(()) => break,
+                Err(LockError::TimedOut) => return Err(WaitError::TimedOut),
+                Err(LockError::Poisoned) => {} // then somebody else makes it: perhaps we
+            }
         }
-        let waiter = Waiter::new(fiber);
-        let mut is_maker = false;
-        let turn = self.line.with(|line| {
-            if self.is_made.load(Ordering::Relaxed) {
-                return Turn::Made;
-            }
-            let maker = self.maker.load(Ordering::Relaxed);
-            is_maker = ptr::eq(maker, fiber);
-            if maker.is_null() {
-                self.maker.store(fiber.cast_mut(), Ordering::Relaxed);
-                return Turn::Make;
-            }
-            if !is_maker {
-                // SAFETY: it is new, and waits next, which keeps it in place.
-                unsafe { line.push(&raw const waiter) };
-            }
-            Turn::Wait
-        });
-        assert!(
-            !is_maker,
-            "a `Once` was called in its own closure: the value would wait for itself"
-        );
-        if turn != Turn::Wait {
-            return Ok(turn);
-        }
-        waiter.wait_shielded(
-            &self.line,
-            WaitReason::Once,
-            object,
-            deadline,
-            |line, waiter| {
-                line.remove(waiter);
-                Served::nobody()
-            },
-        )?;
         // The maker was changed to this fiber before it was woken, or the value is there.
         Ok(if self.is_made.load(Ordering::Acquire) {
             Turn::Made

@@ -4,7 +4,8 @@ mod guards;
 mod raw;
 
 use crate::platform::{NEVER, Nanoseconds};
-use crate::scheduler::{WaitError, after, current};
+use crate::scheduler::{after, current};
+use crate::sync::LockError;
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::time::Duration;
@@ -33,6 +34,12 @@ pub use guards::{RwLockReadGuard, RwLockWriteGuard};
 ///
 /// First come, first served: a reader that comes after a writer that waits, waits behind it. So neither starves, and a fiber
 /// that reads while it reads already can wait for itself, through a writer in between; take one guard.
+///
+/// # Poison
+///
+/// As with a [`Mutex`](super::Mutex#poison), if a fiber [fails](crate::scheduler::failures) while it writes: `read` and `write`
+/// panic then, and the others say that it is poisoned. A fiber that fails while it reads goes on reading for good: others may
+/// read, and nobody can write again.
 ///
 /// # Priorities
 ///
@@ -71,7 +78,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// Panics where waiting is not allowed, also if it need not wait, and if the fiber has locked it for writing.
+    /// Panics where waiting is not allowed, also if it need not wait; if the fiber has locked it for writing; and if it is poisoned.
     ///
     /// # Context
     ///
@@ -80,7 +87,7 @@ impl<T: ?Sized> RwLock<T> {
     pub fn read(&self) -> RwLockReadGuard<'_, T> {
         match self.read_until(NEVER) {
             Ok(guard) => guard,
-            Err(_) => unreachable!("a wait without an end has ended"),
+            Err(_) => panic!("a reader-writer lock is poisoned: a fiber failed while it wrote"),
         }
     }
 
@@ -88,7 +95,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Errors
     ///
-    /// [`WaitError::TimedOut`].
+    /// [`LockError::TimedOut`], [`LockError::Poisoned`].
     ///
     /// # Panics
     ///
@@ -98,7 +105,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// Callable from: fiber. Blocks: the fiber.
     #[track_caller]
-    pub fn read_timeout(&self, timeout: Duration) -> Result<RwLockReadGuard<'_, T>, WaitError> {
+    pub fn read_timeout(&self, timeout: Duration) -> Result<RwLockReadGuard<'_, T>, LockError> {
         self.read_until(after(timeout))
     }
 
@@ -106,7 +113,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Errors
     ///
-    /// [`WaitError::TimedOut`].
+    /// [`LockError::TimedOut`], [`LockError::Poisoned`].
     ///
     /// # Panics
     ///
@@ -116,7 +123,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// Callable from: fiber. Blocks: the fiber.
     #[track_caller]
-    pub fn read_until(&self, deadline: Nanoseconds) -> Result<RwLockReadGuard<'_, T>, WaitError> {
+    pub fn read_until(&self, deadline: Nanoseconds) -> Result<RwLockReadGuard<'_, T>, LockError> {
         let fiber = current::waiting_fiber();
         self.raw.lock(Access::Read, fiber, deadline)?;
         Ok(RwLockReadGuard::new(self))
@@ -142,7 +149,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// Panics where waiting is not allowed, also if it need not wait, and if the fiber has locked it for writing already.
+    /// Panics where waiting is not allowed, also if it need not wait; if the fiber has locked it for writing already; and if it is poisoned.
     ///
     /// # Context
     ///
@@ -151,7 +158,7 @@ impl<T: ?Sized> RwLock<T> {
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
         match self.write_until(NEVER) {
             Ok(guard) => guard,
-            Err(_) => unreachable!("a wait without an end has ended"),
+            Err(_) => panic!("a reader-writer lock is poisoned: a fiber failed while it wrote"),
         }
     }
 
@@ -159,7 +166,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Errors
     ///
-    /// [`WaitError::TimedOut`].
+    /// [`LockError::TimedOut`], [`LockError::Poisoned`].
     ///
     /// # Panics
     ///
@@ -169,7 +176,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// Callable from: fiber. Blocks: the fiber.
     #[track_caller]
-    pub fn write_timeout(&self, timeout: Duration) -> Result<RwLockWriteGuard<'_, T>, WaitError> {
+    pub fn write_timeout(&self, timeout: Duration) -> Result<RwLockWriteGuard<'_, T>, LockError> {
         self.write_until(after(timeout))
     }
 
@@ -177,7 +184,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Errors
     ///
-    /// [`WaitError::TimedOut`].
+    /// [`LockError::TimedOut`], [`LockError::Poisoned`].
     ///
     /// # Panics
     ///
@@ -187,7 +194,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// Callable from: fiber. Blocks: the fiber.
     #[track_caller]
-    pub fn write_until(&self, deadline: Nanoseconds) -> Result<RwLockWriteGuard<'_, T>, WaitError> {
+    pub fn write_until(&self, deadline: Nanoseconds) -> Result<RwLockWriteGuard<'_, T>, LockError> {
         let fiber = current::waiting_fiber();
         self.raw.lock(Access::Write, fiber, deadline)?;
         Ok(RwLockWriteGuard::new(self))
@@ -207,6 +214,30 @@ impl<T: ?Sized> RwLock<T> {
         let fiber = current::owning_fiber();
         let is_locked = self.raw.try_lock(Access::Write, fiber);
         is_locked.then(|| RwLockWriteGuard::new(self))
+    }
+
+    /// Says whether the fiber that writes has failed.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.raw.is_poisoned()
+    }
+
+    /// Takes it from the fiber that has failed while it wrote, and hands it to those that wait. Returns false, and does nothing,
+    /// if it is not poisoned.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Mutex::clear_poison`](super::Mutex::clear_poison).
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: nothing.
+    pub unsafe fn clear_poison(&self) -> bool {
+        self.raw.take_from_failed()
     }
 
     /// The value, which is nobody else's.

@@ -36,7 +36,7 @@ pub mod interrupts;
 #[cfg(target_os = "none")]
 pub mod paging;
 #[cfg(target_os = "none")]
-mod panic;
+pub mod panic;
 #[cfg(target_os = "none")]
 pub mod platform;
 #[cfg(target_os = "none")]

@@ -12,6 +12,8 @@ mod context;
 #[cfg(target_os = "none")]
 mod examples;
 #[cfg(target_os = "none")]
+mod failures;
+#[cfg(target_os = "none")]
 mod fiber;
 #[cfg(target_os = "none")]
 mod flags;
@@ -29,8 +31,6 @@ mod scheduler;
 mod soak;
 #[cfg(target_os = "none")]
 mod stack;
-#[cfg(target_os = "none")]
-mod stall;
 #[cfg(target_os = "none")]
 mod storm;
 #[cfg(target_os = "none")]

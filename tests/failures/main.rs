@@ -2,3 +2,4 @@
 #![expect(clippy::unwrap_used, reason = "a test says what failed by its line")]
 
 mod hooks;
+mod panics;

@@ -35,7 +35,7 @@ fn handles_are_awaited_together() {
             scheduler.spawn(cells, body).unwrap()
         });
         let [a, b, c] = fibers;
-        block_on(async { a.await * 100 + b.await * 10 + c.await })
+        block_on(async { a.await.unwrap() * 100 + b.await.unwrap() * 10 + c.await.unwrap() })
     });
     assert_eq!(sum, 123);
 }
@@ -45,7 +45,7 @@ fn a_handle_of_a_fiber_that_has_ended_is_ready_at_once() {
     in_fiber(|scheduler, cells| {
         let fiber = scheduler.spawn(cells, || 5).unwrap();
         scheduler::yield_now();
-        assert_eq!(block_on(fiber), 5);
+        assert_eq!(block_on(fiber), Ok(5));
     });
 }
 
@@ -56,7 +56,7 @@ fn polling_again_after_the_end_panics() {
     let mut context = Context::from_waker(Waker::noop());
     assert!(Pin::new(&mut fiber).poll(&mut context).is_pending());
     scheduler.run();
-    assert_eq!(Pin::new(&mut fiber).poll(&mut context), Poll::Ready(5));
+    assert_eq!(Pin::new(&mut fiber).poll(&mut context), Poll::Ready(Ok(5)));
     let message = message_of(|| Pin::new(&mut fiber).poll(&mut context));
     assert!(message.contains("polled again"), "{message}");
     let message = message_of(|| fiber.is_finished());

@@ -134,7 +134,7 @@ fn two_schedulers_wake_each_others_fibers() {
     let thread = std::thread::spawn(|| second.run());
     first.run();
     thread.join().unwrap();
-    assert_eq!(ping.unwrap().try_join().unwrap(), 0);
+    assert_eq!(ping.unwrap().try_join().unwrap(), Ok(0));
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use crate::{panic_of, settle, world};
 use core::time::Duration;
 use kfiber::platform::{Host, Platform};
-use kfiber::scheduler::{self, WaitError};
-use kfiber::sync::Mutex;
+use kfiber::scheduler;
+use kfiber::sync::{LockError, Mutex};
 
 #[test]
 fn one_at_a_time() {
@@ -116,7 +116,7 @@ fn a_wait_times_out() {
     S.run();
     assert_eq!(
         late.try_join().unwrap(),
-        (Err(WaitError::TimedOut), 4_000_000_000)
+        (Err(LockError::TimedOut), 4_000_000_000)
     );
     assert_eq!(patient.try_join().unwrap(), (Ok(()), 10_000_000_000));
     assert!(!VALUE.is_locked());
@@ -157,7 +157,7 @@ fn a_deadline_in_the_past_takes_what_is_free() {
         })
         .unwrap();
     S.run();
-    assert_eq!(fiber.try_join().unwrap(), (true, Err(WaitError::TimedOut)));
+    assert_eq!(fiber.try_join().unwrap(), (true, Err(LockError::TimedOut)));
     assert_eq!(S.platform().now(), 9);
 }
 

@@ -2,8 +2,8 @@
 
 use crate::{panic_of, settle, world};
 use core::time::Duration;
-use kfiber::scheduler::{self, WaitError};
-use kfiber::sync::RwLock;
+use kfiber::scheduler;
+use kfiber::sync::{LockError, RwLock};
 
 #[test]
 fn many_read_or_one_writes() {
@@ -94,7 +94,7 @@ fn a_writer_that_gives_up_lets_the_readers_behind_it_in() {
         let waited = VALUE
             .write_timeout(Duration::from_nanos(10))
             .map(|_guard| ());
-        assert_eq!(waited, Err(WaitError::TimedOut));
+        assert_eq!(waited, Err(LockError::TimedOut));
         LOG.say("gave up");
     })
     .unwrap()

@@ -8,10 +8,12 @@
 
 use super::inheritance;
 use crate::platform::{NEVER, Nanoseconds};
+use crate::scheduler::WaitReason;
 use crate::scheduler::deadlock;
+use crate::scheduler::failing;
 use crate::scheduler::header::Header;
-use crate::scheduler::{WaitError, WaitReason};
 use crate::sync::line::{Line, Served, Waiter};
+use crate::sync::lock_error::LockError;
 use crate::sync::locked::Locked;
 use core::cell::Cell;
 use core::panic::Location;
@@ -85,15 +87,7 @@ impl RawMutex {
         // SAFETY: the caller's promise.
         unsafe { inheritance::before_hand_over(self, fiber) };
         let mut served = Served::nobody();
-        let next = self.line.with(|line| {
-            let next = line
-                .serve_first(&mut served)
-                .map_or(ptr::null(), |waiter| waiter.fiber);
-            let is_awaited = usize::from(!line.is_empty());
-            let word = next.map_addr(|address| address | is_awaited);
-            self.word.store(word.cast_mut(), Ordering::Release);
-            next
-        });
+        let next = self.line.with(|line| self.give_to_first(line, &mut served));
         // SAFETY: the caller is the owner of the loop; `next` does not run before it is woken.
         unsafe { inheritance::handed_over(self, fiber, next) };
         served.wake();
@@ -104,24 +98,83 @@ impl RawMutex {
     #[inline(never)]
     #[track_caller]
     pub(crate) fn wait(&self, fiber: *const Header) {
-        deadlock::look(fiber, WaitReason::Mutex, ptr::from_ref(self).cast());
+        if !self.is_poisoned() {
+            deadlock::look(fiber, WaitReason::Mutex, ptr::from_ref(self).cast());
+        }
         self.wait_whatever_comes(fiber);
     }
 
-    /// As [`wait`](Self::wait), but does not panic.
+    /// As [`wait`](Self::wait), but panics for poison only.
     #[cold]
     #[inline(never)]
     #[track_caller]
     pub(crate) fn wait_again(&self, fiber: *const Header) {
         let object = ptr::from_ref(self).cast();
-        deadlock::look_and_wait(Location::caller(), fiber, WaitReason::Mutex, object);
+        if !self.is_poisoned() {
+            deadlock::look_and_wait(Location::caller(), fiber, WaitReason::Mutex, object);
+        }
         self.wait_whatever_comes(fiber);
     }
 
     #[track_caller]
     fn wait_whatever_comes(&self, fiber: *const Header) {
-        let waited = self.wait_in_line(fiber, NEVER);
-        assert!(waited.is_ok(), "a wait without an end has ended");
+        if self.wait_in_line(fiber, NEVER).is_err() {
+            self.panic_for_poison();
+        }
+    }
+
+    /// Panics, and says whose failure it was.
+    #[cold]
+    #[inline(never)]
+    #[track_caller]
+    fn panic_for_poison(&self) -> ! {
+        let owner = self.owner();
+        // SAFETY: headers stay readable for good.
+        let name = unsafe { owner.as_ref() }.map_or("", |owner| owner.name());
+        // SAFETY: only fibers own mutexes, so it is a cell's.
+        match unsafe { failing::failure(owner) } {
+            Some(failure) => {
+                panic!("a mutex is poisoned: fiber \"{name}\", which had it, {failure}")
+            }
+            None => panic!("a mutex is poisoned: fiber \"{name}\" failed while it had it"),
+        }
+    }
+
+    /// Whether the fiber that has it has failed. It then has it for good.
+    pub(crate) fn is_poisoned(&self) -> bool {
+        failing::has_failed(self.owner())
+    }
+
+    /// Takes it from a fiber that has failed, and hands it on. Returns false if that is not so.
+    ///
+    /// `fiber` runs, and its loop's owner calls this.
+    pub(crate) fn take_from_failed(&self, fiber: *const Header) -> bool {
+        let mut served = Served::nobody();
+        let next = self.line.with(|line| {
+            self.is_poisoned().then(|| {
+                // The list of the failed one's wanted mutexes, where this may be, is looked at by nobody any more.
+                self.is_wanted.set(false);
+                self.give_to_first(line, &mut served)
+            })
+        });
+        if let Some(next) = next {
+            // SAFETY: the caller is the owner of the loop; `next` does not run before it is woken.
+            unsafe { inheritance::handed_over(self, fiber, next) };
+        }
+        served.wake();
+        next.is_some()
+    }
+
+    /// Gives it to the first in line, or to nobody, and returns who that is.
+    #[inline(always)]
+    fn give_to_first(&self, line: &Line, served: &mut Served) -> *const Header {
+        let next = line
+            .serve_first(served)
+            .map_or(ptr::null(), |waiter| waiter.fiber);
+        let is_awaited = usize::from(!line.is_empty());
+        let word = next.map_addr(|address| address | is_awaited);
+        self.word.store(word.cast_mut(), Ordering::Release);
+        next
     }
 
     #[cold]
@@ -131,8 +184,8 @@ impl RawMutex {
         &self,
         fiber: *const Header,
         deadline: Nanoseconds,
-    ) -> Result<(), WaitError> {
-        if deadline == NEVER {
+    ) -> Result<(), LockError> {
+        if deadline == NEVER && !self.is_poisoned() {
             deadlock::look(fiber, WaitReason::Mutex, ptr::from_ref(self).cast());
         }
         self.wait_in_line(fiber, deadline)
@@ -140,7 +193,7 @@ impl RawMutex {
 
     #[inline(always)]
     #[track_caller]
-    fn wait_in_line(&self, fiber: *const Header, deadline: Nanoseconds) -> Result<(), WaitError> {
+    fn wait_in_line(&self, fiber: *const Header, deadline: Nanoseconds) -> Result<(), LockError> {
         assert!(
             !ptr::eq(self.owner(), fiber),
             "a mutex was locked by the fiber that has it already: it would wait for itself; drop the first guard before"
@@ -152,11 +205,12 @@ impl RawMutex {
         // SAFETY: the caller runs in a fiber; `owner` has it.
         unsafe { inheritance::wanted(self, owner) };
         let object = ptr::from_ref(self).cast();
-        let waited = waiter.wait_shielded(
+        let waited = waiter.wait_for_holder(
             &self.line,
             WaitReason::Mutex,
             object,
             deadline,
+            || self.is_poisoned(),
             |line, waiter| {
                 line.remove(waiter);
                 Served::nobody()

@@ -1,11 +1,13 @@
 //! Who has a reader-writer lock, and who waits for it.
 
 use crate::platform::{NEVER, Nanoseconds};
+use crate::scheduler::WaitReason;
 use crate::scheduler::deadlock;
+use crate::scheduler::failing::has_failed;
 use crate::scheduler::header::Header;
 use crate::scheduler::owner::READS;
-use crate::scheduler::{WaitError, WaitReason};
 use crate::sync::line::{Line, Served, Waiter};
+use crate::sync::lock_error::LockError;
 use crate::sync::locked::Locked;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
@@ -103,7 +105,7 @@ impl RawRwLock {
         access: Access,
         fiber: *const Header,
         deadline: Nanoseconds,
-    ) -> Result<(), WaitError> {
+    ) -> Result<(), LockError> {
         if self.try_lock(access, fiber) {
             return Ok(());
         }
@@ -117,7 +119,7 @@ impl RawRwLock {
             !ptr::eq(writer, fiber),
             "a reader-writer lock was locked by the fiber that writes: it would wait for itself; drop the first guard before"
         );
-        if deadline == NEVER {
+        if deadline == NEVER && !self.is_poisoned() {
             deadlock::look(fiber, reason, object);
         }
         let waiter = Waiter::new(fiber);
@@ -135,17 +137,37 @@ impl RawRwLock {
         if is_given {
             return Ok(());
         }
-        waiter.wait_shielded(
+        waiter.wait_for_holder(
             &self.holders,
             reason,
             object,
             deadline,
+            || self.is_poisoned(),
             |holders, waiter| {
                 holders.line.remove(waiter);
                 // A writer that leaves may have been all that kept the readers behind it waiting.
                 holders.serve(&self.known)
             },
         )
+    }
+
+    /// Whether the fiber that writes has failed. It then has the lock for good.
+    pub(super) fn is_poisoned(&self) -> bool {
+        // The address of one who reads has a bit set.
+        let known = self.known.load(Ordering::Relaxed).cast_const();
+        known.addr() & READS == 0 && has_failed(known)
+    }
+
+    /// Takes it from a writer that has failed, and hands it on. Returns false if that is not so.
+    pub(super) fn take_from_failed(&self) -> bool {
+        let served = self.holders.with(|holders| {
+            has_failed(holders.writer).then(|| {
+                holders.writer = ptr::null();
+                self.known.store(ptr::null_mut(), Ordering::Relaxed);
+                holders.serve(&self.known)
+            })
+        });
+        served.map(Served::wake).is_some()
     }
 
     /// `fiber` runs, and has it.

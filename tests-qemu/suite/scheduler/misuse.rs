@@ -145,7 +145,7 @@ kernel_test! {
         SCHEDULER.run();
         let mut context = Context::from_waker(Waker::noop());
         let mut poll = || Future::poll(Pin::new(&mut fiber), &mut context);
-        assert_eq!(poll(), Poll::Ready(()));
+        assert_eq!(poll(), Poll::Ready(Ok(())));
         let _ = poll();
     }
 

@@ -132,11 +132,11 @@ kernel_test! {
             let mut ended = 0;
             let (mut has_slow, mut has_quick) = (false, false);
             block_on(poll_fn(|context| {
-                if !has_quick && let Poll::Ready(number) = quick.as_mut().poll(context) {
+                if !has_quick && let Poll::Ready(Ok(number)) = quick.as_mut().poll(context) {
                     (order[ended], has_quick) = (number, true);
                     ended += 1;
                 }
-                if !has_slow && let Poll::Ready(number) = slow.as_mut().poll(context) {
+                if !has_slow && let Poll::Ready(Ok(number)) = slow.as_mut().poll(context) {
                     (order[ended], has_slow) = (number, true);
                     ended += 1;
                 }

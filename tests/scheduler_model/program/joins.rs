@@ -101,10 +101,14 @@ pub(super) fn block_on(slot: Slot) {
             let fiber = world.model.running();
             (fiber.is_notified, fiber.is_woken) = (true, true);
         });
-        joined(number, other, Ok(scheduler::block_on(handle)));
+        joined(
+            number,
+            other,
+            Ok(scheduler::block_on(handle).expect("it has not failed")),
+        );
     } else {
         wait(Kind::Future(other), None, true);
-        let output = scheduler::block_on(handle);
+        let output = scheduler::block_on(handle).expect("it has not failed");
         joined(number, other, Ok(output));
         compare(slot, Outcome::Done);
     }

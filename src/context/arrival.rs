@@ -1,0 +1,59 @@
+//! From an exception handler into a fiber, when the one that was interrupted does not go on.
+
+#[cfg(all(feature = "fp-control", target_feature = "sse"))]
+use super::FpControl;
+use super::{Context, ControlBlock};
+use core::arch::{asm, naked_asm};
+use core::mem::offset_of;
+
+/// Returns the instruction pointer and the stack pointer that a return from an exception is to load, with all flags clear, so
+/// that `next.own` goes on, with interrupts on, as if a switch had come with a payload and a tag of zero. No stack is needed
+/// but the word below where that of `next` ends, which an interrupt would use as well.
+///
+/// # Safety
+///
+/// `next.own` can be continued (**C1**, **C2**), is where a switch or [`ControlBlock::init`] left it, and is continued by that
+/// return from an exception only.
+pub(crate) unsafe fn prepare(next: *mut ControlBlock) -> (*const (), *mut u8) {
+    // SAFETY: the caller's promise.
+    let stack = unsafe { (*next).own.sp }.wrapping_sub(size_of::<*mut ControlBlock>());
+    // SAFETY: C1: below a context's stack pointer there is nothing of anybody's.
+    unsafe { stack.cast::<*mut ControlBlock>().write(next) };
+    let address;
+    // SAFETY: it computes an address, and touches neither memory, stack nor flags.
+    unsafe {
+        asm!("lea {}, [rip + {}]", out(reg) address, sym arrival,
+            options(pure, nomem, nostack, preserves_flags));
+    }
+    (address, stack)
+}
+
+/// Where the return from the exception leads: the block to continue is on the stack, interrupts are off. An interrupt that
+/// cannot be held off finds a stack with room here, at each instruction.
+#[unsafe(naked)]
+unsafe extern "sysv64" fn arrival() {
+    naked_asm!(
+        ".cfi_startproc",
+        ".cfi_undefined rip",                   // nobody called
+        "pop rcx",
+        "mov rdx, [rcx + {own} + {ip}]",
+        "mov rbp, [rcx + {own} + {rbp}]",
+        "mov rbx, [rcx + {own} + {rbx}]",
+        #[cfg(all(feature = "fp-control", target_feature = "sse"))]
+        "ldmxcsr [rcx + {own} + {mxcsr}]; fldcw [rcx + {own} + {x87}]",
+        "xor edi, edi",
+        "xor esi, esi",
+        "sti",                                  // from the next instruction but one on
+        "jmp rdx",
+        "int3",
+        ".cfi_endproc",
+        own = const offset_of!(ControlBlock, own),
+        ip = const offset_of!(Context, record.ip),
+        rbp = const offset_of!(Context, record.rbp),
+        rbx = const offset_of!(Context, rbx),
+        #[cfg(all(feature = "fp-control", target_feature = "sse"))]
+        mxcsr = const offset_of!(Context, fp) + offset_of!(FpControl, mxcsr),
+        #[cfg(all(feature = "fp-control", target_feature = "sse"))]
+        x87 = const offset_of!(Context, fp) + offset_of!(FpControl, x87),
+    )
+}

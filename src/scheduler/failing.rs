@@ -1,0 +1,150 @@
+//! Ending a fiber that failed: whether it can be done, and what follows for those who have to do with the fiber.
+//!
+//! To everybody else it is as if the fiber stood still for ever where it failed: its stack, the closure and everything on it
+//! stay as they are, and whatever it borrowed or locked stays borrowed. It is only that those who would wait for it are told.
+//!
+//! - **X1**: a failed fiber never runs again, and its cell is never used again. So what lies there stays, for good.
+
+use super::current;
+use super::failure::{Failure, FiberFailed};
+use super::header::Header;
+use super::hooks::Report;
+use super::id::FiberId;
+use super::joiner::Joiner;
+use super::not_contained::NotContained;
+use super::run_loop::{RunLoop, wake};
+use super::spawn::{Extra, failure_of};
+use super::wait::WaitReason;
+use crate::context::ControlBlock;
+use core::ptr;
+
+/// Says why the running fiber cannot be ended here, if so; otherwise marks it as failed and returns it.
+///
+/// The caller has looked at the interrupt flag.
+pub(super) fn begin() -> Result<*const Header, NotContained> {
+    let fiber = current::get();
+    if fiber.is_null() {
+        return Err(NotContained::NotInFiber);
+    }
+    // SAFETY: a fiber that runs is alive.
+    let header = unsafe { &*fiber };
+    if header.state.is_failed() {
+        return Err(NotContained::FailedTwice);
+    }
+    // SAFETY: as above.
+    let run_loop = unsafe { Header::run_loop(fiber) };
+    if !run_loop.ready.is_first(fiber) || header.state.is_waiting() || !header.wait.get().is_null()
+    {
+        return Err(NotContained::InsideScheduler);
+    }
+    if current::is_waiting_forbidden() {
+        return Err(NotContained::WaitingForbidden);
+    }
+    if !run_loop.has_hooks() {
+        return Err(NotContained::NoHooks);
+    }
+    let _was_not = header.state.fail();
+    // Hooks and whatever else is called from here on must not wait.
+    let _could = current::forbid_waiting();
+    Ok(fiber)
+}
+
+/// Puts on record what happened, reports it, and tells those who wait for the fiber. Then only the switch is left.
+///
+/// # Safety
+///
+/// [`begin`] returned the fiber, and the caller is the loop's owner, or has interrupted it. What the failure refers to stays
+/// for good.
+pub(super) unsafe fn end(fiber: *const Header, failure: Failure) {
+    // SAFETY: X1: the place is in the fiber's stack, below all that is still wanted there: see `spawn`.
+    unsafe { failure_of(fiber).write(failure) };
+    // SAFETY: it runs.
+    let header = unsafe { &*fiber };
+    // SAFETY: as above.
+    let id = unsafe { FiberId::of(fiber) };
+    // SAFETY: it runs.
+    let run_loop = unsafe { Header::run_loop(fiber) };
+    run_loop.report(&Report::FiberFailed(&FiberFailed {
+        id,
+        name: header.name(),
+        failure,
+    }));
+    header.end.set(Some(stay));
+    // SAFETY: it is a cell's.
+    let joiner = unsafe { Extra::of(fiber) }.joiner.end();
+    let _is_detached = header.state.finish();
+    match joiner {
+        // SAFETY: it waits until the other has finished; a wake too many does no harm.
+        Some(Joiner::Fiber(joiner)) => unsafe { wake(joiner) },
+        Some(Joiner::Waker(waker)) => waker.wake(),
+        None => {}
+    }
+    wake_those_it_keeps(run_loop, fiber);
+    leave_scope(fiber);
+}
+
+/// What is done with a failed fiber once it has left its stack: nothing, for good (**X1**).
+const unsafe extern "sysv64" fn stay(_block: *mut ControlBlock) {}
+
+/// Has all look again who may wait for something that the fiber holds.
+fn wake_those_it_keeps(run_loop: &RunLoop, failed: *const Header) {
+    for fiber in run_loop.all.iter() {
+        // SAFETY: headers stay readable for good.
+        let header = unsafe { &*fiber };
+        if ptr::eq(fiber, failed) || !header.state.is_waiting() {
+            continue;
+        }
+        // SAFETY: we are the owner, or have interrupted it, and the fiber waits.
+        let wait = unsafe { header.waits_for() };
+        let reason = wait.map(|wait| wait.reason);
+        if let Some(WaitReason::Mutex | WaitReason::Read | WaitReason::Write | WaitReason::Once) =
+            reason
+        {
+            // SAFETY: it waits, so it is alive; a wake too many does no harm.
+            unsafe { wake(fiber) };
+        }
+    }
+}
+
+/// The scope that waits for a failed fiber, if there is one, is told, as soon as the fiber's own scopes are empty: what it
+/// borrowed it may have lent on.
+pub(super) fn leave_scope(failed: *const Header) {
+    // SAFETY: it is a cell's.
+    let place = unsafe { &Extra::of(failed).scope };
+    // SAFETY: a scope waits for its fibers.
+    let Some(scope) = (unsafe { place.get().as_ref() }) else {
+        return;
+    };
+    // SAFETY: headers stay readable for good.
+    let run_loop = unsafe { Header::run_loop(failed) };
+    let lends = run_loop.all.iter().any(|fiber| {
+        // SAFETY: it is a cell's.
+        let scope = unsafe { Extra::of(fiber) }.scope.get();
+        // SAFETY: a scope waits for its fibers.
+        unsafe { scope.as_ref() }.is_some_and(|scope| ptr::eq(scope.owner(), failed))
+    });
+    if !lends {
+        place.set(ptr::null());
+        scope.one_has_failed();
+    }
+}
+
+/// Whether a fiber, if it is one, fails or has failed.
+#[inline(always)]
+pub(crate) fn has_failed(fiber: *const Header) -> bool {
+    // SAFETY: headers stay readable for good.
+    unsafe { fiber.as_ref() }.is_some_and(|header| header.state.is_failed())
+}
+
+/// What is known of the failure of a fiber that failed and has ended.
+///
+/// # Safety
+///
+/// The header is that of a cell.
+#[inline(always)]
+pub(crate) unsafe fn failure(header: *const Header) -> Option<&'static Failure> {
+    // SAFETY: headers stay readable for good.
+    let state = unsafe { &(*header).state };
+    // SAFETY: `end` put it there before the state said so, and X1.
+    (state.is_failed() && state.is_finished()).then(|| unsafe { &*failure_of(header) })
+}
