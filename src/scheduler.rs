@@ -54,6 +54,7 @@ mod info;
 mod join;
 mod joiner;
 mod local;
+mod misuse;
 mod needs;
 mod not_contained;
 pub mod overflow;

@@ -4,8 +4,10 @@
 //! it is one static, since one core runs one loop; on a host it is one for each thread.
 
 use super::header::Header;
+use super::misuse;
 use super::run_loop::RunLoop;
 use crate::platform::interrupts;
+use core::panic::Location;
 use core::ptr;
 
 #[cfg(not(target_os = "none"))]
@@ -120,7 +122,7 @@ pub(crate) fn is_owner_of(run_loop: &RunLoop) -> bool {
 pub(crate) fn waiting_fiber() -> *const Header {
     let word = word::get();
     if word.addr() & MAY_NOT_WAIT != 0 || !interrupts::are_enabled() {
-        may_not_wait();
+        misuse::may_not_wait();
     }
     word
 }
@@ -135,18 +137,9 @@ pub(crate) fn waiting_fiber() -> *const Header {
 pub(crate) fn owning_fiber() -> *const Header {
     let fiber = get();
     if fiber.is_null() || !interrupts::are_enabled() {
-        may_not_own();
+        misuse::may_not_own();
     }
     fiber
-}
-
-#[cold]
-#[inline(never)]
-#[track_caller]
-fn may_not_own() -> ! {
-    panic!(
-        "locking outside of a fiber or with interrupts off: only fibers can own what others wait for; see `IrqMutex`"
-    );
 }
 
 /// Says whether [`waiting_fiber`] would not panic.
@@ -155,17 +148,22 @@ pub(crate) fn may_wait() -> bool {
     word::get().addr() & MAY_NOT_WAIT == 0 && interrupts::are_enabled()
 }
 
-/// Says whether the code that runs is where waiting is forbidden, whatever the interrupt flag.
-pub(crate) fn is_waiting_forbidden() -> bool {
+/// Says whether waiting is forbidden, by whoever did it first at a place that is remembered.
+pub(super) fn is_waiting_forbidden() -> bool {
     word::get().addr() & MAY_NOT_WAIT != 0
 }
 
-/// Forbids waiting; returns whether it was allowed.
+/// Forbids waiting; returns whether it was allowed. The caller's place is remembered then.
 #[inline]
+#[track_caller]
 pub(crate) fn forbid_waiting() -> bool {
     let before = word::get();
     word::set(before.map_addr(|address| address | MAY_NOT_WAIT));
-    before.addr() & MAY_NOT_WAIT == 0
+    let was_allowed = before.addr() & MAY_NOT_WAIT == 0;
+    if was_allowed {
+        misuse::forbidden_at(Location::caller());
+    }
+    was_allowed
 }
 
 /// Ends what [`forbid_waiting`] began, if that said that it was allowed.
@@ -180,25 +178,18 @@ pub(crate) fn this_core() -> usize {
     word::address()
 }
 
-#[cold]
-#[inline(never)]
-#[track_caller]
-fn may_not_wait() -> ! {
-    if get().is_null() {
-        panic!("waiting outside of a fiber: only fibers can wait; spawn one, and call `run`");
-    }
-    if !interrupts::are_enabled() {
-        panic!(
-            "waiting in an interrupt handler or with interrupts off: wake a fiber that waits instead, or turn them on first"
-        );
-    }
-    panic!(
-        "waiting where it is forbidden by `without_waiting`: a lock is held that others may spin on"
-    );
-}
-
-/// Runs `f` as code that must not wait, for instance while a spin lock is held: whoever tries gets a panic that names the
-/// place, instead of a deadlock some day.
+/// Runs `f` as code that must not wait, for instance while a spin lock is held: whoever tries gets a panic that names both
+/// places, where it was tried and where it was forbidden, instead of a deadlock some day.
+///
+/// A lock of the crate `spin` does not know of fibers. Take it in here:
+///
+/// ```
+/// # use kfiber::scheduler::without_waiting;
+/// static LOCK: spin::mutex::SpinMutex<u32> = spin::mutex::SpinMutex::new(0);
+/// without_waiting(|| *LOCK.lock() += 1); // a `yield_now` in there would panic
+/// ```
+///
+/// or let it [yield](crate::sync::relax::YieldFiber) while it spins.
 ///
 /// ```no_run
 /// use kfiber::{platform::Host, scheduler::{self, FiberCell, Scheduler}};
@@ -211,6 +202,7 @@ fn may_not_wait() -> ! {
 /// # Context
 ///
 /// Callable from: fiber, interrupt, scheduler. Blocks: nothing.
+#[track_caller]
 pub fn without_waiting<R>(f: impl FnOnce() -> R) -> R {
     /// Allows it again, also when `f` unwinds. Only the bit is put back: a [`Fiber`](crate::fiber::Fiber) suspended within
     /// `f` may go on under another scheduled fiber, and must not take the word along.
@@ -221,8 +213,7 @@ pub fn without_waiting<R>(f: impl FnOnce() -> R) -> R {
         }
     }
 
-    let before = word::get();
-    let _allow = Allow(before.addr() & MAY_NOT_WAIT);
-    word::set(before.map_addr(|address| address | MAY_NOT_WAIT));
+    let was_allowed = forbid_waiting();
+    let _allow = Allow(if was_allowed { 0 } else { MAY_NOT_WAIT });
     f()
 }

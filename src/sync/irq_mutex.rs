@@ -19,7 +19,8 @@ const FREE: usize = 0;
 /// *TICKS.lock() += 1; // also in the timer's handler
 /// ```
 ///
-/// While a guard lives, waiting panics, whether or not there would be something to wait for. Guards are dropped in the
+/// While a guard lives, waiting panics, whether or not there would be something to wait for, and names where the guard was
+/// made. Guards are dropped in the
 /// reverse order of their making; another order is noticed and panics.
 pub struct IrqMutex<T: ?Sized> {
     /// The core that has it.
@@ -94,6 +95,7 @@ impl<T: ?Sized> IrqMutex<T> {
     ///
     /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
     #[inline]
+    #[track_caller]
     pub fn try_lock(&self) -> Option<IrqMutexGuard<'_, T>> {
         let were_enabled = interrupts::are_enabled();
         interrupts::disable();
@@ -111,6 +113,7 @@ impl<T: ?Sized> IrqMutex<T> {
     }
 
     #[inline(always)]
+    #[track_caller]
     fn guard(&self, were_enabled: bool) -> IrqMutexGuard<'_, T> {
         IrqMutexGuard {
             mutex: self,

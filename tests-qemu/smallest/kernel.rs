@@ -54,7 +54,7 @@ extern "C" fn kfiber_test_rust_entry() -> ! {
             exit(0x11);
         }
     }
-    SCHEDULER.run();
+    SCHEDULER.run_until_idle();
     exit(if TURNS.load(Ordering::Relaxed) == 20 {
         0x10
     } else {

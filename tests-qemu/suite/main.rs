@@ -32,6 +32,8 @@ mod soak;
 #[cfg(target_os = "none")]
 mod stack;
 #[cfg(target_os = "none")]
+mod stall;
+#[cfg(target_os = "none")]
 mod storm;
 #[cfg(target_os = "none")]
 mod versions;

@@ -58,6 +58,73 @@ fn waiting_under_without_waiting_panics() {
 }
 
 #[test]
+fn both_places_are_named_where_it_was_tried_and_where_it_was_forbidden() {
+    static IRQ: kfiber::sync::IrqMutex<()> = kfiber::sync::IrqMutex::new(());
+    std::thread_local! {
+        static TRIED: core::cell::RefCell<Option<String>> = const { core::cell::RefCell::new(None) };
+    }
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        TRIED.set(info.location().map(ToString::to_string));
+        before(info);
+    }));
+    let here = |line: u32, column: u32| format!("tests/scheduler_misuse/places.rs:{line}:{column}");
+    in_fiber(move |_, _| {
+        let tried = || TRIED.take().unwrap();
+        let [forbidden, at] = [line!() + 2, line!() + 3];
+        let message = message_of(|| {
+            scheduler::without_waiting(|| {
+                scheduler::yield_now();
+            });
+        });
+        assert!(message.contains(&here(forbidden, 13)), "{message}");
+        assert_eq!(tried(), here(at, 17));
+
+        let [forbidden, at] = [line!() + 2, line!() + 3];
+        let message = message_of(|| {
+            let _guard = IRQ.lock();
+            scheduler::yield_now();
+        });
+        assert!(message.contains(&here(forbidden, 30)), "{message}");
+        assert_eq!(tried(), here(at, 13));
+
+        // The outermost counts, and an older place is not blamed.
+        let forbidden = line!() + 2;
+        let message = message_of(|| {
+            scheduler::without_waiting(|| {
+                let _guard = IRQ.try_lock().unwrap();
+                scheduler::yield_now();
+            });
+        });
+        assert!(message.contains(&here(forbidden, 13)), "{message}");
+        let message = message_of(|| Host::interrupt(scheduler::yield_now));
+        assert!(!message.contains("places.rs"), "{message}");
+        assert!(message.contains("in an interrupt handler"), "{message}");
+        scheduler::yield_now();
+    });
+}
+
+#[test]
+fn a_destructor_may_wait_while_the_fiber_may() {
+    struct Waits;
+    impl Drop for Waits {
+        fn drop(&mut self) {
+            scheduler::sleep(Duration::from_secs(1)).unwrap();
+        }
+    }
+    let now = in_fiber(|_, _| {
+        drop(Waits);
+        let message = message_of(|| scheduler::without_waiting(|| drop(Waits)));
+        assert!(
+            message.contains("forbidden by `without_waiting`"),
+            "{message}"
+        );
+        scheduler::now()
+    });
+    assert_eq!(now, 1_000_000_000);
+}
+
+#[test]
 fn without_waiting_is_nested_and_ends_with_the_outermost() {
     in_fiber(|_, _| {
         scheduler::without_waiting(|| {

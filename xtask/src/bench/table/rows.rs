@@ -214,7 +214,7 @@ pub(super) const MEMORY: &[MemoryRow] = &[
                 4095.0,
                 row(
                     "smallest_text_for_size",
-                    "text of the smallest kernel with two fibers, at opt-level z: all of `.text` but the way into long mode",
+                    "text of the smallest kernel: two fibers yield and end, run until idle, at opt-level z: all of `.text` but the way into long mode",
                 ),
             ),
         ),

@@ -1,0 +1,94 @@
+//! Waiting where it is forbidden: a panic that names where it was tried, and where it was forbidden.
+//!
+//! Where it was tried is the panic's own place. Where it was forbidden is kept in a word for each core, written by whoever
+//! forbids it first and read only here, so that a yield still looks at one bit.
+
+use super::current;
+use crate::platform::interrupts;
+use core::panic::Location;
+
+#[cfg(not(target_os = "none"))]
+extern crate std;
+
+#[cfg(target_os = "none")]
+mod place {
+    use core::panic::Location;
+    use core::ptr;
+    use core::sync::atomic::{AtomicPtr, Ordering};
+
+    static PLACE: AtomicPtr<Location<'static>> = AtomicPtr::new(ptr::null_mut());
+
+    #[inline(always)]
+    pub(super) fn set(place: &'static Location<'static>) {
+        PLACE.store(ptr::from_ref(place).cast_mut(), Ordering::Relaxed);
+    }
+
+    pub(super) fn get() -> Option<&'static Location<'static>> {
+        // SAFETY: null, or made of such a reference by `set`.
+        unsafe { PLACE.load(Ordering::Relaxed).as_ref() }
+    }
+}
+
+#[cfg(not(target_os = "none"))]
+mod place {
+    use super::std;
+    use core::cell::Cell;
+    use core::panic::Location;
+
+    std::thread_local! {
+        static PLACE: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
+    }
+
+    #[inline(always)]
+    pub(super) fn set(place: &'static Location<'static>) {
+        PLACE.set(Some(place));
+    }
+
+    pub(super) fn get() -> Option<&'static Location<'static>> {
+        PLACE.get()
+    }
+}
+
+/// Remembers that waiting is forbidden from here on, by somebody who has forbidden it just now and found it allowed before.
+///
+/// An interrupt handler that forbids it for itself in between writes here too, and that is overwritten.
+#[inline(always)]
+pub(super) fn forbidden_at(place: &'static Location<'static>) {
+    place::set(place);
+}
+
+/// The panic of one who may not wait.
+#[cold]
+#[inline(never)]
+#[track_caller]
+pub(super) fn may_not_wait() -> ! {
+    let are_enabled = interrupts::are_enabled();
+    if current::get().is_null() {
+        panic!(
+            "waiting outside of a fiber, or inside of the scheduler: only fibers can wait; spawn one, and call `run`"
+        );
+    }
+    match place::get() {
+        Some(place) if current::is_waiting_forbidden() && are_enabled => panic!(
+            "waiting where it is forbidden by `without_waiting` since {place}: a lock is held that others may spin on"
+        ),
+        Some(place) if current::is_waiting_forbidden() => panic!(
+            "waiting with interrupts off, and where it is forbidden since {place} by `without_waiting` or the guard of an \
+             `IrqMutex`: drop the guard first; or, in an interrupt handler, wake a fiber that waits instead"
+        ),
+        _ => panic!(
+            "waiting in an interrupt handler or with interrupts off: wake a fiber that waits instead, or turn them on first \
+             (who turned them off is not known: the guard of an `IrqMutex` would be named)"
+        ),
+    }
+}
+
+/// The panic of one who may not own a lock.
+#[cold]
+#[inline(never)]
+#[track_caller]
+pub(super) fn may_not_own() -> ! {
+    panic!(
+        "locking outside of a fiber or with interrupts off: only fibers can own what others wait for; see `IrqMutex`"
+    );
+}
