@@ -91,7 +91,7 @@ pub use deadlock::{AfterDeadlock, Deadlock};
 pub use failure::{Failure, Fault, FiberFailed, Panic};
 pub use hooks::{Hooks, HooksAlreadySet, Report};
 pub use id::{FiberId, Unparker};
-pub use info::{FiberInfo, FiberState};
+pub use info::{FiberInfo, FiberState, HighWaterMark};
 pub use join::{JoinError, JoinErrorKind, JoinHandle};
 pub use local::FiberLocal;
 pub use not_contained::NotContained;
@@ -311,6 +311,27 @@ impl<P: Platform> Scheduler<P> {
     /// Callable from: fiber, boot code. Blocks: nothing.
     pub fn wait_graph(&'static self) -> Option<WaitGraph<'static>> {
         WaitGraph::new(&self.run_loop)
+    }
+
+    /// How much of each stack was ever used, in all cells that ever had a fiber: to be printed at the end of a run that is
+    /// typical, or the worst. It reads up to the whole of each stack.
+    ///
+    /// # Panics
+    ///
+    /// As [`fibers`](Self::fibers).
+    ///
+    /// # Context
+    ///
+    /// As [`fibers`](Self::fibers).
+    pub fn high_water_marks(&'static self) -> impl Iterator<Item = HighWaterMark> {
+        let mut headers = self.run_loop.all.iter();
+        core::iter::from_fn(move || {
+            // SAFETY: it is of this loop's list, and we are the owner.
+            let of = |header| unsafe { HighWaterMark::of(header) };
+            self.run_loop.while_owned(|| headers.next().map(of)).expect(
+                "the stacks of a running scheduler can be measured by one of its fibers only",
+            )
+        })
     }
 }
 

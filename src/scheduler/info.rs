@@ -113,3 +113,33 @@ impl FiberInfo {
         unsafe { usage_of(self.stack) }
     }
 }
+
+/// How much of the stack of one cell was ever used, by all fibers that lived there.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct HighWaterMark {
+    /// The name of the last of them.
+    pub name: &'static str,
+    /// What was used.
+    pub usage: StackUsage,
+}
+
+impl HighWaterMark {
+    /// Looks at a cell that has, or had, a fiber.
+    ///
+    /// # Safety
+    ///
+    /// The header is in the list of a loop; the caller is the loop's owner, or nothing runs in it.
+    pub(crate) unsafe fn of(header: *const Header) -> Self {
+        // SAFETY: headers in the list stay for good.
+        let fiber = unsafe { &*header };
+        // SAFETY: it had a fiber.
+        let stack = unsafe { Header::stack(header) };
+        // SAFETY: S1, of a cell, which stays readable for good.
+        let usage = unsafe { usage_of(stack) };
+        Self {
+            name: fiber.name(),
+            usage,
+        }
+    }
+}

@@ -3,7 +3,7 @@
 //! A [`GuardedStack`](super::GuardedStack) only reserves the page. [`unmap`] takes it away, splitting a huge page that it
 //! lies in, and says so only after a second walk through the tables found it gone. From then on the first byte
 //! written below the stack is a page fault, whose handler needs a stack of its own (an IST entry): the fault is on
-//! the stack that just ended.
+//! the stack that just ended. `check_exception_stacks` says whether it has one.
 //!
 //! ```no_run
 //! use kfiber::stack::{GuardedStack, Storage, guard};
@@ -18,8 +18,13 @@
 //! }
 //! ```
 
+#[cfg(target_os = "none")]
+mod ist;
 #[cfg(all(test, not(miri)))]
 mod tests;
+
+#[cfg(target_os = "none")]
+pub use ist::{EXCEPTIONS, NoExceptionStack, check_exception_stacks};
 
 use super::{PAGE_SIZE, StackBounds};
 use core::fmt;

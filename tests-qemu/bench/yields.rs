@@ -2,7 +2,10 @@
 
 use core::cell::Cell;
 
-use kfiber::scheduler::{FiberCell, FiberPool, yield_now};
+use kfiber::platform::{Nanoseconds, Platform, SwitchHook};
+use kfiber::scheduler::overflow::watch;
+use kfiber::scheduler::{FiberCell, FiberPool, Scheduler, yield_now};
+use tests_qemu::platform::{self, Bare};
 
 use crate::counter::measure_here;
 use crate::instructions::SCHEDULER;
@@ -26,6 +29,48 @@ pub(crate) fn measure() {
     among(2, "yield_2");
     among(5, "yield_5");
     among(100, "yield_100");
+    watched();
+}
+
+/// Two fibers of a scheduler whose switches move a watchpoint.
+fn watched() {
+    static WATCHED: Scheduler<Watched> = Scheduler::new(Watched(platform::bare()));
+    static CELLS: FiberPool<16384, 2> = FiberPool::new();
+    IS_OVER.0.set(false);
+    let measuring = WATCHED.spawn(&CELLS, || {
+        measure_here("yield_2_watched", 2, yield_now);
+        IS_OVER.0.set(true);
+    });
+    measuring.expect("nobody else uses the cells").detach();
+    let other = WATCHED.spawn(&CELLS, || {
+        while !IS_OVER.0.get() {
+            yield_now();
+        }
+    });
+    other.expect("nobody else uses the cells").detach();
+    WATCHED.run();
+}
+
+/// The bare machine, with a hook.
+struct Watched(Bare);
+
+// SAFETY: as that of `Bare`, which does the work.
+unsafe impl Platform for Watched {
+    fn now(&self) -> Nanoseconds {
+        self.0.now()
+    }
+
+    fn set_timer(&self, deadline: Nanoseconds) {
+        self.0.set_timer(deadline);
+    }
+
+    fn idle(&self) {
+        self.0.idle();
+    }
+
+    fn switch_hook(&self) -> Option<SwitchHook> {
+        Some(watch::follow::<0>)
+    }
 }
 
 /// One yield of each fiber, from the first until it runs again.

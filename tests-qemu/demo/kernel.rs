@@ -3,7 +3,7 @@
 use crate::{console, shell};
 use kfiber::scheduler::{FiberCell, Priority, Scheduler};
 use tests_qemu::platform::{self, Bare};
-use tests_qemu::{exit, interrupts, println};
+use tests_qemu::{command_line, exit, interrupts, println, stacks};
 
 /// All fibers of this kernel.
 pub(crate) static SCHEDULER: Scheduler<Bare> = Scheduler::new(platform::bare());
@@ -25,6 +25,9 @@ pub(crate) fn main() -> ! {
 
     // Until all fibers have ended. While all wait, the processor sleeps.
     SCHEDULER.run();
+    if command_line::value("terminal").is_none() {
+        stacks::print(&SCHEDULER); // for `cargo xtask stacks`
+    }
 
     if shell.try_join().expect("`run` returned, so it has ended") {
         exit::pass()

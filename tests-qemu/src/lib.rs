@@ -47,3 +47,5 @@ pub mod run;
 pub mod serial;
 #[cfg(target_os = "none")]
 pub mod serial_input;
+#[cfg(target_os = "none")]
+pub mod stacks;

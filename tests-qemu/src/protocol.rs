@@ -18,6 +18,9 @@ pub const PANIC: &str = "panic";
 /// `@kfiber fault NAME vector=N error=0x… rip=0x… rsp=0x… rbp=0x… cr2=0x…`: an unexpected CPU exception.
 pub const FAULT: &str = "fault";
 
+/// `stack used=N size=N NAME`: how many bytes of a stack were used, and how many it has. Free text, for `cargo xtask stacks`.
+pub const STACK: &str = "stack";
+
 /// Key of the test's name on the kernel's command line: `test=stack::pool_is_exhausted`.
 pub const TEST_KEY: &str = "test=";
 /// Key of the seed on the kernel's command line, decimal: `seed=42`.

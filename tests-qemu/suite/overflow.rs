@@ -3,6 +3,7 @@
 mod canary;
 mod deep;
 mod guard;
+mod ist;
 mod jump;
 mod watch;
 mod ways;

@@ -49,7 +49,7 @@ pub(crate) fn verb(options: &Bench) -> Result<bool> {
         return Ok(true);
     }
     let counted = boot(&program, &kernel, COUNTING, "")?;
-    let figures = Figures::parse(&counted)?;
+    let mut figures = Figures::parse(&counted)?;
     boot(&program, &kernel, CROWD, "")?;
     let mut sizes = Sizes::new(&kernel, &figures)?;
     for counted in [Counted::ForSpeed, Counted::ForSize] {
@@ -57,6 +57,11 @@ pub(crate) fn verb(options: &Bench) -> Result<bool> {
         runs_to_success(&program, &smallest)?;
         sizes.add_smallest(&smallest, counted)?;
     }
+
+    // The last, since it has the same path as the first.
+    let unchecked = cargo::build_unchecked_kernel("bench", Counted::ForSpeed, options.core)?;
+    let counted = Figures::parse(&boot(&program, &unchecked, COUNTING, "")?)?;
+    figures.add("yield_2_unchecked", counted.reading("yield_2")?);
 
     let compiler = setup::core::ensure(options.core)?.version()?;
     let table = Table::new(&compiler, &figures, &sizes)?;

@@ -29,6 +29,24 @@ pub(crate) fn build_counted_kernel(
     counted: Counted,
     core: Option<CoreSource>,
 ) -> Result<PathBuf> {
+    build_counted(name, counted, core, &[])
+}
+
+/// As [`build_counted_kernel`], without the checks at each switch.
+pub(crate) fn build_unchecked_kernel(
+    name: &str,
+    counted: Counted,
+    core: Option<CoreSource>,
+) -> Result<PathBuf> {
+    build_counted(name, counted, core, &["--no-default-features"])
+}
+
+fn build_counted(
+    name: &str,
+    counted: Counted,
+    core: Option<CoreSource>,
+    words: &[&str],
+) -> Result<PathBuf> {
     let build = Build {
         release: true,
         core,
@@ -42,7 +60,7 @@ pub(crate) fn build_counted_kernel(
         ("CARGO_PROFILE_RELEASE_LTO", "fat"),
         ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
     ];
-    build_kernel_with(name, &build, &settings)
+    build_in("", name, &build, &settings, words)
 }
 
 /// As [`build_kernel`], with settings of the profile, which cargo takes from its environment.
@@ -51,7 +69,7 @@ pub(crate) fn build_kernel_with(
     build: &Build,
     settings: &[(&str, &str)],
 ) -> Result<PathBuf> {
-    build_in("", name, build, settings)
+    build_in("", name, build, settings, &[])
 }
 
 /// As [`build_kernel`], but each function keeps a frame pointer, and the code can ask whether that is so.
@@ -66,11 +84,17 @@ pub(crate) fn build_kernel_with_frame_pointers(name: &str, build: &Build) -> Res
     let flags = flags.join("\x1f");
     // In a folder of its own: other flags would have everything built anew, here and the next time there.
     let settings = [("CARGO_ENCODED_RUSTFLAGS", &*flags)];
-    build_in("frame-pointers", name, build, &settings)
+    build_in("frame-pointers", name, build, &settings, &[])
 }
 
 /// Builds in a folder below the target folder.
-fn build_in(folder: &str, name: &str, build: &Build, settings: &[(&str, &str)]) -> Result<PathBuf> {
+fn build_in(
+    folder: &str,
+    name: &str,
+    build: &Build,
+    settings: &[(&str, &str)],
+    words: &[&str],
+) -> Result<PathBuf> {
     let source = setup::core::ensure(build.core)?;
     let profile = if build.release { "release" } else { "debug" };
     console::say(format!(
@@ -80,6 +104,7 @@ fn build_in(folder: &str, name: &str, build: &Build, settings: &[(&str, &str)]) 
     let mut command = source.cargo("build", &workspace::target_directory()?.join(folder));
     command.envs(settings.iter().copied());
     command.args(["--package", "tests-qemu", "--bin", name]);
+    command.args(words);
     command.arg("--message-format=json-render-diagnostics");
     if build.release {
         command.arg("--release");

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use crate::cli::{Build, Ci, CoreSource, Matrix};
 use crate::setup::{self, core::TARGET};
 use crate::steps::{self, Counts, Step};
-use crate::{bench, console, host_tests, matrix, miri, test, tidy, workspace};
+use crate::{bench, console, host_tests, matrix, miri, stacks, test, tidy, workspace};
 
 /// Lints and rustdoc's warnings are errors here, by these words rather than by RUSTFLAGS, which would rebuild the world.
 const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
@@ -116,6 +116,11 @@ const STEPS: &[Step<Build>] = &[
             let lints = succeeds(cargo(&words).args(DENY_WARNINGS))?;
             Ok(lints.plus(bench::peers::verify()?))
         },
+    },
+    Step {
+        name: "stacks",
+        help: "no fiber of the demo uses more stack than the committed table says",
+        run: |build| stacks::step(build.core),
     },
     Step {
         name: "matrix",

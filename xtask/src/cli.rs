@@ -30,6 +30,8 @@ pub(crate) enum Verb {
     Backtraces(Backtraces),
     /// Count the instructions of every operation, exactly, and hold them against the committed table
     Bench(Bench),
+    /// Show how much of each stack a kernel uses, how large it might be, and hold it against the committed table
+    Stacks(Stacks),
     /// Show what this machine has, what is missing, and what would be done about it
     Doctor(Doctor),
     /// Run what the continuous integration runs: formatting, lints, docs, tidiness, both ways to `core`, all tests
@@ -281,6 +283,24 @@ pub(crate) struct Bench {
     /// Fail if an aim is missed; without it, missed aims are only named
     #[arg(long, requires = "peers", help_heading = "Peers")]
     pub(crate) check: bool,
+    /// Where the bare-metal `core` comes from; by default rustup's if it can be had, otherwise the distribution's
+    #[arg(long, value_enum, env = "KFIBER_CORE", hide_env_values = true)]
+    pub(crate) core: Option<CoreSource>,
+}
+
+/// The kernel is built for release and runs under `-icount`, where it does the same each time. At its end it prints its
+/// high-water marks: see `tests_qemu::stacks::print`. Only the demo has a committed table, docs/stacks.md.
+#[derive(Debug, Args)]
+pub(crate) struct Stacks {
+    /// The kernel, a binary of the crate `tests-qemu`
+    #[arg(long, value_name = "NAME", default_value = "demo")]
+    pub(crate) kernel: String,
+    /// Of a kernel of tests, the test to run
+    #[arg(long, value_name = "NAME", requires = "kernel")]
+    pub(crate) test: Option<String>,
+    /// Write the figures to docs/stacks.md
+    #[arg(long, conflicts_with_all = ["kernel", "test"])]
+    pub(crate) update: bool,
     /// Where the bare-metal `core` comes from; by default rustup's if it can be had, otherwise the distribution's
     #[arg(long, value_enum, env = "KFIBER_CORE", hide_env_values = true)]
     pub(crate) core: Option<CoreSource>,

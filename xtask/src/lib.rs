@@ -41,6 +41,7 @@ mod qemu_test;
 mod report;
 mod runner;
 mod setup;
+mod stacks;
 mod steps;
 mod symbolize;
 mod test;
@@ -64,6 +65,7 @@ pub fn main() -> ExitCode {
         cli::Verb::Prove(options) => prove::verb(&options),
         cli::Verb::Backtraces(options) => backtraces::verb(&options),
         cli::Verb::Bench(options) => bench::verb(&options),
+        cli::Verb::Stacks(options) => stacks::verb(&options),
         cli::Verb::Demo(options) => demo::verb(&options),
         cli::Verb::Doctor(options) => doctor::verb(&options),
         cli::Verb::Ci(options) => ci::verb(&options),

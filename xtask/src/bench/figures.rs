@@ -81,6 +81,11 @@ impl Figures {
         reading.with_context(|| format!("the kernel `bench` printed no figure `{name}`"))
     }
 
+    /// Adds the readings of another kernel.
+    pub(super) fn add(&mut self, name: &str, reading: Reading) {
+        self.readings.insert(name.to_owned(), reading);
+    }
+
     /// A size that the kernel printed.
     pub(super) fn bytes(&self, name: &str) -> Result<u64> {
         let bytes = self.bytes.get(name).copied();

@@ -84,6 +84,14 @@ pub(super) const SPEED: &[Row] = &[
         YIELD,
         aims(40.0, row("yield_100", "yield with switch, 100 fibers")),
     ),
+    row(
+        "yield_2_unchecked",
+        "yield with switch, 2 fibers, built without the feature `stack-check`: neither canary nor stack pointer is looked at",
+    ),
+    row(
+        "yield_2_watched",
+        "yield with switch, 2 fibers, with a watchpoint (the switch hook `watch::follow`)",
+    ),
     peer(
         "487 ThreadX 6.4.2 (532 Zephyr 3.3)",
         aims(

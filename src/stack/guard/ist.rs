@@ -1,0 +1,99 @@
+//! Whether the handlers that see overflows have stacks of their own.
+//!
+//! A page fault at a guard is a fault of a stack pointer that has nothing left: the processor cannot push the exception's
+//! frame there. Without an entry of the interrupt stack table (IST) in the gate of `#PF` that is a double fault, without one
+//! in the gate of `#DF` a triple fault: the machine resets, and nobody was told anything. So the IST is required, and this
+//! says whether it is there.
+
+use core::fmt;
+use x86_64::instructions::tables::sidt;
+use x86_64::structures::DescriptorTablePointer;
+
+/// The exceptions by which overflows are seen, in addition to `#DB` (vector 1) for watchpoints: `#DF` and `#PF`.
+pub const EXCEPTIONS: [u8; 2] = [8, 14];
+
+/// A handler of an exception has no stack of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NoExceptionStack {
+    /// The vector has no handler at all.
+    NoHandler {
+        /// Which vector.
+        vector: u8,
+    },
+    /// The handler would run on the stack that has just ended.
+    SameStack {
+        /// Which vector.
+        vector: u8,
+    },
+}
+
+impl fmt::Display for NoExceptionStack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::NoHandler { vector } => {
+                write!(
+                    f,
+                    "vector {vector} has no handler: load an IDT that has one"
+                )
+            }
+            Self::SameStack { vector } => write!(
+                f,
+                "the handler of vector {vector} runs on the stack that overflows: give its gate an IST index \
+                 (`set_stack_index`), and the TSS a stack there"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for NoExceptionStack {}
+
+/// Checks that the handlers of these vectors, usually [`EXCEPTIONS`], are there and run on stacks of their own.
+///
+/// It looks at the interrupt descriptor table of this core, not at the stacks: those are in the task state segment.
+///
+/// # Errors
+///
+/// [`NoExceptionStack`] names the first vector without.
+///
+/// # Safety
+///
+/// The table that the core has loaded is mapped, and nobody changes it meanwhile.
+///
+/// # Context
+///
+/// Callable from: boot code, fiber, scheduler. Blocks: nothing.
+pub unsafe fn check_exception_stacks(vectors: &[u8]) -> Result<(), NoExceptionStack> {
+    let table = sidt();
+    // SAFETY: the caller's promise.
+    unsafe { check(&table, vectors) }
+}
+
+/// # Safety
+///
+/// The table is mapped, and nobody changes it meanwhile.
+unsafe fn check(table: &DescriptorTablePointer, vectors: &[u8]) -> Result<(), NoExceptionStack> {
+    for &vector in vectors {
+        let offset = usize::from(vector) * GATE_BYTES;
+        if offset + GATE_BYTES > usize::from(table.limit) + 1 {
+            return Err(NoExceptionStack::NoHandler { vector });
+        }
+        let gate: *const u64 = table.base.as_ptr();
+        // SAFETY: the caller's promise, and the limit was looked at.
+        let gate = unsafe { gate.byte_add(offset) };
+        // SAFETY: as above.
+        let low = unsafe { gate.read_unaligned() };
+        if low & PRESENT == 0 {
+            return Err(NoExceptionStack::NoHandler { vector });
+        }
+        if low & IST == 0 {
+            return Err(NoExceptionStack::SameStack { vector });
+        }
+    }
+    Ok(())
+}
+
+/// A gate of the table (Intel SDM, volume 3, 6.14.1), and what is in its first half.
+const GATE_BYTES: usize = 16;
+const PRESENT: u64 = 1 << 47;
+const IST: u64 = 0b111 << 32;

@@ -1,0 +1,16 @@
+//! What `cargo xtask stacks` reads: how much of each stack was used, one line each.
+
+use kfiber::{platform::Platform, scheduler::Scheduler};
+
+use crate::{println, protocol::STACK};
+
+/// Prints it. To be called when the kernel has done what is typical for it.
+pub fn print<P: Platform>(scheduler: &'static Scheduler<P>) {
+    for mark in scheduler.high_water_marks() {
+        let usage = mark.usage;
+        println!(
+            "{STACK} used={} size={} {}",
+            usage.used_bytes, usage.size_bytes, mark.name
+        );
+    }
+}
