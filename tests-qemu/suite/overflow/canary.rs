@@ -105,13 +105,13 @@ kernel_test! {
         }
     }
 
-    /// It comes back up before it yields, so that only the canary can tell.
-    fn recursion_into_the_floor_and_back_is_noticed() {
+    /// The return address is the first word below. It comes back up before it yields, so that only the canary can tell.
+    fn a_call_from_the_last_word_of_the_stack_and_back_is_noticed() {
         watch_out();
         spawn_neighbour(3).detach();
         spawn(1, || {
             let bottom = bounds_of(1).bottom().addr();
-            ways::recurse_to(bottom, 8, &|| {});
+            ways::jump_to(bottom + FLOOR_BYTES, come_back);
             yield_now();
             unreachable!();
         })
@@ -185,6 +185,8 @@ fn write_over_the_stored_stack_pointer(sp: usize, by_its_equals: bool) {
     run_with_interrupts();
     other.try_join().expect("the others went on");
 }
+
+const extern "sysv64" fn come_back() {}
 
 pub(super) extern "sysv64" fn yield_here() {
     yield_now();
