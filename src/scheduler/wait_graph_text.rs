@@ -33,9 +33,7 @@ impl fmt::Display for Seconds {
 impl fmt::Display for WaitingFiber {
     /// `"left" (10f40.1) waits for the mutex 0x2040 since 0.010 s at src/main.rs:10:20: "right" (11f40.1) has it`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            object, location, ..
-        } = self;
+        let (object, location) = (self.object, self.location);
         write!(f, "{} waits ", Who(self.id, self.name))?;
         match self.reason {
             WaitReason::Park => write!(f, "to be unparked"),

@@ -1,6 +1,6 @@
 //! The kernel itself: one scheduler, two interrupts, and a shell.
 
-use crate::{console, shell};
+use crate::{console, shell, trouble};
 use kfiber::scheduler::{FiberCell, Priority, Scheduler};
 use tests_qemu::platform::{self, Bare};
 use tests_qemu::{command_line, exit, interrupts, println, stacks};
@@ -13,7 +13,8 @@ static SHELL: FiberCell<{ 64 * 1024 }> = FiberCell::new();
 /// Called by the boot code.
 pub(crate) fn main() -> ! {
     // The timer's handler only says that the time has come; sleepers are woken by the scheduler.
-    interrupts::on_tick(|_frame| SCHEDULER.timer_interrupt());
+    interrupts::on_tick(trouble::on_tick);
+    SCHEDULER.set_hooks(&trouble::Kernel).expect("the first");
     console::init();
 
     // Whoever types is served before whoever computes.
@@ -23,7 +24,7 @@ pub(crate) fn main() -> ! {
         .priority(Priority::HIGHEST);
     let shell = builder.spawn(&SHELL, shell::run).expect("the cell is free");
 
-    // Until all fibers have ended. While all wait, the processor sleeps.
+    // Until all fibers have ended, or can never run again. While all wait, the processor sleeps.
     SCHEDULER.run();
     if command_line::value("terminal").is_none() {
         stacks::print(&SCHEDULER); // for `cargo xtask stacks`

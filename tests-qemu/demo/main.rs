@@ -9,6 +9,7 @@
 //! | `shell.rs` | the commands |
 //! | `jobs.rs` | fibers that work together: a channel, a semaphore, mutexes, timeouts, cancellation |
 //! | `ps.rs` | looking at all fibers |
+//! | `trouble.rs` | a deadlock and a hog on purpose, and the hooks that report them |
 //! | `race.rs`, `sorts.rs`, `screen.rs` | fibers without a scheduler: six ways to sort race |
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
@@ -28,6 +29,8 @@ mod screen;
 mod shell;
 #[cfg(target_os = "none")]
 mod sorts;
+#[cfg(target_os = "none")]
+mod trouble;
 
 #[cfg(target_os = "none")]
 tests_qemu::entry!(kernel::main);

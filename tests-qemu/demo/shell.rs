@@ -1,7 +1,7 @@
 //! The shell: reads a line, does what it says. Without a terminal it plays a script.
 
 use crate::kernel::SCHEDULER;
-use crate::{console, jobs, ps, race};
+use crate::{console, jobs, ps, race, trouble};
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 use kfiber::platform::Platform;
@@ -9,7 +9,7 @@ use kfiber::scheduler::{self, FiberPool};
 use tests_qemu::{command_line, print, println};
 
 /// What is typed if nobody is there to type.
-const SCRIPT: [&str; 12] = [
+const SCRIPT: [&str; 14] = [
     "help",
     "spawn pipeline",
     "spawn philosophers",
@@ -20,6 +20,8 @@ const SCRIPT: [&str; 12] = [
     "sleep 200",
     "ps",
     "bench",
+    "deadlock",
+    "hog",
     "race",
     "exit",
 ];
@@ -31,6 +33,8 @@ const HELP: &str =
   kill NAME       asks a fiber to end
   sleep MS        waits for so many milliseconds
   bench           times a switch
+  deadlock        two fibers that lock in opposite order
+  hog             a fiber that does not let others run
   race            six ways to sort, each in a fiber without a scheduler
   help            this
   exit            ends the kernel";
@@ -64,6 +68,8 @@ pub(crate) fn run() -> bool {
             "sleep" => sleep(argument.trim()),
             "bench" => bench(),
             "race" => race::run(is_terminal),
+            "deadlock" => trouble::deadlock(),
+            "hog" => trouble::hog(),
             "exit" => return leave(is_terminal),
             unknown => println!("there is no command `{unknown}`: type `help`"),
         }

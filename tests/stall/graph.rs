@@ -134,3 +134,18 @@ fn who_was_handed_a_mutex_and_has_yet_to_run_does_not_wait() {
     world.spawn("taker", move || drop(other.lock()));
     assert_eq!(world.run(), [""; 0]);
 }
+
+#[test]
+fn the_address_in_the_text_is_that_of_the_thing() {
+    static SEMAPHORE: Semaphore = Semaphore::new(0);
+    let world = World::new();
+    world.spawn("waiter", || assert!(SEMAPHORE.acquire().is_ok()));
+    world.scheduler.run_until_idle();
+    let text = world.scheduler.wait_graph().unwrap().to_string();
+    assert!(
+        text.contains(&format!("the semaphore {:p} since", &raw const SEMAPHORE)),
+        "{text}"
+    );
+    SEMAPHORE.release(1).unwrap();
+    world.scheduler.run();
+}
