@@ -1,7 +1,8 @@
 //! The verb `tidy`: the rules of the house that no lint knows.
 //!
 //! A module of the library uses only modules before it in `src/lib.rs`. The first line of every file says why the file
-//! exists. No file is longer than a person reads in one sitting. A test that the table of promises names is there.
+//! exists. No file is longer than a person reads in one sitting. A test that the table of promises names is there, and
+//! every grave hazard in it has one.
 
 mod promises;
 #[cfg(test)]
@@ -71,6 +72,12 @@ fn complaints(root: &Path) -> Result<Vec<String>> {
         let table = read(&table)?;
         let complain = |name| format!("{PROMISES}: there is no test `{name}`");
         complaints.extend(promises::missing(&table, &texts).into_iter().map(complain));
+        let faults = promises::faulty_rows(&table, &texts);
+        complaints.extend(
+            faults
+                .into_iter()
+                .map(|fault| format!("{PROMISES}: {fault}")),
+        );
     }
     Ok(complaints)
 }
