@@ -86,9 +86,11 @@ kernel_test! {
                 assert!(SCHEDULER.fibers().any(|fiber| matches!(fiber.state, FiberState::Failed(_))));
             });
         });
+        let joiner = spawn(|| (owner.join(), IS_DONE.load(Ordering::Relaxed)));
         run_all();
-        assert_eq!(IS_DONE.load(Ordering::Relaxed), 6);
-        let failure = failure_of(owner.try_join());
+        let (joined, when_it_ended) = joiner.try_join().expect("ended");
+        assert_eq!(when_it_ended, 6, "it did not wait for the innermost");
+        let failure = failure_of(joined);
         let kfiber::scheduler::Failure::Panicked(panic) = failure else { panic!("{failure}") };
         assert!(panic.message.contains("a fiber of this scope failed"), "{failure}");
         assert_eq!(reports(), 2);
