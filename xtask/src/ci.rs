@@ -111,10 +111,11 @@ const STEPS: &[Step<Build>] = &[
     Step {
         name: "peers",
         help: "what kfiber is measured beside: no lint complains, and every contender is right in every shape",
-        run: |_| {
+        run: |build| {
             let words = ["clippy", "--profile", "peers", "--package", "peers"];
             let lints = succeeds(cargo(&words).args(DENY_WARNINGS))?;
-            Ok(lints.plus(bench::peers::verify()?))
+            let tests = host_tests::run(&["--package", "peers", "--profile", "peers"], build)?;
+            Ok(lints.plus(tests).plus(bench::peers::verify()?))
         },
     },
     Step {

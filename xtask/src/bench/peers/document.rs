@@ -21,7 +21,8 @@ How it is measured, what was tried, and why some figures are what they are: [per
 
 const CONTRACT: &str = "
 One word goes in with each resume, one comes out with each suspension. The memory of the stacks is allocated before, 4 KiB
-each and 64 bytes apart, the same for all but `generator`. The handle lies in memory. Every word that comes back is checked
+each and 64 bytes apart, the same for all but `generator`. The handle lies in memory. `yield_now` is that of the scheduler on
+a host, with its priorities and all its checks, `stack-check` among them. Every word that comes back is checked
 in every sample, and what each fiber remembers at the end of each process; `cargo run --profile peers --package peers check`
 does only that, after it has shown that it notices one lost word.
 ";
