@@ -153,11 +153,13 @@ impl<P: Platform> Scheduler<P> {
     pub fn on_exception(&'static self, exception: &Exception) -> Option<Overflow> {
         let overflow = self.run_loop.classify(exception)?;
         self.run_loop.report(&Report::Overflow(&overflow));
+        overflow::judge::remember(overflow.registers);
         Some(overflow)
     }
 
     /// Where the handler of an exception that [`on_exception`](Self::on_exception) knew is to return to: then the running fiber
-    /// ends, without any use of its stack, and the others go on. Its join handle is never finished.
+    /// ends, without any use of its stack, and the others go on: whoever joins it gets
+    /// [`Failure::Overflowed`].
     ///
     /// The exception must not have come in an interrupt handler that holds something, a lock or an unacknowledged interrupt,
     /// that others need: see [`with_interrupts_off`](Overflow::with_interrupts_off).

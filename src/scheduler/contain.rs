@@ -206,7 +206,7 @@ fn check(frame: &ExceptionFrame) -> Result<(), NotContained> {
 
 impl RunLoop {
     /// Whether every fiber that is ready is in a ring, and every one that was woken from elsewhere in the inbox. Takes time.
-    fn is_consistent(&self) -> bool {
+    pub(super) fn is_consistent(&self) -> bool {
         let (mut live, mut ready, mut posted) = (0, 0, 0);
         for fiber in self.all.iter() {
             // SAFETY: headers stay readable for good.

@@ -1,6 +1,7 @@
 //! A fiber that failed: what is known of it, for joiners, hooks and the list of fibers.
 
 use super::id::FiberId;
+use super::overflow::Registers;
 use core::fmt;
 use core::panic::Location;
 
@@ -14,6 +15,9 @@ pub enum Failure {
     Panicked(Panic),
     /// The processor raised an exception at one of its instructions.
     Faulted(Fault),
+    /// It overflowed its stack, or its control block was written over: its [`Overflow`](super::overflow::Overflow) was
+    /// reported. This is where it was noticed.
+    Overflowed(Registers),
 }
 
 /// A panic, as far as it is kept.
@@ -91,6 +95,9 @@ impl fmt::Display for Failure {
         match self {
             Self::Panicked(panic) => panic.fmt(f),
             Self::Faulted(fault) => fault.fmt(f),
+            Self::Overflowed(Registers { rip, rsp, .. }) => {
+                write!(f, "overflowed its stack at {rip:#x}, rsp {rsp:#x}")
+            }
         }
     }
 }

@@ -7,7 +7,26 @@
 //! | canary | nothing | any write to it, when its fiber next switches or ends | see `docs/instructions.md` |
 //! | stack pointer | nothing | a fiber that switches while it is below its stack | with the canary |
 //!
-//! All of them end in one [`Overflow`], which the scheduler's [`Hooks`](super::Hooks) are given, and the end of the fiber.
+//! All of them end in one [`Overflow`], which the scheduler's [`Hooks`](super::Hooks) are given, and the end of the fiber:
+//! who joins it gets [`Failure::Overflowed`](super::Failure::Overflowed).
+//!
+//! # In the kernel's handlers
+//!
+//! `#PF`, `#DF`, and with watchpoints `#DB`, call [`on_exception`] first, each on a stack of its own: without an entry of the
+//! interrupt stack table the processor has nowhere to push the frame, and resets (`guard::check_exception_stacks` tells).
+//! If it was an overflow, the handler puts what `way_out` says into the frame and returns; or it stops the kernel.
+//!
+//! # What is not seen
+//!
+//! - Without a guard, a frame that leaves the canary's word out, and is given back before its fiber switches. The switch looks
+//!   at the upper four bytes of the canary, at the end of the fiber too; [`StackUsage`](crate::stack::StackUsage) at all eight.
+//! - A stack pointer further than 64 KiB below its stack, where no fiber of the scheduler lives: that may be a stack of the
+//!   kernel's. One on the stack of a [`Fiber`](crate::fiber::Fiber) is known as such.
+//! - A stored stack pointer that was changed to one that works, of a fiber to which its equals hand over.
+//! - Without hooks only the canary is looked at, and the kernel ends in a panic that names no fiber.
+//!
+//! Without the feature `stack-check` nothing is looked at when a fiber switches; guards and watchpoints remain, and the
+//! canary for who asks. The cost of each is in `docs/instructions.md`: `yield_2`, `yield_2_unchecked`, `yield_2_watched`.
 //!
 //! [`on_exception`]: super::Scheduler::on_exception
 

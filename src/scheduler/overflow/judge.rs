@@ -1,6 +1,8 @@
 //! What becomes of a fiber that a check at a switch does not like: is it an overflow, who is told, and the fiber's end.
 
 use super::super::current;
+use super::super::failing;
+use super::super::failure::Failure;
 use super::super::header::Header;
 use super::super::hooks::Report;
 use super::super::run_loop::RunLoop;
@@ -12,6 +14,7 @@ use crate::context::{ControlBlock, Payload};
 use crate::platform::interrupts;
 use crate::stack::{StackBounds, canary_address, is_canary_intact};
 use core::ptr;
+use core::sync::atomic::{AtomicU64, Ordering};
 use spin::Once;
 
 /// How far below its stack a stack pointer is taken for an overflow where no known fiber's memory is. Further away it is
@@ -132,14 +135,28 @@ unsafe fn on_overflow(
     if was_allowed {
         current::allow_waiting();
     }
+    remember(registers);
     if detector == Detector::SavedStackPointer {
         let sp = run_loop.below_root();
         // SAFETY: root does not run, and what is below its stack pointer is used by nobody but for a moment. The fiber never
         // comes back from there. `condemned` does not unwind.
         unsafe { ControlBlock::init(Header::block(fiber), sp, condemned) };
     } else {
+        // It was about to wait, and is on record for that, but nothing else has changed.
+        header.wait.set(ptr::null());
         // SAFETY: it runs, and we are on another stack.
         unsafe { end(run_loop, fiber) };
+    }
+}
+
+/// Where the last overflow was noticed, whose fiber is about to end: rip, rsp, rbp.
+static LAST: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
+
+/// Remembers where the overflow was noticed, until the fiber ends.
+pub(in super::super) fn remember(registers: Registers) {
+    let Registers { rip, rsp, rbp } = registers;
+    for (place, word) in LAST.iter().zip([rip, rsp, rbp]) {
+        place.store(word, Ordering::Relaxed);
     }
 }
 
@@ -152,6 +169,8 @@ unsafe extern "sysv64" fn condemned(_payload: Payload, block: *mut ControlBlock)
     let fiber: *const Header = block.cast_const().cast();
     // SAFETY: it runs.
     let run_loop = unsafe { Header::run_loop(fiber) };
+    // SAFETY: as above. What it waited for it does not any more.
+    unsafe { (*fiber).wait.set(ptr::null()) };
     // SAFETY: as above, and we are on the stack of root.
     unsafe { end(run_loop, fiber) }
 }
@@ -162,12 +181,12 @@ unsafe extern "sysv64" fn condemned(_payload: Payload, block: *mut ControlBlock)
 ///
 /// The fiber runs in the loop, as its owner, and we are not on its stack.
 unsafe fn end(run_loop: &'static RunLoop, fiber: *const Header) -> ! {
-    /// What is still on the stack may be borrowed by others, so it is not given back.
-    const unsafe extern "sysv64" fn keep_for_good(_block: *mut ControlBlock) {}
-
-    // SAFETY: it runs. The next one calls it with the fiber's block.
-    unsafe { (*fiber).end.set(Some(keep_for_good)) };
-    current::set_fiber(fiber);
+    let [rip, rsp, rbp] = LAST.each_ref().map(|word| word.load(Ordering::Relaxed));
+    if let Err(why) = failing::begin() {
+        panic!("the fiber that overflowed its stack cannot be ended: {why}");
+    }
+    // SAFETY: it is the fiber that `begin` returned, and we are the owner.
+    unsafe { failing::end(fiber, Failure::Overflowed(Registers { rip, rsp, rbp })) };
     interrupts::enable();
     // SAFETY: the caller's promise.
     unsafe { run_loop.leave_for_good(fiber) };
@@ -180,6 +199,16 @@ pub(in super::super) unsafe extern "sysv64" fn landing() -> ! {
     let fiber = current::get();
     // SAFETY: it runs: its exception brought us here.
     let run_loop = unsafe { Header::run_loop(fiber) };
+    assert!(
+        run_loop.is_consistent(),
+        "a fiber overflowed its stack in the middle of a switch, and others would be lost"
+    );
+    // SAFETY: as above.
+    if !unsafe { finds_its_stack(fiber) } {
+        // It never came back from where it waited.
+        // SAFETY: as above.
+        unsafe { (*fiber).wait.set(ptr::null()) };
+    }
     // SAFETY: as above.
     unsafe { end(run_loop, fiber) }
 }

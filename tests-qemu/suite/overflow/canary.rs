@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use kfiber::{
     context::ControlBlock,
     scheduler::{
-        FiberPool, JoinHandle,
+        Failure, FiberPool, JoinErrorKind, JoinHandle,
         overflow::{Detector, Part},
         park, yield_now,
     },
@@ -58,12 +58,16 @@ fn write_and(slot: usize, leave: fn()) {
     watch_out();
     let others = [0, 1, 2, 3, 4].map(|other| (other != slot).then(|| spawn_neighbour(other)));
     let limit = bounds_of(slot).bottom().addr() + FLOOR_BYTES;
-    spawn(slot, move || {
+    let overflows = spawn(slot, move || {
         ways::write_byte(limit - 1, 0);
         leave();
-    })
-    .detach();
+    });
     run_with_interrupts();
+    let told = overflows.try_join().expect_err("it did not return").kind;
+    assert!(
+        matches!(told, JoinErrorKind::Failed(Failure::Overflowed(_))),
+        "{told:?}"
+    );
     the_overflow(NAMES[slot], Detector::Canary);
     for other in others.into_iter().flatten() {
         other.try_join().expect("the others went on");

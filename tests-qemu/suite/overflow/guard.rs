@@ -3,7 +3,9 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use kfiber::{
-    scheduler::{GuardedFiberPool, JoinHandle, overflow::Detector, yield_now},
+    scheduler::{
+        Failure, GuardedFiberPool, JoinErrorKind, JoinHandle, overflow::Detector, yield_now,
+    },
     stack::{PAGE_SIZE, StackBounds, Storage, guard},
 };
 use tests_qemu::{
@@ -76,13 +78,20 @@ fn spawn_witness(slot: usize) -> JoinHandle<bool> {
 fn overflow_in(slot: usize, closure: impl FnOnce() + Send + 'static) {
     prepare();
     let witnesses = [0, 1, 2, 3, 4].map(|other| (other != slot).then(|| spawn_witness(other)));
-    spawn(slot, move || {
+    let overflows = spawn(slot, move || {
         yield_now();
         closure();
         unreachable!("the overflow was not noticed");
-    })
-    .detach();
+    });
     run_with_interrupts();
+    let told = overflows
+        .try_join()
+        .map(|()| "returned")
+        .expect_err("it did not return");
+    assert!(
+        matches!(told.kind, JoinErrorKind::Failed(Failure::Overflowed(_))),
+        "{told}"
+    );
     for witness in witnesses.into_iter().flatten() {
         assert!(
             witness.try_join().expect("it has ended"),
