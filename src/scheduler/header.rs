@@ -1,7 +1,7 @@
 //! The control block of a scheduled fiber: 128 bytes at the top of its stack.
 //!
 //! ```text
-//!   line 1   frame record │ next, count │ rbp, ip, sp, rbx    what a switch among equals reads and writes
+//!   line 1   frame record │ next, turns │ rbp, ip, sp, rbx    what a switch among equals reads and writes
 //!   line 2   state │ run loop │ wait │ end │ name │ bottom │ list of all │ levels
 //! ```
 //!
@@ -130,9 +130,9 @@ impl Header {
         self.link().get()
     }
 
-    /// How often it was switched to. In the line that a switch reads anyway.
+    /// How many of its turns are over. In the line that a switch writes anyway.
     #[inline(always)]
-    pub(crate) const fn switches(&self) -> &Cell<u64> {
+    pub(crate) const fn turns(&self) -> &Cell<u64> {
         // SAFETY: the second word is nothing else than this count, and as aligned.
         unsafe { &*self.words().cast::<Cell<u64>>().wrapping_add(1) }
     }

@@ -221,6 +221,20 @@ impl RunLoop {
         }
     }
 
+    /// Wakes a fiber of this loop.
+    ///
+    /// # Safety
+    ///
+    /// The fiber is alive; the caller is the owner.
+    #[inline(always)]
+    pub(super) unsafe fn wake_own(&self, fiber: *const Header) {
+        // SAFETY: the caller's promise.
+        if unsafe { (*fiber).state.wake_as_owner() } {
+            // SAFETY: it waited, so it is in no ring, and it was not woken before, so it is in no inbox.
+            unsafe { self.enqueue(fiber) };
+        }
+    }
+
     /// Changes the level of a fiber, whatever it does.
     ///
     /// # Safety
@@ -370,10 +384,8 @@ pub(crate) unsafe fn wake(fiber: *const Header) {
     // SAFETY: the caller's promise.
     let run_loop = unsafe { Header::run_loop(fiber) };
     if current::is_owner_of(run_loop) {
-        if state.wake_as_owner() {
-            // SAFETY: it waited, so it is in no ring, and it was not woken before, so it is in no inbox.
-            unsafe { run_loop.enqueue(fiber) };
-        }
+        // SAFETY: the caller's promise.
+        unsafe { run_loop.wake_own(fiber) };
     } else if state.wake() == Woken::Enqueue {
         // SAFETY: it waited, and nobody woke it before.
         unsafe { run_loop.post(fiber) };

@@ -174,7 +174,7 @@ pub(crate) unsafe fn spawn_in<H: Home, F: FnOnce() -> T, T>(
     fiber.set_name(builder.name);
     fiber.level.set(builder.priority.level());
     fiber.own_level.set(builder.priority.level());
-    fiber.switches().set(0);
+    fiber.turns().set(0);
     fiber.set_stack(bounds);
     let is_owner = current::is_owner_of(builder.run_loop);
     let generation = fiber.state.begin(is_owner);
@@ -230,8 +230,8 @@ unsafe extern "sysv64" fn body<C: Cell, F: FnOnce() -> T, T>(
     {
         // It waits, so nobody changes its mind; and it does not run before we are gone and have finished.
         extra.joiner.close();
-        // SAFETY: it waits for us.
-        unsafe { wake(joiner) };
+        // SAFETY: it waits for us, in the loop whose owner we are.
+        unsafe { run_loop.wake_own(joiner) };
     }
     // SAFETY: a fiber runs in its loop, as its owner.
     unsafe { run_loop.exit(header) }

@@ -231,17 +231,26 @@ impl RunLoop {
         self.fast_ring.store(ptr::null_mut(), Ordering::Relaxed);
     }
 
-    /// Counts the switch, and says who runs.
+    /// Says who runs.
     ///
     /// # Safety
     ///
     /// `next` is a fiber that is about to run.
     #[inline(always)]
     unsafe fn set_running(next: *const Header) {
-        // SAFETY: R2.
-        let count = unsafe { (*next).switches() };
-        count.set(count.get().wrapping_add(1));
         current::set_fiber(next);
+    }
+
+    /// Counts a turn that is over. Not when it begins: what `next` holds is not at hand yet then, and the switch waits for it.
+    ///
+    /// # Safety
+    ///
+    /// `prev` runs, or has ended just now.
+    #[inline(always)]
+    unsafe fn count_turn(prev: *const Header) {
+        // SAFETY: the caller's promise.
+        let turns = unsafe { (*prev).turns() };
+        turns.set(turns.get().wrapping_add(1));
     }
 
     /// The switch.
@@ -251,6 +260,8 @@ impl RunLoop {
     /// `prev` runs in this loop; `next` does not, and is ready or is root; the caller is the owner.
     #[inline(always)]
     pub(super) unsafe fn switch(&self, prev: *const Header, next: *const Header) {
+        // SAFETY: the caller's promise.
+        unsafe { Self::count_turn(prev) };
         let (prev_block, next_block) = (Header::block(prev), Header::block(next));
         // SAFETY: C1 to C3: `next` does not run and its registers are stored: only the owner leaves it, and only the owner
         // takes it up again; or it is new. Headers do not move while their fiber lives.
@@ -285,6 +296,8 @@ impl RunLoop {
     /// As [`exit`](Self::exit). The caller may be on another stack, which is used no more once the next fiber runs.
     pub(super) unsafe fn leave_for_good(&self, fiber: *const Header) -> Payload {
         self.live.fetch_sub(1, Ordering::Relaxed);
+        // SAFETY: it has ended.
+        unsafe { Self::count_turn(fiber) };
         // SAFETY: the caller's promise.
         let next = unsafe { self.next_for_good(fiber) };
         // SAFETY: the caller's promise.

@@ -143,7 +143,7 @@ impl Watchdog {
     /// Whether it has run since the last tick, and has not let anybody run.
     fn is_same_run(&self, run_loop: &RunLoop, fiber: *const Header) -> bool {
         // SAFETY: it runs.
-        let switches = unsafe { (*fiber).switches().get() };
+        let switches = unsafe { (*fiber).turns().get() };
         let is_same = ptr::eq(self.fiber.load(Ordering::Relaxed), fiber)
             && self.switches.load(Ordering::Relaxed) == switches;
         is_same && !(self.is_noted.load(Ordering::Relaxed) && run_loop.has_read_note())
@@ -151,7 +151,7 @@ impl Watchdog {
 
     fn begin(&self, fiber: *const Header, now: Nanoseconds) {
         // SAFETY: it runs.
-        let switches = unsafe { (*fiber).switches().get() };
+        let switches = unsafe { (*fiber).turns().get() };
         self.fiber.store(fiber.cast_mut(), Ordering::Relaxed);
         self.switches.store(switches, Ordering::Relaxed);
         self.since.store(now, Ordering::Relaxed);
