@@ -1,6 +1,15 @@
 //! The modules stand in the order in which they use each other. The tour is the README:
 //!
 #![doc = include_str!("../README.md")]
+#![cfg_attr(
+    not(all(feature = "stack-check", not(any(miri, kfiber_threads)))),
+    allow(
+        dead_code,
+        unused_imports,
+        unused_macros,
+        reason = "without the check at each switch some of its parts are of no use"
+    )
+)]
 #![no_std]
 
 #[cfg(not(loom))]

@@ -315,8 +315,8 @@ impl<P: Platform> Scheduler<P> {
         WaitGraph::new(&self.run_loop)
     }
 
-    /// How much of each stack was ever used, in all cells that ever had a fiber: to be printed at the end of a run that is
-    /// typical, or the worst. It reads up to the whole of each stack.
+    /// How much of each stack was ever used, in all cells that ever had a fiber, but for those of fibers that failed: to be
+    /// printed at the end of a run that is typical, or the worst. It reads up to the whole of each stack.
     ///
     /// # Panics
     ///
@@ -330,9 +330,11 @@ impl<P: Platform> Scheduler<P> {
         core::iter::from_fn(move || {
             // SAFETY: it is of this loop's list, and we are the owner.
             let of = |header| unsafe { HighWaterMark::of(header) };
-            self.run_loop.while_owned(|| headers.next().map(of)).expect(
-                "the stacks of a running scheduler can be measured by one of its fibers only",
-            )
+            self.run_loop
+                .while_owned(|| headers.by_ref().find_map(of))
+                .expect(
+                    "the stacks of a running scheduler can be measured by one of its fibers only",
+                )
         })
     }
 }

@@ -125,21 +125,24 @@ pub struct HighWaterMark {
 }
 
 impl HighWaterMark {
-    /// Looks at a cell that has, or had, a fiber.
+    /// Looks at a cell that has, or had, a fiber; nothing if that failed, which may have been for want of stack.
     ///
     /// # Safety
     ///
     /// The header is in the list of a loop; the caller is the loop's owner, or nothing runs in it.
-    pub(crate) unsafe fn of(header: *const Header) -> Self {
+    pub(crate) unsafe fn of(header: *const Header) -> Option<Self> {
         // SAFETY: headers in the list stay for good.
         let fiber = unsafe { &*header };
+        if fiber.state.is_failed() {
+            return None;
+        }
         // SAFETY: it had a fiber.
         let stack = unsafe { Header::stack(header) };
         // SAFETY: S1, of a cell, which stays readable for good.
         let usage = unsafe { usage_of(stack) };
-        Self {
+        Some(Self {
             name: fiber.name(),
             usage,
-        }
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! The kernel itself: one scheduler, two interrupts, and a shell.
 
-use crate::{console, shell, trouble};
+use crate::{console, ends, shell, trouble};
 use kfiber::scheduler::{FiberCell, Priority, Scheduler};
 use tests_qemu::platform::{self, Bare};
 use tests_qemu::{command_line, exit, interrupts, println, stacks};
@@ -15,6 +15,7 @@ pub(crate) fn main() -> ! {
     // The timer's handler only says that the time has come; sleepers are woken by the scheduler.
     interrupts::on_tick(trouble::on_tick);
     SCHEDULER.set_hooks(&trouble::Kernel).expect("the first");
+    ends::init();
     console::init();
 
     // Whoever types is served before whoever computes.
@@ -26,7 +27,7 @@ pub(crate) fn main() -> ! {
 
     // Until all fibers have ended, or can never run again. While all wait, the processor sleeps.
     SCHEDULER.run();
-    if command_line::value("terminal").is_none() {
+    if command_line::value("stacks").is_some() {
         stacks::print(&SCHEDULER); // for `cargo xtask stacks`
     }
 

@@ -10,11 +10,14 @@
 //! | `jobs.rs` | fibers that work together: a channel, a semaphore, mutexes, timeouts, cancellation |
 //! | `ps.rs` | looking at all fibers |
 //! | `trouble.rs` | a deadlock and a hog on purpose, and the hooks that report them |
+//! | `ends.rs` | a panic, a fault and a stack overflow, each of which ends one fiber |
 //! | `race.rs`, `sorts.rs`, `screen.rs` | fibers without a scheduler: six ways to sort race |
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
 mod console;
+#[cfg(target_os = "none")]
+mod ends;
 #[cfg(target_os = "none")]
 mod jobs;
 #[cfg(target_os = "none")]

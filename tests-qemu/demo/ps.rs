@@ -58,6 +58,7 @@ impl fmt::Display for Row {
                 write!(f, "waits: {reason:?} at {file}:{}", location.line())
             }
             FiberState::Finished => write!(f, "has ended"),
+            FiberState::Failed(failure) => write!(f, "{failure}"),
             other => write!(f, "{other:?}"),
         }
     }

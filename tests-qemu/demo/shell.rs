@@ -1,7 +1,7 @@
 //! The shell: reads a line, does what it says. Without a terminal it plays a script.
 
 use crate::kernel::SCHEDULER;
-use crate::{console, jobs, ps, race, trouble};
+use crate::{console, ends, jobs, ps, race, trouble};
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 use kfiber::platform::Platform;
@@ -9,7 +9,7 @@ use kfiber::scheduler::{self, FiberPool};
 use tests_qemu::{command_line, print, println};
 
 /// What is typed if nobody is there to type.
-const SCRIPT: [&str; 14] = [
+const SCRIPT: [&str; 18] = [
     "help",
     "spawn pipeline",
     "spawn philosophers",
@@ -22,6 +22,10 @@ const SCRIPT: [&str; 14] = [
     "bench",
     "deadlock",
     "hog",
+    "panic",
+    "fault",
+    "overflow",
+    "ps",
     "race",
     "exit",
 ];
@@ -35,6 +39,9 @@ const HELP: &str =
   bench           times a switch
   deadlock        two fibers that lock in opposite order
   hog             a fiber that does not let others run
+  panic           a fiber that panics
+  fault           a fiber that executes what is no instruction
+  overflow        a fiber that calls itself until its stack is used up
   race            six ways to sort, each in a fiber without a scheduler
   help            this
   exit            ends the kernel";
@@ -70,6 +77,9 @@ pub(crate) fn run() -> bool {
             "race" => race::run(is_terminal),
             "deadlock" => trouble::deadlock(),
             "hog" => trouble::hog(),
+            "panic" => ends::panic(),
+            "fault" => ends::fault(),
+            "overflow" => ends::overflow(),
             "exit" => return leave(is_terminal),
             unknown => println!("there is no command `{unknown}`: type `help`"),
         }

@@ -86,7 +86,8 @@ fn run(options: &Stacks) -> Result<String> {
     let words = options
         .test
         .as_ref()
-        .map_or_else(String::new, |test| format!("{TEST_KEY}{test}"));
+        .map_or_else(String::new, |test| format!(" {TEST_KEY}{test}"));
+    let words = format!("stacks{words}");
     let machine = Nextest::parse_from(["stacks"]).options.machine;
     let mut machine = Machine::new(&program, &machine, &kernel, words);
     // Interrupts come at the same instructions each time, and so find the stacks as deep as they did.
