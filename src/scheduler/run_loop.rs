@@ -249,9 +249,13 @@ impl RunLoop {
         }
         // SAFETY: R3: it is ready, or runs.
         unsafe { self.ready.remove(fiber) };
-        header.level.set(level);
-        if ptr::eq(fiber, current::get()) {
-            // SAFETY: it is in no ring any more; R3 wants the running fiber in front.
+        let was_higher = header.level.replace(level) > level;
+        let running = current::get();
+        // SAFETY: the caller is in it.
+        let is_below = unsafe { (*running).level.get() } > level;
+        // R3 wants the running fiber in front. One that goes back to a lower level has not lost its turn there.
+        if ptr::eq(fiber, running) || (was_higher && is_below) {
+            // SAFETY: it is in no ring any more.
             unsafe { self.ready.push_front(fiber) };
         } else {
             // SAFETY: as above.

@@ -7,6 +7,7 @@ mod condvar;
 mod event;
 mod irq_mutex;
 mod late;
+mod lent_levels;
 mod mutex;
 mod once;
 mod priorities;

@@ -26,8 +26,18 @@ pub(crate) fn run(words: &[&str], build: &Build) -> Result<Counts> {
 
 /// Runs a command that prints what libtest prints. It is shown as it comes, one line per test only if it failed.
 pub(crate) fn count(command: &mut Command) -> Result<Counts> {
+    count_with(command, &[], |_| {})
+}
+
+/// As [`count`], with more words at the end of the command, and a look at each line.
+pub(crate) fn count_with(
+    command: &mut Command,
+    more: &[&str],
+    mut look: impl FnMut(&str),
+) -> Result<Counts> {
     let mut child = command
         .args(["--no-fail-fast"])
+        .args(more)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -37,6 +47,7 @@ pub(crate) fn count(command: &mut Command) -> Result<Counts> {
     for line in BufReader::new(output).split(b'\n') {
         let line = String::from_utf8_lossy(&line?).into_owned();
         counts = counts.plus(result_line(&line).unwrap_or_default());
+        look(&line);
         if is_worth_showing(&line) {
             println!("{line}");
         }

@@ -24,6 +24,7 @@ mod console;
 mod demo;
 mod doctor;
 mod elf;
+mod explore;
 mod gdb;
 mod host_tests;
 mod interrupt_log;

@@ -5,7 +5,7 @@ use clap::Parser as _;
 
 use crate::cli::{Build, Nextest, Prove, Test};
 use crate::steps::{self, Counts, Step};
-use crate::{backtraces, demo, host_tests, loom, prove, qemu_test};
+use crate::{backtraces, demo, explore, host_tests, loom, prove, qemu_test};
 
 /// Everything, in this order. A new kind of proof is a new line here.
 const STEPS: &[Step<Build>] = &[
@@ -18,6 +18,11 @@ const STEPS: &[Step<Build>] = &[
         name: "loom",
         help: "what is lock-free in the scheduler, in all interleavings with up to three preemptions",
         run: |_| loom::models(),
+    },
+    Step {
+        name: "explore",
+        help: "a hundred thousand random schedules of the scheduler and of all that fibers wait for",
+        run: |_| explore::schedules(),
     },
     Step {
         name: "xtask",

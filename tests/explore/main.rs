@@ -1,0 +1,119 @@
+//! Random schedules of the whole scheduler and of all that fibers wait for: where interrupts come, who yields, what time it is.
+//!
+//! Every schedule comes from a seed. One that fails is made small, printed, and kept in a file with the line that plays it
+//! again: `KFIBER_SEED` is the seed, `KFIBER_CALM` says which of the choices are nothing special. `KFIBER_SCHEDULES` is
+//! how many are played, `KFIBER_PROGRAM` plays one program alone.
+
+mod child;
+mod dice;
+mod machine;
+mod programs;
+mod shrink;
+mod stage;
+
+use child::Task;
+use stage::Way;
+use std::env;
+use std::thread;
+
+/// How many schedules there are if nobody says otherwise. `cargo xtask test explore` plays a hundred times as many.
+const SCHEDULES: u64 = if cfg!(miri) {
+    4
+} else if cfg!(kfiber_threads) {
+    100
+} else {
+    1000
+};
+
+#[test]
+fn random_schedules_keep_every_promise() {
+    let way = Way {
+        program: env::var("KFIBER_PROGRAM").ok(),
+        ..Way::default()
+    };
+    explore("random_schedules_keep_every_promise", &way, schedules());
+}
+
+#[test]
+fn schedules_with_other_threads_keep_every_promise() {
+    let way = Way {
+        has_threads: true,
+        program: env::var("KFIBER_PROGRAM").ok(),
+        ..Way::default()
+    };
+    let name = "schedules_with_other_threads_keep_every_promise";
+    explore(name, &way, schedules().div_ceil(10));
+}
+
+fn schedules() -> u64 {
+    let said = env::var("KFIBER_SCHEDULES").ok();
+    said.map_or(SCHEDULES, |text| {
+        text.parse().expect("KFIBER_SCHEDULES is a number")
+    })
+}
+
+/// Plays so many schedules, in one process for each processor.
+fn explore(test: &'static str, way: &Way, count: u64) {
+    if cfg!(miri) {
+        return (0..count).for_each(|index| stage::play(dice::seed_at(1, index), way));
+    }
+    if child::played(way) {
+        return;
+    }
+    if let Ok(seed) = env::var(child::SEED) {
+        let seed = child::hexadecimal(&seed);
+        let calm = child::ranges(&env::var(child::CALM).unwrap_or_default());
+        let played = child::run(test, &Task::One { seed, calm });
+        return played.unwrap_or_else(|failure| panic!("{}", failure.output));
+    }
+    let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let start = u64::try_from(time.expect("after 1970").as_nanos()).unwrap_or(0);
+    let children = thread::available_parallelism().map_or(1, |number| number.get() as u64);
+    let share = count.div_ceil(children);
+    let children: Vec<_> = (0..children)
+        .map(|number| {
+            let start = start.wrapping_add(number << 32);
+            thread::spawn(move || {
+                child::run(
+                    test,
+                    &Task::Many {
+                        start,
+                        count: share,
+                    },
+                )
+            })
+        })
+        .collect();
+    let played = share * children.len() as u64;
+    for child in children {
+        if let Err(failure) = child.join().expect("a child says how it ended") {
+            panic!("{}", shrink::report(test, failure));
+        }
+    }
+    println!("{played} schedules, from seed {start:#x}");
+}
+
+#[test]
+#[cfg(not(miri))]
+fn a_lost_wake_up_is_found_and_its_schedule_is_made_small() {
+    const NAME: &str = "a_lost_wake_up_is_found_and_its_schedule_is_made_small";
+    let way = Way {
+        program: Some("broken".to_owned()),
+        ..Way::default()
+    };
+    if child::played(&way) {
+        return;
+    }
+    let task = Task::Many {
+        start: 1,
+        count: 1000,
+    };
+    let failure = child::run(NAME, &task).expect_err("the mistake is found");
+    let report = shrink::report(NAME, failure);
+    assert!(report.contains("fibers wait for ever"), "{report}");
+    assert!(report.contains("who looks too early"), "{report}");
+    let (_, rest) = report.split_once("choices ").expect("counts them");
+    let needed = rest.split_whitespace().next().expect("a number");
+    let needed: usize = needed.parse().expect("a number");
+    assert!(needed <= 8, "{report}");
+}

@@ -1,0 +1,107 @@
+//! What is left of an inherited priority when the one who lent it gives up.
+
+use crate::world;
+use core::time::Duration;
+use kfiber::scheduler::{self, Priority};
+use kfiber::sync::{Mutex, MutexGuard};
+
+const HIGH: Priority = Priority::new(20).unwrap();
+const TOP: Priority = Priority::new(30).unwrap();
+
+#[test]
+fn who_lends_a_level_and_takes_it_back_takes_no_turn_with_it() {
+    world!(S, CELLS, LOG);
+    static VALUE: Mutex<()> = Mutex::new(());
+    let owner = S
+        .spawn(&CELLS, || {
+            let guard = VALUE.lock();
+            scheduler::yield_now();
+            LOG.say("owner");
+            drop(guard);
+        })
+        .unwrap();
+    let lender = S
+        .builder()
+        .priority(HIGH)
+        .spawn(&CELLS, || {
+            for _ in 0..3 {
+                if scheduler::park().is_err() {
+                    break;
+                }
+                let _refused = VALUE.lock_timeout(Duration::ZERO).is_err();
+            }
+        })
+        .unwrap();
+    let unparker = lender.unparker();
+    S.spawn(&CELLS, move || {
+        for _ in 0..3 {
+            LOG.say("other");
+            unparker.unpark();
+            scheduler::yield_now();
+        }
+        lender.cancel();
+    })
+    .unwrap()
+    .detach();
+    owner.detach();
+    S.run();
+    assert!(LOG.all().starts_with("other owner"), "{}", LOG.all());
+}
+
+/// A mutex whose last waiter has given up is no longer in its owner's list, so it may go away while the owner goes on.
+#[test]
+fn a_mutex_that_nobody_waits_for_any_more_may_be_replaced_by_another() {
+    world!(S, CELLS);
+    static SECOND: Mutex<()> = Mutex::new(());
+    let owner = S.spawn(&CELLS, || {
+        let own = || scheduler::current().unwrap();
+        let level = || {
+            let id = own();
+            let info = S.fibers().find(|info| info.id == id).unwrap();
+            info.priority
+        };
+        let mut first = Box::new(Mutex::new(()));
+        let guard = first.lock();
+        scheduler::scope(|scope| {
+            let wait = || assert!(first.lock_timeout(Duration::from_nanos(5)).is_err());
+            let waiter = scope.spawn_as(&CELLS, "waiter", TOP, wait).unwrap();
+            waiter.join().unwrap();
+        });
+        #[expect(clippy::mem_forget, reason = "the owner never gives it back")]
+        core::mem::forget::<MutexGuard<'_, ()>>(guard);
+        // In the same place is now another, which is somebody else's, and wanted.
+        *first = Mutex::new(());
+        let before = level();
+        let second = SECOND.lock();
+        scheduler::scope(|scope| {
+            let has = || {
+                let guard = first.lock();
+                assert!(scheduler::park().is_err(), "it is asked to end");
+                drop(guard);
+            };
+            let has = scope.spawn(&CELLS, has).unwrap();
+            scheduler::yield_now();
+            let wants = || drop(first.lock());
+            let wants = scope.spawn_as(&CELLS, "wants", TOP, wants).unwrap();
+            scheduler::yield_now();
+            // Has the owner's level computed afresh.
+            let asks = || assert!(SECOND.lock_timeout(Duration::ZERO).is_err());
+            let asks = scope.spawn_as(&CELLS, "asks", HIGH, asks).unwrap();
+            asks.join().unwrap();
+            assert_eq!(
+                level(),
+                before,
+                "inherits from a mutex that it does not have"
+            );
+            assert!(S.fibers().any(|info| info.id == wants.id()));
+            let id = has.id();
+            let found = S.fibers().find(|info| info.id == id).unwrap();
+            assert_eq!(found.priority, TOP);
+            has.cancel();
+            drop((has, wants));
+        });
+        drop(second);
+    });
+    owner.unwrap().detach();
+    S.run();
+}
