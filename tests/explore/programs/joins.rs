@@ -1,7 +1,7 @@
 //! Joining: every fiber's result is had once by whoever wants it, or dropped once; who waits for an end is told once.
 
 use crate::dice::{choose, note};
-use crate::machine::{MAIN, point, some_deadline, until};
+use crate::machine::{MAIN, is_alone, point, some_deadline, until};
 use crate::stage::Stage;
 use core::future::{Future as _, poll_fn};
 use core::pin::Pin;
@@ -87,7 +87,9 @@ fn poll(bench: &Arc<Bench>, mut handle: JoinHandle<Output>) -> Output {
             let polled = Pin::new(&mut handle).poll(&mut Context::from_waker(&waker));
             if let Some(last) = last.take() {
                 let expected = usize::from(polled.is_ready());
-                assert_eq!(times(&last), expected, "how often it was told");
+                // Elsewhere it may see the end before it is told.
+                let is_right = times(&last) == expected || (!is_alone() && times(&last) == 0);
+                assert!(is_right, "it was told {} times", times(&last));
                 bench.told.lock().expect("no holder panics").push(last);
             }
             let Poll::Pending = polled else {
