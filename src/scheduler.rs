@@ -53,6 +53,7 @@ mod inbox;
 mod info;
 mod join;
 mod joiner;
+mod level;
 mod local;
 mod misuse;
 mod needs;
