@@ -8,7 +8,7 @@ use super::id::FiberId;
 use super::priority::Priority;
 use super::spawn::Extra;
 use super::wait::WaitReason;
-use crate::platform::Nanoseconds;
+use crate::platform::{Nanoseconds, interrupts};
 use crate::stack::{StackBounds, StackUsage, usage_of};
 use core::panic::Location;
 use core::ptr;
@@ -66,6 +66,28 @@ impl FiberInfo {
     /// in it.
     pub(crate) unsafe fn of(fiber: *const Header) -> Option<Self> {
         // SAFETY: the caller's promise.
+        let state = unsafe { &(*fiber).state };
+        // One that has finished may be taken elsewhere, and its cell used again, while we look; a handler on this core that
+        // did so would wait for us.
+        let were_enabled = interrupts::are_enabled();
+        interrupts::disable();
+        let is_held = state.begin_look();
+        // SAFETY: the caller's promise.
+        let found = unsafe { Self::of_held(fiber) };
+        if is_held {
+            state.end_look();
+        }
+        if were_enabled {
+            interrupts::enable();
+        }
+        found
+    }
+
+    /// # Safety
+    ///
+    /// As [`of`](Self::of); if the fiber has finished, its cell is not given back meanwhile.
+    unsafe fn of_held(fiber: *const Header) -> Option<Self> {
+        // SAFETY: the caller's promise.
         let header = unsafe { &*fiber };
         let state = if ptr::eq(header, current::get()) {
             FiberState::Running
@@ -73,7 +95,7 @@ impl FiberInfo {
         } else if let Some(failure) = unsafe { failing::failure(header) } {
             FiberState::Failed(failure)
         } else if header.state.is_finished() {
-            if header.state.is_detached() {
+            if !header.state.is_looked_at() {
                 return None;
             }
             FiberState::Finished

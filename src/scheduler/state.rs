@@ -31,6 +31,8 @@ const FINISHED: u64 = 64;
 const DETACHED: u64 = 128;
 /// The fiber panicked or faulted, and is being ended, or was. Its closure never returns, and nobody lives there again.
 const FAILED: u64 = 256;
+/// Somebody looks at a fiber that has finished, for a few instructions; its cell is not given back before that is over.
+const LOOKED_AT: u64 = 512;
 
 const GENERATION_SHIFT: u32 = 32;
 
@@ -240,7 +242,49 @@ impl State {
 
     /// The join handle is gone. Returns whether the fiber had finished before: then the caller cleans up.
     pub(crate) fn detach(&self) -> bool {
-        self.0.fetch_or(DETACHED, Ordering::AcqRel) & FINISHED != 0
+        let before = self.0.fetch_or(DETACHED, Ordering::AcqRel);
+        // On the bare machine a look has the only core for itself.
+        if !cfg!(target_os = "none") && before & LOOKED_AT != 0 {
+            self.await_end_of_look();
+        }
+        before & FINISHED != 0
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn await_end_of_look(&self) {
+        while self.0.load(Ordering::Acquire) & LOOKED_AT != 0 {
+            crate::atomic::spin_loop();
+        }
+    }
+
+    /// Keeps the cell of a fiber that has finished from being given back, until [`end_look`](Self::end_look). Returns false
+    /// if it has not finished, or nobody will take its result. For the owner, with interrupts off.
+    #[must_use]
+    pub(crate) fn begin_look(&self) -> bool {
+        let mut current = self.0.load(Ordering::Relaxed);
+        while current & (FINISHED | DETACHED) == FINISHED {
+            match self.0.compare_exchange_weak(
+                current,
+                current | LOOKED_AT,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return true,
+                Err(seen) => current = seen,
+            }
+        }
+        false
+    }
+
+    /// Whether somebody is between [`begin_look`](Self::begin_look) and [`end_look`](Self::end_look).
+    pub(crate) fn is_looked_at(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & LOOKED_AT != 0
+    }
+
+    /// Ends what [`begin_look`](Self::begin_look) began.
+    pub(crate) fn end_look(&self) {
+        self.0.fetch_and(!LOOKED_AT, Ordering::Release);
     }
 
     /// The fiber is being ended by a failure. Returns whether it was already.

@@ -5,6 +5,7 @@ mod bounds;
 mod cells;
 mod futures;
 mod joins;
+mod lists;
 mod places;
 mod scopes;
 mod wakes;
