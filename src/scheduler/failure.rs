@@ -1,7 +1,7 @@
 //! A fiber that failed: what is known of it, for joiners, hooks and the list of fibers.
 
 use super::id::FiberId;
-use super::overflow::Registers;
+use super::registers::Registers;
 use core::fmt;
 use core::panic::Location;
 

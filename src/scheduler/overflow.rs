@@ -46,6 +46,7 @@ pub use owner::{Neighbour, Part};
 
 use super::header::Header;
 use super::id::FiberId;
+use super::registers::Registers;
 use crate::stack::StackBounds;
 use core::fmt;
 
@@ -66,18 +67,6 @@ pub enum Detector {
     SavedStackPointer,
     /// The guard page of another fiber, [`damaged`](Overflow::damaged): nothing was written.
     GuardOfAnother,
-}
-
-/// The registers where an overflow was noticed: what an unwinder begins with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Registers {
-    /// The address of the instruction.
-    pub rip: u64,
-    /// The stack pointer.
-    pub rsp: u64,
-    /// The frame pointer, in code that has one.
-    pub rbp: u64,
 }
 
 /// A stack overflow. See the [module](self).

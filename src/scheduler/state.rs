@@ -30,6 +30,7 @@ const FINISHED: u64 = 64;
 /// There is no join handle any more.
 const DETACHED: u64 = 128;
 /// The fiber panicked or faulted, and is being ended, or was. Its closure never returns, and nobody lives there again.
+#[cfg(not(loom))]
 const FAILED: u64 = 256;
 /// Somebody looks at a fiber that has finished, for a few instructions; its cell is not given back before that is over.
 const LOOKED_AT: u64 = 512;
@@ -288,11 +289,13 @@ impl State {
     }
 
     /// The fiber is being ended by a failure. Returns whether it was already.
+    #[cfg(not(loom))]
     pub(crate) fn fail(&self) -> bool {
         self.0.fetch_or(FAILED, Ordering::AcqRel) & FAILED != 0
     }
 
     /// Says whether a failure ends the fiber, or has.
+    #[cfg(not(loom))]
     pub(crate) fn is_failed(&self) -> bool {
         self.0.load(Ordering::Relaxed) & FAILED != 0
     }

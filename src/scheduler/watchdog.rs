@@ -11,6 +11,7 @@ use super::header::Header;
 use super::hooks::Report;
 use super::id::FiberId;
 use super::overflow::Backtrace;
+use super::registers::Registers;
 use super::run_loop::RunLoop;
 use super::spawn::Extra;
 use super::wait_graph_text::{Seconds, Who};
@@ -26,18 +27,18 @@ use core::time::Duration;
 /// ```
 /// use core::time::Duration;
 /// use kfiber::platform::{Host, Platform};
-/// use kfiber::scheduler::{Interrupted, Scheduler, Watchdog};
+/// use kfiber::scheduler::{Registers, Scheduler, Watchdog};
 ///
 /// static SCHEDULER: Scheduler<Host> = Scheduler::new(Host::new());
 /// static WATCHDOG: Watchdog = Watchdog::new(Duration::from_millis(100));
 ///
 /// /// Called by the kernel's handler of a periodic timer.
-/// fn tick(interrupted: Interrupted) {
+/// fn tick(interrupted: Registers) {
 ///     let now = SCHEDULER.platform().now();
 ///     WATCHDOG.tick(&SCHEDULER, now, interrupted); // reports through the scheduler's hooks
 ///     SCHEDULER.timer_interrupt();
 /// }
-/// # tick(Interrupted { rip: 0, rsp: 0, rbp: 0 });
+/// # tick(Registers { rip: 0, rsp: 0, rbp: 0 });
 /// ```
 #[derive(Debug)]
 pub struct Watchdog {
@@ -52,17 +53,6 @@ pub struct Watchdog {
     is_reported: AtomicBool,
 }
 
-/// The registers of the code that an interrupt interrupted: what a walk of its calls begins with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Interrupted {
-    /// The address of the instruction that comes next.
-    pub rip: u64,
-    /// The stack pointer.
-    pub rsp: u64,
-    /// The frame pointer, in code that has one.
-    pub rbp: u64,
-}
-
 /// A fiber that does not let others run.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -74,7 +64,7 @@ pub struct Hog {
     /// For how long it has run, at least: since the first tick that found it at it.
     pub runs_for: Nanoseconds,
     /// Where it is now; perhaps within a handler that interrupted it.
-    pub interrupted: Interrupted,
+    pub interrupted: Registers,
     /// Its stack.
     pub stack: StackBounds,
 }
@@ -109,7 +99,7 @@ impl Watchdog {
         &self,
         scheduler: &'static Scheduler<P>,
         now: Nanoseconds,
-        interrupted: Interrupted,
+        interrupted: Registers,
     ) {
         let run_loop = &scheduler.run_loop;
         run_loop.has_seen(now);
@@ -164,7 +154,7 @@ impl Hog {
     /// # Safety
     ///
     /// The fiber runs, on this core.
-    unsafe fn new(fiber: *const Header, runs_for: Nanoseconds, interrupted: Interrupted) -> Self {
+    unsafe fn new(fiber: *const Header, runs_for: Nanoseconds, interrupted: Registers) -> Self {
         // SAFETY: the caller's promise.
         let header = unsafe { &*fiber };
         Self {

@@ -4,8 +4,8 @@ use crate::kernel::SCHEDULER;
 use core::time::Duration;
 use kfiber::platform::Platform;
 use kfiber::scheduler::{
-    self, AfterDeadlock, AfterStall, Deadlock, FiberPool, Hooks, Interrupted, Outlook, Report,
-    Stall, Watchdog,
+    self, AfterDeadlock, AfterStall, Deadlock, FiberPool, Hooks, Outlook, Registers, Report, Stall,
+    Watchdog,
 };
 use kfiber::sync::Mutex;
 use tests_qemu::exceptions::TrapFrame;
@@ -42,7 +42,7 @@ impl Hooks for Kernel {
 
 /// The timer's handler.
 pub(crate) fn on_tick(frame: &mut TrapFrame) {
-    let interrupted = Interrupted {
+    let interrupted = Registers {
         rip: frame.rip,
         rsp: frame.rsp,
         rbp: frame.rbp,

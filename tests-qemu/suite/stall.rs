@@ -9,7 +9,7 @@ use core::{
 use kfiber::{
     platform::Platform as _,
     scheduler::{
-        self, AfterDeadlock, AfterStall, Deadlock, FiberPool, Hooks, Interrupted, Outlook, Report,
+        self, AfterDeadlock, AfterStall, Deadlock, FiberPool, Hooks, Outlook, Registers, Report,
         Scheduler, Stall, Watchdog,
     },
     sync::Mutex,
@@ -78,7 +78,7 @@ fn spawn(name: &'static str, body: impl FnOnce() + Send + 'static) {
 }
 
 fn tick(frame: &mut TrapFrame) {
-    let interrupted = Interrupted {
+    let interrupted = Registers {
         rip: frame.rip,
         rsp: frame.rsp,
         rbp: frame.rbp,

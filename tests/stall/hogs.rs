@@ -3,7 +3,7 @@
 use crate::World;
 use core::time::Duration;
 use kfiber::platform::{Host, Platform as _};
-use kfiber::scheduler::{self, Interrupted, Scheduler, Watchdog};
+use kfiber::scheduler::{self, Registers, Scheduler, Watchdog};
 
 const MILLISECOND: u64 = 1_000_000;
 
@@ -11,7 +11,7 @@ const MILLISECOND: u64 = 1_000_000;
 fn tick(scheduler: &'static Scheduler<Host>, watchdog: &Watchdog) {
     scheduler.platform().advance(MILLISECOND);
     let now = scheduler.platform().now();
-    let interrupted = Interrupted {
+    let interrupted = Registers {
         rip: 0x1234_5678_9abc,
         rsp: 0,
         rbp: 0,

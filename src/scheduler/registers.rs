@@ -1,0 +1,12 @@
+//! What a walk of the calls begins with, in code that was interrupted or that failed.
+
+/// The three registers that say where code is and in which frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registers {
+    /// The address of the instruction: of the one that failed, or of the one that comes next.
+    pub rip: u64,
+    /// The stack pointer.
+    pub rsp: u64,
+    /// The frame pointer, in code that has one.
+    pub rbp: u64,
+}
