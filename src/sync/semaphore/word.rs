@@ -208,3 +208,63 @@ impl Semaphore {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::platform::Host;
+    use crate::scheduler::{FiberCell, Scheduler, current};
+
+    /// Runs `body` with a semaphore without permits, in which a waiter waits alone.
+    fn with_one_alone(body: fn(&'static Semaphore, &Waiter)) {
+        static SCHEDULER: Scheduler<Host> = Scheduler::new(Host::new());
+        static CELL: FiberCell<65536> = FiberCell::new();
+        static SEMAPHORE: Semaphore = Semaphore::new(0);
+        static TURN: spin::Mutex<()> = spin::Mutex::new(());
+        let _turn = TURN.lock();
+        let fiber = SCHEDULER.spawn(&CELL, move || {
+            let waiter = Waiter::new(current::waiting_fiber());
+            assert!(SEMAPHORE.change(of(0), alone(&raw const waiter), Ordering::Release));
+            body(&SEMAPHORE, &waiter);
+            while SEMAPHORE.try_acquire() {}
+        });
+        SCHEDULER.run();
+        fiber
+            .expect("the cell is free")
+            .try_join()
+            .expect("it has ended");
+    }
+
+    #[test]
+    fn a_permit_that_comes_while_the_only_waiter_gives_up_is_taken() {
+        with_one_alone(|semaphore, waiter| {
+            semaphore.release(1).expect("there is room");
+            assert_eq!(semaphore.available(), 0, "it is the waiter's");
+            assert_eq!(semaphore.give_up(waiter, WaitError::Cancelled), Ok(()));
+        });
+    }
+
+    #[test]
+    fn an_only_waiter_that_gives_up_leaves_nothing_behind() {
+        with_one_alone(|semaphore, waiter| {
+            let error = WaitError::Cancelled;
+            assert_eq!(semaphore.give_up(waiter, error), Err(error));
+            semaphore.release(2).expect("there is room");
+            assert_eq!(semaphore.available(), 2);
+            assert!(!waiter.is_served());
+        });
+    }
+
+    #[test]
+    fn one_that_was_alone_and_stands_in_line_now_gives_up_and_the_next_is_served() {
+        with_one_alone(|semaphore, waiter| {
+            let next = Waiter::new(waiter.fiber);
+            assert!(semaphore.line.with(|line| semaphore.enter(line, &next)));
+            let error = WaitError::Cancelled;
+            assert_eq!(semaphore.give_up(waiter, error), Err(error));
+            semaphore.release(1).expect("there is room");
+            assert!(next.is_served() && !waiter.is_served());
+            assert_eq!(semaphore.available(), 0);
+        });
+    }
+}
