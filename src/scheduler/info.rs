@@ -92,7 +92,7 @@ impl FiberInfo {
         let state = if ptr::eq(header, current::get()) {
             FiberState::Running
         // SAFETY: only cells are looked at.
-        } else if let Some(failure) = unsafe { failing::failure(header) } {
+        } else if let Some(failure) = unsafe { failing::failure(fiber) } {
             FiberState::Failed(failure)
         } else if header.state.is_finished() {
             if !header.state.is_looked_at() {

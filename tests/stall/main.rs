@@ -95,13 +95,13 @@ fn plain(text: &str) -> String {
             text.find(|c: char| !c.is_ascii_hexdigit())
                 .unwrap_or(text.len())
         };
-        let is_word = plain.ends_with(|c: char| c.is_alphanumeric());
-        let hex = rest
-            .strip_prefix("0x")
-            .map_or_else(|| digits(rest), |hex| 2 + digits(hex));
-        if hex >= 9 && !is_word {
+        // An address, or where an id stands: after a name, or after `fiber`.
+        let is_address = rest.strip_prefix("0x").map(|hex| 2 + digits(hex));
+        let is_place_of_id = plain.ends_with('(') || plain.ends_with("fiber ");
+        let is_id = (is_place_of_id && rest[digits(rest)..].starts_with('.')).then(|| digits(rest));
+        if let Some(length) = is_address.or(is_id) {
             plain.push('@');
-            rest = &rest[hex..];
+            rest = &rest[length..];
             let generation = rest.strip_prefix('.').map_or(0, |rest| 1 + digits(rest));
             rest = &rest[generation..];
         } else {
