@@ -32,7 +32,8 @@
 //! far as they are live: everything else, because the inline assembly declares every other register clobbered. Where
 //! the compiler may use SSE, the control bits of MXCSR and the x87 control word are switched too, since the System V
 //! ABI (x86-64 psABI, 3.2.1 and 3.2.3) has them preserved across calls; the feature `fp-control`, on by default,
-//! governs that. The flags are a policy, not a state: see [`flags`].
+//! governs that. The flags of exceptions in MXCSR are nobody's, as across any call: a fiber may find there what another one
+//! raised, or lose what it raised itself. RFLAGS is a policy, not a state: see [`flags`].
 //!
 //! Nothing is ever written below `rsp`, so an interrupt may come between any two instructions.
 //!
@@ -72,6 +73,12 @@ pub mod flags;
 
 #[cfg(target_os = "none")]
 mod arrival;
+#[cfg(all(
+    feature = "fp-control",
+    target_feature = "sse",
+    not(any(miri, kfiber_threads))
+))]
+mod control_words;
 #[cfg(not(any(miri, kfiber_threads)))]
 mod unwind;
 #[cfg(not(any(miri, kfiber_threads)))]
@@ -121,7 +128,7 @@ pub struct Landed {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct FpControl {
-    /// Rounding, exception masks and flush modes of SSE.
+    /// Rounding, exception masks and flush modes of SSE; and flags of exceptions, which are saved with them and mean nothing.
     mxcsr: u32,
     /// Precision, rounding and exception masks of the x87 unit.
     x87: u16,

@@ -168,6 +168,33 @@ mod kept {
         }
     }
 
+    /// The switch loads a word only if it differs in one of these bits. Nothing here computes with fractions.
+    #[test]
+    #[cfg_attr(kfiber_threads, ignore = "a new thread begins as its maker is")]
+    fn each_control_bit_is_kept_even_if_no_other_differs() {
+        let of_sse = (6..16).map(|bit| Control {
+            mxcsr: INITIAL.mxcsr ^ 1 << bit,
+            ..INITIAL
+        });
+        // Precision and rounding. Unmasked exceptions of the past would be raised.
+        let of_x87 = [8, 10, 11].map(|bit| Control {
+            x87: INITIAL.x87 ^ 1 << bit,
+            ..INITIAL
+        });
+        for control in of_sse.chain(of_x87) {
+            let mut fiber = setter();
+            let resumed = [(); 3].map(|()| {
+                let resumed = fiber.resume(Some(control));
+                let found = Control::now();
+                INITIAL.set();
+                (resumed, found)
+            });
+            let words = [INITIAL, control, control].map(Resumed::Yielded);
+            let expected = words.map(|word| (word, INITIAL));
+            assert_eq!(resumed, expected, "the fiber has set {control:x?}");
+        }
+    }
+
     #[test]
     fn each_side_computes_in_its_own_rounding_mode() {
         let mut fiber =

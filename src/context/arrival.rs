@@ -1,7 +1,7 @@
 //! From an exception handler into a fiber, when the one that was interrupted does not go on.
 
 #[cfg(all(feature = "fp-control", target_feature = "sse"))]
-use super::FpControl;
+use super::control_words::{MXCSR, X87};
 use super::{Context, ControlBlock};
 use core::arch::{asm, naked_asm};
 use core::mem::offset_of;
@@ -52,8 +52,8 @@ unsafe extern "sysv64" fn arrival() {
         rbp = const offset_of!(Context, record.rbp),
         rbx = const offset_of!(Context, rbx),
         #[cfg(all(feature = "fp-control", target_feature = "sse"))]
-        mxcsr = const offset_of!(Context, fp) + offset_of!(FpControl, mxcsr),
+        mxcsr = const MXCSR,
         #[cfg(all(feature = "fp-control", target_feature = "sse"))]
-        x87 = const offset_of!(Context, fp) + offset_of!(FpControl, x87),
+        x87 = const X87,
     )
 }

@@ -28,19 +28,14 @@
 //!   jump may land under indirect-branch tracking. Both are free.
 
 #[cfg(all(feature = "fp-control", target_feature = "sse"))]
-use super::FpControl;
+use super::control_words::{MXCSR, X87, exchange_control_words};
 use super::{After, Context, ControlBlock, Landed, Payload, unwind};
 use core::arch::{asm, naked_asm};
 use core::mem::offset_of;
 
-#[cfg(all(feature = "fp-control", target_feature = "sse"))]
-const MXCSR: usize = offset_of!(Context, fp) + offset_of!(FpControl, mxcsr);
-#[cfg(all(feature = "fp-control", target_feature = "sse"))]
-const X87: usize = offset_of!(Context, fp) + offset_of!(FpControl, x87);
-
 /// The assembly of a switch, written once: `$prev` and `$next` name the registers that hold the two blocks, `prev` and
 /// `next` say which context in the block. Loads come before stores: none of them then waits for another. Of the stores
-/// that of the address is the last: a context whose address is there has all of its words.
+/// that of the address is the last: a context whose address is there has all of its words, but those of `control_words`.
 macro_rules! exchange {
     ($prev:literal, $next:literal, { $($operands:tt)* }) => {
         asm!(
@@ -54,9 +49,7 @@ macro_rules! exchange {
             concat!("mov [", $prev, " + {prev} + {rbx}], rbx"),
             concat!("mov [", $prev, " + {prev} + {ip}],  rax"),
             #[cfg(all(feature = "fp-control", target_feature = "sse"))]
-            concat!("stmxcsr [", $prev, " + {prev} + {mxcsr}]; fnstcw [", $prev, " + {prev} + {x87}]"),
-            #[cfg(all(feature = "fp-control", target_feature = "sse"))]
-            concat!("ldmxcsr [", $next, " + {next} + {mxcsr}]; fldcw  [", $next, " + {next} + {x87}]"),
+            exchange_control_words!(concat!($prev, " + {prev}"), concat!($next, " + {next}")),
             "jmp {tail}",
             "2: endbr64",
             $($operands)*
@@ -343,9 +336,7 @@ pub unsafe extern "sysv64" fn switch_out_of_line(
         "mov [r10 + {rbx}], rbx",
         "mov [r10 + {ip}],  rax",
         #[cfg(all(feature = "fp-control", target_feature = "sse"))]
-        "stmxcsr [r10 + {mxcsr}]; fnstcw [r10 + {x87}]",
-        #[cfg(all(feature = "fp-control", target_feature = "sse"))]
-        "ldmxcsr [r11 + {mxcsr}]; fldcw  [r11 + {x87}]",
+        exchange_control_words!("r10", "r11"),
         "jmp {tail}",
         "2: endbr64",
         "pop r15", ".cfi_adjust_cfa_offset -8", ".cfi_restore r15",

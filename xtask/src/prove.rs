@@ -2,12 +2,13 @@
 //!
 //! Tests try some values; a proof covers them all. The idea is small. A register does not hold a number here but a name,
 //! "what rbx was at entry", and a small processor (`machine`) moves these names around as the instructions say. At the end
-//! the right names must be in the right places. There are no branches in the assembly, so one walk is all walks.
+//! the right names must be in the right places. The only conditional jumps in the assembly are those over the loads of the
+//! control words: there the walk forks, and all ways must be right.
 //!
 //! ```text
 //!   specimen, search           the ELF file: functions, and every inline copy of the switch
 //!   unwind_table               what unwinders are told
-//!   value, machine, walk       names, the processor that computes with them, one walk through the code
+//!   value, machine, walk       names, the processor that computes with them, all ways through the code
 //!   round_trip                 the switch and its inline copies: away, and back to what was
 //!   farewell                   the switch for good, and what is called after it on the other's stack
 //!   tail, first_frame          the shared end of all switches; a fiber's first frame; the end of a backtrace
@@ -17,6 +18,10 @@
 //!
 //! At every instruction on the way: nothing below `rsp` is relied on, for an interrupt may overwrite it; nothing is written
 //! but the context to save and the own frame; and the unwind information names the caller's true registers.
+//!
+//! Of MXCSR the control bits are preserved, as by any function of the System V ABI, and the flags of exceptions are not: by
+//! "MXCSR" the proof means its control bits everywhere. Two control words may be found equal by the very instructions that
+//! the switch uses; any other comparison, mask or conditional jump is an error.
 //!
 //! What is taken for granted: stacks and contexts do not overlap (invariants C1 and C3 of `context`), what is continued
 //! is what was saved (C1, C2), a new block is as `ControlBlock::init` says, the body is a function of the System V ABI,
@@ -58,7 +63,8 @@ const FEWEST: usize = 10_000;
 const WHAT: &str = "\
 For all contents of all registers, with an interrupt after every instruction:
 - a switch leaves the other side with its own registers, and with the two words passed to it; whoever continues what it
-  saved brings back rsp, rbp, rbx (out of line also r12 to r15) and the control words of SSE and x87 where there are any;
+  saved brings back rsp, rbp, rbx (out of line also r12 to r15), the control bits of MXCSR and the x87 control word where
+  there are any;
 - one that leaves for good has its function called on the other side's stack, aligned, and then the other side goes on;
 - a fiber's body is called with its payload and block, an aligned stack and DF clear, and its end continues the parent;
 - nothing is written but the context to save and the own frame, and nothing below rsp is relied on;

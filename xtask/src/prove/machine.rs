@@ -9,7 +9,10 @@ use std::collections::BTreeMap;
 
 use iced_x86::{Code, Instruction, Mnemonic, OpKind, Register};
 
-use super::value::{REGISTERS, Value};
+use super::value::{REGISTERS, Symbol, Value};
+
+/// The bits of MXCSR that are control, and reserved ones. The others are flags of exceptions, which nobody preserves.
+const CONTROL: u32 = !0x3f;
 
 /// Registers, control words and memory at one moment.
 #[derive(Clone, Debug)]
@@ -17,8 +20,11 @@ pub(super) struct State {
     registers: [Value; 16],
     /// The direction flag. The other flags are lost at a switch by contract.
     pub(super) direction: Value,
+    /// Its control bits: the flags of exceptions are not part of what a switch preserves.
     pub(super) mxcsr: Value,
     pub(super) x87: Value,
+    /// The instruction before has set ZF if, and only if, these two control words are equal.
+    compared: Option<[Value; 2]>,
     /// The words that have a known value: address to size and value. Different symbols are different memory.
     memory: BTreeMap<Value, (i64, Value)>,
     /// How many stores there were.
@@ -42,6 +48,8 @@ pub(super) struct Territory {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Flow {
     Next,
+    /// To the address if the two control words are equal, else to the next instruction.
+    JumpIfEqual(u64, [Value; 2]),
     Jump(Value),
     Call(Value),
 }
@@ -54,6 +62,7 @@ impl State {
             direction: Value::held(moment, Register::None),
             mxcsr: Value::held(moment, Register::XMM0),
             x87: Value::held(moment, Register::ST0),
+            compared: None,
             memory: BTreeMap::new(),
             stores: 0,
         }
@@ -123,6 +132,17 @@ impl State {
         Ok(())
     }
 
+    /// Goes on as is right only where these two control words are equal.
+    pub(super) fn assume_equal(&mut self, [one, other]: [Value; 2]) {
+        for word in [&mut self.mxcsr, &mut self.x87] {
+            if *word == one {
+                *word = other;
+            } else if *word == other {
+                *word = one;
+            }
+        }
+    }
+
     /// Executes one instruction, and then lets an interrupt come.
     pub(super) fn step(
         &mut self,
@@ -144,6 +164,7 @@ impl State {
     }
 
     fn execute(&mut self, i: &Instruction, rules: &Territory) -> Result<Flow, String> {
+        let compared = self.compared.take();
         match i.code() {
             Code::Endbr64 | Code::Nopd => {}
             Code::Cld => self.direction = Value::number(0),
@@ -163,6 +184,43 @@ impl State {
                 if i.op1_kind() == OpKind::Register && i.op0_register() == i.op1_register() =>
             {
                 self.set(i.op0_register().full_register(), Value::number(0));
+            }
+            // The comparison of two control words: these instructions are there for nothing else.
+            Code::Mov_r32_rm32 | Code::Movzx_r32_rm16 if i.op1_kind() == OpKind::Memory => {
+                let size = if i.code() == Code::Mov_r32_rm32 { 4 } else { 2 };
+                let value = self.load(self.address(i)?, size)?;
+                self.set(i.op0_register().full_register(), value);
+            }
+            Code::Xor_r32_rm32 if i.op1_kind() == OpKind::Memory => {
+                let [one, other] = self.both_of(i, 4, Register::XMM0)?;
+                let difference = Value::of(Symbol::Difference(one, other));
+                self.set(i.op0_register().full_register(), difference);
+            }
+            Code::And_rm32_imm8 if i.op0_kind() == OpKind::Register => {
+                let register = i.op0_register().full_register();
+                let value = self.get(register);
+                let Symbol::Difference(one, other) = value.symbol else {
+                    return Err(format!(
+                        "{value} is masked, which is not the difference of two MXCSR words"
+                    ));
+                };
+                let mask = i.immediate8to32().cast_unsigned();
+                if mask != CONTROL {
+                    return Err(format!(
+                        "the mask {mask:#x} is not that of MXCSR's control bits, {CONTROL:#x}"
+                    ));
+                }
+                self.set(register, Value::of(Symbol::ControlDifference(one, other)));
+                self.compared = Some([one, other].map(|at| Value::held(at, Register::XMM0)));
+            }
+            Code::Cmp_r16_rm16 if i.op1_kind() == OpKind::Memory => {
+                let moments = self.both_of(i, 2, Register::ST0)?;
+                self.compared = Some(moments.map(|at| Value::held(at, Register::ST0)));
+            }
+            Code::Je_rel8_64 | Code::Je_rel32_64 => {
+                let pair =
+                    compared.ok_or("no comparison of two control words stands before this jump")?;
+                return Ok(Flow::JumpIfEqual(i.near_branch_target(), pair));
             }
             // What they do to the flags is of no interest, as below for `xor`.
             Code::Add_rm64_imm8 | Code::Sub_rm64_imm8 if i.op0_kind() == OpKind::Register => {
@@ -203,6 +261,23 @@ impl State {
             }
         }
         Ok(Flow::Next)
+    }
+
+    /// The moments of the two control words of one unit that an instruction takes from a register and from memory.
+    fn both_of(
+        &self,
+        i: &Instruction,
+        size: i64,
+        unit: Register,
+    ) -> Result<[&'static str; 2], String> {
+        let one = self.get(i.op0_register().full_register());
+        let other = self.load(self.address(i)?, size)?;
+        match [one, other].map(|word| word.moment_of(unit)) {
+            [Some(one), Some(other)] => Ok([one, other]),
+            _ => Err(format!(
+                "{one} and {other} are compared, which are not two control words of one unit"
+            )),
+        }
     }
 
     fn push(&mut self, rules: &Territory, value: Value) -> Result<(), String> {

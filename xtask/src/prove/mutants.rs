@@ -168,6 +168,10 @@ fn name(i: &Instruction) -> String {
             format!("lea {:?}, [landing]", i.op0_register()).to_lowercase()
         }
         Code::Jmp_rel8_64 | Code::Jmp_rel32_64 => "jmp tail".to_owned(),
+        Code::Je_rel8_64 | Code::Je_rel32_64 => {
+            let distance = i.near_branch_target().wrapping_sub(i.next_ip());
+            format!("je {:+}", distance.cast_signed())
+        }
         _ => text(i),
     }
 }

@@ -1,5 +1,6 @@
 //! The proof itself under test: wrong assembly is rejected, each for the right reason, and right assembly is accepted.
 
+mod control_words;
 mod planted;
 
 use std::env;

@@ -15,8 +15,13 @@ pub(super) enum Symbol {
     /// Where the program was loaded: the offset is an address as in the ELF file.
     Code,
     /// What the register held at a named moment. (No register is the direction flag, and the first register of a
-    /// floating-point unit stands for the unit's control word.)
+    /// floating-point unit stands for the unit's control word. Of MXCSR only the control bits are meant, wherever it is:
+    /// two words that differ in flags of exceptions count as the same.)
     Held(&'static str, Register),
+    /// In which bits the MXCSR of one moment differs from that of another.
+    Difference(&'static str, &'static str),
+    /// The same without the flags of exceptions.
+    ControlDifference(&'static str, &'static str),
     /// A thing with a name of its own.
     Named(&'static str),
 }
@@ -43,6 +48,10 @@ impl Value {
         }
     }
 
+    pub(super) const fn of(symbol: Symbol) -> Self {
+        Self { symbol, offset: 0 }
+    }
+
     pub(super) const fn number(offset: i64) -> Self {
         Self {
             symbol: Symbol::Number,
@@ -62,6 +71,14 @@ impl Value {
         (self.symbol == Symbol::Code).then_some(self.offset.cast_unsigned())
     }
 
+    /// The moment at which this register held the value, if it did.
+    pub(super) fn moment_of(self, register: Register) -> Option<&'static str> {
+        match self.symbol {
+            Symbol::Held(moment, of) if of == register && self.offset == 0 => Some(moment),
+            _ => None,
+        }
+    }
+
     pub(super) const fn plus(self, bytes: i64) -> Self {
         Self {
             symbol: self.symbol,
@@ -79,6 +96,10 @@ impl fmt::Display for Value {
             Symbol::Held(moment, Register::XMM0) => write!(f, "`MXCSR {moment}`")?,
             Symbol::Held(moment, Register::ST0) => write!(f, "`x87 control word {moment}`")?,
             Symbol::Held(moment, register) => write!(f, "`{register:?} {moment}`")?,
+            Symbol::Difference(one, other) => write!(f, "`MXCSR {one} xor {other}`")?,
+            Symbol::ControlDifference(one, other) => {
+                write!(f, "`control bits of MXCSR {one} xor {other}`")?;
+            }
             Symbol::Named(name) => write!(f, "`{name}`")?,
         }
         match self.offset {

@@ -1,5 +1,5 @@
-//! Runs the symbolic processor through the code, checks the unwind information before every instruction, and says in one
-//! line what went wrong where.
+//! Runs the symbolic processor through the code by every way that there is, checks the unwind information before every
+//! instruction, and says in one line what went wrong where.
 
 use core::fmt;
 
@@ -8,9 +8,9 @@ use iced_x86::{Code, Formatter as _, Instruction, IntelFormatter, Register};
 use super::machine::{Flow, State, Territory};
 use super::specimen::{Program, Specimen};
 use super::unwind_table::Caller;
-use super::value::Value;
+use super::value::{Symbol, Value};
 
-/// Longer than any path through the code: a mutant may loop.
+/// More than all ways through the code have together: a mutant may loop.
 const LONGEST: usize = 100;
 
 /// A condition that does not hold at an instruction.
@@ -66,8 +66,58 @@ pub(super) fn text(instruction: &Instruction) -> String {
 /// What must hold before each instruction, beside the rules of the processor.
 pub(super) type Watch<'a> = &'a dyn Fn(u64, &State) -> Result<(), String>;
 
-/// Follows control until it leaves the program: by a jump to a place that only a symbol names, or by a call.
-/// Returns the address of that last instruction.
+/// Where one way through the code ends: the address of its last instruction, where that leads, and what holds there.
+#[derive(Debug)]
+pub(super) struct Path {
+    pub(super) last: u64,
+    pub(super) flow: Flow,
+    pub(super) state: State,
+}
+
+/// Follows control, by every way that it can take, until it leaves the program: by a jump to a place that only a symbol
+/// names, or by a call.
+pub(super) fn paths(
+    program: &Program,
+    rules: &Territory,
+    state: State,
+    start: u64,
+    watch: Watch<'_>,
+) -> Result<Vec<Path>, Violation> {
+    let mut ended = Vec::new();
+    let mut open = vec![(start, state)];
+    let mut steps = 0;
+    while let Some((address, mut state)) = open.pop() {
+        let instruction = program
+            .get(&address)
+            .ok_or_else(|| Violation::at(program, address, "control leaves kfiber's code"))?;
+        let fault = |condition: String| Violation::at(program, address, condition);
+        if steps == LONGEST {
+            return Err(fault("control does not come to an end".to_owned()));
+        }
+        steps += 1;
+        watch(address, &state).map_err(fault)?;
+        match state.step(instruction, rules).map_err(fault)? {
+            Flow::Next => open.push((instruction.next_ip(), state)),
+            Flow::JumpIfEqual(target, pair) => {
+                let mut equal = state.clone();
+                equal.assume_equal(pair);
+                open.extend([(target, equal), (instruction.next_ip(), state)]);
+            }
+            Flow::Jump(Value {
+                symbol: Symbol::Code,
+                offset,
+            }) => open.push((offset.cast_unsigned(), state)),
+            flow @ (Flow::Jump(_) | Flow::Call(_)) => ended.push(Path {
+                last: address,
+                flow,
+                state,
+            }),
+        }
+    }
+    Ok(ended)
+}
+
+/// The same for code that has one way only. Returns the address of the last instruction and where it leads.
 pub(super) fn walk(
     program: &Program,
     rules: &Territory,
@@ -75,27 +125,18 @@ pub(super) fn walk(
     start: u64,
     watch: Watch<'_>,
 ) -> Result<(u64, Flow), Violation> {
-    let mut address = start;
-    for _ in 0..LONGEST {
-        let instruction = program
-            .get(&address)
-            .ok_or_else(|| Violation::at(program, address, "control leaves kfiber's code"))?;
-        let fault = |condition: String| Violation::at(program, address, condition);
-        watch(address, state).map_err(fault)?;
-        match state.step(instruction, rules).map_err(fault)? {
-            Flow::Next => address = instruction.next_ip(),
-            Flow::Jump(target) => match target.as_code() {
-                Some(target) => address = target,
-                None => return Ok((address, Flow::Jump(target))),
-            },
-            call @ Flow::Call(_) => return Ok((address, call)),
+    let mut all = paths(program, rules, state.clone(), start, watch)?;
+    match (all.pop(), all.is_empty()) {
+        (Some(path), true) => {
+            *state = path.state;
+            Ok((path.last, path.flow))
         }
+        _ => Err(Violation::at(
+            program,
+            start,
+            "only a switch that stores may jump on a condition",
+        )),
     }
-    Err(Violation::at(
-        program,
-        address,
-        "control does not come to an end",
-    ))
 }
 
 /// Requires that each of these is what it must be.

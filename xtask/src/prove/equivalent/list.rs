@@ -13,6 +13,10 @@ const LOAD_AND_STORE: &str =
 const LANDING: &str =
     "the landing's address depends on nothing, and only the store of it needs rax";
 const MOVES: &str = "two moves between different registers";
+const OTHER_WORD: &str =
+    "a store, and a load of the word beside it: neither needs the other's result";
+const ALWAYS: &str =
+    "the control word is then loaded whether it differs or not, which is slow and right";
 
 /// Part, reason, and the mutants that it is the reason for.
 pub(super) const EQUIVALENT: List = &[
@@ -44,16 +48,12 @@ pub(super) const EQUIVALENT: List = &[
             "swap `mov rcx, [r11+0x10]` and `mov rdx, [r11+8]`",
             "swap `mov rdx, [r11+8]` and `mov r8, [r11]`",
             "swap `mov r8, [r11]` and `mov r9, [r11+0x18]`",
-            "swap `ldmxcsr [r11+0x20]` and `fldcw [r11+0x24]`",
         ],
     ),
     (
         Part::OutOfLine,
         LOAD_AND_STORE,
-        &[
-            "swap `mov r9, [r11+0x18]` and `mov [r10+0x10], rsp`",
-            "swap `fnstcw [r10+0x24]` and `ldmxcsr [r11+0x20]`",
-        ],
+        &["swap `mov r9, [r11+0x18]` and `mov [r10+0x10], rsp`"],
     ),
     (
         Part::OutOfLine,
@@ -70,6 +70,20 @@ pub(super) const EQUIVALENT: List = &[
         &[
             "swap `mov [r10+0x18], rbx` and `mov [r10+8], rax`",
             "swap `mov [r10+8], rax` and `stmxcsr [r10+0x20]`",
+        ],
+    ),
+    (
+        Part::OutOfLine,
+        OTHER_WORD,
+        &["swap `fnstcw [r10+0x24]` and `mov eax, [r10+0x20]`"],
+    ),
+    (
+        Part::OutOfLine,
+        ALWAYS,
+        &[
+            "delete `je +5`",
+            "delete `je +4`",
+            "flip a bit: `je +4` becomes `je +0`",
         ],
     ),
     (
@@ -132,7 +146,6 @@ pub(super) const EQUIVALENT: List = &[
             "swap `mov rdx, [rsi+0x48]` and `mov r8, [rsi+0x40]`",
             "swap `mov r8, [rsi+0x20]` and `mov r9, [rsi+0x38]`",
             "swap `mov r8, [rsi+0x40]` and `mov r9, [rsi+0x58]`",
-            "swap `ldmxcsr [rsi+0x60]` and `fldcw [rsi+0x64]`",
         ],
     ),
     (
@@ -141,7 +154,6 @@ pub(super) const EQUIVALENT: List = &[
         &[
             "swap `mov r9, [rsi+0x38]` and `mov [rsi+0x10], rsp`",
             "swap `mov r9, [rsi+0x58]` and `mov [rsi+0x10], rsp`",
-            "swap `fnstcw [rsi+0x24]` and `ldmxcsr [rsi+0x60]`",
         ],
     ),
     (
@@ -162,6 +174,20 @@ pub(super) const EQUIVALENT: List = &[
         ],
     ),
     (
+        Part::Resume,
+        OTHER_WORD,
+        &["swap `fnstcw [rsi+0x24]` and `mov eax, [rsi+0x20]`"],
+    ),
+    (
+        Part::Resume,
+        ALWAYS,
+        &[
+            "delete `je +4`",
+            "delete `je +3`",
+            "flip a bit: `je +4` becomes `je +0`",
+        ],
+    ),
+    (
         Part::Suspend,
         LANDING,
         &["swap `lea rax, [landing]` and `mov rcx, [rsi+0x10]`"],
@@ -173,7 +199,6 @@ pub(super) const EQUIVALENT: List = &[
             "swap `mov rcx, [rsi+0x10]` and `mov rdx, [rsi+8]`",
             "swap `mov rdx, [rsi+8]` and `mov r8, [rsi]`",
             "swap `mov r8, [rsi]` and `mov r9, [rsi+0x18]`",
-            "swap `ldmxcsr [rsi+0x20]` and `fldcw [rsi+0x24]`",
         ],
     ),
     (
@@ -182,7 +207,6 @@ pub(super) const EQUIVALENT: List = &[
         &[
             "swap `mov r9, [rsi+0x18]` and `mov [rsi+0x30], rsp`",
             "swap `mov r9, [rsi+0x18]` and `mov [rsi+0x50], rsp`",
-            "swap `fnstcw [rsi+0x64]` and `ldmxcsr [rsi+0x20]`",
         ],
     ),
     (
@@ -203,6 +227,20 @@ pub(super) const EQUIVALENT: List = &[
             "swap `mov [rsi+0x38], rbx` and `mov [rsi+0x28], rax`",
             "swap `mov [rsi+0x58], rbx` and `mov [rsi+0x48], rax`",
             "swap `mov [rsi+0x48], rax` and `stmxcsr [rsi+0x60]`",
+        ],
+    ),
+    (
+        Part::Suspend,
+        OTHER_WORD,
+        &["swap `fnstcw [rsi+0x64]` and `mov eax, [rsi+0x60]`"],
+    ),
+    (
+        Part::Suspend,
+        ALWAYS,
+        &[
+            "delete `je +4`",
+            "delete `je +3`",
+            "flip a bit: `je +4` becomes `je +0`",
         ],
     ),
     (
@@ -223,7 +261,6 @@ pub(super) const EQUIVALENT: List = &[
             "swap `mov rdx, [r10+0x48]` and `mov r8, [r10+0x40]`",
             "swap `mov r8, [r10+0x20]` and `mov r9, [r10+0x38]`",
             "swap `mov r8, [r10+0x40]` and `mov r9, [r10+0x58]`",
-            "swap `ldmxcsr [r10+0x60]` and `fldcw [r10+0x64]`",
         ],
     ),
     (
@@ -232,7 +269,6 @@ pub(super) const EQUIVALENT: List = &[
         &[
             "swap `mov r9, [r10+0x38]` and `mov [rsi+0x30], rsp`",
             "swap `mov r9, [r10+0x58]` and `mov [rsi+0x50], rsp`",
-            "swap `fnstcw [rsi+0x64]` and `ldmxcsr [r10+0x60]`",
         ],
     ),
     (
@@ -253,6 +289,20 @@ pub(super) const EQUIVALENT: List = &[
             "swap `mov [rsi+0x38], rbx` and `mov [rsi+0x28], rax`",
             "swap `mov [rsi+0x58], rbx` and `mov [rsi+0x48], rax`",
             "swap `mov [rsi+0x48], rax` and `stmxcsr [rsi+0x60]`",
+        ],
+    ),
+    (
+        Part::Switch,
+        OTHER_WORD,
+        &["swap `fnstcw [rsi+0x64]` and `mov eax, [rsi+0x60]`"],
+    ),
+    (
+        Part::Switch,
+        ALWAYS,
+        &[
+            "delete `je +5`",
+            "delete `je +4`",
+            "flip a bit: `je +4` becomes `je +0`",
         ],
     ),
     (

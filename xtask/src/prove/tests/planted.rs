@@ -101,6 +101,7 @@ macro_rules! back {
 
 plant!(
     "right_tail",
+    ".globl right_tail; .hidden right_tail", // the switches may be in another object file
     ".cfi_def_cfa rcx, 0; .cfi_register rip, rdx; .cfi_register rbp, r8; .cfi_register rbx, r9",
     ".cfi_undefined r12; .cfi_undefined r13; .cfi_undefined r14; .cfi_undefined r15",
     "mov rsp, rcx; mov rbx, r9; mov rbp, r8; jmp rdx; int3"
@@ -284,3 +285,6 @@ plant!(
     pop_all!(),
     back!()
 );
+
+// Behind the macros that it uses.
+mod control_words;
