@@ -158,9 +158,15 @@ fn checked_yield() {
     }
     let level = || own().expect("it runs").priority;
     let before = level();
+    // Who inherits a level may lose it, and inherit it anew, as the last of it. What is promised is a turn at one's own.
+    let has_own = |info: &FiberInfo| {
+        let given = stage::level_of(info.id).unwrap_or(info.priority.level());
+        given >= before.level()
+    };
     let ready: Vec<_> = MAIN
         .fibers()
         .filter(|info| matches!(info.state, FiberState::Ready) && info.priority >= before)
+        .filter(has_own)
         .collect();
     scheduler::yield_now();
     let after = level();

@@ -6,7 +6,7 @@ use crate::programs;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use kfiber::platform::Host;
-use kfiber::scheduler::{self, FiberPool, JoinHandle, Priority, Scheduler};
+use kfiber::scheduler::{self, FiberId, FiberPool, JoinHandle, Priority, Scheduler};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -41,6 +41,8 @@ pub(crate) struct Stage {
 /// A fiber that plays.
 struct Player {
     name: &'static str,
+    /// The level that it was given.
+    level: u8,
     may_be_cancelled: bool,
     handle: JoinHandle<()>,
 }
@@ -194,6 +196,13 @@ pub(crate) fn play(seed: u64, way: &Way) {
     assert_eq!(MAIN.fibers().count(), 0, "a fiber is left");
 }
 
+/// The level that a fiber was given, if it is a part of a program.
+pub(crate) fn level_of(fiber: FiberId) -> Option<u8> {
+    let players = lock(&PLAYERS);
+    let player = players.iter().find(|player| player.handle.id() == fiber)?;
+    Some(player.level)
+}
+
 fn spawn(
     scheduler: &'static Scheduler<Machine>,
     homes: &'static FiberPool<65536, CELLS>,
@@ -209,6 +218,7 @@ fn spawn(
     let handle = spawned.unwrap_or_else(|error| panic!("{:?}", error.kind));
     lock(&PLAYERS).push(Player {
         name: part.name,
+        level: part.level,
         may_be_cancelled: part.may_be_cancelled,
         handle,
     });

@@ -78,7 +78,7 @@ kernel_test! {
         let fiber = SCHEDULER.spawn(&CELL, || {
             let me = current().expect("a fiber");
             let before = info(me).stack_usage();
-            use_bytes::<{ STACK / 4 }>();
+            use_bytes::<{ STACK / 2 }>();
             let after = info(me).stack_usage();
             (before.used_bytes, after.used_bytes, after.size_bytes)
         });
@@ -86,7 +86,7 @@ kernel_test! {
         run();
         let (before, after, size) = fiber.try_join().expect("it has ended");
         assert_eq!(size, STACK);
-        assert!(before < STACK / 4 && after > STACK / 4 && after < STACK, "{before}, then {after} bytes");
+        assert!(before < STACK / 2 && after > STACK / 2 && after < STACK, "{before}, then {after} bytes");
     }
 
     fn a_fiber_knows_who_it_is() {
