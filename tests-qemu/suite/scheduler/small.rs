@@ -31,6 +31,8 @@ const LONGEST_DELAY: u64 = if cfg!(debug_assertions) {
 } else {
     1_000
 };
+/// Longer than it takes to begin a wait: a deadline that has passed by then lets nobody else run.
+const TIMEOUT: Duration = Duration::from_nanos(if cfg!(debug_assertions) { 5_000 } else { 700 });
 const FIBERS: usize = 4;
 
 /// A machine whose timer is the storm's.
@@ -89,7 +91,7 @@ kernel_test! {
             SCHEDULER.spawn(&CELLS, || while !is_over() { yield_now() }).expect("one for each").detach();
         }
         let timed = SCHEDULER.spawn(&CELLS, || while !is_over() {
-            assert!(park_timeout(Duration::from_nanos(700)).is_err());
+            assert!(park_timeout(TIMEOUT).is_err());
         });
         timed.expect("one for each").detach();
         *storm() = (Random::from_command_line(), Some(parked.unparker()));
