@@ -1,6 +1,6 @@
 //! Fibers that do not let others run: found by the timer's interrupt handler, at no cost to any switch.
 //!
-//! At each tick the handler compares the running fiber and its count of switches with those of the last tick. If both are the
+//! At each tick the handler compares the running fiber and its count of turns with those of the last tick. If both are the
 //! same it leaves a note in the scheduler's inbox, into which every yield and every wait looks. As long as the note lies there
 //! the fiber has not let anybody run. A fiber that yields while it is the only one that is ready takes the note out, and is
 //! no hog, though it is never switched away from.
@@ -43,7 +43,7 @@ use core::time::Duration;
 #[derive(Debug)]
 pub struct Watchdog {
     limit: Nanoseconds,
-    /// Who ran at the last tick, and its count of switches.
+    /// Who ran at the last tick, and its count of turns.
     fiber: AtomicPtr<Header>,
     switches: AtomicU64,
     /// The first tick that saw it so.

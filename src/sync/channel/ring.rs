@@ -3,7 +3,7 @@
 use core::mem::MaybeUninit;
 use core::ptr;
 
-/// See the [module](self). `first` and `last` are below `CAP`, or zero.
+/// See the [module](self). `first` and `free` are below `CAP`, or zero.
 pub(super) struct Ring<T, const CAP: usize> {
     places: [MaybeUninit<T>; CAP],
     /// Where the oldest is.
