@@ -195,6 +195,45 @@ impl Ready {
         }
     }
 
+    /// The fiber behind this one in the ring of its level, null if it is the last.
+    ///
+    /// # Safety
+    ///
+    /// The fiber is in the ring of its level.
+    pub(crate) unsafe fn behind(&self, fiber: *const Header) -> *const Header {
+        // SAFETY: the caller's promise.
+        let header = unsafe { &*fiber };
+        if ptr::eq(self.tail(header.level()).get(), fiber) {
+            return ptr::null();
+        }
+        header.next()
+    }
+
+    /// Adds a fiber to the ring of its level, before `other`, or says that this is not in the ring.
+    ///
+    /// # Safety
+    ///
+    /// As [`push_back`](Self::push_back).
+    pub(crate) unsafe fn insert_before(&self, fiber: *const Header, other: *const Header) -> bool {
+        // SAFETY: the caller vouches for the fiber.
+        let header = unsafe { &*fiber };
+        let last = self.tail(header.level()).get();
+        let mut at = last;
+        // SAFETY: fibers in a ring are alive.
+        while let Some(before) = unsafe { at.as_ref() } {
+            at = before.next();
+            if ptr::eq(at, other) {
+                header.link().set(other);
+                before.link().set(fiber);
+                return true;
+            }
+            if ptr::eq(at, last) {
+                break;
+            }
+        }
+        false
+    }
+
     /// Whether a fiber is the first of the ring of its level.
     pub(crate) fn is_first(&self, fiber: *const Header) -> bool {
         // SAFETY: the fiber runs.

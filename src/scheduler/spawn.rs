@@ -36,6 +36,8 @@ pub(crate) struct Extra {
     pub(crate) locals: cell::Cell<*const Binding>,
     /// The first of the mutexes that the fiber owns and others of its loop wait for.
     pub(crate) wanted: cell::Cell<*const ()>,
+    /// Its place among those of its own level, while it is scheduled at a higher one: see [`level`](super::level).
+    pub(super) place: cell::Cell<*const Header>,
     /// The scope that waits for the fiber, if one does.
     pub(crate) scope: cell::Cell<*const ScopeCount>,
     /// What a search through the graph of waits thinks of the fiber; it means nothing between two searches.
@@ -54,6 +56,7 @@ impl Extra {
         has_result: cell::Cell::new(false),
         locals: cell::Cell::new(ptr::null()),
         wanted: cell::Cell::new(ptr::null()),
+        place: cell::Cell::new(ptr::null()),
         scope: cell::Cell::new(ptr::null()),
         mark: cell::Cell::new(0),
         longest_run: AtomicU32::new(0),

@@ -48,6 +48,43 @@ fn who_lends_a_level_and_takes_it_back_takes_no_turn_with_it() {
     assert!(LOG.all().starts_with("other owner"), "{}", LOG.all());
 }
 
+/// Three of one level, of which the middle one or the last is lent a higher level, and loses it again before it runs.
+fn orders_after_lending_to(owner: &'static str) -> String {
+    world!(S, CELLS, LOG);
+    static VALUE: Mutex<()> = Mutex::new(());
+    let lender = S.builder().priority(HIGH).spawn(&CELLS, || {
+        let _cancelled = scheduler::park();
+        assert!(VALUE.lock_timeout(Duration::ZERO).is_err(), "it is locked");
+    });
+    let lender = lender.unwrap();
+    let lends = lender.unparker();
+    lender.detach();
+    for name in ["a", "b", "c"] {
+        let run = move || {
+            let guard = (name == owner).then(|| VALUE.lock());
+            scheduler::yield_now();
+            LOG.say(name);
+            if name == "a" {
+                lends.unpark();
+            }
+            scheduler::yield_now();
+            LOG.say(name);
+            drop(guard);
+        };
+        S.spawn(&CELLS, run).unwrap().detach();
+    }
+    S.run();
+    LOG.take()
+}
+
+#[test]
+fn who_goes_back_to_its_level_before_it_ran_has_its_place_there() {
+    // `a` says so, and lends when it yields; the ring is then `b`, `c`, `a`.
+    for owner in ["a", "b", "c"] {
+        assert_eq!(orders_after_lending_to(owner), "a b c a b c", "{owner}");
+    }
+}
+
 /// A mutex whose last waiter has given up is no longer in its owner's list, so it may go away while the owner goes on.
 #[test]
 fn a_mutex_that_nobody_waits_for_any_more_may_be_replaced_by_another() {

@@ -47,6 +47,12 @@ impl Log {
         self.0.lock().unwrap().push(word.to_string());
     }
 
+    /// As [`all`](Self::all), and forgets them.
+    fn take(&self) -> String {
+        let words = std::mem::take(&mut *self.0.lock().unwrap());
+        words.join(" ")
+    }
+
     fn all(&self) -> String {
         self.0.lock().unwrap().join(" ")
     }
