@@ -27,7 +27,7 @@ use core::time::Duration;
 pub fn yield_now() {
     let fiber = running::waiting_fiber();
     // SAFETY: it runs.
-    let run_loop = unsafe { Header::run_loop(fiber) };
+    let run_loop = unsafe { running::run_loop() };
     // SAFETY: `waiting_fiber` says that it runs, and that we are the owner.
     unsafe { run_loop.yield_now(fiber) };
 }

@@ -1,7 +1,13 @@
-//! The fiber that runs on this core, and whether it may wait.
+//! The fiber that runs on this core, whether it may wait, and the loop that runs it.
 //!
-//! One word: the address of its header, or of nothing; the lowest bit is set where waiting is not allowed. On the bare machine
-//! it is one static, since one core runs one loop; on a host it is one for each thread.
+//! Two words. The first is the address of its header, or of nothing; the lowest bit is set where waiting is not allowed. The
+//! second is the address of its loop, null outside of fibers. That is in the header, too, but in a line that a yield has no
+//! other use for. On the bare machine both are statics, since one core runs one loop; on a host there are two for each thread.
+//!
+//! # Invariant
+//!
+//! - **N1**: in a fiber the second word is its loop. (An interrupt may find a fiber in the first word and null in the second,
+//!   or the reverse, while root and a fiber take turns.)
 
 use super::header::Header;
 use super::misuse;
@@ -20,10 +26,12 @@ const NOBODY: *const Header = ptr::without_provenance(MAY_NOT_WAIT);
 
 #[cfg(target_os = "none")]
 mod word {
-    use super::{Header, NOBODY};
+    use super::{Header, NOBODY, RunLoop};
+    use core::ptr;
     use core::sync::atomic::{AtomicPtr, Ordering};
 
     static WORD: AtomicPtr<Header> = AtomicPtr::new(NOBODY.cast_mut());
+    static RUN_LOOP: AtomicPtr<RunLoop> = AtomicPtr::new(ptr::null_mut());
 
     #[inline(always)]
     pub(super) fn get() -> *const Header {
@@ -35,6 +43,15 @@ mod word {
         WORD.store(word.cast_mut(), Ordering::Relaxed);
     }
 
+    #[inline(always)]
+    pub(super) fn run_loop() -> *const RunLoop {
+        RUN_LOOP.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_run_loop(run_loop: *const RunLoop) {
+        RUN_LOOP.store(run_loop.cast_mut(), Ordering::Relaxed);
+    }
+
     pub(super) fn address() -> usize {
         (&raw const WORD).addr()
     }
@@ -42,11 +59,13 @@ mod word {
 
 #[cfg(not(target_os = "none"))]
 mod word {
-    use super::{Header, NOBODY, std};
+    use super::{Header, NOBODY, RunLoop, std};
     use core::cell::Cell;
+    use core::ptr;
 
     std::thread_local! {
         static WORD: Cell<*const Header> = const { Cell::new(NOBODY) };
+        static RUN_LOOP: Cell<*const RunLoop> = const { Cell::new(ptr::null()) };
     }
 
     #[inline(always)]
@@ -59,8 +78,17 @@ mod word {
         WORD.set(word);
     }
 
+    #[inline(always)]
+    pub(super) fn run_loop() -> *const RunLoop {
+        RUN_LOOP.get()
+    }
+
+    pub(super) fn set_run_loop(run_loop: *const RunLoop) {
+        RUN_LOOP.set(run_loop);
+    }
+
     pub(super) fn address() -> usize {
-        WORD.with(|word| core::ptr::from_ref(word).addr())
+        WORD.with(|word| ptr::from_ref(word).addr())
     }
 }
 
@@ -90,26 +118,50 @@ pub(crate) fn get() -> *const Header {
     word::get().map_addr(|address| address & !MAY_NOT_WAIT)
 }
 
-/// Says who runs from now on; null for nobody.
+/// The loop of the fiber that runs.
+///
+/// # Safety
+///
+/// The caller is a fiber.
 #[inline(always)]
-pub(crate) fn set(fiber: *const Header) {
-    word::set(if fiber.is_null() { NOBODY } else { fiber });
+pub(crate) unsafe fn run_loop() -> &'static RunLoop {
+    // SAFETY: N1, and the caller's promise; loops are statics.
+    unsafe { &*word::run_loop() }
 }
 
-/// As [`set`], for a fiber.
-#[inline(always)]
-pub(crate) fn set_fiber(fiber: *const Header) {
+/// Says that nobody runs from now on.
+pub(crate) fn set_nobody() {
+    word::set_run_loop(ptr::null());
+    word::set(NOBODY);
+}
+
+/// Says who runs from now on, after nobody did.
+///
+/// # Safety
+///
+/// `fiber` is alive.
+pub(crate) unsafe fn set_first(fiber: *const Header) {
+    // SAFETY: the caller's promise.
+    word::set_run_loop(unsafe { Header::run_loop(fiber) });
     word::set(fiber);
+}
+
+/// Says who runs from now on, after another fiber of the same loop.
+#[inline(always)]
+pub(crate) fn set_next(fiber: *const Header) {
+    word::set(fiber);
+}
+
+/// Says whether the fiber that runs is one of this loop; in an interrupt handler, whether the one that was interrupted is.
+#[inline(always)]
+pub(crate) fn is_in(run_loop: &RunLoop) -> bool {
+    ptr::eq(word::run_loop(), run_loop)
 }
 
 /// Says whether the caller is a fiber of this loop, with interrupts on: then it is the loop's owner.
 #[inline(always)]
 pub(crate) fn is_owner_of(run_loop: &RunLoop) -> bool {
-    let fiber = get();
-    // SAFETY: a fiber that runs is alive.
-    !fiber.is_null()
-        && unsafe { ptr::eq(Header::run_loop(fiber), run_loop) }
-        && interrupts::are_enabled()
+    is_in(run_loop) && interrupts::are_enabled()
 }
 
 /// The fiber that runs, which wants to wait, or to let others run. The caller is its loop's owner.

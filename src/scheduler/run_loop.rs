@@ -312,6 +312,8 @@ impl RunLoop {
                 let root = &raw const self.root;
                 // SAFETY: one is ready.
                 let next = unsafe { self.announce_first(root) };
+                // SAFETY: R2.
+                unsafe { current::set_first(next) };
                 // SAFETY: root runs, the next does not.
                 unsafe { self.switch(root, next) };
                 continue;

@@ -198,7 +198,8 @@ unsafe extern "sysv64" fn body<C: Cell, F: FnOnce() -> T, T>(
 ) -> Payload {
     let header: *const Header = block.cast_const().cast();
     if cfg!(any(miri, kfiber_threads)) {
-        current::set(header); // see `RunLoop::switch`
+        // SAFETY: it runs. (See `RunLoop::switch`.)
+        unsafe { current::set_first(header) };
     }
     // SAFETY: `spawn` put it there, and this runs once.
     let closure = unsafe { closure_of::<C, F, T>(header).read() };

@@ -188,7 +188,7 @@ impl RunLoop {
         if let Some(hook) = self.hook.get() {
             hook(prev.cast(), ptr::null());
         }
-        current::set(ptr::null());
+        current::set_nobody();
     }
 
     /// Says that the fiber `next` is the next to run, after `prev`, which may be root: to the hook, and to yields.
@@ -231,14 +231,14 @@ impl RunLoop {
         self.fast_ring.store(ptr::null_mut(), Ordering::Relaxed);
     }
 
-    /// Says who runs.
+    /// Says who runs, after another fiber of this loop.
     ///
     /// # Safety
     ///
     /// `next` is a fiber that is about to run.
     #[inline(always)]
     unsafe fn set_running(next: *const Header) {
-        current::set_fiber(next);
+        current::set_next(next);
     }
 
     /// Counts a turn that is over. Not when it begins: what `next` holds is not at hand yet then, and the switch waits for it.
@@ -267,12 +267,13 @@ impl RunLoop {
         // takes it up again; or it is new. Headers do not move while their fiber lives.
         let _landed = unsafe { context::switch(prev_block, next_block, Payload::uninit()) };
         if cfg!(any(miri, kfiber_threads)) {
-            // With threads for fibers, the word that says who runs is one for each of them.
-            current::set(if ptr::eq(prev, &raw const self.root) {
-                ptr::null()
+            // With threads for fibers, the words that say who runs are two for each of them.
+            if ptr::eq(prev, &raw const self.root) {
+                current::set_nobody();
             } else {
-                prev
-            });
+                // SAFETY: it runs again.
+                unsafe { current::set_first(prev) };
+            }
         }
     }
 

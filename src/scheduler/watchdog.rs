@@ -104,8 +104,7 @@ impl Watchdog {
         let run_loop = &scheduler.run_loop;
         run_loop.has_seen(now);
         let fiber = current::get();
-        // SAFETY: a fiber that runs is alive.
-        if fiber.is_null() || !ptr::eq(unsafe { Header::run_loop(fiber) }, run_loop) {
+        if fiber.is_null() || !current::is_in(run_loop) {
             return self.fiber.store(ptr::null_mut(), Ordering::Relaxed);
         }
         if !self.is_same_run(run_loop, fiber) {

@@ -6,7 +6,6 @@ use super::super::run_loop::RunLoop;
 use super::owner::Part;
 use super::{Detector, Overflow, Registers, judge};
 use crate::stack::canary_address;
-use core::ptr;
 
 /// Vectors (Intel SDM, volume 3, table 6-1).
 const DEBUG: u8 = 1;
@@ -79,11 +78,10 @@ impl RunLoop {
     /// Says whether the running fiber of this loop overflowed its stack. Writes nothing, takes no lock.
     pub(in super::super) fn classify(&self, exception: &Exception) -> Option<Overflow> {
         let fiber = current::get();
-        // SAFETY: the fiber that runs is alive.
-        if fiber.is_null() || !ptr::eq(unsafe { Header::run_loop(fiber) }, self) {
+        if fiber.is_null() || !current::is_in(self) {
             return None;
         }
-        // SAFETY: as above; cells stay for good.
+        // SAFETY: the fiber that runs is alive; cells stay for good.
         let header = unsafe { &*fiber };
         // SAFETY: it has a fiber.
         let stack = unsafe { Header::stack(header) };
