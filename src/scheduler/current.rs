@@ -1,13 +1,10 @@
 //! The fiber that runs on this core, whether it may wait, and the loop that runs it.
 //!
 //! Two words. The first is the address of its header, or of nothing; the lowest bit is set where waiting is not allowed. The
-//! second is the address of its loop, null outside of fibers. That is in the header, too, but in a line that a yield has no
-//! other use for. On the bare machine both are statics, since one core runs one loop; on a host there are two for each thread.
+//! second is the address of its loop, null outside of fibers: so whether one may touch a loop is one comparison. On the bare
+//! machine both are statics, since one core runs one loop; on a host there are two for each thread.
 //!
-//! # Invariant
-//!
-//! - **N1**: in a fiber the second word is its loop. (An interrupt may find a fiber in the first word and null in the second,
-//!   or the reverse, while root and a fiber take turns.)
+//! An interrupt handler may find a fiber in the first and null in the second, or the reverse, while root and a fiber take turns.
 
 use super::header::Header;
 use super::misuse;
@@ -116,17 +113,6 @@ pub(crate) fn place() -> Place {
 #[inline(always)]
 pub(crate) fn get() -> *const Header {
     word::get().map_addr(|address| address & !MAY_NOT_WAIT)
-}
-
-/// The loop of the fiber that runs.
-///
-/// # Safety
-///
-/// The caller is a fiber.
-#[inline(always)]
-pub(crate) unsafe fn run_loop() -> &'static RunLoop {
-    // SAFETY: N1, and the caller's promise; loops are statics.
-    unsafe { &*word::run_loop() }
 }
 
 /// Says that nobody runs from now on.

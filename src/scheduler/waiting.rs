@@ -1,6 +1,5 @@
 //! How every wait is made: look, wait, look again, until it is so, it is too late, or the fiber is asked to end.
 
-use super::current;
 use super::header::Header;
 use super::wait::{Wait, WaitReason};
 use crate::platform::{NEVER, Nanoseconds};
@@ -67,7 +66,7 @@ fn wait_heeding(
     mut is_done: impl FnMut() -> bool,
 ) -> Result<(), WaitError> {
     // SAFETY: it runs.
-    let run_loop = unsafe { current::run_loop() };
+    let run_loop = unsafe { Header::run_loop(fiber) };
     let wait = Wait::new(reason, object, Location::caller(), run_loop.last_look());
     loop {
         if is_done() {
@@ -106,7 +105,7 @@ pub(crate) fn wait_shielded_at(
     mut is_done: impl FnMut() -> bool,
 ) {
     // SAFETY: it runs.
-    let run_loop = unsafe { current::run_loop() };
+    let run_loop = unsafe { Header::run_loop(fiber) };
     let wait = Wait::new(reason, object, place, run_loop.last_look());
     while !is_done() {
         // SAFETY: `waiting_fiber` says that it runs, and that we are the owner.

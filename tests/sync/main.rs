@@ -49,7 +49,7 @@ impl Log {
 
     /// As [`all`](Self::all), and forgets them.
     fn take(&self) -> String {
-        let words = std::mem::take(&mut *self.0.lock().unwrap());
+        let words = core::mem::take(&mut *self.0.lock().unwrap());
         words.join(" ")
     }
 
