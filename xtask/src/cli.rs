@@ -259,7 +259,7 @@ pub(crate) struct Demo {
 /// that first. The figures must equal those of docs/instructions.md, if the compiler is the same.
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
-    /// Write the figures to docs/instructions.md, or those of --peers to docs/peers.md and docs/peers.svg
+    /// Write the figures to docs/instructions.md, or those of --peers to the files of this kind of processor in docs/peers
     #[arg(long, conflicts_with = "strict")]
     pub(crate) update: bool,
     /// Fail on any difference, even if another compiler than the table's made it

@@ -1,16 +1,19 @@
 //! `bench --peers`: kfiber beside other switches, in one process, in builds that differ in where the code lies.
 
+mod agreement;
 mod aims;
 mod compile_time;
 mod document;
 mod names;
 mod plot;
+mod processor;
 mod program;
 mod samples;
 #[cfg(test)]
 mod tests;
 
 use std::fs;
+use std::io::ErrorKind;
 
 use anstream::println;
 use anyhow::{Context as _, Result};
@@ -20,13 +23,11 @@ use crate::console::{self, BAD, GOOD};
 use crate::steps::Counts;
 use crate::{setup, workspace};
 
+use agreement::Agreement;
 use document::{Conditions, Document};
 use program::Effort;
 use samples::Samples;
 
-/// Where the tables are committed, and the picture of them.
-const TABLES: &str = "docs/peers.md";
-const PICTURE: &str = "docs/peers.svg";
 /// Where the size of the smallest kernel is committed.
 const SIZES: &str = "docs/instructions.md";
 
@@ -74,15 +75,34 @@ pub(super) fn verb(options: &Bench) -> Result<bool> {
         let style = if verdict.is_reached() { GOOD } else { BAD };
         println!("{style}{verdict}{style:#}");
     }
+    let (tables, picture) = (document.tables(), document.picture());
+    if !options.quick {
+        println!("\n{}", hold_against_committed(&tables, &text)?);
+    }
     if options.update {
-        fs::write(workspace::root().join(TABLES), text)?;
+        fs::write(workspace::root().join(&tables), text)?;
         fs::write(
-            workspace::root().join(PICTURE),
+            workspace::root().join(&picture),
             plot::draw(&document.samples)?,
         )?;
-        console::say(format!("wrote {TABLES} and {PICTURE}"));
+        console::say(format!("wrote {tables} and {picture}"));
     }
     Ok(!options.check || verdicts.iter().all(aims::Verdict::is_reached))
+}
+
+/// In words.
+fn hold_against_committed(tables: &str, text: &str) -> Result<String> {
+    match fs::read_to_string(workspace::root().join(tables)) {
+        Ok(committed) => {
+            let agreement = Agreement::of(&committed, text);
+            let agreement = agreement.with_context(|| format!("cannot compare with {tables}"))?;
+            Ok(format!("{tables}: {agreement}"))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(format!(
+            "{tables}: there is none yet, so no figure of this kind of processor is committed; `--update` writes it"
+        )),
+        Err(error) => Err(error).with_context(|| format!("cannot read {tables}")),
+    }
 }
 
 /// Verifies every contender in every shape and measures nothing.

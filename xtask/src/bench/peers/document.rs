@@ -7,16 +7,18 @@ use anyhow::{Context as _, Result};
 
 use super::aims::{self, Verdict};
 use super::names::{CONTENDERS, REFERENCE, SHAPES};
+use super::processor::{FOLDER, Processor};
 use super::program::{Build, Effort};
 use super::samples::{Figure, Samples};
 
 const HEAD: &str = "\
-# kfiber beside other switches
+# kfiber beside other switches, on one kind of processor
 
-`cargo xtask bench --peers` measures all of this anew; with `--update` it writes this file and [the picture](peers.svg).
-How it is measured, what was tried, and why some figures are what they are: [performance](performance.md).
+`cargo xtask bench --peers` measures all of this anew, and says where it differs from the file of the same processor; with
+`--update` it writes the file and the picture. How it is measured, what was tried, and why some figures are what they are:
+[performance](../performance.md).
 
-![Round trips of kfiber and of others](peers.svg)
+![Round trips of kfiber and of others](PICTURE)
 ";
 
 const CONTRACT: &str = "
@@ -27,9 +29,10 @@ in every sample, and what each fiber remembers at the end of each process; `carg
 does only that, after it has shown that it notices one lost word.
 ";
 
-const RATIOS: &str = "
-## Relative to corosensei
+/// The heading of the section that two runs are compared by.
+pub(super) const RATIOS_HEADING: &str = "## Relative to corosensei\n";
 
+const RATIOS: &str = "
 The time of one operation relative to that of corosensei's round trip with both sides inlined, in the same repetition of the
 same process. Median over the repetitions; of these the median over all processes, and in brackets the least and the greatest,
 which is what the places of code and stacks do. One operation is a resume and a suspension, but one switch for `yield_now`.
@@ -45,7 +48,7 @@ a clock that is measured in each repetition.
 /// What was measured on.
 #[derive(Debug)]
 pub(super) struct Conditions {
-    processor: String,
+    processor: Processor,
     compiler: String,
     method: String,
 }
@@ -58,15 +61,9 @@ impl Conditions {
         builds: &[Build],
     ) -> Result<Self> {
         let information = fs::read_to_string("/proc/cpuinfo").context("what processor is this?")?;
-        let is_guest = information.contains(" hypervisor");
-        let model = information
-            .lines()
-            .find(|line| line.starts_with("model name"));
-        let model = model.and_then(|line| line.split_once(": "));
-        let model = model.map_or("an unknown processor", |(_, model)| model);
         let ways: Vec<_> = builds.iter().map(|build| build.what).collect();
         Ok(Self {
-            processor: format!("{model}{}", if is_guest { ", virtual machine" } else { "" }),
+            processor: Processor::of(&information),
             compiler,
             method: format!(
                 "{} builds ({}), {} processes each, {} repetitions of about {} µs for each figure, on one core, in a new \
@@ -93,6 +90,16 @@ pub(super) struct Document {
 }
 
 impl Document {
+    /// Where the tables are committed.
+    pub(super) fn tables(&self) -> String {
+        self.conditions.processor.path() + ".md"
+    }
+
+    /// Where the picture of them is committed.
+    pub(super) fn picture(&self) -> String {
+        self.conditions.processor.path() + ".svg"
+    }
+
     /// The whole file.
     pub(super) fn text(&self) -> String {
         let Conditions {
@@ -103,7 +110,9 @@ impl Document {
         let clock = self.samples.gigahertz().map_or_else(String::new, |clock| {
             format!(", {:.2} GHz while it was measured", clock.median)
         });
-        let mut text = format!("{HEAD}\nProcessor: {processor}{clock}\n\nCompiler: {compiler}\n");
+        let picture = self.picture();
+        let head = HEAD.replace("PICTURE", &picture[FOLDER.len() + 1..]);
+        let mut text = format!("{head}\nProcessor: {processor}{clock}\n\nCompiler: {compiler}\n");
         let _ = writeln!(
             text,
             "\nMeasured: {method}.\n\n## What is held against what\n"
@@ -114,6 +123,8 @@ impl Document {
         for row in aims::verdicts(&self.samples).iter().map(Verdict::row) {
             let _ = writeln!(text, "{row}");
         }
+        text.push('\n');
+        text += RATIOS_HEADING;
         text += RATIOS;
         text += &self.table(|samples, of| {
             let figure = samples.ratio(of, REFERENCE)?;
@@ -133,7 +144,7 @@ impl Document {
         if let Some(bytes) = &self.smallest_text {
             let _ = writeln!(
                 text,
-                "| code of [the smallest kernel with two fibers](instructions.md), at opt-level z | {bytes} bytes |"
+                "| code of [the smallest kernel with two fibers](../instructions.md), at opt-level z | {bytes} bytes |"
             );
         }
         text
@@ -174,13 +185,24 @@ impl Document {
 }
 
 /// The median, and the range after it.
-fn ranged(figure: Figure) -> String {
+pub(super) fn ranged(figure: Figure) -> String {
     format!(
         "{} ({}–{})",
         short(figure.median),
         short(figure.least),
         short(figure.greatest)
     )
+}
+
+/// What [`ranged`] wrote.
+pub(super) fn parse_ranged(text: &str) -> Option<Figure> {
+    let (median, range) = text.strip_suffix(')')?.split_once(" (")?;
+    let (least, greatest) = range.split_once('–')?;
+    Some(Figure {
+        median: median.parse().ok()?,
+        least: least.parse().ok()?,
+        greatest: greatest.parse().ok()?,
+    })
 }
 
 /// Three digits or a few more.
