@@ -3,7 +3,7 @@
 //! A fiber that is lent a higher level leaves the ring of its own, and may go back before it ever ran at the higher one. It then
 //! gets its place back: at the front it would run before those that it let go first, at the end it would let others go first again.
 //! What it remembers is the fiber that was behind it; or, if it was the last, itself; or null, if it was not in the ring or
-//! was running: then its place is at the front.
+//! was running. Then, and if it has run meanwhile, its place is at the front: those of its own level wait for it.
 
 use super::current;
 use super::header::Header;
@@ -21,11 +21,11 @@ impl RunLoop {
         // SAFETY: the caller's promise.
         let header = unsafe { &*fiber };
         // SAFETY: only cells' fibers are lent a level.
-        let place = &unsafe { Extra::of(fiber) }.place;
+        let extra = unsafe { Extra::of(fiber) };
         let own = header.own_level.get();
         let is_leaving = header.level.get() == own;
         if is_leaving {
-            place.set(ptr::null());
+            extra.place.set(ptr::null());
         }
         if header.state.is_waiting() {
             header.level.set(level);
@@ -36,7 +36,10 @@ impl RunLoop {
         if is_leaving && !is_running {
             // SAFETY: R3: it is ready.
             let behind = unsafe { self.ready.behind(fiber) };
-            place.set(if behind.is_null() { fiber } else { behind });
+            extra
+                .place
+                .set(if behind.is_null() { fiber } else { behind });
+            extra.place_at_turn.set(turn_of(header));
         }
         // SAFETY: R3: it is ready, or runs.
         unsafe { self.ready.remove(fiber) };
@@ -44,9 +47,9 @@ impl RunLoop {
         // SAFETY: the caller is in it.
         let is_below = unsafe { (*running).level.get() } > level;
         let goes_down = was_higher && is_below;
-        if goes_down && level == own {
+        if goes_down && level == own && turn_of(header) == extra.place_at_turn.get() {
             // SAFETY: it is in no ring any more.
-            unsafe { self.put_back(fiber, place.get()) };
+            unsafe { self.put_back(fiber, extra.place.get()) };
         } else if is_running || goes_down {
             // R3 wants the running fiber in front. One that goes down has not lost its turn.
             // SAFETY: as above.
@@ -69,9 +72,14 @@ impl RunLoop {
             unsafe { self.ready.push_back(fiber) };
         // SAFETY: as above.
         } else if unsafe { !self.ready.insert_before(fiber, place) } {
-            // It ran since it left, or was at the front.
+            // It was not in the ring, or who was behind it is not any more.
             // SAFETY: as above.
             unsafe { self.ready.push_front(fiber) };
         }
     }
+}
+
+/// The last byte of how many of its turns are over. (After 256 of them at a level that was lent, a fiber may go to an old place.)
+const fn turn_of(header: &Header) -> u8 {
+    header.turns().get().to_le_bytes()[0]
 }

@@ -38,6 +38,8 @@ pub(crate) struct Extra {
     pub(crate) wanted: cell::Cell<*const ()>,
     /// Its place among those of its own level, while it is scheduled at a higher one: see [`level`](super::level).
     pub(super) place: cell::Cell<*const Header>,
+    /// The last byte of how many turns it had when it was there.
+    pub(super) place_at_turn: cell::Cell<u8>,
     /// The scope that waits for the fiber, if one does.
     pub(crate) scope: cell::Cell<*const ScopeCount>,
     /// What a search through the graph of waits thinks of the fiber; it means nothing between two searches.
@@ -57,6 +59,7 @@ impl Extra {
         locals: cell::Cell::new(ptr::null()),
         wanted: cell::Cell::new(ptr::null()),
         place: cell::Cell::new(ptr::null()),
+        place_at_turn: cell::Cell::new(0),
         scope: cell::Cell::new(ptr::null()),
         mark: cell::Cell::new(0),
         longest_run: AtomicU32::new(0),

@@ -2,6 +2,7 @@
 
 use crate::world;
 use core::time::Duration;
+use kfiber::platform::Host;
 use kfiber::scheduler::{self, Priority};
 use kfiber::sync::{Mutex, MutexGuard};
 
@@ -83,6 +84,44 @@ fn who_goes_back_to_its_level_before_it_ran_has_its_place_there() {
     for owner in ["a", "b", "c"] {
         assert_eq!(orders_after_lending_to(owner), "a b c a b c", "{owner}");
     }
+}
+
+#[test]
+fn who_ran_at_a_level_that_was_lent_does_not_go_back_behind_those_that_wait_for_it() {
+    world!(S, CELLS, LOG);
+    static VALUE: Mutex<()> = Mutex::new(());
+    let lender = S.builder().priority(HIGH).spawn(&CELLS, || {
+        let _cancelled = scheduler::park();
+        let wait = VALUE.lock_timeout(Duration::from_nanos(5));
+        assert!(wait.is_err(), "it is locked");
+    });
+    let lender = lender.unwrap();
+    let lends = lender.unparker();
+    lender.detach();
+    let owner = S.spawn(&CELLS, move || {
+        let guard = VALUE.lock();
+        lends.unpark();
+        scheduler::yield_now(); // now it is the last of its level, is lent a higher one, and runs at that
+        let _cancelled = scheduler::park();
+        LOG.say("owner");
+        drop(guard);
+    });
+    let owner = owner.unwrap();
+    let wakes = owner.unparker();
+    owner.detach();
+    let other = S.spawn(&CELLS, move || {
+        S.platform().advance(10);
+        Host::interrupt(|| {
+            S.timer_interrupt();
+            wakes.unpark();
+        });
+        LOG.say("other");
+        scheduler::yield_now(); // first the lender gives up, and then it is the owner's turn
+        LOG.say("other");
+    });
+    other.unwrap().detach();
+    S.run();
+    assert_eq!(LOG.all(), "other owner other");
 }
 
 /// A mutex whose last waiter has given up is no longer in its owner's list, so it may go away while the owner goes on.
