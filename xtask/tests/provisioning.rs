@@ -182,7 +182,9 @@ fn a_target_that_rustup_refuses_is_replaced_by_the_distributions_toolchain() {
     } else {
         let asked = machine.asked();
         assert!(
-            asked.starts_with("rustup target add x86_64-unknown-none\napt-get install"),
+            asked.starts_with(
+                "rustup target add x86_64-unknown-none\napt-get update\napt-get install"
+            ),
             "{asked}"
         );
         assert!(
