@@ -56,6 +56,9 @@ pub(super) fn begin() -> Result<*const Header, NotContained> {
 /// [`begin`] returned the fiber, and the caller is the loop's owner, or has interrupted it. What the failure refers to stays
 /// for good.
 pub(super) unsafe fn end(fiber: *const Header, failure: Failure) {
+    // A result that is there already is written over, and its destructor never runs.
+    // SAFETY: it is a cell's.
+    unsafe { Extra::of(fiber) }.has_result.set(false);
     // SAFETY: X1: the place is in the fiber's stack, below all that is still wanted there: see `spawn`.
     unsafe { failure_of(fiber).write(failure) };
     // SAFETY: it runs.
