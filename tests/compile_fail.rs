@@ -88,6 +88,12 @@ cases! {
     what_a_fiber_of_a_scope_returns_is_send: "scoped_result_sent",
     a_mutex_outlives_its_guards: "guard_outlives_mutex",
     a_reader_cannot_write: "write_through_read_guard",
+    a_look_at_the_waits_is_not_kept: "wait_graph_kept",
+    a_circle_of_waits_is_not_kept: "circle_outlives_graph",
+    a_circle_of_waits_is_not_returned_from_the_look: "circle_returned_from_look",
+    a_hook_keeps_nothing_of_a_deadlock: "deadlock_kept_by_hook",
+    a_hook_keeps_nothing_of_a_stall: "stall_kept_by_hook",
+    a_hook_keeps_nothing_of_a_report: "report_kept_by_hook",
     a_platform_is_implemented_by_an_unsafe_impl_only: "safe_platform",
 }
 

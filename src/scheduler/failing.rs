@@ -8,7 +8,6 @@
 use super::current;
 use super::failure::{Failure, FiberFailed};
 use super::header::Header;
-use super::hooks::Report;
 use super::id::FiberId;
 use super::joiner::Joiner;
 use super::not_contained::NotContained;
@@ -67,11 +66,11 @@ pub(super) unsafe fn end(fiber: *const Header, failure: Failure) {
     let id = unsafe { FiberId::of(fiber) };
     // SAFETY: it runs.
     let run_loop = unsafe { Header::run_loop(fiber) };
-    run_loop.report(&Report::FiberFailed(&FiberFailed {
+    run_loop.report_failure(&FiberFailed {
         id,
         name: header.name(),
         failure,
-    }));
+    });
     header.end.set(Some(stay));
     // SAFETY: it is a cell's.
     let joiner = unsafe { Extra::of(fiber) }.joiner.end();

@@ -76,7 +76,8 @@ pub(super) fn may_not_wait() -> ! {
     }
     match place::get() {
         Some(place) if current::is_waiting_forbidden() && are_enabled => panic!(
-            "waiting where it is forbidden by `without_waiting` since {place}: a lock is held that others may spin on"
+            "waiting where it is forbidden by `without_waiting`, a hook or `wait_graph` since {place}: what is held, or looked at, \
+             there must not change hands"
         ),
         Some(place) if current::is_waiting_forbidden() => panic!(
             "waiting with interrupts off, and where it is forbidden since {place} by `without_waiting` or the guard of an \
