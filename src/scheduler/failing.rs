@@ -88,8 +88,11 @@ pub(super) unsafe fn end(fiber: *const Header, failure: Failure) {
 /// What is done with a failed fiber once it has left its stack: nothing, for good (**X1**).
 const unsafe extern "sysv64" fn stay(_block: *mut ControlBlock) {}
 
-/// Has all look again who may wait for something that the fiber holds.
+/// Has all look again who may wait for something that the fiber holds, or for a wake that it was given and did not use.
 fn wake_those_it_keeps(run_loop: &RunLoop, failed: *const Header) {
+    run_loop
+        .failures
+        .set(run_loop.failures.get().wrapping_add(1));
     for fiber in run_loop.all.iter() {
         // SAFETY: headers stay readable for good.
         let header = unsafe { &*fiber };
@@ -99,8 +102,13 @@ fn wake_those_it_keeps(run_loop: &RunLoop, failed: *const Header) {
         // SAFETY: we are the owner, or have interrupted it, and the fiber waits.
         let wait = unsafe { header.waits_for() };
         let reason = wait.map(|wait| wait.reason);
-        if let Some(WaitReason::Mutex | WaitReason::Read | WaitReason::Write | WaitReason::Once) =
-            reason
+        if let Some(
+            WaitReason::Mutex
+            | WaitReason::Read
+            | WaitReason::Write
+            | WaitReason::Once
+            | WaitReason::WaitQueue,
+        ) = reason
         {
             // SAFETY: it waits, so it is alive; a wake too many does no harm.
             unsafe { wake(fiber) };
