@@ -59,6 +59,8 @@ use crate::context::flags::Flags;
 use crate::context::{self, ControlBlock};
 use crate::scheduler::made_by::MadeBy;
 use crate::stack::{StackBounds, StackMemory, StackUsage};
+#[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
+use crate::stack::{is_canary_top_intact, plant_first_canary};
 use core::fmt;
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
@@ -129,6 +131,12 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
                 closure,
                 kind,
             });
+        }
+        #[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
+        // SAFETY: S1. Only memory that does not come from this crate has none yet.
+        if unsafe { !is_canary_top_intact(bounds) } {
+            // SAFETY: S1.
+            unsafe { plant_first_canary(bounds) };
         }
         let block: *mut ControlBlock = bounds.top().wrapping_sub(size_of::<ControlBlock>()).cast();
         let slot = Slot::<F, R>::below(block);
@@ -214,6 +222,11 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
         } else {
             // SAFETY: the fiber has just suspended itself.
             unsafe { ControlBlock::mark_suspended(landed.tag) };
+        }
+        #[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
+        // SAFETY: S1, and `new` has seen to the canary.
+        if unsafe { !is_canary_top_intact(self.stack.bounds()) } {
+            overflowed(self.stack.bounds());
         }
         // Only now, since it may unwind, and the fiber's state must be right by then; but before a value is moved,
         // since that may take a string instruction, which relies on the direction flag.
@@ -318,6 +331,21 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
         }
         stack
     }
+}
+
+/// The panic of the one who resumed a fiber that wrote over the end of its stack.
+#[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn overflowed(stack: StackBounds) -> ! {
+    panic!(
+        "a `Fiber` overflowed its stack at {:p}..{:p}, {} bytes: the canary at its bottom was written over, and so may be what lies \
+         below; give it a larger stack, or one with a guard page",
+        stack.bottom(),
+        stack.top(),
+        stack.size_bytes()
+    );
 }
 
 /// The panic of one who has somebody else's fiber.

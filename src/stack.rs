@@ -50,7 +50,10 @@ pub use foreign::ForeignStack;
 pub use paint::StackUsage;
 /// As [`StackMemory::usage`], of a range.
 pub(crate) use paint::measure as usage_of;
-pub(crate) use paint::{CANARY, CANARY_TOP_AT, canary_address, is_canary_intact};
+pub(crate) use paint::{
+    CANARY, CANARY_TOP_AT, canary_address, is_canary_intact, is_canary_top_intact,
+    plant_first_canary,
+};
 pub use pool::{GuardedStackPool, Pool, PoolExhausted, StackPool};
 pub(crate) use storage::page_colour;
 pub use storage::{GuardedStack, Stack, StackInUse, Storage, Taken};

@@ -95,7 +95,7 @@ unsafe fn write_floor(bounds: StackBounds, of_kind: u32) {
 /// # Safety
 ///
 /// **S1** holds for `bounds`.
-pub(super) unsafe fn plant_first_canary(bounds: StackBounds) {
+pub(crate) unsafe fn plant_first_canary(bounds: StackBounds) {
     // SAFETY: the caller's promise.
     unsafe { write_floor(bounds, 0) };
 }
@@ -120,6 +120,18 @@ pub(crate) unsafe fn is_canary_intact(bounds: StackBounds) -> bool {
     // SAFETY: S1; the bottom is 16-byte aligned, so the second word is aligned for a u64. Volatile, because an overflow
     // that is looked for is a write that the compiler does not know of.
     unsafe { canary(bounds).read_volatile() == intact_canary(bounds) }
+}
+
+/// Looks at the upper half of the canary only, which is the same for every stack: two instructions.
+///
+/// # Safety
+///
+/// As [`is_canary_intact`].
+#[inline(always)]
+pub(crate) unsafe fn is_canary_top_intact(bounds: StackBounds) -> bool {
+    let top: *const u32 = bounds.bottom().wrapping_add(CANARY_TOP_AT).cast();
+    // SAFETY: as in `is_canary_intact`.
+    unsafe { top.read_volatile() == CANARY }
 }
 
 /// Paints everything above the floor and renews the canary.
