@@ -4,7 +4,7 @@ use super::current as running;
 use super::header::Header;
 use super::id::{FiberId, Unparker};
 use super::run_loop::deadline_after;
-use super::wait::WaitReason;
+use super::wait::Kind;
 use super::waiting::{self, WaitError, wait_until};
 use crate::platform::{NEVER, Nanoseconds};
 use core::ptr;
@@ -87,7 +87,7 @@ pub fn park_until(deadline: Nanoseconds) -> Result<(), WaitError> {
     let fiber = running::waiting_fiber();
     // SAFETY: it runs.
     let state = unsafe { &(*fiber).state };
-    wait_until(fiber, WaitReason::Park, ptr::null(), deadline, || {
+    wait_until(fiber, Kind::PARK, ptr::null(), deadline, || {
         state.take_token()
     })
 }
@@ -131,7 +131,7 @@ pub fn sleep_until(deadline: Nanoseconds) -> Result<(), WaitError> {
     }
     match wait_until(
         running::waiting_fiber(),
-        WaitReason::Sleep,
+        Kind::SLEEP,
         ptr::null(),
         deadline,
         || false,

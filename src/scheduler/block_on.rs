@@ -3,7 +3,7 @@
 use super::current;
 use super::id::FiberId;
 use super::state::State;
-use super::wait::WaitReason;
+use super::wait::Kind;
 use super::waiting::wait_shielded;
 use core::future::Future;
 use core::pin::pin;
@@ -52,7 +52,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
             let _is_alive = unsafe { FiberId::of(fiber) }.signal(State::notify);
             return output;
         }
-        wait_shielded(fiber, WaitReason::Future, ptr::null(), || {
+        wait_shielded(fiber, Kind::FUTURE, ptr::null(), || {
             state.take_notification()
         });
     }

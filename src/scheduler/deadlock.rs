@@ -6,7 +6,7 @@
 use super::header::Header;
 use super::needs::{Need, Waits};
 use super::run_loop::RunLoop;
-use super::wait::{Wait, WaitReason};
+use super::wait::{Kind, Wait};
 use super::wait_graph::{Circle, WaitingFiber};
 use core::fmt;
 use core::marker::PhantomData;
@@ -92,11 +92,11 @@ impl<'a> Deadlock<'a> {
 #[cold]
 #[inline(never)]
 #[track_caller]
-pub(crate) fn look(fiber: *const Header, reason: WaitReason, object: *const ()) {
+pub(crate) fn look(fiber: *const Header, kind: &'static Kind, object: *const ()) {
     let place = Location::caller();
     // SAFETY: it runs.
     let run_loop = unsafe { Header::run_loop(fiber) };
-    let wait = Wait::new(reason, object, place, run_loop.last_look());
+    let wait = Wait::new(kind, object, place, run_loop.last_look());
     let _record = Record::new(fiber, &wait);
     if let Some(deadlock) = Deadlock::of(run_loop, fiber) {
         let after = deadlock.report();
@@ -110,12 +110,12 @@ pub(crate) fn look(fiber: *const Header, reason: WaitReason, object: *const ()) 
 pub(crate) fn look_and_wait(
     place: &'static Location<'static>,
     fiber: *const Header,
-    reason: WaitReason,
+    kind: &'static Kind,
     object: *const (),
 ) {
     // SAFETY: it runs.
     let run_loop = unsafe { Header::run_loop(fiber) };
-    let wait = Wait::new(reason, object, place, run_loop.last_look());
+    let wait = Wait::new(kind, object, place, run_loop.last_look());
     let _record = Record::new(fiber, &wait);
     if let Some(deadlock) = Deadlock::of(run_loop, fiber) {
         let _waits = deadlock.report();
@@ -138,11 +138,11 @@ pub(crate) fn can_be_closed(fiber: *const Header, other: *const Header) -> bool 
 #[cold]
 #[inline(never)]
 #[track_caller]
-pub(crate) fn is_closed_by(fiber: *const Header, reason: WaitReason, object: *const ()) -> bool {
+pub(crate) fn is_closed_by(fiber: *const Header, kind: &'static Kind, object: *const ()) -> bool {
     let place = Location::caller();
     // SAFETY: it runs.
     let run_loop = unsafe { Header::run_loop(fiber) };
-    let wait = Wait::new(reason, object, place, run_loop.last_look());
+    let wait = Wait::new(kind, object, place, run_loop.last_look());
     let _record = Record::new(fiber, &wait);
     Deadlock::of(run_loop, fiber).is_some()
 }

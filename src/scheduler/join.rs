@@ -7,7 +7,7 @@ use super::id::{FiberId, Unparker};
 use super::joiner::{Joiner, JoinerPlace};
 use super::spawn::{Extra, result_of};
 use super::state::State;
-use super::wait::WaitReason;
+use super::wait::Kind;
 use super::waiting::{self, WaitError};
 use super::{current, deadlock, run_loop::deadline_after};
 use crate::platform::{NEVER, Nanoseconds};
@@ -168,7 +168,7 @@ impl<T> JoinHandle<T> {
             return unsafe { self.take() };
         }
         if deadlock::can_be_closed(fiber, other)
-            && deadlock::is_closed_by(fiber, WaitReason::Join, other.cast())
+            && deadlock::is_closed_by(fiber, Kind::JOIN, other.cast())
         {
             return Err(JoinError {
                 handle: self,
@@ -176,7 +176,7 @@ impl<T> JoinHandle<T> {
             });
         }
         self.tell(Joiner::Fiber(fiber));
-        let waited = waiting::wait_until(fiber, WaitReason::Join, other.cast(), deadline, || {
+        let waited = waiting::wait_until(fiber, Kind::JOIN, other.cast(), deadline, || {
             self.is_finished()
         });
         match waited {

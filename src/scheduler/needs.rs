@@ -73,7 +73,7 @@ impl<'a> Waits<'a> {
     /// Whether a fiber that was woken will find that what it needs of another fiber is still not there.
     fn waits_on(self, fiber: *const Header, wait: &Wait) -> bool {
         // The other waits for a certain fiber are not disturbed by a cancellation.
-        let is_to_end = wait.reason == WaitReason::Join && waiting::is_cancelled(fiber);
+        let is_to_end = wait.kind.reason == WaitReason::Join && waiting::is_cancelled(fiber);
         let needs_a_fiber = match self.need_of(fiber, wait) {
             Need::Fiber(_) | Need::Ended(_) => true,
             Need::Scope(scope) => self.in_scope(scope).next().is_some(),
@@ -87,7 +87,7 @@ impl<'a> Waits<'a> {
         if wait.has_deadline() {
             return Need::Clock;
         }
-        match wait.reason {
+        match wait.kind.reason {
             WaitReason::Join => self.need_of_fiber(wait.object.cast(), Need::Anybody),
             WaitReason::Scope => Need::Scope(wait.object.cast()),
             WaitReason::Mutex | WaitReason::Read | WaitReason::Write | WaitReason::Once => {

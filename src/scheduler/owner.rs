@@ -33,9 +33,9 @@ pub(super) unsafe fn of(wait: &Wait, fiber: *const Header) -> HeldBy {
     let word = unsafe { &*wait.object.cast::<AtomicPtr<Header>>() };
     let word = word.load(Ordering::Relaxed).cast_const();
     let owner = word.map_addr(|address| address & !FREE_BITS);
-    let reads =
-        matches!(wait.reason, WaitReason::Read | WaitReason::Write) && word.addr() & READS != 0;
-    match wait.reason {
+    let reads = matches!(wait.kind.reason, WaitReason::Read | WaitReason::Write)
+        && word.addr() & READS != 0;
+    match wait.kind.reason {
         // It was handed over to the fiber of the wait, which is only to be woken. (No fiber waits for what it has: that panics.)
         _ if ptr::eq(owner, fiber) && !reads => HeldBy::Nobody,
         // Who wants to read while others read waits for a writer in front of it in the line, not for them.

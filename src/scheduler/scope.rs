@@ -8,7 +8,7 @@ use super::join::{JoinError, JoinHandle};
 use super::priority::Priority;
 use super::run_loop::wake;
 use super::spawn;
-use super::wait::WaitReason;
+use super::wait::Kind;
 use super::{current, deadlock, waiting};
 use core::cell::Cell;
 use core::fmt;
@@ -103,9 +103,9 @@ where
             let (owner, object) = (current::waiting_fiber(), ptr::from_ref(count).cast());
             if count.running.get() != 0 {
                 // It cannot fail: the borrows must end.
-                deadlock::look_and_wait(place, owner, WaitReason::Scope, object);
+                deadlock::look_and_wait(place, owner, Kind::SCOPE, object);
             }
-            waiting::wait_shielded_at(place, owner, WaitReason::Scope, object, || {
+            waiting::wait_shielded_at(place, owner, Kind::SCOPE, object, || {
                 count.running.get() == 0
             });
         }

@@ -45,12 +45,51 @@ pub enum WaitReason {
     Send,
 }
 
+/// What all waits of a kind have in common.
+pub(crate) struct Kind {
+    pub(crate) reason: WaitReason,
+    /// What is done if a fiber fails while it waits, if it stands in a line.
+    pub(crate) leave: Option<Leave>,
+}
+
+/// Takes a fiber that failed while it waited out of the line of what it waited for, and gives what it was given to the next.
+/// The arguments are the [object](Wait::object) and the [waiter](Wait::waiter) of its wait.
+///
+/// To be called in that fiber, by the owner of its loop, with nothing locked.
+pub(crate) type Leave = unsafe fn(object: *const (), waiter: *const ());
+
+impl Kind {
+    pub(crate) const PARK: &'static Self = &Self::plain(WaitReason::Park);
+    pub(crate) const SLEEP: &'static Self = &Self::plain(WaitReason::Sleep);
+    pub(crate) const JOIN: &'static Self = &Self::plain(WaitReason::Join);
+    pub(crate) const SCOPE: &'static Self = &Self::plain(WaitReason::Scope);
+    pub(crate) const FUTURE: &'static Self = &Self::plain(WaitReason::Future);
+
+    /// The kind of those for whom nothing is to be done.
+    const fn plain(reason: WaitReason) -> Self {
+        Self {
+            reason,
+            leave: None,
+        }
+    }
+
+    /// The kind of those that stand in a line.
+    pub(crate) const fn in_line(reason: WaitReason, leave: Leave) -> Self {
+        Self {
+            reason,
+            leave: Some(leave),
+        }
+    }
+}
+
 /// See the [module](self). While the fiber waits, its header points to it.
 pub(crate) struct Wait {
-    pub(crate) reason: WaitReason,
+    pub(crate) kind: &'static Kind,
     pub(crate) sleep: Cell<Sleep>,
     /// The address of what is waited for, or null.
     pub(crate) object: *const (),
+    /// The fiber's place in a line, if it is a wait of such a [kind](Kind::leave).
+    pub(crate) waiter: MaybeUninit<*const ()>,
     pub(crate) location: &'static Location<'static>,
     /// When the loop last looked at the clock before the wait began.
     pub(crate) since: Nanoseconds,
@@ -84,13 +123,14 @@ impl Wait {
     /// A wait for `object`, in the code at `location`, from `since`, which is when the loop last looked at the clock.
     #[inline(always)]
     pub(crate) const fn new(
-        reason: WaitReason,
+        kind: &'static Kind,
         object: *const (),
         location: &'static Location<'static>,
         since: Nanoseconds,
     ) -> Self {
         Self {
-            reason,
+            kind,
+            waiter: MaybeUninit::uninit(),
             sleep: Cell::new(Sleep::Never),
             object,
             location,

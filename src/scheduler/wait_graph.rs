@@ -158,7 +158,7 @@ impl WaitingFiber {
         Some(Self {
             id: id(fiber),
             name: header.name(),
-            reason: wait.reason,
+            reason: wait.kind.reason,
             object: wait.object,
             location: wait.location,
             since: wait.since,

@@ -4,6 +4,7 @@ use super::line::{Line, Served, Waiter};
 use super::locked::Locked;
 use super::mutex::MutexGuard;
 use crate::platform::{NEVER, Nanoseconds};
+use crate::scheduler::wait::Kind;
 use crate::scheduler::{WaitError, WaitReason, after, current};
 use core::fmt;
 use core::ptr;
@@ -35,7 +36,25 @@ pub struct Condvar {
     line: Locked<Line>,
 }
 
+fn leave(line: &mut Line, waiter: &Waiter) -> Served {
+    line.remove(waiter);
+    Served::nobody()
+}
+
 impl Condvar {
+    const KIND: &'static Kind = &Kind::in_line(WaitReason::Condvar, Self::leave_failed);
+
+    /// # Safety
+    ///
+    /// As [`Leave`](crate::scheduler::wait::Leave): of a wait for a condition variable.
+    unsafe fn leave_failed(object: *const (), waiter: *const ()) {
+        // SAFETY: the caller's promise; the wait keeps both in place.
+        let (this, waiter) = unsafe { Waiter::of_failed::<Self>(object, waiter) };
+        if !waiter.has_left(&this.line, leave) {
+            let _was_waiting = this.notify_one();
+        }
+    }
+
     /// Returns one that nobody waits for.
     #[must_use]
     pub const fn new() -> Self {
@@ -114,13 +133,10 @@ impl Condvar {
         unsafe { guard.unlock() };
         let waited = waiter.wait(
             &self.line,
-            WaitReason::Condvar,
+            Self::KIND,
             ptr::from_ref(self).cast(),
             deadline,
-            |line, waiter| {
-                line.remove(waiter);
-                Served::nobody()
-            },
+            leave,
         );
         guard.lock_again();
         waited

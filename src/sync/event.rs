@@ -3,6 +3,7 @@
 use super::line::{Line, Served, Waiter};
 use super::locked::Locked;
 use crate::platform::{NEVER, Nanoseconds};
+use crate::scheduler::wait::Kind;
 use crate::scheduler::{WaitError, WaitReason, after, current};
 use core::fmt;
 use core::ptr;
@@ -101,9 +102,32 @@ impl Flags {
         }
         Some(found)
     }
+
+    fn leave(&mut self, waiter: &Waiter) -> Served {
+        self.line.remove(waiter);
+        Served::nobody()
+    }
 }
 
 impl Event {
+    const KIND: &'static Kind = &Kind::in_line(WaitReason::Event, Self::leave_failed);
+
+    /// # Safety
+    ///
+    /// As [`Leave`](crate::scheduler::wait::Leave): of a wait for an event.
+    unsafe fn leave_failed(object: *const (), waiter: *const ()) {
+        // SAFETY: the caller's promise; the wait keeps both in place.
+        let (this, waiter) = unsafe { Waiter::of_failed::<Self>(object, waiter) };
+        if waiter.has_left(&this.flags, Flags::leave) {
+            return;
+        }
+        // SAFETY: as in `set`; it was served, so nobody else touches it any more.
+        let request = unsafe { &*waiter.note.get().cast::<Request>() };
+        if request.wanted.clears {
+            let _set = this.set(request.found);
+        }
+    }
+
     /// Returns an event group with these flags set.
     #[must_use]
     pub const fn new(flags: u32) -> Self {
@@ -244,16 +268,7 @@ impl Event {
             return Ok(found);
         }
         let object = ptr::from_ref(self).cast();
-        waiter.wait(
-            &self.flags,
-            WaitReason::Event,
-            object,
-            deadline,
-            |flags, waiter| {
-                flags.line.remove(waiter);
-                Served::nobody()
-            },
-        )?;
+        waiter.wait(&self.flags, Self::KIND, object, deadline, Flags::leave)?;
         // SAFETY: it was served, so nobody else touches it any more.
         Ok(unsafe { (*request).found })
     }

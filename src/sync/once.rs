@@ -7,6 +7,7 @@ use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::deadlock;
 use crate::scheduler::failing::has_failed;
 use crate::scheduler::header::Header;
+use crate::scheduler::wait::Kind;
 use crate::scheduler::{WaitError, WaitReason, after, current};
 use core::cell::UnsafeCell;
 use core::fmt;
@@ -172,6 +173,18 @@ impl<T> Once<T> {
         Ok(self.get().expect("it was made"))
     }
 
+    const KIND: &'static Kind = &Kind::in_line(WaitReason::Once, Self::leave_failed);
+
+    /// # Safety
+    ///
+    /// As [`Leave`](crate::scheduler::wait::Leave): of a wait for the value.
+    unsafe fn leave_failed(object: *const (), waiter: *const ()) {
+        // SAFETY: the caller's promise; the wait keeps both in place.
+        let (this, waiter) = unsafe { Waiter::of_failed::<Self>(object, waiter) };
+        // If it was to make the value, the others are told when it has failed.
+        let _is_not_maker = waiter.has_left(&this.line, leave);
+    }
+
     /// Waits for the value, or for the turn to make it.
     #[track_caller]
     fn turn(&self, fiber: *const Header, deadline: Nanoseconds) -> Result<Turn, WaitError> {
@@ -180,7 +193,7 @@ impl<T> Once<T> {
             let maker = self.maker.load(Ordering::Relaxed).cast_const();
             let is_new = maker.is_null() || ptr::eq(maker, fiber) || has_failed(maker);
             if deadline == NEVER && !is_new {
-                deadlock::look(fiber, WaitReason::Once, object);
+                deadlock::look(fiber, Self::KIND, object);
             }
             let waiter = Waiter::new(fiber);
             let mut is_maker = false;
@@ -209,14 +222,11 @@ impl<T> Once<T> {
             }
             let waited = waiter.wait_for_holder(
                 &self.line,
-                WaitReason::Once,
+                Self::KIND,
                 object,
                 deadline,
                 || has_failed(self.maker.load(Ordering::Relaxed)),
-                |line, waiter| {
-                    line.remove(waiter);
-                    Served::nobody()
-                },
+                leave,
             );
             match waited {
                 Ok(()) => break,
@@ -260,6 +270,11 @@ impl<T> Once<T> {
         });
         served.wake();
     }
+}
+
+fn leave(line: &mut Line, waiter: &Waiter) -> Served {
+    line.remove(waiter);
+    Served::nobody()
 }
 
 impl<T> Drop for Once<T> {

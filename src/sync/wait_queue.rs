@@ -7,6 +7,7 @@ use super::line::{Line, Served, Waiter};
 use super::locked::Locked;
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::header::Header;
+use crate::scheduler::wait::Kind;
 use crate::scheduler::{WaitError, WaitReason, after, current, waiting};
 use core::fmt;
 use core::ptr;
@@ -48,6 +49,19 @@ struct Queue {
 }
 
 impl WaitQueue {
+    const KIND: &'static Kind = &Kind::in_line(WaitReason::WaitQueue, Self::leave_failed);
+
+    /// # Safety
+    ///
+    /// As [`Leave`](crate::scheduler::wait::Leave): of a wait in a queue.
+    unsafe fn leave_failed(object: *const (), waiter: *const ()) {
+        // SAFETY: the caller's promise; the wait keeps both in place.
+        let (this, waiter) = unsafe { Waiter::of_failed::<Self>(object, waiter) };
+        if !waiter.has_left(&this.queue, Queue::leave) {
+            let _was_waiting = this.wake_one();
+        }
+    }
+
     /// Returns an empty queue.
     #[must_use]
     pub const fn new() -> Self {
@@ -191,9 +205,10 @@ impl WaitQueue {
         let run_loop = unsafe { Header::run_loop(waiter.fiber) };
         let object = ptr::from_ref(self).cast();
         let is_done = || waiter.is_served() || run_loop.failures.get() != failures;
-        let waited = waiting::wait_until(
+        let waited = waiting::wait_in_line_until(
+            ptr::from_ref(waiter).cast(),
             waiter.fiber,
-            WaitReason::WaitQueue,
+            Self::KIND,
             object,
             deadline,
             is_done,
@@ -228,7 +243,7 @@ impl WaitQueue {
             .with_interrupts_on(|queue| unsafe { queue.enter(&waiter, &mut None) });
         waiter.wait(
             &self.queue,
-            WaitReason::WaitQueue,
+            Self::KIND,
             ptr::from_ref(self).cast(),
             NEVER,
             Queue::leave,

@@ -160,7 +160,7 @@ unsafe fn adjust(run_loop: &RunLoop, fiber: *const Header) {
         unsafe { run_loop.set_level(fiber, level) };
         // SAFETY: the caller's promise.
         let wait = unsafe { header.waits_for() };
-        let Some(wait) = wait.filter(|wait| wait.reason == WaitReason::Mutex) else {
+        let Some(wait) = wait.filter(|wait| wait.kind.reason == WaitReason::Mutex) else {
             return;
         };
         // SAFETY: what a fiber waits for is alive.

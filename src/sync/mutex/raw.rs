@@ -12,6 +12,7 @@ use crate::scheduler::WaitReason;
 use crate::scheduler::deadlock;
 use crate::scheduler::failing;
 use crate::scheduler::header::Header;
+use crate::scheduler::wait::Kind;
 use crate::sync::line::{Line, Served, Waiter};
 use crate::sync::lock_error::LockError;
 use crate::sync::locked::Locked;
@@ -32,7 +33,27 @@ pub(crate) struct RawMutex {
     pub(super) is_wanted: Cell<bool>,
 }
 
+fn leave(line: &mut Line, waiter: &Waiter) -> Served {
+    line.remove(waiter);
+    Served::nobody()
+}
+
 impl RawMutex {
+    const KIND: &'static Kind = &Kind::in_line(WaitReason::Mutex, Self::leave_failed);
+
+    /// # Safety
+    ///
+    /// As [`Leave`](crate::scheduler::wait::Leave): of a wait for a mutex.
+    unsafe fn leave_failed(object: *const (), waiter: *const ()) {
+        // SAFETY: the caller's promise; the wait keeps both in place.
+        let (this, waiter) = unsafe { Waiter::of_failed::<Self>(object, waiter) };
+        // What was handed over to it before is poisoned, as if it had failed a moment later.
+        if waiter.has_left(&this.line, leave) {
+            // SAFETY: the caller's promise: it is called in this fiber.
+            unsafe { inheritance::no_longer_wanted(this, waiter.fiber) };
+        }
+    }
+
     pub(crate) const fn new() -> Self {
         Self {
             word: AtomicPtr::new(ptr::null_mut()),
@@ -99,7 +120,7 @@ impl RawMutex {
     #[track_caller]
     pub(crate) fn wait(&self, fiber: *const Header) {
         if !self.is_poisoned() {
-            deadlock::look(fiber, WaitReason::Mutex, ptr::from_ref(self).cast());
+            deadlock::look(fiber, Self::KIND, ptr::from_ref(self).cast());
         }
         self.wait_whatever_comes(fiber);
     }
@@ -111,7 +132,7 @@ impl RawMutex {
     pub(crate) fn wait_again(&self, fiber: *const Header) {
         let object = ptr::from_ref(self).cast();
         if !self.is_poisoned() {
-            deadlock::look_and_wait(Location::caller(), fiber, WaitReason::Mutex, object);
+            deadlock::look_and_wait(Location::caller(), fiber, Self::KIND, object);
         }
         self.wait_whatever_comes(fiber);
     }
@@ -186,7 +207,7 @@ impl RawMutex {
         deadline: Nanoseconds,
     ) -> Result<(), LockError> {
         if deadline == NEVER && !self.is_poisoned() {
-            deadlock::look(fiber, WaitReason::Mutex, ptr::from_ref(self).cast());
+            deadlock::look(fiber, Self::KIND, ptr::from_ref(self).cast());
         }
         self.wait_in_line(fiber, deadline)
     }
@@ -207,14 +228,11 @@ impl RawMutex {
         let object = ptr::from_ref(self).cast();
         let waited = waiter.wait_for_holder(
             &self.line,
-            WaitReason::Mutex,
+            Self::KIND,
             object,
             deadline,
             || self.is_poisoned(),
-            |line, waiter| {
-                line.remove(waiter);
-                Served::nobody()
-            },
+            leave,
         );
         if waited.is_err() {
             // SAFETY: the caller runs in a fiber.

@@ -6,6 +6,7 @@ use crate::scheduler::deadlock;
 use crate::scheduler::failing::has_failed;
 use crate::scheduler::header::Header;
 use crate::scheduler::owner::READS;
+use crate::scheduler::wait::Kind;
 use crate::sync::line::{Line, Served, Waiter};
 use crate::sync::lock_error::LockError;
 use crate::sync::locked::Locked;
@@ -83,6 +84,9 @@ impl Holders {
 }
 
 impl RawRwLock {
+    const READ: &'static Kind = &Kind::in_line(WaitReason::Read, Self::leave_failed);
+    const WRITE: &'static Kind = &Kind::in_line(WaitReason::Write, Self::leave_failed);
+
     pub(super) const fn new() -> Self {
         Self {
             known: AtomicPtr::new(ptr::null_mut()),
@@ -110,9 +114,9 @@ impl RawRwLock {
             return Ok(());
         }
         let object = ptr::from_ref(self).cast();
-        let reason = match access {
-            Access::Read => WaitReason::Read,
-            Access::Write => WaitReason::Write,
+        let kind = match access {
+            Access::Read => Self::READ,
+            Access::Write => Self::WRITE,
         };
         let writer = self.known.load(Ordering::Relaxed).cast_const();
         assert!(
@@ -120,7 +124,7 @@ impl RawRwLock {
             "a reader-writer lock was locked by the fiber that writes: it would wait for itself; drop the first guard before"
         );
         if deadline == NEVER && !self.is_poisoned() {
-            deadlock::look(fiber, reason, object);
+            deadlock::look(fiber, kind, object);
         }
         let waiter = Waiter::new(fiber);
         if access == Access::Write {
@@ -139,16 +143,32 @@ impl RawRwLock {
         }
         waiter.wait_for_holder(
             &self.holders,
-            reason,
+            kind,
             object,
             deadline,
             || self.is_poisoned(),
-            |holders, waiter| {
-                holders.line.remove(waiter);
-                // A writer that leaves may have been all that kept the readers behind it waiting.
-                holders.serve(&self.known)
-            },
+            |holders, waiter| self.leave(holders, waiter),
         )
+    }
+
+    fn leave(&self, holders: &mut Holders, waiter: &Waiter) -> Served {
+        holders.line.remove(waiter);
+        // A writer that leaves may have been all that kept the readers behind it waiting.
+        holders.serve(&self.known)
+    }
+
+    /// # Safety
+    ///
+    /// As [`Leave`](crate::scheduler::wait::Leave): of a wait for a reader-writer lock.
+    unsafe fn leave_failed(object: *const (), waiter: *const ()) {
+        // SAFETY: the caller's promise; the wait keeps both in place.
+        let (this, waiter) = unsafe { Waiter::of_failed::<Self>(object, waiter) };
+        let has_left =
+            waiter.has_left(&this.holders, |holders, waiter| this.leave(holders, waiter));
+        // A writer to whom it was handed over before has poisoned it.
+        if !has_left && waiter.note.get().is_null() {
+            this.unlock_read(waiter.fiber);
+        }
     }
 
     /// Whether the fiber that writes has failed. It then has the lock for good.
