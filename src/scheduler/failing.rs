@@ -9,7 +9,6 @@ use super::all::is_whole;
 use super::current;
 use super::failure::{Failure, FiberFailed};
 use super::header::Header;
-use super::hooks::Report;
 use super::id::FiberId;
 use super::joiner::Joiner;
 use super::not_contained::NotContained;
@@ -57,6 +56,9 @@ pub(super) fn begin() -> Result<*const Header, NotContained> {
 /// [`begin`] returned the fiber, and the caller is the loop's owner, or has interrupted it. What the failure refers to stays
 /// for good.
 pub(super) unsafe fn end(fiber: *const Header, failure: Failure) {
+    // A result that is there already is written over, and its destructor never runs.
+    // SAFETY: it is a cell's.
+    unsafe { Extra::of(fiber) }.has_result.set(false);
     // SAFETY: X1: the place is in the fiber's stack, below all that is still wanted there: see `spawn`.
     unsafe { failure_of(fiber).write(failure) };
     // SAFETY: it runs.
@@ -65,11 +67,11 @@ pub(super) unsafe fn end(fiber: *const Header, failure: Failure) {
     let id = unsafe { FiberId::of(fiber) };
     // SAFETY: it runs.
     let run_loop = unsafe { Header::run_loop(fiber) };
-    run_loop.report(&Report::FiberFailed(&FiberFailed {
+    run_loop.report_failure(&FiberFailed {
         id,
         name: header.name(),
         failure,
-    }));
+    });
     header.end.set(Some(stay));
     // SAFETY: it is a cell's.
     let joiner = unsafe { Extra::of(fiber) }.joiner.end();
