@@ -2,6 +2,7 @@
 
 mod fatal;
 mod kinds;
+mod lines;
 mod locks;
 mod one_of_many;
 mod scopes;
