@@ -1,6 +1,7 @@
 //! What a fiber waits for: a record on the waiter's own stack, for the sleep queue, for reports, and for debuggers.
 
 use super::header::Header;
+use super::owner::HeldBy;
 use crate::platform::{NEVER, Nanoseconds};
 use core::cell::{Cell, UnsafeCell};
 use core::mem::MaybeUninit;
@@ -45,9 +46,58 @@ pub enum WaitReason {
     Send,
 }
 
+/// What is the same for all waits of one kind: a static of the primitive that it belongs to. Through it the scheduler reaches up
+/// to what it knows nothing of.
+pub(crate) struct Kind {
+    pub(crate) reason: WaitReason,
+    pub(crate) giver: Giver,
+    /// The fiber failed while it waited for the object: takes it out of the line, and hands on what it was given.
+    ///
+    /// # Safety
+    ///
+    /// The object is that of a wait of this kind, whose fiber has failed; the caller is the owner of its loop.
+    #[expect(dead_code, reason = "who calls it comes next")]
+    pub(crate) leave: unsafe fn(object: *const (), fiber: *const Header),
+}
+
+/// Who can give what a wait is for.
+#[derive(Clone, Copy)]
+pub(crate) enum Giver {
+    /// Interrupt handlers, and anybody else.
+    Anybody,
+    /// Only fibers, but it is not known which.
+    Fibers,
+    /// The object is the header of a fiber, which must end.
+    Joined,
+    /// The object is a [`ScopeCount`](super::scope::ScopeCount), whose fibers must end.
+    Scope,
+    /// Who has the object, which the function finds out.
+    Holder(HolderOf),
+}
+
+/// Finds out who has an object that a fiber waits for, or, if the last argument says so, is about to wait for.
+///
+/// # Safety
+///
+/// The object is that of a wait of the kind, and alive: the fiber waits for it, or runs and has a reference to it.
+pub(crate) type HolderOf =
+    unsafe fn(object: *const (), fiber: *const Header, is_about_to_wait: bool) -> HeldBy;
+
+impl Kind {
+    /// A kind of wait that a failing fiber leaves nothing behind in.
+    pub(crate) const fn new(reason: WaitReason, giver: Giver) -> Self {
+        const unsafe fn nothing(_object: *const (), _fiber: *const Header) {}
+        Self {
+            reason,
+            giver,
+            leave: nothing,
+        }
+    }
+}
+
 /// See the [module](self). While the fiber waits, its header points to it.
 pub(crate) struct Wait {
-    pub(crate) reason: WaitReason,
+    pub(crate) kind: &'static Kind,
     pub(crate) sleep: Cell<Sleep>,
     /// The address of what is waited for, or null.
     pub(crate) object: *const (),
@@ -84,13 +134,13 @@ impl Wait {
     /// A wait for `object`, in the code at `location`, from `since`, which is when the loop last looked at the clock.
     #[inline(always)]
     pub(crate) const fn new(
-        reason: WaitReason,
+        kind: &'static Kind,
         object: *const (),
         location: &'static Location<'static>,
         since: Nanoseconds,
     ) -> Self {
         Self {
-            reason,
+            kind,
             sleep: Cell::new(Sleep::Never),
             object,
             location,
@@ -101,6 +151,12 @@ impl Wait {
 }
 
 impl Wait {
+    /// What it is for.
+    #[inline(always)]
+    pub(crate) const fn reason(&self) -> WaitReason {
+        self.kind.reason
+    }
+
     /// Whether it ends by itself.
     pub(crate) const fn has_deadline(&self) -> bool {
         !matches!(self.sleep.get(), Sleep::Never)

@@ -3,10 +3,13 @@
 use super::line::{Line, Served, Waiter};
 use super::locked::Locked;
 use crate::platform::{NEVER, Nanoseconds};
+use crate::scheduler::wait::{Giver, Kind};
 use crate::scheduler::{WaitError, WaitReason, after, current};
 use core::fmt;
 use core::ptr;
 use core::time::Duration;
+
+static KIND: Kind = Kind::new(WaitReason::Barrier, Giver::Fibers);
 
 /// A place where fibers wait until a given number of them is there; then all go on, and it can be used again.
 ///
@@ -127,17 +130,11 @@ impl Barrier {
         served.wake();
         if !is_leader {
             let object = ptr::from_ref(self).cast();
-            waiter.wait(
-                &self.present,
-                WaitReason::Barrier,
-                object,
-                deadline,
-                |present, waiter| {
-                    present.line.remove(waiter);
-                    present.count -= 1;
-                    Served::nobody()
-                },
-            )?;
+            waiter.wait(&self.present, &KIND, object, deadline, |present, waiter| {
+                present.line.remove(waiter);
+                present.count -= 1;
+                Served::nobody()
+            })?;
         }
         Ok(BarrierTurn { is_leader })
     }

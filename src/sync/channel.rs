@@ -9,6 +9,7 @@ use super::line::{Served, Waiter};
 use super::locked::{Alone, Locked};
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::header::Header;
+use crate::scheduler::wait::{Giver, Kind};
 use crate::scheduler::{WaitReason, after, current};
 use core::cell::UnsafeCell;
 use core::fmt;
@@ -16,6 +17,8 @@ use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ptr;
 use core::time::Duration;
 use shared::{Attempt, Shared};
+
+static KIND: Kind = Kind::new(WaitReason::Send, Giver::Anybody);
 
 pub use error::{RecvError, SendError, SendErrorKind};
 
@@ -215,7 +218,7 @@ impl<T, const CAP: usize> Channel<T, CAP> {
             shared.look_again();
             Served::nobody()
         };
-        match waiter.wait(&self.shared, WaitReason::Send, object, deadline, leave) {
+        match waiter.wait(&self.shared, &KIND, object, deadline, leave) {
             Ok(()) if waiter.note.get().is_null() => Ok(()),
             Ok(()) => Err(not_sent(slot, SendErrorKind::Closed)),
             Err(error) => Err(not_sent(slot, error.into())),

@@ -4,10 +4,14 @@ use super::line::{Line, Served, Waiter};
 use super::locked::Locked;
 use super::mutex::MutexGuard;
 use crate::platform::{NEVER, Nanoseconds};
+use crate::scheduler::no_unwind::NoUnwind;
+use crate::scheduler::wait::{Giver, Kind};
 use crate::scheduler::{WaitError, WaitReason, after, current};
 use core::fmt;
 use core::ptr;
 use core::time::Duration;
+
+static KIND: Kind = Kind::new(WaitReason::Condvar, Giver::Anybody);
 
 /// Fibers that wait for a change of a value in a [`Mutex`](super::Mutex), first come, first served.
 ///
@@ -105,16 +109,22 @@ impl Condvar {
         deadline: Nanoseconds,
     ) -> Result<(), WaitError> {
         let waiter = Waiter::new(current::waiting_fiber());
+        guard.check_owner("given to a condition variable");
+        // In between, the guard is one of a mutex that is not locked, and the waiter may be in line: nothing may unwind past them.
+        let no_unwind = NoUnwind::begin(
+            "a panic while a fiber waits for a condition variable (a hook's, the clock's, or that the mutex is poisoned): its guard \
+             would be one of a mutex that the fiber has not locked, so the process ends",
+        );
         self.line.with(|line| {
             // SAFETY: it is new, and waits next, which keeps it in place.
             unsafe { line.push(&raw const waiter) };
         });
         // From here on a notification finds it, so the value may change.
-        // SAFETY: waiting does not unwind, and the next thing is that it locks again.
+        // SAFETY: nothing unwinds, and the next thing is that it locks again.
         unsafe { guard.unlock() };
         let waited = waiter.wait(
             &self.line,
-            WaitReason::Condvar,
+            &KIND,
             ptr::from_ref(self).cast(),
             deadline,
             |line, waiter| {
@@ -123,6 +133,7 @@ impl Condvar {
             },
         );
         guard.lock_again();
+        no_unwind.done();
         waited
     }
 

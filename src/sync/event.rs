@@ -3,10 +3,13 @@
 use super::line::{Line, Served, Waiter};
 use super::locked::Locked;
 use crate::platform::{NEVER, Nanoseconds};
+use crate::scheduler::wait::{Giver, Kind};
 use crate::scheduler::{WaitError, WaitReason, after, current};
 use core::fmt;
 use core::ptr;
 use core::time::Duration;
+
+static KIND: Kind = Kind::new(WaitReason::Event, Giver::Anybody);
 
 /// 32 flags, set by anyone, waited for by fibers.
 ///
@@ -244,16 +247,10 @@ impl Event {
             return Ok(found);
         }
         let object = ptr::from_ref(self).cast();
-        waiter.wait(
-            &self.flags,
-            WaitReason::Event,
-            object,
-            deadline,
-            |flags, waiter| {
-                flags.line.remove(waiter);
-                Served::nobody()
-            },
-        )?;
+        waiter.wait(&self.flags, &KIND, object, deadline, |flags, waiter| {
+            flags.line.remove(waiter);
+            Served::nobody()
+        })?;
         // SAFETY: it was served, so nobody else touches it any more.
         Ok(unsafe { (*request).found })
     }

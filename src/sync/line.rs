@@ -15,7 +15,8 @@ use super::locked::Locked;
 use crate::platform::Nanoseconds;
 use crate::scheduler::header::Header;
 use crate::scheduler::run_loop::wake;
-use crate::scheduler::{WaitError, WaitReason, waiting};
+use crate::scheduler::wait::Kind;
+use crate::scheduler::{WaitError, waiting};
 use core::cell::Cell;
 use core::hint::spin_loop;
 use core::mem::MaybeUninit;
@@ -295,12 +296,12 @@ impl Waiter {
     pub(crate) fn wait<S>(
         &self,
         shared: &Locked<S>,
-        reason: WaitReason,
+        kind: &'static Kind,
         object: *const (),
         deadline: Nanoseconds,
         leave: impl FnOnce(&mut S, &Self) -> Served,
     ) -> Result<(), WaitError> {
-        let waited = waiting::wait_until(self.fiber, reason, object, deadline, || self.is_served());
+        let waited = waiting::wait_until(self.fiber, kind, object, deadline, || self.is_served());
         self.finish(waited, shared, leave)
     }
 
@@ -311,14 +312,14 @@ impl Waiter {
     pub(crate) fn wait_for_holder<S>(
         &self,
         shared: &Locked<S>,
-        reason: WaitReason,
+        kind: &'static Kind,
         object: *const (),
         deadline: Nanoseconds,
         is_poisoned: impl Fn() -> bool,
         leave: impl FnOnce(&mut S, &Self) -> Served,
     ) -> Result<(), LockError> {
         let is_done = || self.is_served() || is_poisoned();
-        let waited = waiting::wait_shielded_until(self.fiber, reason, object, deadline, is_done);
+        let waited = waiting::wait_shielded_until(self.fiber, kind, object, deadline, is_done);
         if self.is_served() || !self.has_left(shared, leave) {
             return Ok(());
         }

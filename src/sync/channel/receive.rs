@@ -4,12 +4,15 @@ use super::shared::{Attempt, Shared};
 use super::{Channel, RecvError, Slot};
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::header::Header;
+use crate::scheduler::wait::{Giver, Kind};
 use crate::scheduler::{WaitReason, after, current};
 use crate::sync::line::{Served, Waiter};
 use crate::sync::locked::Alone;
 use core::mem::MaybeUninit;
 use core::ptr;
 use core::time::Duration;
+
+static KIND: Kind = Kind::new(WaitReason::Receive, Giver::Anybody);
 
 impl<T, const CAP: usize> Channel<T, CAP> {
     /// Receives the oldest message, or waits for one. Those that were sent before a channel was closed are still received.
@@ -156,7 +159,7 @@ impl<T, const CAP: usize> Channel<T, CAP> {
             shared.look_again();
             Served::nobody()
         };
-        waiter.wait(&self.shared, WaitReason::Receive, object, deadline, leave)?;
+        waiter.wait(&self.shared, &KIND, object, deadline, leave)?;
         if waiter.note.get().is_null() {
             // SAFETY: the sender that took the note away has put it there.
             Ok(unsafe { slot.into_inner().assume_init() })
