@@ -33,11 +33,11 @@ pub enum AfterDeadlock {
 }
 
 impl<'a> Deadlock<'a> {
-    /// The deadlock of a fiber that is about to wait, by its record, if there is one.
-    fn of(run_loop: &'a RunLoop, fiber: *const Header) -> Option<Self> {
+    /// The deadlock of a fiber that is about to wait, if there is one.
+    fn of(run_loop: &'a RunLoop, fiber: *const Header, wait: &'a Wait) -> Option<Self> {
         let waits = Waits {
             run_loop,
-            about_to_wait: fiber,
+            about_to_wait: Some((fiber, wait)),
         };
         let found = |is_circle| Self {
             waits,
@@ -49,7 +49,7 @@ impl<'a> Deadlock<'a> {
         for _ in 0..=waits.run_loop.live.load(Ordering::Relaxed) {
             match waits.need_of(at, waits.wait_of(at)?) {
                 Need::Fiber(next) if !ptr::eq(next, fiber) => at = next,
-                Need::Fiber(_) | Need::Scope(_) => {
+                Need::Fiber(_) | Need::All(_) => {
                     waits.mark_ways_to(fiber);
                     return Circle::of(waits, fiber).closes().then(|| found(true));
                 }
@@ -96,8 +96,7 @@ pub(crate) fn look(fiber: *const Header, kind: &'static Kind, object: *const ())
     // SAFETY: it runs.
     let run_loop = unsafe { Header::run_loop(fiber) };
     let wait = Wait::new(kind, object, place, run_loop.last_look());
-    let _record = Record::new(fiber, &wait);
-    if let Some(deadlock) = Deadlock::of(run_loop, fiber) {
+    if let Some(deadlock) = Deadlock::of(run_loop, fiber, &wait) {
         let after = deadlock.report();
         assert!(after == AfterDeadlock::Wait, "{deadlock}");
     }
@@ -115,8 +114,7 @@ pub(crate) fn look_and_wait(
     // SAFETY: it runs.
     let run_loop = unsafe { Header::run_loop(fiber) };
     let wait = Wait::new(kind, object, place, run_loop.last_look());
-    let _record = Record::new(fiber, &wait);
-    if let Some(deadlock) = Deadlock::of(run_loop, fiber) {
+    if let Some(deadlock) = Deadlock::of(run_loop, fiber, &wait) {
         let _waits = deadlock.report();
     }
 }
@@ -142,26 +140,7 @@ pub(crate) fn is_closed_by(fiber: *const Header, kind: &'static Kind, object: *c
     // SAFETY: it runs.
     let run_loop = unsafe { Header::run_loop(fiber) };
     let wait = Wait::new(kind, object, place, run_loop.last_look());
-    let _record = Record::new(fiber, &wait);
-    Deadlock::of(run_loop, fiber).is_some()
-}
-
-/// Puts the wait that is to come on the running fiber's record, as long as it lives.
-struct Record<'a>(*const Header, PhantomData<&'a Wait>);
-
-impl<'a> Record<'a> {
-    fn new(fiber: *const Header, wait: &'a Wait) -> Self {
-        // SAFETY: it runs.
-        unsafe { (*fiber).wait.set(wait) };
-        Self(fiber, PhantomData)
-    }
-}
-
-impl Drop for Record<'_> {
-    fn drop(&mut self) {
-        // SAFETY: it runs.
-        unsafe { (*self.0).wait.set(ptr::null()) };
-    }
+    Deadlock::of(run_loop, fiber, &wait).is_some()
 }
 
 impl fmt::Display for Deadlock<'_> {

@@ -134,7 +134,7 @@ fn wake_those_it_keeps(run_loop: &RunLoop, failed: *const Header) {
         }
         // SAFETY: we are the owner, or have interrupted it, and the fiber waits.
         let wait = unsafe { header.waits_for() };
-        let reason = wait.map(|wait| wait.kind.reason);
+        let reason = wait.map(|wait| wait.reason());
         if let Some(
             WaitReason::Mutex
             | WaitReason::Read

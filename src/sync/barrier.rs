@@ -3,11 +3,23 @@
 use super::line::{Line, Served, Waiter};
 use super::locked::Locked;
 use crate::platform::{NEVER, Nanoseconds};
-use crate::scheduler::wait::Kind;
+use crate::scheduler::wait::{Giver, Kind};
 use crate::scheduler::{WaitError, WaitReason, after, current};
 use core::fmt;
 use core::ptr;
 use core::time::Duration;
+
+static KIND: Kind = Kind::in_line(WaitReason::Barrier, Giver::Fibers, leave_failed);
+
+/// # Safety
+///
+/// As [`Leave`](crate::scheduler::wait::Leave) says.
+unsafe fn leave_failed(object: *const (), waiter: *const ()) {
+    // SAFETY: the caller's promise.
+    let (this, waiter) = unsafe { Waiter::of_failed::<Barrier>(object, waiter) };
+    // If all were there before, they have gone on.
+    let _does_not_count = waiter.has_left(&this.present, Present::leave);
+}
 
 /// A place where fibers wait until a given number of them is there; then all go on, and it can be used again.
 ///
@@ -56,18 +68,6 @@ impl Present {
 }
 
 impl Barrier {
-    const KIND: &'static Kind = &Kind::in_line(WaitReason::Barrier, Self::leave_failed);
-
-    /// # Safety
-    ///
-    /// As [`Leave`](crate::scheduler::wait::Leave): of a wait at a barrier.
-    unsafe fn leave_failed(object: *const (), waiter: *const ()) {
-        // SAFETY: the caller's promise; the wait keeps both in place.
-        let (this, waiter) = unsafe { Waiter::of_failed::<Self>(object, waiter) };
-        // If all were there before, they have gone on.
-        let _does_not_count = waiter.has_left(&this.present, Present::leave);
-    }
-
     /// Returns a barrier for `needed` fibers. With none or one, nobody waits.
     #[must_use]
     pub const fn new(needed: usize) -> Self {
@@ -148,7 +148,7 @@ impl Barrier {
         served.wake();
         if !is_leader {
             let object = ptr::from_ref(self).cast();
-            waiter.wait(&self.present, Self::KIND, object, deadline, Present::leave)?;
+            waiter.wait(&self.present, &KIND, object, deadline, Present::leave)?;
         }
         Ok(BarrierTurn { is_leader })
     }

@@ -9,7 +9,7 @@ use super::line::{Served, Waiter};
 use super::locked::{Alone, Locked};
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::header::Header;
-use crate::scheduler::wait::Kind;
+use crate::scheduler::wait::{Giver, Kind};
 use crate::scheduler::{WaitReason, after, current};
 use core::cell::UnsafeCell;
 use core::fmt;
@@ -219,13 +219,14 @@ impl<T, const CAP: usize> Channel<T, CAP> {
         }
     }
 
-    const SEND: &'static Kind = &Kind::in_line(WaitReason::Send, Self::leave_failed_sender);
+    const SEND: &'static Kind =
+        &Kind::in_line(WaitReason::Send, Giver::Anybody, Self::leave_failed_sender);
 
     /// # Safety
     ///
-    /// As [`Leave`](crate::scheduler::wait::Leave): of a wait for room in such a channel.
+    /// As [`Leave`](crate::scheduler::wait::Leave) says.
     unsafe fn leave_failed_sender(object: *const (), waiter: *const ()) {
-        // SAFETY: the caller's promise; the wait keeps both in place.
+        // SAFETY: the caller's promise.
         let (this, waiter) = unsafe { Waiter::of_failed::<Self>(object, waiter) };
         // A message that was taken before is on its way; the other stays where it is.
         let _is_not_sent = waiter.has_left(&this.shared, Shared::leave_senders);

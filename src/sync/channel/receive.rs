@@ -4,7 +4,7 @@ use super::shared::{Attempt, Shared};
 use super::{Channel, RecvError, Slot};
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::header::Header;
-use crate::scheduler::wait::Kind;
+use crate::scheduler::wait::{Giver, Kind};
 use crate::scheduler::{WaitReason, after, current};
 use crate::sync::line::Waiter;
 use crate::sync::locked::Alone;
@@ -142,14 +142,18 @@ impl<T, const CAP: usize> Channel<T, CAP> {
         }
     }
 
-    const RECEIVE: &'static Kind = &Kind::in_line(WaitReason::Receive, Self::leave_failed_receiver);
+    const RECEIVE: &'static Kind = &Kind::in_line(
+        WaitReason::Receive,
+        Giver::Anybody,
+        Self::leave_failed_receiver,
+    );
 
     /// # Safety
     ///
-    /// As [`Leave`](crate::scheduler::wait::Leave): of a wait for a message of such a channel.
+    /// As [`Leave`](crate::scheduler::wait::Leave) says.
     unsafe fn leave_failed_receiver(object: *const (), waiter: *const ()) {
         let receiver: *const Receiver<T> = waiter.cast();
-        // SAFETY: the caller's promise; the wait keeps both in place.
+        // SAFETY: the caller's promise.
         let (this, waiter) = unsafe { Waiter::of_failed::<Self>(object, waiter) };
         if waiter.has_left(&this.shared, Shared::leave_receivers) || !waiter.note.get().is_null() {
             return;

@@ -9,11 +9,25 @@
 use super::{Semaphore, TooManyPermits};
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::header::Header;
-use crate::scheduler::wait::Kind;
+use crate::scheduler::wait::{Giver, Kind};
 use crate::scheduler::{WaitError, WaitReason, waiting};
 use crate::sync::line::{Line, Served, Waiter};
 use core::ptr;
 use core::sync::atomic::Ordering;
+
+static KIND: Kind = Kind::in_line(WaitReason::Semaphore, Giver::Anybody, leave_failed);
+
+/// # Safety
+///
+/// As [`Leave`](crate::scheduler::wait::Leave) says.
+unsafe fn leave_failed(object: *const (), waiter: *const ()) {
+    // SAFETY: the caller's promise.
+    let (this, waiter) = unsafe { Waiter::of_failed::<Semaphore>(object, waiter) };
+    if this.give_up(waiter, WaitError::Cancelled).is_ok() {
+        // If there are too many by now, that is as if it had given its own back before.
+        let _given_back = this.release(1);
+    }
+}
 
 /// Set in the word if somebody waits; then there are no permits.
 pub(super) const AWAITED: usize = 1 << (usize::BITS - 1);
@@ -37,20 +51,6 @@ pub(super) const fn of(permits: usize) -> *mut Waiter {
 }
 
 impl Semaphore {
-    const KIND: &'static Kind = &Kind::in_line(WaitReason::Semaphore, Self::leave_failed);
-
-    /// # Safety
-    ///
-    /// As [`Leave`](crate::scheduler::wait::Leave): of a wait for a permit.
-    unsafe fn leave_failed(object: *const (), waiter: *const ()) {
-        // SAFETY: the caller's promise; the wait keeps both in place.
-        let (this, waiter) = unsafe { Waiter::of_failed::<Self>(object, waiter) };
-        if this.give_up(waiter, WaitError::Cancelled).is_ok() {
-            // If there are too many by now, that is as if it had given its own back before.
-            let _given_back = this.release(1);
-        }
-    }
-
     #[cold]
     #[inline(never)]
     pub(super) fn try_acquire_again(&self) -> bool {
@@ -154,7 +154,7 @@ impl Semaphore {
         let object = ptr::from_ref(self).cast();
         let this = (&raw const waiter).cast();
         let is_done = || waiter.is_served();
-        waiting::wait_in_line_until(this, fiber, Self::KIND, object, NEVER, is_done)
+        waiting::wait_in_line_until(this, fiber, &KIND, object, NEVER, is_done)
             .or_else(|error| self.give_up(&waiter, error))
     }
 
@@ -191,7 +191,7 @@ impl Semaphore {
             return Ok(());
         }
         let object = ptr::from_ref(self).cast();
-        waiter.wait(&self.line, Self::KIND, object, deadline, |line, waiter| {
+        waiter.wait(&self.line, &KIND, object, deadline, |line, waiter| {
             self.leave(line, waiter)
         })
     }
