@@ -39,8 +39,7 @@ pub(crate) fn wait_until(
     deadline: Nanoseconds,
     is_done: impl FnMut() -> bool,
 ) -> Result<(), WaitError> {
-    let wait = new_wait(fiber, kind, object);
-    wait_heeding(fiber, &wait, deadline, is_cancelled, is_done)
+    wait_heeding(fiber, kind, object, None, deadline, is_cancelled, is_done)
 }
 
 /// As [`wait_until`], of a fiber that stands in a line, as this waiter.
@@ -54,9 +53,8 @@ pub(crate) fn wait_in_line_until(
     deadline: Nanoseconds,
     is_done: impl FnMut() -> bool,
 ) -> Result<(), WaitError> {
-    let mut wait = new_wait(fiber, kind, object);
-    wait.waiter.write(waiter);
-    wait_heeding(fiber, &wait, deadline, is_cancelled, is_done)
+    let waiter = Some(waiter);
+    wait_heeding(fiber, kind, object, waiter, deadline, is_cancelled, is_done)
 }
 
 /// As [`wait_in_line_until`], but a cancellation does not end it.
@@ -70,29 +68,35 @@ pub(crate) fn wait_in_line_shielded_until(
     deadline: Nanoseconds,
     is_done: impl FnMut() -> bool,
 ) -> Result<(), WaitError> {
-    let mut wait = new_wait(fiber, kind, object);
-    wait.waiter.write(waiter);
-    wait_heeding(fiber, &wait, deadline, |_fiber| false, is_done)
+    let waiter = Some(waiter);
+    wait_heeding(
+        fiber,
+        kind,
+        object,
+        waiter,
+        deadline,
+        |_fiber| false,
+        is_done,
+    )
 }
 
 #[inline(always)]
 #[track_caller]
-fn new_wait(fiber: *const Header, kind: &'static Kind, object: *const ()) -> Wait {
-    // SAFETY: it runs.
-    let run_loop = unsafe { Header::run_loop(fiber) };
-    Wait::new(kind, object, Location::caller(), run_loop.last_look())
-}
-
-#[inline(always)]
 fn wait_heeding(
     fiber: *const Header,
-    wait: &Wait,
+    kind: &'static Kind,
+    object: *const (),
+    waiter: Option<*const ()>,
     deadline: Nanoseconds,
     is_to_end: impl Fn(*const Header) -> bool,
     mut is_done: impl FnMut() -> bool,
 ) -> Result<(), WaitError> {
     // SAFETY: it runs.
     let run_loop = unsafe { Header::run_loop(fiber) };
+    let mut wait = Wait::new(kind, object, Location::caller(), run_loop.last_look());
+    if let Some(waiter) = waiter {
+        wait.waiter.write(waiter);
+    }
     loop {
         if is_done() {
             return Ok(());
@@ -104,7 +108,7 @@ fn wait_heeding(
             return Err(WaitError::TimedOut);
         }
         // SAFETY: `waiting_fiber` says that it runs, and that we are the owner.
-        unsafe { run_loop.block_on(fiber, wait, deadline) };
+        unsafe { run_loop.block_on(fiber, &wait, deadline) };
     }
 }
 
