@@ -11,7 +11,8 @@ fn lock() -> Arc<RwLock<()>> {
     Arc::new(RwLock::new(()))
 }
 
-/// A fiber that reads, lets the others run, and reads again: it waits behind a writer that has come meanwhile, which waits for it.
+/// A fiber that reads, lets the others run, and reads again: it waits behind a writer that has come
+/// meanwhile, which waits for it.
 fn read_twice(world: &World, name: &'static str, lock: &Arc<RwLock<()>>) {
     let lock = Arc::clone(lock);
     world.spawn(name, move || {
