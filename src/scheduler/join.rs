@@ -111,6 +111,8 @@ impl<T> JoinHandle<T> {
 
     /// Waits for the fiber's end and returns its result.
     ///
+    /// The wait lends the fiber no priority: one of a low priority lets all those in between run first.
+    ///
     /// # Errors
     ///
     /// Gives the handle back if the fiber has failed, if the caller was cancelled, or if the wait would never end.

@@ -1,8 +1,10 @@
 //! What a fiber that waits needs to go on, and which fibers can never go on.
 //!
-//! Each fiber waits for one thing. If only a certain fiber can give it, that is an edge of the graph of waits; a scope needs
-//! all of its fibers, and a writer all who read, so these have several. A fiber is *stuck* if its edge leads to one that is stuck, or that has ended: the
-//! largest set of fibers for which that is so. Nothing that happens can then help it, but a cancellation of one in the set.
+//! Each fiber waits for one thing. If only a certain fiber can give it, that is an edge of the
+//! graph of waits. A scope needs all of its fibers, and a writer all fibers that read, so these
+//! have several edges. A fiber is *stuck* if one of its edges leads to a fiber that is stuck, or
+//! that has ended: the largest set of fibers for which that is so. Nothing that happens can then
+//! help it, except the cancellation of a fiber in the set.
 //!
 //! The wait of a fiber of another loop is not ours to look at, so what only it can give is taken to come.
 

@@ -7,11 +7,12 @@
 //!   └───────────────────────────────────┴────────────┴──────┘
 //! ```
 //!
-//! A fiber may end without giving back what it has: its guard was leaked. The next fiber in the same cell has the same header, and
-//! would be taken for the owner. The low five bits of the generation tell the two apart. They are only five: the 32nd fiber in the
-//! cell after the one that leaked, the 64th, and so on, is taken for it again, as long as it lives. That fiber is then named in
-//! reports, is lent priority, and is refused the lock as one that has it already; it can neither unlock it nor reach
-//! the value, for which one needs the guard.
+//! A fiber may end without giving back what it has: its guard was leaked. The next fiber in the
+//! same cell has the same header, and would be taken for the owner. The low five bits of the
+//! generation tell the two apart. They are only five: the 32nd fiber in the cell after the one that
+//! leaked, the 64th, and so on, is taken for it again, as long as it lives. That fiber is then
+//! named in reports, is lent priority, and is refused the lock as one that has it already; it can
+//! neither unlock it nor reach the value, for which one needs the guard.
 
 use super::failing;
 use super::header::Header;

@@ -46,6 +46,11 @@ use raw::RawMutex;
 /// of a mutex that the owner waits for, and so on. It falls back when it unlocks, and when they stop waiting. What runs next is
 /// looked at when the owner next yields or waits. Fibers of different schedulers do not lend each other their priority.
 ///
+/// Of all waits in this crate only those for a mutex lend priority. A wait for an
+/// [`RwLock`](super::RwLock), for a [`Once`](super::Once), for the end of a fiber or of a
+/// [scope](crate::scheduler::scope) does not, nor does one for a semaphore, a message or an event,
+/// where it is not known who will give.
+///
 /// # Poison
 ///
 /// A mutex that a fiber has while it [fails](crate::scheduler::failures) stays locked by that fiber for good: the value may be
@@ -55,7 +60,12 @@ use raw::RawMutex;
 ///
 /// # Guards
 ///
-/// A guard that is leaked keeps the mutex locked for good. So does the end of a fiber that leaked one.
+/// A guard that is leaked keeps the mutex locked for good, also when its fiber ends: `lock` is then
+/// a deadlock, which names the fiber that ended, and [`owner`](Self::owner) returns its id.
+///
+/// A guard belongs to the fiber that locked. On a host, safe code can carry one to another fiber of
+/// the same thread through a thread local. Dropping it there, or waiting with it on a
+/// [`Condvar`](super::Condvar), panics with the names of both fibers, and the mutex stays locked.
 #[repr(C)] // so that the address that reports name is that of the whole
 pub struct Mutex<T: ?Sized> {
     raw: RawMutex,
@@ -101,8 +111,9 @@ impl<T: ?Sized> Mutex<T> {
     ///
     /// # Panics
     ///
-    /// Panics where waiting is not allowed, also if it need not wait; if the fiber has locked it already: it would wait for
-    /// itself; and if it is poisoned. Panics if the wait would close a circle of fibers that wait for each other, unless
+    /// Panics where waiting is not allowed, also if it need not wait; if the fiber has locked it
+    /// already: it would wait for itself; and if it is poisoned. Panics if the fiber that has it
+    /// has ended, and if the wait would close a circle of fibers that wait for each other, unless
     /// [`Hooks::deadlocked`](crate::scheduler::Hooks::deadlocked) says otherwise.
     ///
     /// # Context
@@ -232,7 +243,8 @@ impl<T: ?Sized> Mutex<T> {
 
     /// The fiber that has locked it just now, or that had when it ended, if its guard was leaked.
     ///
-    /// (Which one that was of the fibers that shared a cell is known by five bits: after 32 more it is taken for a later one.)
+    /// (Which one that was of the fibers that shared a cell is known by five bits: after 32 more it
+    /// is taken for a later one.)
     ///
     /// # Context
     ///
@@ -249,8 +261,9 @@ impl<T: ?Sized> Mutex<T> {
 }
 
 impl<T: ?Sized> MutexGuard<'_, T> {
-    /// Panics if the fiber that runs is not the one that locked: on a host a thread local can carry a guard to another one. There
-    /// are none in safe code for the bare machine, and a guard is not `Send`, so there it costs nothing.
+    /// Panics if the fiber that runs is not the one that locked: on a host a thread local can carry
+    /// a guard to another one. There are none in safe code for the bare machine, and a guard is not
+    /// `Send`, so there it costs nothing.
     #[inline(always)]
     #[track_caller]
     pub(super) fn check_owner(&self, what: &str) {

@@ -54,6 +54,10 @@ fn load(maker: &AtomicPtr<Header>) -> OwnerWord {
 /// ```
 ///
 /// If a closure unwinds, or its fiber [fails](crate::scheduler::failures), the next fiber that wants the value calls its own.
+///
+/// A wait for the value lends no priority to the fiber that makes it: one of a low priority lets
+/// all those in between run first. Where that matters, make the value before fibers of different
+/// priorities want it.
 #[repr(C)] // the maker first: `maker_of` does not know of which type the value is
 pub struct Once<T> {
     /// The [`OwnerWord`] of the fiber that makes the value. Changed in the lock of the makers.

@@ -33,11 +33,12 @@ pub use guards::{RwLockReadGuard, RwLockWriteGuard};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// First come, first served: a reader that comes after a writer that waits, waits behind it. So neither starves, and a fiber
-/// that reads while it reads already can wait for itself, through a writer in between; take one guard. That is a deadlock, and so is
-/// writing while one reads: the fiber that closes it panics, unless
-/// [`Hooks::deadlocked`](crate::scheduler::Hooks::deadlocked) says otherwise. The lock knows four of its readers by name, and counts
-/// the rest: what would wait for a fifth that never ends is not noticed before all fibers wait.
+/// First come, first served: a reader that comes after a writer that waits, waits behind it. So
+/// neither starves, and a fiber that reads while it reads already can wait for itself, through a
+/// writer in between; take one guard. That is a deadlock, and so is writing while one reads: the
+/// fiber that closes it panics, unless [`Hooks::deadlocked`](crate::scheduler::Hooks::deadlocked)
+/// says otherwise. The lock knows four of its readers by name, and counts the rest: what would wait
+/// for a fifth that never ends is not noticed before all fibers wait.
 ///
 /// # Poison
 ///
@@ -47,8 +48,10 @@ pub use guards::{RwLockReadGuard, RwLockWriteGuard};
 ///
 /// # Priorities
 ///
-/// It does not inherit priorities, for there can be many who hold it. Where fibers of different priorities share one, either
-/// give all that lock it the highest priority among them while they hold it (the ceiling rule), or use a
+/// A wait for it does not lend the priority of the one who waits, neither to a writer nor to
+/// readers, of whom there can be many: a holder of a low priority waits for all fibers of those in
+/// between. Where fibers of different priorities share one, either give all that lock it the
+/// highest priority among them while they hold it (the ceiling rule), or use a
 /// [`Mutex`](super::Mutex).
 #[repr(C)] // so that the address that reports name is that of the whole
 pub struct RwLock<T: ?Sized> {
@@ -82,7 +85,10 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// Panics where waiting is not allowed, also if it need not wait; if the fiber has locked it for writing; and if it is poisoned.
+    /// Panics where waiting is not allowed, also if it need not wait; if the fiber has locked it
+    /// for writing; and if it is poisoned. Panics if a fiber that has it has ended, and if the wait
+    /// would close a circle of fibers that wait for each other, unless
+    /// [`Hooks::deadlocked`](crate::scheduler::Hooks::deadlocked) says otherwise.
     ///
     /// # Context
     ///
@@ -154,7 +160,10 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// Panics where waiting is not allowed, also if it need not wait; if the fiber has locked it for writing already; and if it is poisoned.
+    /// Panics where waiting is not allowed, also if it need not wait; if the fiber has locked it
+    /// for writing already; and if it is poisoned. Panics if a fiber that has it has ended, and if
+    /// the wait would close a circle of fibers that wait for each other, unless
+    /// [`Hooks::deadlocked`](crate::scheduler::Hooks::deadlocked) says otherwise.
     ///
     /// # Context
     ///
