@@ -3,6 +3,7 @@
 
 mod barrier;
 mod channel;
+mod conditions;
 mod condvar;
 mod event;
 mod irq_mutex;
