@@ -136,8 +136,9 @@ fn not_its_guard(owner: OwnerWord, what: &str) -> ! {
         );
     }
     // SAFETY: it runs.
-    let (id, name) = unsafe { (FiberId::of(user), (*user).name()) };
-    let user = Who(id, name);
+    let id = unsafe { FiberId::of(user) };
+    // SAFETY: as above.
+    let user = Who(id, unsafe { &*user }.name());
     panic!(
         "a guard of {owner} was {what} by {user}: a guard belongs to the fiber that locked; what it locked stays locked"
     );

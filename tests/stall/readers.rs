@@ -1,4 +1,5 @@
 //! Deadlocks of a reader-writer lock: readers behind a writer in line, upgrades, and writers that need several readers.
+#![expect(clippy::mem_forget, reason = "guards are leaked on purpose")]
 
 use crate::{World, panic_of};
 use core::mem;

@@ -1,5 +1,6 @@
 //! Who has a lock: a fiber that ended without giving it back is not mistaken for the next one in its cell, and a guard is used by
 //! the fiber that locked only.
+#![expect(clippy::mem_forget, reason = "guards are leaked on purpose")]
 
 use crate::{panic_of, settle, world};
 use core::cell::RefCell;
