@@ -56,7 +56,7 @@ mod joiner;
 mod level;
 mod local;
 pub(crate) mod made_by;
-mod misuse;
+pub(crate) mod misuse;
 mod needs;
 pub(crate) mod no_unwind;
 mod not_contained;

@@ -110,3 +110,52 @@ fn a_panic_that_a_fiber_catches_itself_is_its_own_business() {
     assert!(output.status.success(), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stdout).contains("survived"));
 }
+
+#[test]
+fn a_panic_while_a_fiber_waits_for_a_condition_ends_the_process_with_a_sentence() {
+    use kfiber::{
+        platform::Host,
+        scheduler::{AfterDeadlock, Deadlock, FiberPool, Hooks, Report, Scheduler},
+        sync::{Condvar, Mutex},
+    };
+    struct Panics;
+    impl Hooks for Panics {
+        fn report(&self, _report: &Report<'_>) {}
+
+        fn deadlocked(&self, _deadlock: &Deadlock<'_>) -> AfterDeadlock {
+            panic!("the hook panics")
+        }
+    }
+    static SCHEDULER: Scheduler<Host> = Scheduler::new(Host::new());
+    static CELLS: FiberPool<{ 256 * 1024 }, 2> = FiberPool::new();
+    static FIRST: Mutex<()> = Mutex::new(());
+    static SECOND: Mutex<()> = Mutex::new(());
+    static CHANGED: Condvar = Condvar::new();
+    let output = dies(
+        "a_panic_while_a_fiber_waits_for_a_condition_ends_the_process_with_a_sentence",
+        || {
+            SCHEDULER.set_hooks(&Panics).expect("the first");
+            let waits = SCHEDULER.spawn(&CELLS, || {
+                let _second = SECOND.lock();
+                let mut first = FIRST.lock();
+                // Its way back to `FIRST` closes a circle.
+                let _caught = std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| {
+                    let _waited = CHANGED.wait(&mut first);
+                }));
+            });
+            waits.expect("free").detach();
+            let other = SCHEDULER.spawn(&CELLS, || {
+                let _first = FIRST.lock();
+                CHANGED.notify_one();
+                // It waits first, so the other one closes the circle.
+                let _second = SECOND.lock();
+            });
+            other.expect("free").detach();
+            SCHEDULER.run();
+        },
+    );
+    assert_aborted(
+        &output,
+        "a panic while a fiber waits for a condition variable",
+    );
+}

@@ -4,11 +4,14 @@ use super::current as running;
 use super::header::Header;
 use super::id::{FiberId, Unparker};
 use super::run_loop::deadline_after;
-use super::wait::WaitReason;
+use super::wait::{Giver, Kind, WaitReason};
 use super::waiting::{self, WaitError, wait_until};
 use crate::platform::{NEVER, Nanoseconds};
 use core::ptr;
 use core::time::Duration;
+
+static PARK: Kind = Kind::new(WaitReason::Park, Giver::Anybody);
+static SLEEP: Kind = Kind::new(WaitReason::Sleep, Giver::Anybody);
 
 /// Lets the other ready fibers of the same priority run, each once, or one of higher priority if there is one.
 ///
@@ -87,9 +90,7 @@ pub fn park_until(deadline: Nanoseconds) -> Result<(), WaitError> {
     let fiber = running::waiting_fiber();
     // SAFETY: it runs.
     let state = unsafe { &(*fiber).state };
-    wait_until(fiber, WaitReason::Park, ptr::null(), deadline, || {
-        state.take_token()
-    })
+    wait_until(fiber, &PARK, ptr::null(), deadline, || state.take_token())
 }
 
 /// Waits for `duration`. Zero lets the others run once.
@@ -131,7 +132,7 @@ pub fn sleep_until(deadline: Nanoseconds) -> Result<(), WaitError> {
     }
     match wait_until(
         running::waiting_fiber(),
-        WaitReason::Sleep,
+        &SLEEP,
         ptr::null(),
         deadline,
         || false,

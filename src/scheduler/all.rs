@@ -44,7 +44,7 @@ impl AllFibers {
             // SAFETY: null, or a header in the list, which stays for good: the link that led here was as it was written.
             let header = unsafe { next.as_ref::<'static>() }?;
             next = header.next_of_all.load(Ordering::Acquire);
-            let is_damaged = header.link_check.load(Ordering::Relaxed) != fold(next);
+            let is_damaged = !is_whole(header);
             if is_damaged {
                 next = ptr::null();
             }
@@ -75,6 +75,13 @@ impl Iterator for Headers {
             .load(Ordering::Acquire);
         Some(header)
     }
+}
+
+/// Whether a header's link is as it was written: then so is what lies below it in the header, for an overflow of the stack
+/// above comes down from there.
+pub(super) fn is_whole(header: &Header) -> bool {
+    let next = header.next_of_all.load(Ordering::Acquire);
+    header.link_check.load(Ordering::Relaxed) == fold(next)
 }
 
 /// Sixteen bits of a link: whoever writes over it hardly hits the same. Those of null are not zero, which is what memory

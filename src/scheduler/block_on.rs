@@ -5,12 +5,14 @@ use super::current;
 use super::header::Header;
 use super::id::FiberId;
 use super::state::State;
-use super::wait::WaitReason;
+use super::wait::{Giver, Kind, WaitReason};
 use super::waiting::wait_shielded;
 use core::future::Future;
 use core::pin::pin;
 use core::ptr;
 use core::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+
+static KIND: Kind = Kind::new(WaitReason::Future, Giver::Anybody);
 
 /// Runs a future to completion on the running fiber, which waits while the future is pending.
 ///
@@ -63,9 +65,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         if state.take_notification() {
             yield_now();
         } else {
-            wait_shielded(fiber, WaitReason::Future, ptr::null(), || {
-                state.take_notification()
-            });
+            wait_shielded(fiber, &KIND, ptr::null(), || state.take_notification());
         }
     }
 }

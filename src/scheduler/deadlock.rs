@@ -6,7 +6,7 @@
 use super::header::Header;
 use super::needs::{Need, Waits};
 use super::run_loop::RunLoop;
-use super::wait::{Wait, WaitReason};
+use super::wait::{Kind, Wait};
 use super::wait_graph::{Circle, WaitingFiber};
 use core::fmt;
 use core::marker::PhantomData;
@@ -33,11 +33,11 @@ pub enum AfterDeadlock {
 }
 
 impl<'a> Deadlock<'a> {
-    /// The deadlock of a fiber that is about to wait, by its record, if there is one.
-    fn of(run_loop: &'a RunLoop, fiber: *const Header) -> Option<Self> {
+    /// The deadlock of a fiber that is about to wait, if there is one.
+    fn of(run_loop: &'a RunLoop, fiber: *const Header, wait: &'a Wait) -> Option<Self> {
         let waits = Waits {
             run_loop,
-            about_to_wait: fiber,
+            about_to_wait: Some((fiber, wait)),
         };
         let found = |is_circle| Self {
             waits,
@@ -49,7 +49,7 @@ impl<'a> Deadlock<'a> {
         for _ in 0..=waits.run_loop.live.load(Ordering::Relaxed) {
             match waits.need_of(at, waits.wait_of(at)?) {
                 Need::Fiber(next) if !ptr::eq(next, fiber) => at = next,
-                Need::Fiber(_) | Need::Scope(_) => {
+                Need::Fiber(_) | Need::All(_) => {
                     waits.mark_ways_to(fiber);
                     return Circle::of(waits, fiber).closes().then(|| found(true));
                 }
@@ -91,13 +91,12 @@ impl<'a> Deadlock<'a> {
 #[cold]
 #[inline(never)]
 #[track_caller]
-pub(crate) fn look(fiber: *const Header, reason: WaitReason, object: *const ()) {
+pub(crate) fn look(fiber: *const Header, kind: &'static Kind, object: *const ()) {
     let place = Location::caller();
     // SAFETY: it runs.
     let run_loop = unsafe { Header::run_loop(fiber) };
-    let wait = Wait::new(reason, object, place, run_loop.last_look());
-    let _record = Record::new(fiber, &wait);
-    if let Some(deadlock) = Deadlock::of(run_loop, fiber) {
+    let wait = Wait::new(kind, object, place, run_loop.last_look());
+    if let Some(deadlock) = Deadlock::of(run_loop, fiber, &wait) {
         let after = deadlock.report();
         assert!(after == AfterDeadlock::Wait, "{deadlock}");
     }
@@ -109,14 +108,13 @@ pub(crate) fn look(fiber: *const Header, reason: WaitReason, object: *const ()) 
 pub(crate) fn look_and_wait(
     place: &'static Location<'static>,
     fiber: *const Header,
-    reason: WaitReason,
+    kind: &'static Kind,
     object: *const (),
 ) {
     // SAFETY: it runs.
     let run_loop = unsafe { Header::run_loop(fiber) };
-    let wait = Wait::new(reason, object, place, run_loop.last_look());
-    let _record = Record::new(fiber, &wait);
-    if let Some(deadlock) = Deadlock::of(run_loop, fiber) {
+    let wait = Wait::new(kind, object, place, run_loop.last_look());
+    if let Some(deadlock) = Deadlock::of(run_loop, fiber, &wait) {
         let _waits = deadlock.report();
     }
 }
@@ -137,31 +135,12 @@ pub(crate) fn can_be_closed(fiber: *const Header, other: *const Header) -> bool 
 #[cold]
 #[inline(never)]
 #[track_caller]
-pub(crate) fn is_closed_by(fiber: *const Header, reason: WaitReason, object: *const ()) -> bool {
+pub(crate) fn is_closed_by(fiber: *const Header, kind: &'static Kind, object: *const ()) -> bool {
     let place = Location::caller();
     // SAFETY: it runs.
     let run_loop = unsafe { Header::run_loop(fiber) };
-    let wait = Wait::new(reason, object, place, run_loop.last_look());
-    let _record = Record::new(fiber, &wait);
-    Deadlock::of(run_loop, fiber).is_some()
-}
-
-/// Puts the wait that is to come on the running fiber's record, as long as it lives.
-struct Record<'a>(*const Header, PhantomData<&'a Wait>);
-
-impl<'a> Record<'a> {
-    fn new(fiber: *const Header, wait: &'a Wait) -> Self {
-        // SAFETY: it runs.
-        unsafe { (*fiber).wait.set(wait) };
-        Self(fiber, PhantomData)
-    }
-}
-
-impl Drop for Record<'_> {
-    fn drop(&mut self) {
-        // SAFETY: it runs.
-        unsafe { (*self.0).wait.set(ptr::null()) };
-    }
+    let wait = Wait::new(kind, object, place, run_loop.last_look());
+    Deadlock::of(run_loop, fiber, &wait).is_some()
 }
 
 impl fmt::Display for Deadlock<'_> {

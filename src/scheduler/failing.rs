@@ -5,6 +5,7 @@
 //!
 //! - **X1**: a failed fiber never runs again, and its cell is never used again. So what lies there stays, for good.
 
+use super::all::is_whole;
 use super::current;
 use super::failure::{Failure, FiberFailed};
 use super::header::Header;
@@ -85,6 +86,38 @@ pub(super) unsafe fn end(fiber: *const Header, failure: Failure) {
     leave_scope(fiber);
 }
 
+/// Takes a fiber that is about to fail, and waits or was about to, out of the sleep queue and the line that it stands in. What
+/// it was given there goes to the next.
+///
+/// # Safety
+///
+/// It is the running fiber, and does not go on; the caller is the owner of its loop, with nothing locked.
+pub(super) unsafe fn leave_wait(fiber: *const Header) {
+    // SAFETY: it runs.
+    let header = unsafe { &*fiber };
+    let wait = header.wait.replace(ptr::null());
+    // Where the stack above came down to, that word may be anything.
+    if !is_whole(header) {
+        return;
+    }
+    // SAFETY: the record is on the fiber's stack, which it has not left since it put it there.
+    let Some(wait) = (unsafe { wait.as_ref() }) else {
+        return;
+    };
+    if wait.is_sleeping() {
+        // SAFETY: it runs.
+        let run_loop = unsafe { Header::run_loop(fiber) };
+        // SAFETY: it is in there.
+        unsafe { run_loop.sleepers.remove(wait) };
+    }
+    if let Some(leave) = wait.kind.leave {
+        // SAFETY: a wait of such a kind has one.
+        let waiter = unsafe { wait.waiter.assume_init() };
+        // SAFETY: both are of this wait; the rest is the caller's promise.
+        unsafe { leave(wait.object, waiter) };
+    }
+}
+
 /// What is done with a failed fiber once it has left its stack: nothing, for good (**X1**).
 const unsafe extern "sysv64" fn stay(_block: *mut ControlBlock) {}
 
@@ -101,7 +134,7 @@ fn wake_those_it_keeps(run_loop: &RunLoop, failed: *const Header) {
         }
         // SAFETY: we are the owner, or have interrupted it, and the fiber waits.
         let wait = unsafe { header.waits_for() };
-        let reason = wait.map(|wait| wait.reason);
+        let reason = wait.map(|wait| wait.reason());
         if let Some(
             WaitReason::Mutex
             | WaitReason::Read

@@ -44,6 +44,8 @@ pub(crate) struct Header {
     pub(crate) own_level: Cell<u8>,
     /// How many pages below the stack are for a guard.
     guard_pages: Cell<u8>,
+    /// What an [`OwnerWord`](super::owner::OwnerWord) has of the generation.
+    pub(super) tag: Cell<u8>,
     /// Made of `next_of_all`: an overflow of the stack above this header writes over that, and a walk through the list
     /// must notice.
     pub(super) link_check: AtomicU16,
@@ -85,6 +87,7 @@ impl Header {
             level: Cell::new(0),
             own_level: Cell::new(0),
             guard_pages: Cell::new(0),
+            tag: Cell::new(0),
             link_check: AtomicU16::new(0),
         }
     }

@@ -104,7 +104,7 @@ impl FiberInfo {
             && header.state.is_parked()
         {
             FiberState::Waiting {
-                reason: wait.reason,
+                reason: wait.reason(),
                 object: wait.object,
                 location: wait.location,
             }

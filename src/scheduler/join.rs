@@ -7,7 +7,7 @@ use super::id::{FiberId, Unparker};
 use super::joiner::{Joiner, JoinerPlace};
 use super::spawn::{Extra, give_cell_back, result_of};
 use super::state::State;
-use super::wait::WaitReason;
+use super::wait::{Giver, Kind, WaitReason};
 use super::waiting::{self, WaitError};
 use super::{current, deadlock, run_loop::deadline_after};
 use crate::platform::{NEVER, Nanoseconds};
@@ -18,6 +18,8 @@ use core::mem::{ManuallyDrop, needs_drop};
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
+
+static KIND: Kind = Kind::new(WaitReason::Join, Giver::Joined);
 
 /// The only handle on a fiber that takes its result. Dropping it detaches the fiber: it runs on, and its result is dropped.
 #[must_use = "dropping the handle detaches the fiber"]
@@ -109,6 +111,8 @@ impl<T> JoinHandle<T> {
 
     /// Waits for the fiber's end and returns its result.
     ///
+    /// The wait lends the fiber no priority: one of a low priority lets all those in between run first.
+    ///
     /// # Errors
     ///
     /// Gives the handle back if the fiber has failed, if the caller was cancelled, or if the wait would never end.
@@ -168,7 +172,7 @@ impl<T> JoinHandle<T> {
             return unsafe { self.take() };
         }
         if deadlock::can_be_closed(fiber, other)
-            && deadlock::is_closed_by(fiber, WaitReason::Join, other.cast())
+            && deadlock::is_closed_by(fiber, &KIND, other.cast())
         {
             return Err(JoinError {
                 handle: self,
@@ -176,9 +180,8 @@ impl<T> JoinHandle<T> {
             });
         }
         self.tell(Joiner::Fiber(fiber));
-        let waited = waiting::wait_until(fiber, WaitReason::Join, other.cast(), deadline, || {
-            self.is_finished()
-        });
+        let waited =
+            waiting::wait_until(fiber, &KIND, other.cast(), deadline, || self.is_finished());
         match waited {
             // SAFETY: it has finished, and the handle is gone with this.
             Ok(()) => unsafe { self.take() },

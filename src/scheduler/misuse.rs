@@ -4,6 +4,9 @@
 //! forbids it first and read only here, so that a yield still looks at one bit.
 
 use super::current;
+use super::id::FiberId;
+use super::owner::OwnerWord;
+use super::wait_graph_text::Who;
 use crate::platform::interrupts;
 use core::panic::Location;
 
@@ -107,6 +110,38 @@ pub(super) fn ended_where_waiting_is_forbidden() -> ! {
             "a fiber's closure returned with interrupts off: turn them on before (who turned them off is not known)"
         ),
     }
+}
+
+/// Panics if the guard of a fiber is used by another one, or outside of fibers.
+///
+/// Only on a host can safe code do that, through a thread local (rule 5 of [the model](crate::model)).
+#[inline(always)]
+#[track_caller]
+pub(crate) fn check_guard(owner: OwnerWord, what: &str) {
+    if cfg!(not(target_os = "none")) && !owner.is_of(current::get()) {
+        not_its_guard(owner, what);
+    }
+}
+
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn not_its_guard(owner: OwnerWord, what: &str) -> ! {
+    let id = owner.id().expect("a guard has an owner");
+    let owner = Who(id, owner.name());
+    let user = current::get();
+    if user.is_null() {
+        panic!(
+            "a guard of {owner} was {what} outside of fibers: a guard belongs to the fiber that locked; what it locked stays locked"
+        );
+    }
+    // SAFETY: it runs.
+    let id = unsafe { FiberId::of(user) };
+    // SAFETY: as above.
+    let user = Who(id, unsafe { &*user }.name());
+    panic!(
+        "a guard of {owner} was {what} by {user}: a guard belongs to the fiber that locked; what it locked stays locked"
+    );
 }
 
 /// The panic of one who may not own a lock.

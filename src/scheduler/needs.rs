@@ -1,17 +1,20 @@
 //! What a fiber that waits needs to go on, and which fibers can never go on.
 //!
-//! Each fiber waits for one thing. If only a certain fiber can give it, that is an edge of the graph of waits; a scope needs
-//! all of its fibers, so it has several. A fiber is *stuck* if its edge leads to one that is stuck, or that has ended: the
-//! largest set of fibers for which that is so. Nothing that happens can then help it, but a cancellation of one in the set.
+//! Each fiber waits for one thing. If only a certain fiber can give it, that is an edge of the
+//! graph of waits. A scope needs all of its fibers, and a writer all fibers that read, so these
+//! have several edges. A fiber is *stuck* if one of its edges leads to a fiber that is stuck, or
+//! that has ended: the largest set of fibers for which that is so. Nothing that happens can then
+//! help it, except the cancellation of a fiber in the set.
 //!
 //! The wait of a fiber of another loop is not ours to look at, so what only it can give is taken to come.
 
 use super::header::Header;
-use super::owner::{self, HeldBy};
+use super::id::FiberId;
+use super::owner::{HeldBy, OwnerWord, Readers};
 use super::run_loop::RunLoop;
 use super::scope::ScopeCount;
 use super::spawn::Extra;
-use super::wait::{Wait, WaitReason};
+use super::wait::{Giver, Wait, WaitReason};
 use super::waiting;
 use core::ptr;
 
@@ -21,15 +24,24 @@ pub(super) enum Need {
     /// Only this fiber, of the same loop, can end the wait.
     Fiber(*const Header),
     /// The fiber that could end it has ended.
-    Ended(*const Header),
-    /// All fibers of a scope must end.
-    Scope(*const ScopeCount),
+    Ended(FiberId),
+    /// All of these fibers must do something. None of them has ended.
+    All(All),
     /// Only fibers can end it, but which ones nobody knows, or they are of another loop.
     Fibers,
     /// A deadline ends it.
     Clock,
     /// Interrupt handlers, or anybody else.
     Anybody,
+}
+
+/// Several fibers that a wait needs, all of them.
+#[derive(Clone, Copy)]
+pub(super) enum All {
+    /// Those of a scope.
+    Scope(*const ScopeCount),
+    /// Those who read.
+    Readers(Readers),
 }
 
 /// The waits of a loop's fibers. Only the loop's owner makes one.
@@ -39,8 +51,8 @@ pub(super) enum Need {
 #[derive(Clone, Copy)]
 pub(super) struct Waits<'a> {
     pub(super) run_loop: &'a RunLoop,
-    /// A fiber that still runs and is about to wait, if there is one: its record counts already.
-    pub(super) about_to_wait: *const Header,
+    /// A fiber that still runs and is about to wait, if there is one, and for what.
+    pub(super) about_to_wait: Option<(*const Header, &'a Wait)>,
 }
 
 /// Not marked.
@@ -60,23 +72,32 @@ impl<'a> Waits<'a> {
     ///
     /// One that was woken for nothing, and only has to find out that it must wait on, still waits.
     pub(super) fn wait_of(self, fiber: *const Header) -> Option<&'a Wait> {
+        if let Some((about_to, wait)) = self.about_to_wait
+            && ptr::eq(fiber, about_to)
+        {
+            return Some(wait);
+        }
         // SAFETY: G1.
         let header = unsafe { &*fiber };
         // SAFETY: the record is on the fiber's stack until it runs again, and the owner of the loop looks, so it stays there.
         let wait = unsafe { header.waits_for() }?;
-        let waits = ptr::eq(fiber, self.about_to_wait)
-            || header.state.is_parked()
-            || self.waits_on(fiber, wait);
+        let waits = header.state.is_parked() || self.waits_on(fiber, wait);
         waits.then_some(wait)
+    }
+
+    /// Whether it is the one that is about to wait.
+    pub(super) fn is_about_to_wait(self, fiber: *const Header) -> bool {
+        let about_to = self.about_to_wait;
+        about_to.is_some_and(|(about_to, _wait)| ptr::eq(fiber, about_to))
     }
 
     /// Whether a fiber that was woken will find that what it needs of another fiber is still not there.
     fn waits_on(self, fiber: *const Header, wait: &Wait) -> bool {
         // The other waits for a certain fiber are not disturbed by a cancellation.
-        let is_to_end = wait.reason == WaitReason::Join && waiting::is_cancelled(fiber);
+        let is_to_end = wait.reason() == WaitReason::Join && waiting::is_cancelled(fiber);
         let needs_a_fiber = match self.need_of(fiber, wait) {
             Need::Fiber(_) | Need::Ended(_) => true,
-            Need::Scope(scope) => self.in_scope(scope).next().is_some(),
+            Need::All(all) => self.in_all(all).next().is_some(),
             Need::Fibers | Need::Clock | Need::Anybody => false,
         };
         needs_a_fiber && !is_to_end
@@ -87,46 +108,86 @@ impl<'a> Waits<'a> {
         if wait.has_deadline() {
             return Need::Clock;
         }
-        match wait.reason {
-            WaitReason::Join => self.need_of_fiber(wait.object.cast(), Need::Anybody),
-            WaitReason::Scope => Need::Scope(wait.object.cast()),
-            WaitReason::Mutex | WaitReason::Read | WaitReason::Write | WaitReason::Once => {
-                // SAFETY: its fiber waits.
-                match unsafe { owner::of(wait, fiber) } {
+        match wait.kind.giver {
+            Giver::Anybody => Need::Anybody,
+            Giver::Fibers => Need::Fibers,
+            // It was alive when the wait began; if it has ended, the waiter was woken.
+            Giver::Joined => self
+                .need_of_fiber(wait.object.cast())
+                .unwrap_or(Need::Anybody),
+            Giver::Scope => Need::All(All::Scope(wait.object.cast())),
+            Giver::Holder(holder_of) => {
+                let is_about_to_wait = self.is_about_to_wait(fiber);
+                // SAFETY: its fiber waits, or is about to, so it is alive.
+                match unsafe { holder_of(wait.object, fiber, is_about_to_wait) } {
                     HeldBy::Nobody => Need::Anybody, // it is about to be served
-                    HeldBy::Fibers => Need::Fibers,
-                    HeldBy::Fiber(owner) => self.need_of_fiber(owner, Need::Ended(owner)),
+                    HeldBy::Fiber(owner) => self.need_of_owner(owner),
+                    HeldBy::Readers(readers) => self.need_of_readers(readers),
                 }
             }
-            WaitReason::Barrier => Need::Fibers,
-            WaitReason::Park
-            | WaitReason::Sleep
-            | WaitReason::Future
-            | WaitReason::WaitQueue
-            | WaitReason::Semaphore
-            | WaitReason::Condvar
-            | WaitReason::Event
-            | WaitReason::Receive
-            | WaitReason::Send => Need::Anybody,
         }
     }
 
-    fn need_of_fiber(self, fiber: *const Header, if_ended: Need) -> Need {
-        // SAFETY: it was alive when the wait began, so it is in a cell, which stays readable for good.
-        if !ptr::eq(unsafe { Header::run_loop(fiber) }, self.run_loop) {
+    fn need_of_owner(self, owner: OwnerWord) -> Need {
+        if !owner.is_alive() {
+            return owner.id().map_or(Need::Anybody, Need::Ended);
+        }
+        self.need_of_fiber(owner.fiber()).unwrap_or(Need::Anybody)
+    }
+
+    fn need_of_readers(self, readers: Readers) -> Need {
+        if let Some(ended) = readers.known().find(|reader| !reader.is_alive()) {
+            return ended.id().map_or(Need::Anybody, Need::Ended);
+        }
+        let all = All::Readers(readers);
+        if self.in_all(all).next().is_none() {
             return Need::Fibers;
         }
-        // SAFETY: as above.
-        if unsafe { (*fiber).state.is_finished() } {
-            return if_ended;
-        }
-        Need::Fiber(fiber)
+        Need::All(all)
     }
 
-    /// The fibers of a scope that have not ended.
-    pub(super) fn in_scope(self, scope: *const ScopeCount) -> impl Iterator<Item = *const Header> {
-        self.fibers()
-            .filter(move |fiber| ptr::eq(extra(*fiber).scope.get(), scope))
+    /// The need of a fiber, unless that has ended.
+    fn need_of_fiber(self, fiber: *const Header) -> Option<Need> {
+        // SAFETY: it was alive when the wait began, so it is in a cell, which stays readable for good.
+        if !ptr::eq(unsafe { Header::run_loop(fiber) }, self.run_loop) {
+            return Some(Need::Fibers);
+        }
+        // SAFETY: as above.
+        (!unsafe { (*fiber).state.is_finished() }).then_some(Need::Fiber(fiber))
+    }
+
+    /// Those of several that are of this loop and have not ended.
+    pub(super) fn in_all(self, all: All) -> impl Iterator<Item = *const Header> {
+        self.fibers().filter(move |fiber| match all {
+            All::Scope(scope) => ptr::eq(extra(*fiber).scope.get(), scope),
+            All::Readers(readers) => readers
+                .known()
+                .any(|reader| ptr::eq(reader.fiber(), *fiber)),
+        })
+    }
+
+    /// Whether a wait to read is for a fiber in front of it in the line, which waits to write.
+    pub(super) fn is_writer_in_front(self, other: *const Header, wait: &Wait) -> bool {
+        let its = self.wait_of(other);
+        wait.reason() == WaitReason::Read
+            && its.is_some_and(|its| {
+                its.reason() == WaitReason::Write && ptr::eq(its.object, wait.object)
+            })
+    }
+
+    /// Of several, one that says why the wait does not end, and how many others there are: the one that is about to wait, or
+    /// is on the way that was marked, or else any.
+    pub(super) fn one_of(self, readers: Readers) -> Option<(OwnerWord, usize)> {
+        let distance = |reader: &OwnerWord| {
+            let is_ours = self.fibers().any(|fiber| ptr::eq(fiber, reader.fiber()));
+            match is_ours.then(|| extra(reader.fiber()).mark.get()) {
+                Some(_) if self.is_about_to_wait(reader.fiber()) => FREE,
+                Some(mark) if mark != FREE => mark,
+                _ => u16::MAX,
+            }
+        };
+        let one = readers.known().min_by_key(distance)?;
+        Some((one, readers.count() - 1))
     }
 
     /// Marks the fibers that are stuck.
@@ -135,7 +196,7 @@ impl<'a> Waits<'a> {
             let needs_a_fiber = self.wait_of(fiber).is_some_and(|wait| {
                 matches!(
                     self.need_of(fiber, wait),
-                    Need::Fiber(_) | Need::Ended(_) | Need::Scope(_)
+                    Need::Fiber(_) | Need::Ended(_) | Need::All(_)
                 )
             });
             set_mark(fiber, if needs_a_fiber { STUCK } else { FREE });
@@ -149,7 +210,7 @@ impl<'a> Waits<'a> {
                     self.wait_of(fiber)
                         .is_some_and(|wait| match self.need_of(fiber, wait) {
                             Need::Fiber(next) => is_marked(next),
-                            Need::Scope(scope) => self.in_scope(scope).any(is_marked),
+                            Need::All(all) => self.in_all(all).any(is_marked),
                             _ => true,
                         });
                 if !is_stuck {
@@ -180,7 +241,7 @@ impl<'a> Waits<'a> {
                     self.wait_of(fiber)
                         .is_some_and(|wait| match self.need_of(fiber, wait) {
                             Need::Fiber(next) => is_next(next),
-                            Need::Scope(scope) => self.in_scope(scope).any(is_next),
+                            Need::All(all) => self.in_all(all).any(is_next),
                             _ => false,
                         });
                 if leads_there {
@@ -209,8 +270,8 @@ impl<'a> Waits<'a> {
         };
         match self.need_of(fiber, self.wait_of(fiber)?) {
             Need::Fiber(next) => Some(next),
-            Need::Scope(scope) => self
-                .in_scope(scope)
+            Need::All(all) => self
+                .in_all(all)
                 .filter(|fiber| ptr::eq(*fiber, target) || is_marked(*fiber))
                 .min_by_key(distance),
             _ => None,

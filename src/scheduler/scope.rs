@@ -9,13 +9,15 @@ use super::no_unwind::NoUnwind;
 use super::priority::Priority;
 use super::run_loop::wake;
 use super::spawn;
-use super::wait::WaitReason;
+use super::wait::{Giver, Kind, WaitReason};
 use super::{current, deadlock, waiting};
 use core::fmt;
 use core::marker::PhantomData;
 use core::panic::Location;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+static KIND: Kind = Kind::new(WaitReason::Scope, Giver::Scope);
 
 /// Where fibers are spawned that borrow from the fiber around them: see [`scope`].
 ///
@@ -132,10 +134,8 @@ where
             );
             let (owner, object) = (current::waiting_fiber(), ptr::from_ref(count).cast());
             // It cannot fail: the borrows must end.
-            deadlock::look_and_wait(place, owner, WaitReason::Scope, object);
-            waiting::wait_shielded_at(place, owner, WaitReason::Scope, object, || {
-                count.running() == 0
-            });
+            deadlock::look_and_wait(place, owner, &KIND, object);
+            waiting::wait_shielded_at(place, owner, &KIND, object, || count.running() == 0);
             no_unwind.done();
         }
     }

@@ -19,6 +19,7 @@ use super::id::FiberId;
 use super::join::JoinHandle;
 use super::joiner::JoinerPlace;
 use super::local::Binding;
+use super::owner;
 use super::run_loop::wake;
 use super::scope::ScopeCount;
 use crate::context::{ControlBlock, Payload};
@@ -187,6 +188,7 @@ pub(crate) unsafe fn spawn_in<H: Home, F: FnOnce() -> T, T>(
     fiber.set_stack(bounds);
     let is_owner = current::is_owner_of(builder.run_loop);
     let generation = fiber.state.begin(is_owner);
+    fiber.tag.set(owner::tag_of(generation));
     // SAFETY: the fiber is complete, and in no queue.
     unsafe { builder.run_loop.adopt(header, is_first, is_owner) };
     // SAFETY: cells are statics.

@@ -22,7 +22,7 @@ pub enum Outlook {
     /// At least one waits for what an interrupt handler can give, or another core: a kernel with nothing to do.
     Possible,
     /// All wait for what only fibers can give, but perhaps a fiber of another scheduler, or one that an interrupt handler
-    /// makes: for the others at a barrier, for a lock that another scheduler's fiber has, or that several read.
+    /// makes: for the others at a barrier, or for a lock that another scheduler's fiber has.
     OnlyByOtherFibers,
     /// Each waits for one that waits itself, or that has ended. Nothing can wake any of them, but a cancellation.
     Impossible,

@@ -1,6 +1,7 @@
 //! What a fiber waits for: a record on the waiter's own stack, for the sleep queue, for reports, and for debuggers.
 
 use super::header::Header;
+use super::owner::HeldBy;
 use crate::platform::{NEVER, Nanoseconds};
 use core::cell::{Cell, UnsafeCell};
 use core::mem::MaybeUninit;
@@ -45,12 +46,75 @@ pub enum WaitReason {
     Send,
 }
 
+/// What is the same for all waits of one kind: a static of the primitive that it belongs to. Through it the scheduler reaches up
+/// to what it knows nothing of.
+pub(crate) struct Kind {
+    pub(crate) reason: WaitReason,
+    pub(crate) giver: Giver,
+    /// What is done if a fiber fails while it waits, if it stands in a line.
+    pub(crate) leave: Option<Leave>,
+}
+
+/// Takes a fiber that fails while it waits out of the line of what it waits for, and gives what it was given to the next. The
+/// arguments are the [object](Wait::object) and the [waiter](Wait::waiter) of its wait.
+///
+/// # Safety
+///
+/// They are those of a wait of this kind, whose fiber runs and does not go on; the caller is the owner of its loop, with nothing
+/// locked.
+pub(crate) type Leave = unsafe fn(object: *const (), waiter: *const ());
+
+/// Who can give what a wait is for.
+#[derive(Clone, Copy)]
+pub(crate) enum Giver {
+    /// Interrupt handlers, and anybody else.
+    Anybody,
+    /// Only fibers, but it is not known which.
+    Fibers,
+    /// The object is the header of a fiber, which must end.
+    Joined,
+    /// The object is a [`ScopeCount`](super::scope::ScopeCount), whose fibers must end.
+    Scope,
+    /// Who has the object, which the function finds out.
+    Holder(HolderOf),
+}
+
+/// Finds out who has an object that a fiber waits for, or, if the last argument says so, is about to wait for.
+///
+/// # Safety
+///
+/// The object is that of a wait of the kind, and alive: the fiber waits for it, or runs and has a reference to it.
+pub(crate) type HolderOf =
+    unsafe fn(object: *const (), fiber: *const Header, is_about_to_wait: bool) -> HeldBy;
+
+impl Kind {
+    /// A kind of wait that a failing fiber leaves nothing behind in.
+    pub(crate) const fn new(reason: WaitReason, giver: Giver) -> Self {
+        Self {
+            reason,
+            giver,
+            leave: None,
+        }
+    }
+
+    /// A kind of wait of those that stand in a line.
+    pub(crate) const fn in_line(reason: WaitReason, giver: Giver, leave: Leave) -> Self {
+        Self {
+            reason,
+            giver,
+            leave: Some(leave),
+        }
+    }
+}
+
 /// See the [module](self). While the fiber waits, its header points to it.
 pub(crate) struct Wait {
-    pub(crate) reason: WaitReason,
+    pub(crate) kind: &'static Kind,
     pub(crate) sleep: Cell<Sleep>,
     /// The address of what is waited for, or null.
     pub(crate) object: *const (),
+    /// The fiber's place in a line, if it is a wait of such a [kind](Kind::leave).
+    pub(crate) waiter: MaybeUninit<*const ()>,
     pub(crate) location: &'static Location<'static>,
     /// When the loop last looked at the clock before the wait began.
     pub(crate) since: Nanoseconds,
@@ -84,13 +148,14 @@ impl Wait {
     /// A wait for `object`, in the code at `location`, from `since`, which is when the loop last looked at the clock.
     #[inline(always)]
     pub(crate) const fn new(
-        reason: WaitReason,
+        kind: &'static Kind,
         object: *const (),
         location: &'static Location<'static>,
         since: Nanoseconds,
     ) -> Self {
         Self {
-            reason,
+            kind,
+            waiter: MaybeUninit::uninit(),
             sleep: Cell::new(Sleep::Never),
             object,
             location,
@@ -101,6 +166,12 @@ impl Wait {
 }
 
 impl Wait {
+    /// What it is for.
+    #[inline(always)]
+    pub(crate) const fn reason(&self) -> WaitReason {
+        self.kind.reason
+    }
+
     /// Whether it ends by itself.
     pub(crate) const fn has_deadline(&self) -> bool {
         !matches!(self.sleep.get(), Sleep::Never)

@@ -3,7 +3,7 @@
 use super::current;
 use super::header::Header;
 use super::id::FiberId;
-use super::needs::{self, Need, Waits};
+use super::needs::{self, All, Need, Waits};
 use super::run_loop::RunLoop;
 use super::wait::WaitReason;
 use crate::platform::Nanoseconds;
@@ -67,7 +67,23 @@ pub enum Needs {
         /// How many of them have not ended.
         running: usize,
     },
-    /// Only fibers, but it is not known which: several that read, those that have not come to a barrier, one of another
+    /// All fibers that read.
+    Readers {
+        /// Which one reads: one of those that are stuck, if any is.
+        id: FiberId,
+        /// Its name.
+        name: &'static str,
+        /// How often it is read besides.
+        others: usize,
+    },
+    /// A fiber that waits to write what is only read now: who comes after it reads after it.
+    WriterInFront {
+        /// Which one.
+        id: FiberId,
+        /// Its name.
+        name: &'static str,
+    },
+    /// Only fibers, but it is not known which: those that have not come to a barrier, one of another
     /// scheduler.
     Fibers,
     /// The clock: the wait has a deadline.
@@ -96,7 +112,7 @@ impl<'a> WaitGraph<'a> {
         Self {
             waits: Waits {
                 run_loop,
-                about_to_wait: ptr::null(),
+                about_to_wait: None,
             },
             not_send: PhantomData,
         }
@@ -140,14 +156,27 @@ impl WaitingFiber {
         // SAFETY: G1.
         let id = |fiber| unsafe { FiberId::of(fiber) };
         let needs = match waits.need_of(fiber, wait) {
+            Need::Fiber(next) if waits.is_writer_in_front(next, wait) => Needs::WriterInFront {
+                id: id(next),
+                // SAFETY: G1.
+                name: unsafe { (*next).name() },
+            },
             Need::Fiber(next) => Needs::Fiber {
                 id: id(next),
                 // SAFETY: G1.
                 name: unsafe { (*next).name() },
             },
-            Need::Ended(next) => Needs::EndedFiber { id: id(next) },
-            Need::Scope(scope) => Needs::Scope {
-                running: waits.in_scope(scope).count(),
+            Need::Ended(id) => Needs::EndedFiber { id },
+            Need::All(all @ All::Scope(_)) => Needs::Scope {
+                running: waits.in_all(all).count(),
+            },
+            Need::All(All::Readers(readers)) => match waits.one_of(readers) {
+                Some((one, others)) => Needs::Readers {
+                    id: one.id()?,
+                    name: one.name(),
+                    others,
+                },
+                None => Needs::Fibers,
             },
             Need::Fibers => Needs::Fibers,
             Need::Clock => Needs::Clock,
@@ -156,7 +185,7 @@ impl WaitingFiber {
         Some(Self {
             id: id(fiber),
             name: header.name(),
-            reason: wait.reason,
+            reason: wait.reason(),
             object: wait.object,
             location: wait.location,
             since: wait.since,

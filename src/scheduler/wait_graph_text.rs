@@ -72,9 +72,17 @@ impl fmt::Display for WaitingFiber {
             Needs::EndedFiber { id } => {
                 write!(f, ": fiber {id:?} has it, and has ended")
             }
+            Needs::Readers { id, name, others } => match others {
+                0 => write!(f, ": {} reads it", Who(id, name)),
+                1 => write!(f, ": {} and another one read it", Who(id, name)),
+                _ => write!(f, ": {} and {others} others read it", Who(id, name)),
+            },
+            Needs::WriterInFront { id, name } => {
+                write!(f, ": {} waits to write it and comes first", Who(id, name))
+            }
             Needs::Scope { running } => write!(f, ": {running} have not ended"),
             Needs::Fibers if is_owned => {
-                write!(f, ": several have it, or a fiber of another scheduler")
+                write!(f, ": a fiber of another scheduler has it")
             }
             Needs::Fibers | Needs::Clock | Needs::Anybody => Ok(()),
         }

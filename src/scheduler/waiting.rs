@@ -1,7 +1,7 @@
 //! How every wait is made: look, wait, look again, until it is so, it is too late, or the fiber is asked to end.
 
 use super::header::Header;
-use super::wait::{Wait, WaitReason};
+use super::wait::{Kind, Wait};
 use crate::platform::{NEVER, Nanoseconds};
 use core::fmt;
 use core::panic::Location;
@@ -34,40 +34,69 @@ impl core::error::Error for WaitError {}
 #[track_caller]
 pub(crate) fn wait_until(
     fiber: *const Header,
-    reason: WaitReason,
+    kind: &'static Kind,
     object: *const (),
     deadline: Nanoseconds,
     is_done: impl FnMut() -> bool,
 ) -> Result<(), WaitError> {
-    wait_heeding(fiber, reason, object, deadline, is_cancelled, is_done)
+    wait_heeding(fiber, kind, object, None, deadline, is_cancelled, is_done)
 }
 
-/// As [`wait_until`], but a cancellation does not end it.
+/// As [`wait_until`], of a fiber that stands in a line, as this waiter.
 #[inline(always)]
 #[track_caller]
-pub(crate) fn wait_shielded_until(
+pub(crate) fn wait_in_line_until(
+    waiter: *const (),
     fiber: *const Header,
-    reason: WaitReason,
+    kind: &'static Kind,
     object: *const (),
     deadline: Nanoseconds,
     is_done: impl FnMut() -> bool,
 ) -> Result<(), WaitError> {
-    wait_heeding(fiber, reason, object, deadline, |_fiber| false, is_done)
+    let waiter = Some(waiter);
+    wait_heeding(fiber, kind, object, waiter, deadline, is_cancelled, is_done)
+}
+
+/// As [`wait_in_line_until`], but a cancellation does not end it.
+#[inline(always)]
+#[track_caller]
+pub(crate) fn wait_in_line_shielded_until(
+    waiter: *const (),
+    fiber: *const Header,
+    kind: &'static Kind,
+    object: *const (),
+    deadline: Nanoseconds,
+    is_done: impl FnMut() -> bool,
+) -> Result<(), WaitError> {
+    let waiter = Some(waiter);
+    wait_heeding(
+        fiber,
+        kind,
+        object,
+        waiter,
+        deadline,
+        |_fiber| false,
+        is_done,
+    )
 }
 
 #[inline(always)]
 #[track_caller]
 fn wait_heeding(
     fiber: *const Header,
-    reason: WaitReason,
+    kind: &'static Kind,
     object: *const (),
+    waiter: Option<*const ()>,
     deadline: Nanoseconds,
     is_to_end: impl Fn(*const Header) -> bool,
     mut is_done: impl FnMut() -> bool,
 ) -> Result<(), WaitError> {
     // SAFETY: it runs.
     let run_loop = unsafe { Header::run_loop(fiber) };
-    let wait = Wait::new(reason, object, Location::caller(), run_loop.last_look());
+    let mut wait = Wait::new(kind, object, Location::caller(), run_loop.last_look());
+    if let Some(waiter) = waiter {
+        wait.waiter.write(waiter);
+    }
     loop {
         if is_done() {
             return Ok(());
@@ -88,11 +117,11 @@ fn wait_heeding(
 #[track_caller]
 pub(crate) fn wait_shielded(
     fiber: *const Header,
-    reason: WaitReason,
+    kind: &'static Kind,
     object: *const (),
     is_done: impl FnMut() -> bool,
 ) {
-    wait_shielded_at(Location::caller(), fiber, reason, object, is_done);
+    wait_shielded_at(Location::caller(), fiber, kind, object, is_done);
 }
 
 /// As [`wait_shielded`], on behalf of this place.
@@ -100,13 +129,13 @@ pub(crate) fn wait_shielded(
 pub(crate) fn wait_shielded_at(
     place: &'static Location<'static>,
     fiber: *const Header,
-    reason: WaitReason,
+    kind: &'static Kind,
     object: *const (),
     mut is_done: impl FnMut() -> bool,
 ) {
     // SAFETY: it runs.
     let run_loop = unsafe { Header::run_loop(fiber) };
-    let wait = Wait::new(reason, object, place, run_loop.last_look());
+    let wait = Wait::new(kind, object, place, run_loop.last_look());
     while !is_done() {
         // SAFETY: `waiting_fiber` says that it runs, and that we are the owner.
         unsafe { run_loop.block_on(fiber, &wait, NEVER) };

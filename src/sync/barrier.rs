@@ -3,10 +3,23 @@
 use super::line::{Line, Served, Waiter};
 use super::locked::Locked;
 use crate::platform::{NEVER, Nanoseconds};
+use crate::scheduler::wait::{Giver, Kind};
 use crate::scheduler::{WaitError, WaitReason, after, current};
 use core::fmt;
 use core::ptr;
 use core::time::Duration;
+
+static KIND: Kind = Kind::in_line(WaitReason::Barrier, Giver::Fibers, leave_failed);
+
+/// # Safety
+///
+/// As [`Leave`](crate::scheduler::wait::Leave) says.
+unsafe fn leave_failed(object: *const (), waiter: *const ()) {
+    // SAFETY: the caller's promise.
+    let (this, waiter) = unsafe { Waiter::of_failed::<Barrier>(object, waiter) };
+    // If all were there before, they have gone on.
+    let _does_not_count = waiter.has_left(&this.present, Present::leave);
+}
 
 /// A place where fibers wait until a given number of them is there; then all go on, and it can be used again.
 ///
@@ -43,6 +56,14 @@ impl BarrierTurn {
     #[must_use]
     pub const fn is_leader(self) -> bool {
         self.is_leader
+    }
+}
+
+impl Present {
+    fn leave(&mut self, waiter: &Waiter) -> Served {
+        self.line.remove(waiter);
+        self.count -= 1;
+        Served::nobody()
     }
 }
 
@@ -127,17 +148,7 @@ impl Barrier {
         served.wake();
         if !is_leader {
             let object = ptr::from_ref(self).cast();
-            waiter.wait(
-                &self.present,
-                WaitReason::Barrier,
-                object,
-                deadline,
-                |present, waiter| {
-                    present.line.remove(waiter);
-                    present.count -= 1;
-                    Served::nobody()
-                },
-            )?;
+            waiter.wait(&self.present, &KIND, object, deadline, Present::leave)?;
         }
         Ok(BarrierTurn { is_leader })
     }

@@ -9,6 +9,7 @@ use super::line::{Served, Waiter};
 use super::locked::{Alone, Locked};
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::header::Header;
+use crate::scheduler::wait::{Giver, Kind};
 use crate::scheduler::{WaitReason, after, current};
 use core::cell::UnsafeCell;
 use core::fmt;
@@ -210,16 +211,25 @@ impl<T, const CAP: usize> Channel<T, CAP> {
         shared.is_plain = false;
         drop(shared);
         let object = ptr::from_ref(self).cast();
-        let leave = |shared: &mut Shared<T, CAP>, waiter: &Waiter| {
-            shared.senders.remove(waiter);
-            shared.look_again();
-            Served::nobody()
-        };
-        match waiter.wait(&self.shared, WaitReason::Send, object, deadline, leave) {
+        let leave = Shared::leave_senders;
+        match waiter.wait(&self.shared, Self::SEND, object, deadline, leave) {
             Ok(()) if waiter.note.get().is_null() => Ok(()),
             Ok(()) => Err(not_sent(slot, SendErrorKind::Closed)),
             Err(error) => Err(not_sent(slot, error.into())),
         }
+    }
+
+    const SEND: &'static Kind =
+        &Kind::in_line(WaitReason::Send, Giver::Anybody, Self::leave_failed_sender);
+
+    /// # Safety
+    ///
+    /// As [`Leave`](crate::scheduler::wait::Leave) says.
+    unsafe fn leave_failed_sender(object: *const (), waiter: *const ()) {
+        // SAFETY: the caller's promise.
+        let (this, waiter) = unsafe { Waiter::of_failed::<Self>(object, waiter) };
+        // A message that was taken before is on its way; the other stays where it is.
+        let _is_not_sent = waiter.has_left(&this.shared, Shared::leave_senders);
     }
 
     /// Closes it for sending. Senders that wait get their messages back. Closing twice changes nothing.

@@ -4,10 +4,30 @@ use super::line::{Line, Served, Waiter};
 use super::locked::Locked;
 use super::mutex::MutexGuard;
 use crate::platform::{NEVER, Nanoseconds};
+use crate::scheduler::no_unwind::NoUnwind;
+use crate::scheduler::wait::{Giver, Kind};
 use crate::scheduler::{WaitError, WaitReason, after, current};
 use core::fmt;
 use core::ptr;
 use core::time::Duration;
+
+static KIND: Kind = Kind::in_line(WaitReason::Condvar, Giver::Anybody, leave_failed);
+
+fn leave(line: &mut Line, waiter: &Waiter) -> Served {
+    line.remove(waiter);
+    Served::nobody()
+}
+
+/// # Safety
+///
+/// As [`Leave`](crate::scheduler::wait::Leave) says.
+unsafe fn leave_failed(object: *const (), waiter: *const ()) {
+    // SAFETY: the caller's promise.
+    let (this, waiter) = unsafe { Waiter::of_failed::<Condvar>(object, waiter) };
+    if !waiter.has_left(&this.line, leave) {
+        let _was_waiting = this.notify_one();
+    }
+}
 
 /// Fibers that wait for a change of a value in a [`Mutex`](super::Mutex), first come, first served.
 ///
@@ -105,24 +125,29 @@ impl Condvar {
         deadline: Nanoseconds,
     ) -> Result<(), WaitError> {
         let waiter = Waiter::new(current::waiting_fiber());
+        guard.check_owner("given to a condition variable");
+        // In between, the guard is one of a mutex that is not locked, and the waiter may be in
+        // line: nothing may unwind past them.
+        let no_unwind = NoUnwind::begin(
+            "a panic while a fiber waits for a condition variable (a hook's, the clock's, or that the mutex is poisoned): its guard \
+             would be one of a mutex that the fiber has not locked, so the process ends",
+        );
         self.line.with(|line| {
             // SAFETY: it is new, and waits next, which keeps it in place.
             unsafe { line.push(&raw const waiter) };
         });
         // From here on a notification finds it, so the value may change.
-        // SAFETY: waiting does not unwind, and the next thing is that it locks again.
+        // SAFETY: nothing unwinds, and the next thing is that it locks again.
         unsafe { guard.unlock() };
         let waited = waiter.wait(
             &self.line,
-            WaitReason::Condvar,
+            &KIND,
             ptr::from_ref(self).cast(),
             deadline,
-            |line, waiter| {
-                line.remove(waiter);
-                Served::nobody()
-            },
+            leave,
         );
         guard.lock_again();
+        no_unwind.done();
         waited
     }
 

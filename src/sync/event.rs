@@ -3,10 +3,29 @@
 use super::line::{Line, Served, Waiter};
 use super::locked::Locked;
 use crate::platform::{NEVER, Nanoseconds};
+use crate::scheduler::wait::{Giver, Kind};
 use crate::scheduler::{WaitError, WaitReason, after, current};
 use core::fmt;
 use core::ptr;
 use core::time::Duration;
+
+static KIND: Kind = Kind::in_line(WaitReason::Event, Giver::Anybody, leave_failed);
+
+/// # Safety
+///
+/// As [`Leave`](crate::scheduler::wait::Leave) says.
+unsafe fn leave_failed(object: *const (), waiter: *const ()) {
+    // SAFETY: the caller's promise.
+    let (this, waiter) = unsafe { Waiter::of_failed::<Event>(object, waiter) };
+    if waiter.has_left(&this.flags, Flags::leave) {
+        return;
+    }
+    // SAFETY: as in `set`; it was served, so nobody else touches it any more.
+    let request = unsafe { &*waiter.note.get().cast::<Request>() };
+    if request.wanted.clears {
+        let _set = this.set(request.found);
+    }
+}
 
 /// 32 flags, set by anyone, waited for by fibers.
 ///
@@ -100,6 +119,11 @@ impl Flags {
             self.set &= !found;
         }
         Some(found)
+    }
+
+    fn leave(&mut self, waiter: &Waiter) -> Served {
+        self.line.remove(waiter);
+        Served::nobody()
     }
 }
 
@@ -244,16 +268,7 @@ impl Event {
             return Ok(found);
         }
         let object = ptr::from_ref(self).cast();
-        waiter.wait(
-            &self.flags,
-            WaitReason::Event,
-            object,
-            deadline,
-            |flags, waiter| {
-                flags.line.remove(waiter);
-                Served::nobody()
-            },
-        )?;
+        waiter.wait(&self.flags, &KIND, object, deadline, Flags::leave)?;
         // SAFETY: it was served, so nobody else touches it any more.
         Ok(unsafe { (*request).found })
     }

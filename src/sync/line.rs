@@ -15,7 +15,8 @@ use super::locked::Locked;
 use crate::platform::Nanoseconds;
 use crate::scheduler::header::Header;
 use crate::scheduler::run_loop::wake;
-use crate::scheduler::{WaitError, WaitReason, waiting};
+use crate::scheduler::wait::Kind;
+use crate::scheduler::{WaitError, waiting};
 use core::cell::Cell;
 use core::hint::spin_loop;
 use core::mem::MaybeUninit;
@@ -224,6 +225,21 @@ impl Waiter {
         }
     }
 
+    /// What a fiber that failed waited for, and the fiber's place in its line, from the words in its wait's record.
+    ///
+    /// # Safety
+    ///
+    /// That is what they are of. A wait in line keeps both in place, and the fiber has not gone on since.
+    pub(crate) const unsafe fn of_failed<'a, P>(
+        object: *const (),
+        waiter: *const (),
+    ) -> (&'a P, &'a Self) {
+        // SAFETY: the caller's promise.
+        let object = unsafe { &*object.cast() };
+        // SAFETY: as above.
+        (object, unsafe { &*waiter.cast() })
+    }
+
     /// The one behind it in the line.
     #[inline]
     pub(crate) const fn behind(&self) -> Option<&Self> {
@@ -295,12 +311,14 @@ impl Waiter {
     pub(crate) fn wait<S>(
         &self,
         shared: &Locked<S>,
-        reason: WaitReason,
+        kind: &'static Kind,
         object: *const (),
         deadline: Nanoseconds,
         leave: impl FnOnce(&mut S, &Self) -> Served,
     ) -> Result<(), WaitError> {
-        let waited = waiting::wait_until(self.fiber, reason, object, deadline, || self.is_served());
+        let this = ptr::from_ref(self).cast();
+        let is_done = || self.is_served();
+        let waited = waiting::wait_in_line_until(this, self.fiber, kind, object, deadline, is_done);
         self.finish(waited, shared, leave)
     }
 
@@ -311,14 +329,16 @@ impl Waiter {
     pub(crate) fn wait_for_holder<S>(
         &self,
         shared: &Locked<S>,
-        reason: WaitReason,
+        kind: &'static Kind,
         object: *const (),
         deadline: Nanoseconds,
         is_poisoned: impl Fn() -> bool,
         leave: impl FnOnce(&mut S, &Self) -> Served,
     ) -> Result<(), LockError> {
         let is_done = || self.is_served() || is_poisoned();
-        let waited = waiting::wait_shielded_until(self.fiber, reason, object, deadline, is_done);
+        let this = ptr::from_ref(self).cast();
+        let waited =
+            waiting::wait_in_line_shielded_until(this, self.fiber, kind, object, deadline, is_done);
         if self.is_served() || !self.has_left(shared, leave) {
             return Ok(());
         }

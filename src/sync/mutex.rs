@@ -4,13 +4,12 @@ mod inheritance;
 mod raw;
 
 use crate::platform::Nanoseconds;
-use crate::scheduler::header::Header;
-use crate::scheduler::{FiberId, after, current};
+use crate::scheduler::owner::OwnerWord;
+use crate::scheduler::{FiberId, after, current, misuse};
 use crate::sync::LockError;
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::marker::PhantomData;
-use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
 use core::time::Duration;
 use raw::RawMutex;
@@ -47,6 +46,11 @@ use raw::RawMutex;
 /// of a mutex that the owner waits for, and so on. It falls back when it unlocks, and when they stop waiting. What runs next is
 /// looked at when the owner next yields or waits. Fibers of different schedulers do not lend each other their priority.
 ///
+/// Of all waits in this crate only those for a mutex lend priority. A wait for an
+/// [`RwLock`](super::RwLock), for a [`Once`](super::Once), for the end of a fiber or of a
+/// [scope](crate::scheduler::scope) does not, nor does one for a semaphore, a message or an event,
+/// where it is not known who will give.
+///
 /// # Poison
 ///
 /// A mutex that a fiber has while it [fails](crate::scheduler::failures) stays locked by that fiber for good: the value may be
@@ -56,7 +60,12 @@ use raw::RawMutex;
 ///
 /// # Guards
 ///
-/// A guard that is leaked keeps the mutex locked for good. So does the end of a fiber that leaked one.
+/// A guard that is leaked keeps the mutex locked for good, also when its fiber ends: `lock` is then
+/// a deadlock, which names the fiber that ended, and [`owner`](Self::owner) returns its id.
+///
+/// A guard belongs to the fiber that locked. On a host, safe code can carry one to another fiber of
+/// the same thread through a thread local. Dropping it there, or waiting with it on a
+/// [`Condvar`](super::Condvar), panics with the names of both fibers, and the mutex stays locked.
 #[repr(C)] // so that the address that reports name is that of the whole
 pub struct Mutex<T: ?Sized> {
     raw: RawMutex,
@@ -74,7 +83,7 @@ unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
 #[must_use = "dropping the guard unlocks at once"]
 pub struct MutexGuard<'a, T: ?Sized> {
     mutex: &'a Mutex<T>,
-    fiber: *const Header,
+    owner: OwnerWord,
     not_send: PhantomData<*mut ()>,
 }
 
@@ -102,8 +111,9 @@ impl<T: ?Sized> Mutex<T> {
     ///
     /// # Panics
     ///
-    /// Panics where waiting is not allowed, also if it need not wait; if the fiber has locked it already: it would wait for
-    /// itself; and if it is poisoned. Panics if the wait would close a circle of fibers that wait for each other, unless
+    /// Panics where waiting is not allowed, also if it need not wait; if the fiber has locked it
+    /// already: it would wait for itself; and if it is poisoned. Panics if the fiber that has it
+    /// has ended, and if the wait would close a circle of fibers that wait for each other, unless
     /// [`Hooks::deadlocked`](crate::scheduler::Hooks::deadlocked) says otherwise.
     ///
     /// # Context
@@ -113,10 +123,12 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     pub fn lock(&self) -> MutexGuard<'_, T> {
         let fiber = current::waiting_fiber();
-        if !self.raw.try_lock(fiber) {
+        // SAFETY: it runs.
+        let owner = unsafe { OwnerWord::of(fiber) };
+        if !self.raw.try_lock(owner) {
             self.raw.wait(fiber);
         }
-        self.guard(fiber)
+        self.guard(owner)
     }
 
     /// Locks it if nobody has, and returns nothing otherwise: if it is poisoned, too.
@@ -131,8 +143,9 @@ impl<T: ?Sized> Mutex<T> {
     #[inline]
     #[track_caller]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        let fiber = current::owning_fiber();
-        self.raw.try_lock(fiber).then(|| self.guard(fiber))
+        // SAFETY: it runs.
+        let owner = unsafe { OwnerWord::of(current::owning_fiber()) };
+        self.raw.try_lock(owner).then(|| self.guard(owner))
     }
 
     /// As [`lock`](Self::lock), but waits no longer than `timeout`.
@@ -170,17 +183,19 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     pub fn lock_until(&self, deadline: Nanoseconds) -> Result<MutexGuard<'_, T>, LockError> {
         let fiber = current::waiting_fiber();
-        if !self.raw.try_lock(fiber) {
+        // SAFETY: it runs.
+        let owner = unsafe { OwnerWord::of(fiber) };
+        if !self.raw.try_lock(owner) {
             self.raw.wait_until(fiber, deadline)?;
         }
-        Ok(self.guard(fiber))
+        Ok(self.guard(owner))
     }
 
     #[inline(always)]
-    const fn guard(&self, fiber: *const Header) -> MutexGuard<'_, T> {
+    const fn guard(&self, owner: OwnerWord) -> MutexGuard<'_, T> {
         MutexGuard {
             mutex: self,
-            fiber,
+            owner,
             not_send: PhantomData,
         }
     }
@@ -223,19 +238,20 @@ impl<T: ?Sized> Mutex<T> {
     /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
     #[must_use]
     pub fn is_locked(&self) -> bool {
-        !self.raw.owner().is_null()
+        !self.raw.owner().is_nobody()
     }
 
-    /// The fiber that has locked it just now.
+    /// The fiber that has locked it just now, or that had when it ended, if its guard was leaked.
+    ///
+    /// (Which one that was of the fibers that shared a cell is known by five bits: after 32 more it
+    /// is taken for a later one.)
     ///
     /// # Context
     ///
     /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
     #[must_use]
     pub fn owner(&self) -> Option<FiberId> {
-        let owner = self.raw.owner();
-        // SAFETY: headers are in cells, which stay readable for good.
-        (!owner.is_null()).then(|| unsafe { FiberId::of(owner) })
+        self.raw.owner().id()
     }
 
     /// The value, which is nobody else's.
@@ -245,6 +261,15 @@ impl<T: ?Sized> Mutex<T> {
 }
 
 impl<T: ?Sized> MutexGuard<'_, T> {
+    /// Panics if the fiber that runs is not the one that locked: on a host a thread local can carry
+    /// a guard to another one. There are none in safe code for the bare machine, and a guard is not
+    /// `Send`, so there it costs nothing.
+    #[inline(always)]
+    #[track_caller]
+    pub(super) fn check_owner(&self, what: &str) {
+        misuse::check_guard(self.owner, what);
+    }
+
     /// Unlocks the mutex for a while.
     ///
     /// # Safety
@@ -252,27 +277,15 @@ impl<T: ?Sized> MutexGuard<'_, T> {
     /// Nothing is done with the guard, not even by unwinding, before [`lock_again`](Self::lock_again).
     pub(super) unsafe fn unlock(&mut self) {
         // SAFETY: the guard shows that its fiber, which runs, has it; the guard is not used meanwhile.
-        unsafe { self.mutex.raw.unlock(self.fiber) };
+        unsafe { self.mutex.raw.unlock(self.owner) };
     }
 
     /// Ends what [`unlock`](Self::unlock) began.
     #[track_caller]
     pub(super) fn lock_again(&mut self) {
-        /// On a host, ends the process rather than let a guard unlock what its fiber has not: if the mutex is poisoned.
-        struct OnceMore;
-        impl Drop for OnceMore {
-            fn drop(&mut self) {
-                panic!(
-                    "a mutex was poisoned while a fiber that has a guard waited to have it again"
-                );
-            }
-        }
-
         let raw = &self.mutex.raw;
-        if !raw.try_lock(self.fiber) {
-            let once_more = OnceMore;
-            raw.wait_again(self.fiber);
-            let _is_locked = ManuallyDrop::new(once_more);
+        if !raw.try_lock(self.owner) {
+            raw.wait_again(self.owner.fiber());
         }
     }
 }
@@ -298,8 +311,9 @@ impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
 impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
+        self.check_owner("dropped");
         // SAFETY: the guard shows that its fiber, which runs, has it.
-        unsafe { self.mutex.raw.unlock(self.fiber) };
+        unsafe { self.mutex.raw.unlock(self.owner) };
     }
 }
 

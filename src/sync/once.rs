@@ -5,8 +5,9 @@ use super::lock_error::LockError;
 use super::locked::Locked;
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::deadlock;
-use crate::scheduler::failing::has_failed;
 use crate::scheduler::header::Header;
+use crate::scheduler::owner::{HeldBy, OwnerWord};
+use crate::scheduler::wait::{Giver, Kind};
 use crate::scheduler::{WaitError, WaitReason, after, current};
 use core::cell::UnsafeCell;
 use core::fmt;
@@ -14,6 +15,27 @@ use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use core::time::Duration;
+
+fn leave(line: &mut Line, waiter: &Waiter) -> Served {
+    line.remove(waiter);
+    Served::nobody()
+}
+
+/// # Safety
+///
+/// As [`HolderOf`](crate::scheduler::wait::HolderOf) says.
+unsafe fn maker_of(object: *const (), fiber: *const Header, is_about_to_wait: bool) -> HeldBy {
+    // SAFETY: the caller's promise; a `Once` begins with its maker.
+    let maker = load(unsafe { &*object.cast() });
+    if maker.is_nobody() || maker.is_of(fiber) && !is_about_to_wait {
+        return HeldBy::Nobody;
+    }
+    HeldBy::Fiber(maker)
+}
+
+fn load(maker: &AtomicPtr<Header>) -> OwnerWord {
+    OwnerWord::from_stored(maker.load(Ordering::Relaxed))
+}
 
 /// A value that is made once.
 ///
@@ -32,9 +54,13 @@ use core::time::Duration;
 /// ```
 ///
 /// If a closure unwinds, or its fiber [fails](crate::scheduler::failures), the next fiber that wants the value calls its own.
-#[repr(C)] // the maker first, by O1: a report on those who wait finds it there
+///
+/// A wait for the value lends no priority to the fiber that makes it: one of a low priority lets
+/// all those in between run first. Where that matters, make the value before fibers of different
+/// priorities want it.
+#[repr(C)] // the maker first: `maker_of` does not know of which type the value is
 pub struct Once<T> {
-    /// The fiber that makes the value, or null. Changed in the lock of the makers.
+    /// The [`OwnerWord`] of the fiber that makes the value. Changed in the lock of the makers.
     maker: AtomicPtr<Header>,
     is_made: AtomicBool,
     line: Locked<Line>,
@@ -172,15 +198,33 @@ impl<T> Once<T> {
         Ok(self.get().expect("it was made"))
     }
 
+    const KIND: &'static Kind = &Kind::in_line(
+        WaitReason::Once,
+        Giver::Holder(maker_of),
+        Self::leave_failed,
+    );
+
+    /// # Safety
+    ///
+    /// As [`Leave`](crate::scheduler::wait::Leave) says.
+    unsafe fn leave_failed(object: *const (), waiter: *const ()) {
+        // SAFETY: the caller's promise.
+        let (this, waiter) = unsafe { Waiter::of_failed::<Self>(object, waiter) };
+        // If it was to make the value, the others are told when it has failed.
+        let _is_not_maker = waiter.has_left(&this.line, leave);
+    }
+
     /// Waits for the value, or for the turn to make it.
     #[track_caller]
     fn turn(&self, fiber: *const Header, deadline: Nanoseconds) -> Result<Turn, WaitError> {
         let object = ptr::from_ref(self).cast();
+        // SAFETY: it runs.
+        let own = unsafe { OwnerWord::of(fiber) };
         loop {
-            let maker = self.maker.load(Ordering::Relaxed).cast_const();
-            let is_new = maker.is_null() || ptr::eq(maker, fiber) || has_failed(maker);
+            let maker = load(&self.maker);
+            let is_new = maker.is_nobody() || maker == own || maker.has_failed();
             if deadline == NEVER && !is_new {
-                deadlock::look(fiber, WaitReason::Once, object);
+                deadlock::look(fiber, Self::KIND, object);
             }
             let waiter = Waiter::new(fiber);
             let mut is_maker = false;
@@ -188,10 +232,10 @@ impl<T> Once<T> {
                 if self.is_made.load(Ordering::Relaxed) {
                     return Turn::Made;
                 }
-                let maker = self.maker.load(Ordering::Relaxed);
-                is_maker = ptr::eq(maker, fiber);
-                if maker.is_null() || has_failed(maker) {
-                    self.maker.store(fiber.cast_mut(), Ordering::Relaxed);
+                let maker = load(&self.maker);
+                is_maker = maker == own;
+                if maker.is_nobody() || maker.has_failed() {
+                    self.maker.store(own.raw(), Ordering::Relaxed);
                     return Turn::Make;
                 }
                 if !is_maker {
@@ -209,14 +253,11 @@ impl<T> Once<T> {
             }
             let waited = waiter.wait_for_holder(
                 &self.line,
-                WaitReason::Once,
+                Self::KIND,
                 object,
                 deadline,
-                || has_failed(self.maker.load(Ordering::Relaxed)),
-                |line, waiter| {
-                    line.remove(waiter);
-                    Served::nobody()
-                },
+                || load(&self.maker).has_failed(),
+                leave,
             );
             match waited {
                 Ok(()) => break,
@@ -240,8 +281,10 @@ impl<T> Once<T> {
                 let mut served = Served::nobody();
                 self.0.line.with(|line| {
                     let next = line.serve_first(&mut served);
-                    let maker = next.map_or(ptr::null(), |waiter| waiter.fiber);
-                    self.0.maker.store(maker.cast_mut(), Ordering::Relaxed);
+                    let next = next.map_or(ptr::null(), |waiter| waiter.fiber);
+                    // SAFETY: whoever was in line waits still.
+                    let maker = unsafe { OwnerWord::of_or_nobody(next) };
+                    self.0.maker.store(maker.raw(), Ordering::Relaxed);
                 });
                 served.wake();
             }

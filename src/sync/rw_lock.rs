@@ -4,6 +4,7 @@ mod guards;
 mod raw;
 
 use crate::platform::{NEVER, Nanoseconds};
+use crate::scheduler::owner::OwnerWord;
 use crate::scheduler::{after, current};
 use crate::sync::LockError;
 use core::cell::UnsafeCell;
@@ -32,8 +33,12 @@ pub use guards::{RwLockReadGuard, RwLockWriteGuard};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// First come, first served: a reader that comes after a writer that waits, waits behind it. So neither starves, and a fiber
-/// that reads while it reads already can wait for itself, through a writer in between; take one guard.
+/// First come, first served: a reader that comes after a writer that waits, waits behind it. So
+/// neither starves, and a fiber that reads while it reads already can wait for itself, through a
+/// writer in between; take one guard. That is a deadlock, and so is writing while one reads: the
+/// fiber that closes it panics, unless [`Hooks::deadlocked`](crate::scheduler::Hooks::deadlocked)
+/// says otherwise. The lock knows four of its readers by name, and counts the rest: what would wait
+/// for a fifth that never ends is not noticed before all fibers wait.
 ///
 /// # Poison
 ///
@@ -43,8 +48,10 @@ pub use guards::{RwLockReadGuard, RwLockWriteGuard};
 ///
 /// # Priorities
 ///
-/// It does not inherit priorities, for there can be many who hold it. Where fibers of different priorities share one, either
-/// give all that lock it the highest priority among them while they hold it (the ceiling rule), or use a
+/// A wait for it does not lend the priority of the one who waits, neither to a writer nor to
+/// readers, of whom there can be many: a holder of a low priority waits for all fibers of those in
+/// between. Where fibers of different priorities share one, either give all that lock it the
+/// highest priority among them while they hold it (the ceiling rule), or use a
 /// [`Mutex`](super::Mutex).
 #[repr(C)] // so that the address that reports name is that of the whole
 pub struct RwLock<T: ?Sized> {
@@ -78,7 +85,10 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// Panics where waiting is not allowed, also if it need not wait; if the fiber has locked it for writing; and if it is poisoned.
+    /// Panics where waiting is not allowed, also if it need not wait; if the fiber has locked it
+    /// for writing; and if it is poisoned. Panics if a fiber that has it has ended, and if the wait
+    /// would close a circle of fibers that wait for each other, unless
+    /// [`Hooks::deadlocked`](crate::scheduler::Hooks::deadlocked) says otherwise.
     ///
     /// # Context
     ///
@@ -125,8 +135,8 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn read_until(&self, deadline: Nanoseconds) -> Result<RwLockReadGuard<'_, T>, LockError> {
         let fiber = current::waiting_fiber();
-        self.raw.lock(Access::Read, fiber, deadline)?;
-        Ok(RwLockReadGuard::new(self))
+        let owner = self.raw.lock(Access::Read, fiber, deadline)?;
+        Ok(RwLockReadGuard::new(self, owner))
     }
 
     /// Locks it for reading if nobody writes or waits, and returns nothing otherwise.
@@ -140,16 +150,20 @@ impl<T: ?Sized> RwLock<T> {
     /// Callable from: fiber. Blocks: nothing.
     #[track_caller]
     pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
-        let fiber = current::owning_fiber();
-        let is_locked = self.raw.try_lock(Access::Read, fiber);
-        is_locked.then(|| RwLockReadGuard::new(self))
+        // SAFETY: it runs.
+        let owner = unsafe { OwnerWord::of(current::owning_fiber()) };
+        let is_locked = self.raw.try_lock(Access::Read, owner);
+        is_locked.then(|| RwLockReadGuard::new(self, owner))
     }
 
     /// Locks it for writing, or waits until that is handed over. Cancelling the fiber does not disturb that.
     ///
     /// # Panics
     ///
-    /// Panics where waiting is not allowed, also if it need not wait; if the fiber has locked it for writing already; and if it is poisoned.
+    /// Panics where waiting is not allowed, also if it need not wait; if the fiber has locked it
+    /// for writing already; and if it is poisoned. Panics if a fiber that has it has ended, and if
+    /// the wait would close a circle of fibers that wait for each other, unless
+    /// [`Hooks::deadlocked`](crate::scheduler::Hooks::deadlocked) says otherwise.
     ///
     /// # Context
     ///
@@ -196,8 +210,8 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn write_until(&self, deadline: Nanoseconds) -> Result<RwLockWriteGuard<'_, T>, LockError> {
         let fiber = current::waiting_fiber();
-        self.raw.lock(Access::Write, fiber, deadline)?;
-        Ok(RwLockWriteGuard::new(self))
+        let owner = self.raw.lock(Access::Write, fiber, deadline)?;
+        Ok(RwLockWriteGuard::new(self, owner))
     }
 
     /// Locks it for writing if nobody has it or waits, and returns nothing otherwise.
@@ -211,9 +225,10 @@ impl<T: ?Sized> RwLock<T> {
     /// Callable from: fiber. Blocks: nothing.
     #[track_caller]
     pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, T>> {
-        let fiber = current::owning_fiber();
-        let is_locked = self.raw.try_lock(Access::Write, fiber);
-        is_locked.then(|| RwLockWriteGuard::new(self))
+        // SAFETY: it runs.
+        let owner = unsafe { OwnerWord::of(current::owning_fiber()) };
+        let is_locked = self.raw.try_lock(Access::Write, owner);
+        is_locked.then(|| RwLockWriteGuard::new(self, owner))
     }
 
     /// Says whether the fiber that writes has failed.

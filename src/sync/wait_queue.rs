@@ -7,10 +7,24 @@ use super::line::{Line, Served, Waiter};
 use super::locked::Locked;
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::header::Header;
+use crate::scheduler::wait::{Giver, Kind};
 use crate::scheduler::{WaitError, WaitReason, after, current, waiting};
 use core::fmt;
 use core::ptr;
 use core::time::Duration;
+
+static KIND: Kind = Kind::in_line(WaitReason::WaitQueue, Giver::Anybody, leave_failed);
+
+/// # Safety
+///
+/// As [`Leave`](crate::scheduler::wait::Leave) says.
+unsafe fn leave_failed(object: *const (), waiter: *const ()) {
+    // SAFETY: the caller's promise.
+    let (this, waiter) = unsafe { Waiter::of_failed::<WaitQueue>(object, waiter) };
+    if !waiter.has_left(&this.queue, Queue::leave) {
+        let _was_waiting = this.wake_one();
+    }
+}
 
 /// Fibers that wait for a condition, first come, first served.
 ///
@@ -191,13 +205,9 @@ impl WaitQueue {
         let run_loop = unsafe { Header::run_loop(waiter.fiber) };
         let object = ptr::from_ref(self).cast();
         let is_done = || waiter.is_served() || run_loop.failures.get() != failures;
-        let waited = waiting::wait_until(
-            waiter.fiber,
-            WaitReason::WaitQueue,
-            object,
-            deadline,
-            is_done,
-        );
+        let in_line = ptr::from_ref(waiter).cast();
+        let fiber = waiter.fiber;
+        let waited = waiting::wait_in_line_until(in_line, fiber, &KIND, object, deadline, is_done);
         let was_woken = waiter.is_served() || !waiter.has_left(&self.queue, Queue::leave);
         if was_woken && waited.is_err() {
             // The wake came in spite of the deadline: it is the next one's.
@@ -228,7 +238,7 @@ impl WaitQueue {
             .with_interrupts_on(|queue| unsafe { queue.enter(&waiter, &mut None) });
         waiter.wait(
             &self.queue,
-            WaitReason::WaitQueue,
+            &KIND,
             ptr::from_ref(self).cast(),
             NEVER,
             Queue::leave,

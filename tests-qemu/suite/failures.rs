@@ -1,7 +1,9 @@
 //! A panic or a fault ends one fiber: who is told, who goes on, and when it ends the kernel after all.
 
+mod deadlocks;
 mod fatal;
 mod kinds;
+mod lines;
 mod locks;
 mod one_of_many;
 mod scopes;

@@ -6,6 +6,7 @@ mod graph;
 mod hogs;
 mod idle;
 mod philosophers;
+mod readers;
 
 use core::panic::AssertUnwindSafe;
 use kfiber::platform::Host;

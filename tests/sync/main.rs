@@ -3,6 +3,7 @@
 
 mod barrier;
 mod channel;
+mod conditions;
 mod condvar;
 mod event;
 mod irq_mutex;
@@ -10,11 +11,13 @@ mod late;
 mod lent_levels;
 mod mutex;
 mod once;
+mod owners;
 mod priorities;
 mod rw_lock;
 mod semaphore;
 mod threads;
 mod wait_queue;
+mod who_lends;
 
 use core::panic::AssertUnwindSafe;
 use kfiber::scheduler;

@@ -140,8 +140,9 @@ unsafe fn on_overflow(
         // comes back from there. `condemned` does not unwind.
         unsafe { ControlBlock::init(Header::block(fiber), sp, condemned) };
     } else {
-        // It was about to wait, and is on record for that, but nothing else has changed.
-        header.wait.set(ptr::null());
+        // It was about to wait, perhaps, and stands in line.
+        // SAFETY: it runs, and we are its owner, and do not come back.
+        unsafe { failing::leave_wait(fiber) };
         // SAFETY: it runs, and we are on another stack.
         unsafe { end(run_loop, fiber) };
     }
@@ -184,7 +185,7 @@ unsafe extern "sysv64" fn condemned(_payload: Payload, block: *mut ControlBlock)
     // SAFETY: it runs.
     let run_loop = unsafe { Header::run_loop(fiber) };
     // SAFETY: as above. What it waited for it does not any more.
-    unsafe { (*fiber).wait.set(ptr::null()) };
+    unsafe { failing::leave_wait(fiber) };
     // SAFETY: as above, and we are on the stack of root.
     unsafe { end(run_loop, fiber) }
 }
@@ -220,8 +221,8 @@ pub(in super::super) unsafe extern "sysv64" fn landing() -> ! {
     // SAFETY: as above.
     if !unsafe { finds_its_stack(fiber) } {
         // It never came back from where it waited.
-        // SAFETY: as above.
-        unsafe { (*fiber).wait.set(ptr::null()) };
+        // SAFETY: as above, and it never comes back.
+        unsafe { failing::leave_wait(fiber) };
     }
     // SAFETY: as above.
     unsafe { end(run_loop, fiber) }

@@ -4,12 +4,20 @@ use super::shared::{Attempt, Shared};
 use super::{Channel, RecvError, Slot};
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::header::Header;
+use crate::scheduler::wait::{Giver, Kind};
 use crate::scheduler::{WaitReason, after, current};
-use crate::sync::line::{Served, Waiter};
+use crate::sync::line::Waiter;
 use crate::sync::locked::Alone;
 use core::mem::MaybeUninit;
 use core::ptr;
 use core::time::Duration;
+
+/// One that waits for a message.
+#[repr(C)] // from the waiter one gets to the slot
+struct Receiver<T> {
+    waiter: Waiter,
+    slot: Slot<T>,
+}
 
 impl<T, const CAP: usize> Channel<T, CAP> {
     /// Receives the oldest message, or waits for one. Those that were sent before a channel was closed are still received.
@@ -134,6 +142,31 @@ impl<T, const CAP: usize> Channel<T, CAP> {
         }
     }
 
+    const RECEIVE: &'static Kind = &Kind::in_line(
+        WaitReason::Receive,
+        Giver::Anybody,
+        Self::leave_failed_receiver,
+    );
+
+    /// # Safety
+    ///
+    /// As [`Leave`](crate::scheduler::wait::Leave) says.
+    unsafe fn leave_failed_receiver(object: *const (), waiter: *const ()) {
+        let receiver: *const Receiver<T> = waiter.cast();
+        // SAFETY: the caller's promise.
+        let (this, waiter) = unsafe { Waiter::of_failed::<Self>(object, waiter) };
+        if waiter.has_left(&this.shared, Shared::leave_receivers) || !waiter.note.get().is_null() {
+            return;
+        }
+        // SAFETY: `wait_for_message` made it, around its waiter.
+        let message = unsafe { &(*receiver).slot }.get().cast();
+        // SAFETY: a sender has put it there, and the fiber that was to take it never does.
+        let attempt = this
+            .shared
+            .with(|shared| unsafe { shared.put_back(message) });
+        attempt.wake();
+    }
+
     /// There is no message and no sender. Inline: see `Semaphore::wait`.
     #[inline(always)]
     #[track_caller]
@@ -143,23 +176,22 @@ impl<T, const CAP: usize> Channel<T, CAP> {
         fiber: *const Header,
         deadline: Nanoseconds,
     ) -> Result<T, RecvError> {
-        let slot = Slot::new(MaybeUninit::uninit());
-        let waiter = Waiter::new(fiber);
+        let receiver = Receiver {
+            waiter: Waiter::new(fiber),
+            slot: Slot::new(MaybeUninit::uninit()),
+        };
+        let Receiver { waiter, slot } = &receiver;
         waiter.note.set(slot.get().cast());
         // SAFETY: it is new, and waits next, which keeps it and the slot in place.
-        unsafe { shared.receivers.push(&raw const waiter) };
+        unsafe { shared.receivers.push((&raw const receiver).cast()) };
         shared.is_plain = false;
         drop(shared);
         let object = ptr::from_ref(self).cast();
-        let leave = |shared: &mut Shared<T, CAP>, waiter: &Waiter| {
-            shared.receivers.remove(waiter);
-            shared.look_again();
-            Served::nobody()
-        };
-        waiter.wait(&self.shared, WaitReason::Receive, object, deadline, leave)?;
+        let leave = Shared::leave_receivers;
+        waiter.wait(&self.shared, Self::RECEIVE, object, deadline, leave)?;
         if waiter.note.get().is_null() {
             // SAFETY: the sender that took the note away has put it there.
-            Ok(unsafe { slot.into_inner().assume_init() })
+            Ok(unsafe { receiver.slot.into_inner().assume_init() })
         } else {
             Err(RecvError::Closed)
         }

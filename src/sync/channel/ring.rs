@@ -47,6 +47,19 @@ impl<T, const CAP: usize> Ring<T, CAP> {
         self.len += 1;
     }
 
+    /// Moves a message in that is to be the oldest.
+    ///
+    /// # Safety
+    ///
+    /// As [`push`](Self::push).
+    pub(super) const unsafe fn push_front(&mut self, message: *const T) {
+        self.first = if self.first == 0 { CAP } else { self.first } - 1;
+        let place = self.places.as_mut_ptr().wrapping_add(self.first).cast();
+        // SAFETY: as there.
+        unsafe { ptr::copy_nonoverlapping(message, place, 1) };
+        self.len += 1;
+    }
+
     /// Moves the oldest message out.
     ///
     /// # Safety

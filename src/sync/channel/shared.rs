@@ -1,7 +1,7 @@
 //! What the fibers at a channel share, and the two moves: a message in, a message out.
 
 use super::ring::Ring;
-use crate::sync::line::{Line, Waiter};
+use crate::sync::line::{Line, Served, Waiter};
 use core::ptr;
 
 /// What a channel locks.
@@ -51,6 +51,36 @@ impl<T, const CAP: usize> Shared<T, CAP> {
     #[inline(always)]
     pub(super) const fn look_again(&mut self) {
         self.is_plain = !self.is_closed && self.senders.is_empty() && self.receivers.is_empty();
+    }
+
+    pub(super) fn leave_senders(&mut self, waiter: &Waiter) -> Served {
+        self.senders.remove(waiter);
+        self.look_again();
+        Served::nobody()
+    }
+
+    pub(super) fn leave_receivers(&mut self, waiter: &Waiter) -> Served {
+        self.receivers.remove(waiter);
+        self.look_again();
+        Served::nobody()
+    }
+
+    /// Moves the message of a receiver that failed to another one, or back into the ring, in front. If there is no room it is
+    /// lost.
+    ///
+    /// # Safety
+    ///
+    /// There is one in the slot; it is not used there any more.
+    pub(super) unsafe fn put_back(&mut self, slot: *const T) -> Attempt {
+        if !self.receivers.is_empty() && !self.is_closed {
+            // SAFETY: the caller's promise.
+            return unsafe { self.put(slot) };
+        }
+        if self.ring.has_room() {
+            // SAFETY: the caller's promise; there is room.
+            unsafe { self.ring.push_front(slot) };
+        }
+        Attempt::Done
     }
 
     /// Moves a message from `slot` to a receiver, or into the ring.

@@ -12,6 +12,7 @@ use super::raw::RawMutex;
 use crate::scheduler::WaitReason;
 use crate::scheduler::current;
 use crate::scheduler::header::Header;
+use crate::scheduler::owner::OwnerWord;
 use crate::scheduler::run_loop::RunLoop;
 use crate::scheduler::spawn::Extra;
 use crate::sync::line::Line;
@@ -23,12 +24,12 @@ use core::ptr;
 /// # Safety
 ///
 /// The caller is in a fiber, and is its loop's owner.
-pub(super) unsafe fn wanted(mutex: &RawMutex, owner: *const Header) {
+pub(super) unsafe fn wanted(mutex: &RawMutex, owner: OwnerWord) {
     // SAFETY: the caller's promise.
     let run_loop = unsafe { Header::run_loop(current::get()) };
-    if !is_ours(run_loop, owner) {
+    let Some(owner) = ours(run_loop, owner) else {
         return;
-    }
+    };
     list(mutex, owner);
     // SAFETY: it is of this loop, and has not ended.
     unsafe { adjust(run_loop, owner) };
@@ -42,10 +43,9 @@ pub(super) unsafe fn wanted(mutex: &RawMutex, owner: *const Header) {
 pub(super) unsafe fn no_longer_wanted(mutex: &RawMutex, fiber: *const Header) {
     // SAFETY: the caller's promise.
     let run_loop = unsafe { Header::run_loop(fiber) };
-    let owner = mutex.owner();
-    if !is_ours(run_loop, owner) || !mutex.is_wanted.get() {
+    let Some(owner) = ours(run_loop, mutex.owner()).filter(|_| mutex.is_wanted.get()) else {
         return;
-    }
+    };
     if mutex.line.with(|line| highest(line, run_loop)).is_none() {
         unlist(mutex, owner);
     }
@@ -91,6 +91,12 @@ fn is_ours(run_loop: &RunLoop, fiber: *const Header) -> bool {
     };
     // SAFETY: it was alive when it locked the mutex.
     ptr::eq(unsafe { Header::run_loop(fiber) }, run_loop) && !header.state.is_finished()
+}
+
+/// An owner, if it is of this loop and has not ended.
+fn ours(run_loop: &RunLoop, owner: OwnerWord) -> Option<*const Header> {
+    let fiber = owner.fiber();
+    (owner.is_current_generation() && is_ours(run_loop, fiber)).then_some(fiber)
 }
 
 /// The highest level among those of this loop that wait in a line.
@@ -160,14 +166,14 @@ unsafe fn adjust(run_loop: &RunLoop, fiber: *const Header) {
         unsafe { run_loop.set_level(fiber, level) };
         // SAFETY: the caller's promise.
         let wait = unsafe { header.waits_for() };
-        let Some(wait) = wait.filter(|wait| wait.reason == WaitReason::Mutex) else {
+        let Some(wait) = wait.filter(|wait| wait.reason() == WaitReason::Mutex) else {
             return;
         };
         // SAFETY: what a fiber waits for is alive.
         let owner = unsafe { (*wait.object.cast::<RawMutex>()).owner() };
-        if !is_ours(run_loop, owner) {
+        let Some(owner) = ours(run_loop, owner) else {
             return;
-        }
+        };
         fiber = owner;
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   0                free                     locking and unlocking without others is one compare-exchange
-//!   fiber            locked, nobody waits
-//!   fiber | AWAITED  locked, and unlocking must look at the line; set and cleared in the line's lock only
+//!   owner            locked, nobody waits
+//!   owner | AWAITED  locked, and unlocking must look at the line; set and cleared in the line's lock only
 //! ```
 
 use super::inheritance;
@@ -12,6 +12,8 @@ use crate::scheduler::WaitReason;
 use crate::scheduler::deadlock;
 use crate::scheduler::failing;
 use crate::scheduler::header::Header;
+use crate::scheduler::owner::{FLAG, HeldBy, OwnerWord};
+use crate::scheduler::wait::{Giver, Kind};
 use crate::sync::line::{Line, Served, Waiter};
 use crate::sync::lock_error::LockError;
 use crate::sync::locked::Locked;
@@ -20,10 +22,41 @@ use core::panic::Location;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
-const AWAITED: usize = 1;
+const AWAITED: usize = FLAG;
+
+static KIND: Kind = Kind::in_line(WaitReason::Mutex, Giver::Holder(holder_of), leave_failed);
+
+fn leave(line: &mut Line, waiter: &Waiter) -> Served {
+    line.remove(waiter);
+    Served::nobody()
+}
+
+/// # Safety
+///
+/// As [`Leave`](crate::scheduler::wait::Leave) says.
+unsafe fn leave_failed(object: *const (), waiter: *const ()) {
+    // SAFETY: the caller's promise.
+    let (this, waiter) = unsafe { Waiter::of_failed::<RawMutex>(object, waiter) };
+    // What was handed over to it before is poisoned, as if it had failed a moment later.
+    if waiter.has_left(&this.line, leave) {
+        // SAFETY: the caller's promise.
+        unsafe { inheritance::no_longer_wanted(this, waiter.fiber) };
+    }
+}
+
+/// # Safety
+///
+/// As [`HolderOf`](crate::scheduler::wait::HolderOf) says.
+unsafe fn holder_of(object: *const (), fiber: *const Header, is_about_to_wait: bool) -> HeldBy {
+    // SAFETY: the caller's promise.
+    let owner = unsafe { &*object.cast::<RawMutex>() }.owner();
+    if owner.is_nobody() || owner.is_of(fiber) && !is_about_to_wait {
+        return HeldBy::Nobody;
+    }
+    HeldBy::Fiber(owner)
+}
 
 /// See the [module](self).
-#[repr(C)] // the word first, by O1: a report on those who wait finds the owner there
 pub(crate) struct RawMutex {
     word: AtomicPtr<Header>,
     pub(super) line: Locked<Line>,
@@ -42,17 +75,17 @@ impl RawMutex {
         }
     }
 
-    /// Who has it, or null.
-    pub(crate) fn owner(&self) -> *const Header {
-        owner_in(self.word.load(Ordering::Relaxed))
+    /// Who has it.
+    pub(crate) fn owner(&self) -> OwnerWord {
+        OwnerWord::from_stored(self.word.load(Ordering::Relaxed))
     }
 
     #[inline(always)]
-    pub(crate) fn try_lock(&self, fiber: *const Header) -> bool {
+    pub(crate) fn try_lock(&self, owner: OwnerWord) -> bool {
         self.word
             .compare_exchange(
                 ptr::null_mut(),
-                fiber.cast_mut(),
+                owner.raw(),
                 Ordering::Acquire,
                 Ordering::Relaxed,
             )
@@ -63,18 +96,18 @@ impl RawMutex {
     ///
     /// # Safety
     ///
-    /// `fiber` runs and has it; the caller is the owner of its loop.
+    /// `owner` is the word of the fiber that runs, which has it; the caller is the owner of its loop.
     #[inline(always)]
-    pub(crate) unsafe fn unlock(&self, fiber: *const Header) {
+    pub(crate) unsafe fn unlock(&self, owner: OwnerWord) {
         let is_unlocked = self.word.compare_exchange(
-            fiber.cast_mut(),
+            owner.raw(),
             ptr::null_mut(),
             Ordering::Release,
             Ordering::Relaxed,
         );
         if is_unlocked.is_err() {
             // SAFETY: the caller's promise.
-            unsafe { self.hand_over(fiber) };
+            unsafe { self.hand_over(owner.fiber()) };
         }
     }
 
@@ -98,10 +131,19 @@ impl RawMutex {
     #[inline(never)]
     #[track_caller]
     pub(crate) fn wait(&self, fiber: *const Header) {
+        self.check_not_owner(fiber);
         if !self.is_poisoned() {
-            deadlock::look(fiber, WaitReason::Mutex, ptr::from_ref(self).cast());
+            deadlock::look(fiber, &KIND, ptr::from_ref(self).cast());
         }
         self.wait_whatever_comes(fiber);
+    }
+
+    #[track_caller]
+    fn check_not_owner(&self, fiber: *const Header) {
+        assert!(
+            !self.owner().is_of(fiber),
+            "a mutex was locked by the fiber that has it already: it would wait for itself; drop the first guard before"
+        );
     }
 
     /// As [`wait`](Self::wait), but panics for poison only.
@@ -111,7 +153,7 @@ impl RawMutex {
     pub(crate) fn wait_again(&self, fiber: *const Header) {
         let object = ptr::from_ref(self).cast();
         if !self.is_poisoned() {
-            deadlock::look_and_wait(Location::caller(), fiber, WaitReason::Mutex, object);
+            deadlock::look_and_wait(Location::caller(), fiber, &KIND, object);
         }
         self.wait_whatever_comes(fiber);
     }
@@ -129,10 +171,9 @@ impl RawMutex {
     #[track_caller]
     fn panic_for_poison(&self) -> ! {
         let owner = self.owner();
-        // SAFETY: headers stay readable for good.
-        let name = unsafe { owner.as_ref() }.map_or("", |owner| owner.name());
-        // SAFETY: only fibers own mutexes, so it is a cell's.
-        match unsafe { failing::failure(owner) } {
+        let name = owner.name();
+        // SAFETY: only fibers own mutexes, so it is a cell's; it is poisoned, so there is an owner.
+        match unsafe { failing::failure(owner.fiber()) } {
             Some(failure) => {
                 panic!("a mutex is poisoned: fiber \"{name}\", which had it, {failure}")
             }
@@ -142,7 +183,7 @@ impl RawMutex {
 
     /// Whether the fiber that has it has failed. It then has it for good.
     pub(crate) fn is_poisoned(&self) -> bool {
-        failing::has_failed(self.owner())
+        self.owner().has_failed()
     }
 
     /// Takes it from a fiber that has failed, and hands it on. Returns false if that is not so.
@@ -172,8 +213,10 @@ impl RawMutex {
             .serve_first(served)
             .map_or(ptr::null(), |waiter| waiter.fiber);
         let is_awaited = usize::from(!line.is_empty());
-        let word = next.map_addr(|address| address | is_awaited);
-        self.word.store(word.cast_mut(), Ordering::Release);
+        // SAFETY: whoever was in line waits still.
+        let word = unsafe { OwnerWord::of_or_nobody(next) }.raw();
+        let word = word.map_addr(|address| address | is_awaited);
+        self.word.store(word, Ordering::Release);
         next
     }
 
@@ -185,8 +228,9 @@ impl RawMutex {
         fiber: *const Header,
         deadline: Nanoseconds,
     ) -> Result<(), LockError> {
+        self.check_not_owner(fiber);
         if deadline == NEVER && !self.is_poisoned() {
-            deadlock::look(fiber, WaitReason::Mutex, ptr::from_ref(self).cast());
+            deadlock::look(fiber, &KIND, ptr::from_ref(self).cast());
         }
         self.wait_in_line(fiber, deadline)
     }
@@ -194,10 +238,6 @@ impl RawMutex {
     #[inline(always)]
     #[track_caller]
     fn wait_in_line(&self, fiber: *const Header, deadline: Nanoseconds) -> Result<(), LockError> {
-        assert!(
-            !ptr::eq(self.owner(), fiber),
-            "a mutex was locked by the fiber that has it already: it would wait for itself; drop the first guard before"
-        );
         let waiter = Waiter::new(fiber);
         let Some(owner) = self.line.with(|line| self.enter(line, &waiter)) else {
             return Ok(());
@@ -207,14 +247,11 @@ impl RawMutex {
         let object = ptr::from_ref(self).cast();
         let waited = waiter.wait_for_holder(
             &self.line,
-            WaitReason::Mutex,
+            &KIND,
             object,
             deadline,
             || self.is_poisoned(),
-            |line, waiter| {
-                line.remove(waiter);
-                Served::nobody()
-            },
+            leave,
         );
         if waited.is_err() {
             // SAFETY: the caller runs in a fiber.
@@ -224,11 +261,13 @@ impl RawMutex {
     }
 
     /// Locks it for the waiter, or puts that into the line and returns who has it.
-    fn enter(&self, line: &Line, waiter: &Waiter) -> Option<*const Header> {
+    fn enter(&self, line: &Line, waiter: &Waiter) -> Option<OwnerWord> {
+        // SAFETY: it runs.
+        let own = unsafe { OwnerWord::of(waiter.fiber) };
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
             let next = if word.is_null() {
-                waiter.fiber.cast_mut()
+                own.raw()
             } else {
                 word.map_addr(|address| address | AWAITED)
             };
@@ -240,14 +279,10 @@ impl RawMutex {
                 Ok(_) => {
                     // SAFETY: it is new, and waits next, which keeps it in place.
                     unsafe { line.push(waiter) };
-                    return Some(owner_in(word));
+                    return Some(OwnerWord::from_stored(word));
                 }
                 Err(seen) => word = seen,
             }
         }
     }
-}
-
-fn owner_in(word: *mut Header) -> *const Header {
-    word.map_addr(|address| address & !AWAITED).cast_const()
 }

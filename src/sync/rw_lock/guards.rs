@@ -1,7 +1,8 @@
 //! What shows that a fiber has locked a reader-writer lock.
 
 use super::RwLock;
-use crate::scheduler::current;
+use crate::scheduler::misuse;
+use crate::scheduler::owner::OwnerWord;
 use core::fmt;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
@@ -10,6 +11,7 @@ use core::ops::{Deref, DerefMut};
 #[must_use = "dropping the guard unlocks at once"]
 pub struct RwLockReadGuard<'a, T: ?Sized> {
     lock: &'a RwLock<T>,
+    owner: OwnerWord,
     not_send: PhantomData<*mut ()>,
 }
 
@@ -17,6 +19,7 @@ pub struct RwLockReadGuard<'a, T: ?Sized> {
 #[must_use = "dropping the guard unlocks at once"]
 pub struct RwLockWriteGuard<'a, T: ?Sized> {
     lock: &'a RwLock<T>,
+    owner: OwnerWord,
     not_send: PhantomData<*mut ()>,
 }
 
@@ -26,18 +29,20 @@ unsafe impl<T: ?Sized + Sync> Sync for RwLockReadGuard<'_, T> {}
 unsafe impl<T: ?Sized + Sync> Sync for RwLockWriteGuard<'_, T> {}
 
 impl<'a, T: ?Sized> RwLockReadGuard<'a, T> {
-    pub(super) const fn new(lock: &'a RwLock<T>) -> Self {
+    pub(super) const fn new(lock: &'a RwLock<T>, owner: OwnerWord) -> Self {
         Self {
             lock,
+            owner,
             not_send: PhantomData,
         }
     }
 }
 
 impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
-    pub(super) const fn new(lock: &'a RwLock<T>) -> Self {
+    pub(super) const fn new(lock: &'a RwLock<T>, owner: OwnerWord) -> Self {
         Self {
             lock,
+            owner,
             not_send: PhantomData,
         }
     }
@@ -70,12 +75,15 @@ impl<T: ?Sized> DerefMut for RwLockWriteGuard<'_, T> {
 
 impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
     fn drop(&mut self) {
-        self.lock.raw.unlock_read(current::get());
+        // As the guard of a mutex.
+        misuse::check_guard(self.owner, "dropped");
+        self.lock.raw.unlock_read(self.owner);
     }
 }
 
 impl<T: ?Sized> Drop for RwLockWriteGuard<'_, T> {
     fn drop(&mut self) {
+        misuse::check_guard(self.owner, "dropped");
         self.lock.raw.unlock_write();
     }
 }

@@ -3,14 +3,39 @@
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::WaitReason;
 use crate::scheduler::deadlock;
-use crate::scheduler::failing::has_failed;
 use crate::scheduler::header::Header;
-use crate::scheduler::owner::READS;
+use crate::scheduler::owner::{HeldBy, OwnerWord, Readers};
+use crate::scheduler::wait::{Giver, Kind};
 use crate::sync::line::{Line, Served, Waiter};
 use crate::sync::lock_error::LockError;
 use crate::sync::locked::Locked;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
+
+static READ: Kind = Kind::in_line(
+    WaitReason::Read,
+    Giver::Holder(holder_for_reader),
+    leave_failed,
+);
+static WRITE: Kind = Kind::in_line(
+    WaitReason::Write,
+    Giver::Holder(holder_for_writer),
+    leave_failed,
+);
+
+/// # Safety
+///
+/// As [`Leave`](crate::scheduler::wait::Leave) says.
+unsafe fn leave_failed(object: *const (), waiter: *const ()) {
+    // SAFETY: the caller's promise.
+    let (this, waiter) = unsafe { Waiter::of_failed::<RawRwLock>(object, waiter) };
+    let has_left = waiter.has_left(&this.holders, |holders, waiter| this.leave(holders, waiter));
+    // A writer to whom it was handed over before has poisoned it.
+    if !has_left && waiter.note.get().is_null() {
+        // SAFETY: the caller's promise: it runs.
+        this.unlock_read(unsafe { OwnerWord::of(waiter.fiber) });
+    }
+}
 
 /// What a fiber wants.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -20,114 +45,168 @@ pub(super) enum Access {
 }
 
 /// See the [module](self).
-#[repr(C)] // the word first, by O1: a report on those who wait finds the owner there
 pub(super) struct RawRwLock {
-    /// The writer, or the one reader that is known for sure, with [`READS`]. Null if nobody has it, or if of several readers
-    /// the first has left. Changed in the lock of the holders.
-    known: AtomicPtr<Header>,
+    /// The [`OwnerWord`] of the writer. Changed in the lock of the holders.
+    writer: AtomicPtr<Header>,
     holders: Locked<Holders>,
 }
 
 struct Holders {
-    readers: usize,
-    writer: *const Header,
+    readers: Readers,
     /// The note of a writer is not null.
     line: Line,
 }
 
-// SAFETY: the header is only compared.
-unsafe impl Send for Holders {}
+/// # Safety
+///
+/// As [`HolderOf`](crate::scheduler::wait::HolderOf) says.
+unsafe fn holder_for_reader(
+    object: *const (),
+    fiber: *const Header,
+    is_about_to_wait: bool,
+) -> HeldBy {
+    // SAFETY: the caller's promise.
+    let lock = unsafe { &*object.cast::<RawRwLock>() };
+    lock.holders.with(|holders| {
+        if !is_about_to_wait && !holders.is_in_line(fiber) {
+            return HeldBy::Nobody;
+        }
+        let writer = lock.writer();
+        if !writer.is_nobody() {
+            return HeldBy::Fiber(writer);
+        }
+        // While others read, it is a writer in front of it that keeps it waiting.
+        match holders.line.iter().find(|waiter| is_writer(waiter)) {
+            // SAFETY: it is in line, so it is alive.
+            Some(first) => HeldBy::Fiber(unsafe { OwnerWord::of(first.fiber) }),
+            None => HeldBy::Nobody,
+        }
+    })
+}
+
+/// # Safety
+///
+/// As [`HolderOf`](crate::scheduler::wait::HolderOf) says.
+unsafe fn holder_for_writer(
+    object: *const (),
+    fiber: *const Header,
+    is_about_to_wait: bool,
+) -> HeldBy {
+    // SAFETY: the caller's promise.
+    let lock = unsafe { &*object.cast::<RawRwLock>() };
+    lock.holders.with(|holders| {
+        if !is_about_to_wait && !holders.is_in_line(fiber) {
+            return HeldBy::Nobody;
+        }
+        let writer = lock.writer();
+        if !writer.is_nobody() {
+            return HeldBy::Fiber(writer);
+        }
+        if holders.readers.count() == 0 {
+            return HeldBy::Nobody;
+        }
+        HeldBy::Readers(holders.readers)
+    })
+}
+
+const fn is_writer(waiter: &Waiter) -> bool {
+    !waiter.note.get().is_null()
+}
 
 impl Holders {
-    /// Gives it to a fiber if nobody is in the way.
-    fn give(&mut self, access: Access, fiber: *const Header, known: &AtomicPtr<Header>) -> bool {
-        let is_free = match access {
-            Access::Read => self.writer.is_null(),
-            Access::Write => self.writer.is_null() && self.readers == 0,
-        };
-        if is_free {
-            match access {
-                Access::Read => {
-                    if self.readers == 0 {
-                        let word = fiber.map_addr(|address| address | READS);
-                        known.store(word.cast_mut(), Ordering::Relaxed);
-                    }
-                    self.readers += 1;
-                }
-                Access::Write => {
-                    self.writer = fiber;
-                    known.store(fiber.cast_mut(), Ordering::Relaxed);
-                }
-            }
-        }
-        is_free
-    }
-
-    /// Gives it to those in front of the line who can have it: one writer, or readers up to the next writer.
-    fn serve(&mut self, known: &AtomicPtr<Header>) -> Served {
-        let mut served = Served::nobody();
-        while let Some(first) = self.line.first() {
-            let access = if first.note.get().is_null() {
-                Access::Read
-            } else {
-                Access::Write
-            };
-            let fiber = first.fiber;
-            if !self.give(access, fiber, known) {
-                break;
-            }
-            let _waiter = self.line.serve_first(&mut served);
-        }
-        served
+    fn is_in_line(&self, fiber: *const Header) -> bool {
+        let mut line = self.line.iter();
+        line.any(|waiter| ptr::eq(waiter.fiber, fiber))
     }
 }
 
 impl RawRwLock {
     pub(super) const fn new() -> Self {
         Self {
-            known: AtomicPtr::new(ptr::null_mut()),
+            writer: AtomicPtr::new(ptr::null_mut()),
             holders: Locked::new(Holders {
-                readers: 0,
-                writer: ptr::null(),
+                readers: Readers::NONE,
                 line: Line::new(),
             }),
         }
     }
 
-    pub(super) fn try_lock(&self, access: Access, fiber: *const Header) -> bool {
-        self.holders
-            .with(|holders| holders.line.is_empty() && holders.give(access, fiber, &self.known))
+    fn writer(&self) -> OwnerWord {
+        OwnerWord::from_stored(self.writer.load(Ordering::Relaxed))
     }
 
+    fn set_writer(&self, writer: OwnerWord) {
+        self.writer.store(writer.raw(), Ordering::Relaxed);
+    }
+
+    /// Gives it to a fiber if nobody is in the way.
+    fn give(&self, holders: &mut Holders, access: Access, owner: OwnerWord) -> bool {
+        let is_free =
+            self.writer().is_nobody() && (access == Access::Read || holders.readers.count() == 0);
+        if is_free {
+            match access {
+                Access::Read => holders.readers.add(owner),
+                Access::Write => self.set_writer(owner),
+            }
+        }
+        is_free
+    }
+
+    /// Gives it to those in front of the line who can have it: one writer, or readers up to the next writer.
+    fn serve(&self, holders: &mut Holders) -> Served {
+        let mut served = Served::nobody();
+        while let Some(first) = holders.line.first() {
+            let access = if is_writer(first) {
+                Access::Write
+            } else {
+                Access::Read
+            };
+            // SAFETY: it is in line, so it is alive.
+            let owner = unsafe { OwnerWord::of(first.fiber) };
+            if !self.give(holders, access, owner) {
+                break;
+            }
+            let _waiter = holders.line.serve_first(&mut served);
+        }
+        served
+    }
+
+    pub(super) fn try_lock(&self, access: Access, owner: OwnerWord) -> bool {
+        self.holders
+            .with(|holders| holders.line.is_empty() && self.give(holders, access, owner))
+    }
+
+    /// Locks it for a fiber that runs, and returns its word.
     #[track_caller]
     pub(super) fn lock(
         &self,
         access: Access,
         fiber: *const Header,
         deadline: Nanoseconds,
-    ) -> Result<(), LockError> {
-        if self.try_lock(access, fiber) {
-            return Ok(());
+    ) -> Result<OwnerWord, LockError> {
+        // SAFETY: it runs.
+        let owner = unsafe { OwnerWord::of(fiber) };
+        if self.try_lock(access, owner) {
+            return Ok(owner);
         }
         let object = ptr::from_ref(self).cast();
-        let reason = match access {
-            Access::Read => WaitReason::Read,
-            Access::Write => WaitReason::Write,
+        let kind = match access {
+            Access::Read => &READ,
+            Access::Write => &WRITE,
         };
-        let writer = self.known.load(Ordering::Relaxed).cast_const();
         assert!(
-            !ptr::eq(writer, fiber),
+            self.writer() != owner,
             "a reader-writer lock was locked by the fiber that writes: it would wait for itself; drop the first guard before"
         );
         if deadline == NEVER && !self.is_poisoned() {
-            deadlock::look(fiber, reason, object);
+            deadlock::look(fiber, kind, object);
         }
         let waiter = Waiter::new(fiber);
         if access == Access::Write {
             waiter.note.set(ptr::dangling_mut());
         }
         let is_given = self.holders.with(|holders| {
-            let is_given = holders.line.is_empty() && holders.give(access, fiber, &self.known);
+            let is_given = holders.line.is_empty() && self.give(holders, access, owner);
             if !is_given {
                 // SAFETY: it is new, and waits next, which keeps it in place.
                 unsafe { holders.line.push(&raw const waiter) };
@@ -135,59 +214,54 @@ impl RawRwLock {
             is_given
         });
         if is_given {
-            return Ok(());
+            return Ok(owner);
         }
         waiter.wait_for_holder(
             &self.holders,
-            reason,
+            kind,
             object,
             deadline,
             || self.is_poisoned(),
-            |holders, waiter| {
-                holders.line.remove(waiter);
-                // A writer that leaves may have been all that kept the readers behind it waiting.
-                holders.serve(&self.known)
-            },
-        )
+            |holders, waiter| self.leave(holders, waiter),
+        )?;
+        Ok(owner)
+    }
+
+    fn leave(&self, holders: &mut Holders, waiter: &Waiter) -> Served {
+        holders.line.remove(waiter);
+        // A writer that leaves may have been all that kept the readers behind it waiting.
+        self.serve(holders)
     }
 
     /// Whether the fiber that writes has failed. It then has the lock for good.
     pub(super) fn is_poisoned(&self) -> bool {
-        // The address of one who reads has a bit set.
-        let known = self.known.load(Ordering::Relaxed).cast_const();
-        known.addr() & READS == 0 && has_failed(known)
+        self.writer().has_failed()
     }
 
     /// Takes it from a writer that has failed, and hands it on. Returns false if that is not so.
     pub(super) fn take_from_failed(&self) -> bool {
         let served = self.holders.with(|holders| {
-            has_failed(holders.writer).then(|| {
-                holders.writer = ptr::null();
-                self.known.store(ptr::null_mut(), Ordering::Relaxed);
-                holders.serve(&self.known)
+            self.is_poisoned().then(|| {
+                self.set_writer(OwnerWord::NOBODY);
+                self.serve(holders)
             })
         });
         served.map(Served::wake).is_some()
     }
 
-    /// `fiber` runs, and has it.
-    pub(super) fn unlock_read(&self, fiber: *const Header) {
+    /// `reader` has it.
+    pub(super) fn unlock_read(&self, reader: OwnerWord) {
         let served = self.holders.with(|holders| {
-            holders.readers -= 1;
-            let known = self.known.load(Ordering::Relaxed);
-            if holders.readers == 0 || ptr::eq(known, fiber.map_addr(|address| address | READS)) {
-                self.known.store(ptr::null_mut(), Ordering::Relaxed);
-            }
-            holders.serve(&self.known)
+            holders.readers.remove(reader);
+            self.serve(holders)
         });
         served.wake();
     }
 
     pub(super) fn unlock_write(&self) {
         let served = self.holders.with(|holders| {
-            holders.writer = ptr::null();
-            self.known.store(ptr::null_mut(), Ordering::Relaxed);
-            holders.serve(&self.known)
+            self.set_writer(OwnerWord::NOBODY);
+            self.serve(holders)
         });
         served.wake();
     }

@@ -9,10 +9,25 @@
 use super::{Semaphore, TooManyPermits};
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::header::Header;
+use crate::scheduler::wait::{Giver, Kind};
 use crate::scheduler::{WaitError, WaitReason, waiting};
 use crate::sync::line::{Line, Served, Waiter};
 use core::ptr;
 use core::sync::atomic::Ordering;
+
+static KIND: Kind = Kind::in_line(WaitReason::Semaphore, Giver::Anybody, leave_failed);
+
+/// # Safety
+///
+/// As [`Leave`](crate::scheduler::wait::Leave) says.
+unsafe fn leave_failed(object: *const (), waiter: *const ()) {
+    // SAFETY: the caller's promise.
+    let (this, waiter) = unsafe { Waiter::of_failed::<Semaphore>(object, waiter) };
+    if this.give_up(waiter, WaitError::Cancelled).is_ok() {
+        // If there are too many by now, that is as if it had given its own back before.
+        let _given_back = this.release(1);
+    }
+}
 
 /// Set in the word if somebody waits; then there are no permits.
 pub(super) const AWAITED: usize = 1 << (usize::BITS - 1);
@@ -137,10 +152,10 @@ impl Semaphore {
             return self.wait_in_line(fiber, NEVER);
         }
         let object = ptr::from_ref(self).cast();
-        waiting::wait_until(fiber, WaitReason::Semaphore, object, NEVER, || {
-            waiter.is_served()
-        })
-        .or_else(|error| self.give_up(&waiter, error))
+        let this = (&raw const waiter).cast();
+        let is_done = || waiter.is_served();
+        waiting::wait_in_line_until(this, fiber, &KIND, object, NEVER, is_done)
+            .or_else(|error| self.give_up(&waiter, error))
     }
 
     /// One that waited alone, and perhaps no longer does, wants to go; it is not an error if it was given a permit.
@@ -176,13 +191,9 @@ impl Semaphore {
             return Ok(());
         }
         let object = ptr::from_ref(self).cast();
-        waiter.wait(
-            &self.line,
-            WaitReason::Semaphore,
-            object,
-            deadline,
-            |line, waiter| self.leave(line, waiter),
-        )
+        waiter.wait(&self.line, &KIND, object, deadline, |line, waiter| {
+            self.leave(line, waiter)
+        })
     }
 
     /// Puts a waiter into the line, behind one that waited alone; or takes a permit for it, and returns false.
