@@ -110,7 +110,7 @@ pub(super) unsafe fn leave_wait(fiber: *const Header) {
         // SAFETY: it is in there.
         unsafe { run_loop.sleepers.remove(wait) };
     }
-    if let Some(leave) = wait.kind.leave {
+    if let Some(leave) = wait.kind().leave {
         // SAFETY: a wait of such a kind has one.
         let waiter = unsafe { wait.waiter.assume_init() };
         // SAFETY: both are of this wait; the rest is the caller's promise.

@@ -108,7 +108,7 @@ impl<'a> Waits<'a> {
         if wait.has_deadline() {
             return Need::Clock;
         }
-        match wait.kind.giver {
+        match wait.kind().giver {
             Giver::Anybody => Need::Anybody,
             Giver::Fibers => Need::Fibers,
             // It was alive when the wait began; if it has ended, the waiter was woken.

@@ -44,7 +44,7 @@ impl Sleepers {
         // SAFETY: the caller vouches for it.
         let sleeper = unsafe { &*wait };
         self.arrivals.set(self.arrivals.get() + 1);
-        sleeper.sleep.set(Sleep::Now);
+        sleeper.set_sleep(Sleep::Now);
         let node = Node::new(fiber, deadline, self.arrivals.get());
         // SAFETY: it is not in the heap, so nobody refers to its node.
         unsafe { (*sleeper.node.get()).write(node) };
@@ -69,7 +69,7 @@ impl Sleepers {
     /// `wait` is in this heap.
     pub(crate) unsafe fn remove(&self, wait: *const Wait) {
         // SAFETY: the caller's promise; nodes in the heap are alive.
-        unsafe { (*wait).sleep.set(Sleep::Over) };
+        unsafe { (*wait).set_sleep(Sleep::Over) };
         // SAFETY: as above.
         let this = unsafe { node(wait) }.expect("it is in the heap");
         // SAFETY: the children of a node are heaps of living nodes.

@@ -109,8 +109,8 @@ impl Kind {
 
 /// See the [module](self). While the fiber waits, its header points to it.
 pub(crate) struct Wait {
-    pub(crate) kind: &'static Kind,
-    pub(crate) sleep: Cell<Sleep>,
+    /// The [`Kind`], and in the low bits, which its alignment leaves free, the [`Sleep`]: one store for both.
+    kind_and_sleep: Cell<*const Kind>,
     /// The address of what is waited for, or null.
     pub(crate) object: *const (),
     /// The fiber's place in a line, if it is a wait of such a [kind](Kind::leave).
@@ -121,15 +121,20 @@ pub(crate) struct Wait {
     pub(crate) node: UnsafeCell<MaybeUninit<Node>>,
 }
 
+/// The bits of a [`Sleep`].
+const SLEEP: usize = 3;
+
+const _: () = assert!(align_of::<Kind>() > SLEEP);
+
 /// What a wait has to do with the sleep queue.
 #[derive(Clone, Copy)]
 pub(crate) enum Sleep {
     /// It has no deadline, and no node.
-    Never,
+    Never = 0,
     /// It is in the queue.
-    Now,
+    Now = 1,
     /// It was in the queue; the node is still there.
-    Over,
+    Over = 2,
 }
 
 /// What the sleep queue keeps with a wait.
@@ -154,9 +159,8 @@ impl Wait {
         since: Nanoseconds,
     ) -> Self {
         Self {
-            kind,
+            kind_and_sleep: Cell::new(kind),
             waiter: MaybeUninit::uninit(),
-            sleep: Cell::new(Sleep::Never),
             object,
             location,
             since,
@@ -168,22 +172,40 @@ impl Wait {
 impl Wait {
     /// What it is for.
     #[inline(always)]
-    pub(crate) const fn reason(&self) -> WaitReason {
-        self.kind.reason
+    pub(crate) fn reason(&self) -> WaitReason {
+        self.kind().reason
+    }
+
+    #[inline(always)]
+    pub(crate) fn kind(&self) -> &'static Kind {
+        let kind = self.kind_and_sleep.get();
+        // SAFETY: `new` put it there, and `set_sleep` changes only the low bits.
+        unsafe { &*kind.map_addr(|address| address & !SLEEP) }
+    }
+
+    /// What it has to do with the sleep queue.
+    fn sleep(&self) -> usize {
+        self.kind_and_sleep.get().addr() & SLEEP
+    }
+
+    pub(crate) fn set_sleep(&self, sleep: Sleep) {
+        let kind: *const Kind = self.kind();
+        self.kind_and_sleep
+            .set(kind.map_addr(|address| address | sleep as usize));
     }
 
     /// Whether it ends by itself.
-    pub(crate) const fn has_deadline(&self) -> bool {
-        !matches!(self.sleep.get(), Sleep::Never)
+    pub(crate) fn has_deadline(&self) -> bool {
+        self.sleep() != Sleep::Never as usize
     }
 
     /// Whether it is in the sleep queue.
-    pub(crate) const fn is_sleeping(&self) -> bool {
-        matches!(self.sleep.get(), Sleep::Now)
+    pub(crate) fn is_sleeping(&self) -> bool {
+        self.sleep() == Sleep::Now as usize
     }
 
     /// When it ends by itself.
-    pub(crate) const fn deadline(&self) -> Nanoseconds {
+    pub(crate) fn deadline(&self) -> Nanoseconds {
         if !self.has_deadline() {
             return NEVER;
         }
