@@ -12,6 +12,9 @@
 )]
 #![no_std]
 
+#[macro_use]
+mod readable;
+
 #[cfg(not(loom))]
 pub mod stack;
 

@@ -6,6 +6,7 @@ mod graph;
 mod hogs;
 mod idle;
 mod philosophers;
+mod ticks;
 
 use core::panic::AssertUnwindSafe;
 use kfiber::platform::Host;
