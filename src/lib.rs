@@ -12,6 +12,26 @@
 )]
 #![no_std]
 
+#[cfg(not(target_arch = "x86_64"))]
+compile_error!(
+    "kfiber is for x86_64 processors only, since its context switch is written for them: build for such a target, \
+     for instance `--target x86_64-unknown-none`"
+);
+
+#[cfg(all(target_arch = "x86_64", not(target_pointer_width = "64")))]
+compile_error!(
+    "kfiber needs 64-bit pointers, which the x32 ABI has not: build for `x86_64-unknown-none` or `x86_64-unknown-linux-gnu`"
+);
+
+#[cfg(any(windows, target_os = "uefi", target_vendor = "apple"))]
+compile_error!(
+    "kfiber needs a target with ELF object files, since its unwind tables and stacks lie in sections of that format: build a \
+     kernel for `x86_64-unknown-none`, also if a UEFI loader starts it, and run host tests on Linux"
+);
+
+#[macro_use]
+mod readable;
+
 #[cfg(not(loom))]
 pub mod model;
 

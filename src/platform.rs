@@ -63,6 +63,17 @@ pub unsafe trait Platform: Sync {
     /// Called from: fiber, interrupt, any core.
     fn kick(&self) {}
 
+    /// How long after a deadline the scheduler takes the timer for dead, if
+    /// [`timer_interrupt`](crate::scheduler::Scheduler::timer_interrupt) was not called: see
+    /// [`LateTimer`](crate::scheduler::LateTimer). [`NEVER`] turns this off, for platforms whose timer does not interrupt.
+    ///
+    /// # Context
+    ///
+    /// Called from: fiber, interrupt, scheduler.
+    fn late_timer_limit(&self) -> Nanoseconds {
+        100_000_000
+    }
+
     /// What is called before each switch, if anything: the place to change CR3, TSS.rsp0, or the FS and GS bases.
     ///
     /// Without one, a switch costs nothing for it.

@@ -103,6 +103,7 @@ pub use priority::Priority;
 pub use registers::Registers;
 pub use scope::{Scope, ScopedJoinHandle, scope};
 pub use stall::{AfterStall, Outlook, Stall};
+pub use timer::LateTimer;
 pub use wait::WaitReason;
 pub use wait_graph::{Circle, Needs, WaitGraph, WaitingFiber};
 pub use waiting::WaitError;

@@ -93,7 +93,7 @@ fn a_panic_in_a_scheduled_fiber_without_hooks_ends_the_process() {
         },
     );
     assert_aborted(&output, "mind the gap");
-    assert_aborted(&output, "`set_hooks` has failures contained");
+    assert_aborted(&output, "call `Scheduler::set_hooks` first");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use core::fmt;
 
 /// Why a fiber could not be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NewFiberErrorKind {
     /// The stack is too small for the closure, for its result, or for the value that it takes.
@@ -40,18 +40,12 @@ pub struct NewFiberError<S, F> {
     pub kind: NewFiberErrorKind,
 }
 
-impl<S, F> fmt::Debug for NewFiberError<S, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewFiberError")
-            .field("kind", &self.kind)
-            .finish_non_exhaustive()
-    }
-}
+debug_is_display!(NewFiberErrorKind);
 
-impl<S, F> fmt::Display for NewFiberError<S, F> {
+impl fmt::Display for NewFiberErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind {
-            NewFiberErrorKind::StackTooSmall {
+        match *self {
+            Self::StackTooSmall {
                 needed_bytes,
                 size_bytes,
             } => write!(
@@ -62,11 +56,21 @@ impl<S, F> fmt::Display for NewFiberError<S, F> {
     }
 }
 
+debug_is_display!(<S, F> NewFiberError<S, F>);
+
+impl<S, F> fmt::Display for NewFiberError<S, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)
+    }
+}
+
 impl<S, F> core::error::Error for NewFiberError<S, F> {}
 
 /// The fiber has finished and cannot be resumed; the value is given back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct FiberFinished<I>(pub I);
+
+debug_is_display!(<I> FiberFinished<I>);
 
 impl<I> fmt::Display for FiberFinished<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -74,7 +78,7 @@ impl<I> fmt::Display for FiberFinished<I> {
     }
 }
 
-impl<I: fmt::Debug> core::error::Error for FiberFinished<I> {}
+impl<I> core::error::Error for FiberFinished<I> {}
 
 /// Panics at the place of the resume.
 #[cold]

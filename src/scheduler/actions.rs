@@ -157,10 +157,13 @@ pub fn now() -> Nanoseconds {
     let fiber = running::get();
     assert!(
         !fiber.is_null(),
-        "asked for the time outside of a fiber: ask the platform"
+        "`now` was called outside of a fiber: ask the platform"
     );
     // SAFETY: it runs.
-    unsafe { Header::run_loop(fiber) }.look_at_clock()
+    let run_loop = unsafe { Header::run_loop(fiber) };
+    let now = run_loop.look_at_clock();
+    run_loop.check_timer(now);
+    now
 }
 
 /// The deadline that is this long from now, by the clock of the running fiber's scheduler.
@@ -178,7 +181,7 @@ pub fn after(duration: Duration) -> Nanoseconds {
     let fiber = running::get();
     assert!(
         !fiber.is_null(),
-        "asked for the time outside of a fiber: ask the platform"
+        "`sleep`, `after` or a timeout was used outside of a fiber: only fibers can wait"
     );
     // SAFETY: it runs.
     deadline_after(unsafe { Header::run_loop(fiber) }, duration)

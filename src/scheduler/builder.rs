@@ -80,7 +80,7 @@ impl<C: Cell, const COUNT: usize> Pool<C, COUNT> {
 }
 
 /// Why a fiber was not made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SpawnErrorKind {
     /// A fiber lives in the cell, or one has ended there whose result nobody took.
@@ -102,6 +102,8 @@ pub enum SpawnErrorKind {
     /// The cell had a fiber of another scheduler before, and stays with that one: its old ids still lead there.
     OtherScheduler,
 }
+
+debug_is_display!(SpawnErrorKind);
 
 impl fmt::Display for SpawnErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -133,13 +135,7 @@ pub struct SpawnError<F> {
     pub kind: SpawnErrorKind,
 }
 
-impl<F> fmt::Debug for SpawnError<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SpawnError")
-            .field("kind", &self.kind)
-            .finish_non_exhaustive()
-    }
-}
+debug_is_display!(<F> SpawnError<F>);
 
 impl<F> fmt::Display for SpawnError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -166,8 +166,4 @@ impl fmt::Display for Deadlock<'_> {
     }
 }
 
-impl fmt::Debug for Deadlock<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.fibers()).finish()
-    }
-}
+debug_is_display!(Deadlock<'_>);

@@ -8,7 +8,7 @@ use core::panic::Location;
 /// Why a fiber failed.
 ///
 /// What it refers to lies on the fiber's stack, which is never used again, and stays readable for good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Failure {
     /// It panicked.
@@ -21,7 +21,7 @@ pub enum Failure {
 }
 
 /// A panic, as far as it is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Panic {
     /// The message; of a longer one the first [`LENGTH`](Self::LENGTH) bytes, cut at the end of a character.
@@ -36,7 +36,7 @@ impl Panic {
 }
 
 /// An exception, as the processor tells it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
     /// Which one: 14 is a page fault.
     pub vector: u8,
@@ -79,7 +79,7 @@ impl Fault {
 }
 
 /// The report of a fiber's failure.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct FiberFailed {
     /// Which one.
@@ -89,6 +89,8 @@ pub struct FiberFailed {
     /// What happened to it.
     pub failure: Failure,
 }
+
+debug_is_display!(Failure);
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -102,6 +104,8 @@ impl fmt::Display for Failure {
     }
 }
 
+debug_is_display!(Panic);
+
 impl fmt::Display for Panic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let message = self.message;
@@ -111,6 +115,8 @@ impl fmt::Display for Panic {
         }
     }
 }
+
+debug_is_display!(Fault);
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -127,6 +133,8 @@ impl fmt::Display for Fault {
         write!(f, ", rsp {:#x}", self.stack_pointer)
     }
 }
+
+debug_is_display!(FiberFailed);
 
 impl fmt::Display for FiberFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,6 +7,7 @@ use super::overflow::Overflow;
 use super::overflow::judge;
 use super::run_loop::RunLoop;
 use super::stall::{AfterStall, Outlook, Stall};
+use super::timer::LateTimer;
 use super::watchdog::Hog;
 use core::fmt;
 
@@ -67,7 +68,7 @@ pub trait Hooks: Sync {
 }
 
 /// Something went wrong: what, who, and where.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum Report<'a> {
     /// A fiber panicked or faulted, and has ended. The others go on. (One that overflowed its stack is not reported again when
@@ -77,11 +78,15 @@ pub enum Report<'a> {
     Overflow(&'a Overflow),
     /// A fiber is about to wait for ever.
     Deadlock(&'a Deadlock<'a>),
-    /// All fibers wait.
+    /// All fibers wait: nothing can wake any of them, or a [`Watchdog`](super::Watchdog) finds that it lasts long.
     Stall(&'a Stall<'a>),
     /// A fiber does not let others run.
     Hog(&'a Hog),
+    /// The timer has not interrupted as it was asked to.
+    LateTimer(&'a LateTimer),
 }
+
+debug_is_display!(Report<'_>);
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -91,13 +96,16 @@ impl fmt::Display for Report<'_> {
             Self::Deadlock(deadlock) => deadlock.fmt(f),
             Self::Stall(stall) => stall.fmt(f),
             Self::Hog(hog) => hog.fmt(f),
+            Self::LateTimer(timer) => timer.fmt(f),
         }
     }
 }
 
 /// A scheduler keeps the hooks that it was given first; these were not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct HooksAlreadySet;
+
+debug_is_display!(HooksAlreadySet);
 
 impl fmt::Display for HooksAlreadySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

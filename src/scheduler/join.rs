@@ -44,7 +44,7 @@ pub struct JoinError<T> {
 }
 
 /// See [`JoinError`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JoinErrorKind {
     /// The fiber has not ended yet.
@@ -367,26 +367,27 @@ impl<T> fmt::Debug for JoinHandle<T> {
     }
 }
 
-impl<T> fmt::Debug for JoinError<T> {
+debug_is_display!(JoinErrorKind);
+
+impl fmt::Display for JoinErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinError")
-            .field("kind", &self.kind)
-            .field("handle", &self.handle)
-            .finish()
+        f.write_str(match self {
+            Self::NotFinished => "the fiber has not ended yet: `join` waits for it",
+            Self::TimedOut => "the fiber has not ended in time",
+            Self::Cancelled => "the fiber that waits was asked to end",
+            Self::Deadlock => {
+                "the fiber waits for the caller, or is the caller: neither would ever end"
+            }
+            Self::Failed(failure) => return write!(f, "the fiber {failure}"),
+        })
     }
 }
 
+debug_is_display!(<T> JoinError<T>);
+
 impl<T> fmt::Display for JoinError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.kind {
-            JoinErrorKind::NotFinished => "the fiber has not ended yet: `join` waits for it",
-            JoinErrorKind::TimedOut => "the fiber has not ended in time",
-            JoinErrorKind::Cancelled => "the fiber that waits was asked to end",
-            JoinErrorKind::Deadlock => {
-                "the fiber waits for the caller, or is the caller: neither would ever end"
-            }
-            JoinErrorKind::Failed(failure) => return write!(f, "the fiber {failure}"),
-        })
+        self.kind.fmt(f)
     }
 }
 

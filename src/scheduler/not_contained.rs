@@ -3,7 +3,7 @@
 use core::fmt;
 
 /// Why a panic or a fault cannot end one fiber alone. The kernel should print it, and stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotContained {
     /// No fiber was running: boot code, the scheduler's own loop, or another mode of the processor.
@@ -23,6 +23,8 @@ pub enum NotContained {
     /// The scheduler has no hooks, so nobody would be told.
     NoHooks,
 }
+
+debug_is_display!(NotContained);
 
 impl fmt::Display for NotContained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -45,7 +47,7 @@ impl fmt::Display for NotContained {
             }
             Self::NotByTheFiber => "the exception was not caused by an instruction of the fiber",
             Self::NoHooks => {
-                "the scheduler has no hooks, so nobody would hear of it: `set_hooks` has failures contained"
+                "call `Scheduler::set_hooks` first: without hooks a failing fiber ends the kernel"
             }
         })
     }

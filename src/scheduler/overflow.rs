@@ -138,18 +138,13 @@ impl Overflow {
     }
 }
 
-impl fmt::Debug for Overflow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+debug_is_display!(Overflow);
 
 impl fmt::Display for Overflow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             id, name, stack, ..
         } = self;
-        let Registers { rip, rsp, rbp } = self.registers;
         let (bottom, top) = (stack.bottom(), stack.top());
         let what = match self.detector {
             Detector::SavedStackPointer => "control block was written over",
@@ -175,7 +170,7 @@ impl fmt::Display for Overflow {
             Detector::GuardOfAnother => "by that guard page, before anything was written",
         };
         writeln!(f, "  noticed {noticed}")?;
-        writeln!(f, "  rip={rip:#x} rsp={rsp:#x} rbp={rbp:#x}")?;
+        writeln!(f, "  {}", self.registers)?;
         for rip in self.backtrace() {
             writeln!(f, "  called from rip={rip:#x}")?;
         }

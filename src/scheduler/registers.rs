@@ -1,7 +1,9 @@
 //! What a walk of the calls begins with, in code that was interrupted or that failed.
 
+use core::fmt;
+
 /// The three registers that say where code is and in which frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Registers {
     /// The address of the instruction: of the one that failed, or of the one that comes next.
     pub rip: u64,
@@ -10,3 +12,12 @@ pub struct Registers {
     /// The frame pointer, in code that has one.
     pub rbp: u64,
 }
+
+impl fmt::Display for Registers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rip, rsp, rbp } = self;
+        write!(f, "rip={rip:#x} rsp={rsp:#x} rbp={rbp:#x}")
+    }
+}
+
+debug_is_display!(Registers);

@@ -45,7 +45,11 @@ pub(crate) struct RunLoop {
     /// What all waited for when that was last found hopeless.
     pub(super) last_stall: Cell<u64>,
     /// What the timer was last set to.
-    timer: Cell<Nanoseconds>,
+    pub(super) timer: AtomicU64,
+    /// When the timer was first seen to be late; 0 if it was not, [`NEVER`] if that was reported.
+    pub(super) late_since: AtomicU64,
+    /// The core that sleeps in the platform's `idle`, or 0.
+    pub(super) idle_on: AtomicUsize,
     pub(super) root: Header,
     pub(crate) is_running: AtomicBool,
     /// All headers that ever had a fiber of this loop.
@@ -76,7 +80,9 @@ impl RunLoop {
             sleepers: Sleepers::new(),
             last_look: AtomicU64::new(0),
             last_stall: Cell::new(0),
-            timer: Cell::new(NEVER),
+            timer: AtomicU64::new(NEVER),
+            late_since: AtomicU64::new(0),
+            idle_on: AtomicUsize::new(0),
             root: Header::root(),
             is_running: AtomicBool::new(false),
             all: AllFibers::new(),
@@ -176,16 +182,12 @@ impl RunLoop {
 
     #[cold]
     fn start_sleeping(&self, fiber: *const Header, wait: &Wait, deadline: Nanoseconds) {
+        self.check_timer(self.last_look());
         // SAFETY: the caller takes it out before it goes away.
         unsafe { self.sleepers.insert(wait, fiber, deadline) };
         if self.sleepers.next_deadline() == deadline {
             self.set_timer(deadline);
         }
-    }
-
-    fn set_timer(&self, deadline: Nanoseconds) {
-        self.timer.set(deadline);
-        self.platform().set_timer(deadline);
     }
 
     /// Takes in a fiber that was just made.
@@ -308,7 +310,9 @@ impl RunLoop {
         loop {
             // SAFETY: the caller is the owner.
             unsafe { self.drain_aside() };
-            if self.sleepers.next_deadline() <= self.look_at_clock() {
+            let deadline = self.sleepers.next_deadline();
+            if deadline <= self.look_at_clock() {
+                self.note_deadline_without_interrupt(deadline);
                 self.wake_sleepers();
             }
             if !self.ready.is_empty() {
@@ -328,13 +332,13 @@ impl RunLoop {
             if next == NEVER && self.all_wait() {
                 return;
             }
-            if next != self.timer.get() {
+            if next != self.timer.load(Ordering::Relaxed) {
                 // The sleeper whose deadline it was set to was woken before, and nothing is to wake the processor for it.
                 self.set_timer(next);
             }
             interrupts::disable();
             if self.inbox.is_empty() {
-                self.platform().idle();
+                self.idle();
             } else {
                 interrupts::enable();
             }

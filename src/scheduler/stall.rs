@@ -1,19 +1,23 @@
 //! Nothing can run: what a loop that is about to sleep without a deadline finds out, and what the kernel makes of it.
 
+use super::hooks::Report;
 use super::needs::Need;
 use super::run_loop::RunLoop;
 use super::wait_graph::WaitGraph;
+use super::wait_graph_text::Seconds;
+use crate::platform::Nanoseconds;
 use core::fmt;
 use core::ptr;
 
 /// All fibers of a scheduler wait, none with a deadline.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct Stall<'a> {
     /// The fibers that wait, which are all.
     pub graph: WaitGraph<'a>,
     /// Whether one of them can go on some time.
     pub outlook: Outlook,
+    /// For how long all have waited: what a [`Watchdog`](super::Watchdog) has seen, otherwise 0.
+    pub lasts_for: Nanoseconds,
 }
 
 /// Whether fibers that all wait can go on some time.
@@ -65,6 +69,7 @@ impl RunLoop {
         let stall = Stall {
             graph: WaitGraph::of(self),
             outlook,
+            lasts_for: 0,
         };
         let hooks = self.hooks.get();
         let answer = hooks.map_or_else(|| stall.usual_answer(), |hooks| hooks.stalled(&stall));
@@ -74,6 +79,22 @@ impl RunLoop {
             "all fibers of a scheduler wait, and nothing can ever wake any: `Hooks::stalled` is told which, and for what"
         );
         answer == AfterStall::Return
+    }
+
+    /// For the handler of an interrupt of the platform's `idle`, which this loop has called: reports that all wait, and have
+    /// for so long. Returns false if one of them is to go on.
+    #[cold]
+    pub(super) fn report_idle(&self, lasts_for: Nanoseconds) -> bool {
+        let Some((outlook, _mark)) = self.outlook() else {
+            return false;
+        };
+        let stall = Stall {
+            graph: WaitGraph::of(self),
+            outlook,
+            lasts_for,
+        };
+        self.report(&Report::Stall(&stall));
+        true
     }
 
     /// What can come, and a number that changes with any of the waits; nothing if a fiber can run after all.
@@ -103,29 +124,35 @@ impl RunLoop {
     }
 }
 
+debug_is_display!(Stall<'_>);
+
 impl fmt::Display for Stall<'_> {
+    /// `idle for 60.000 s: 2 fibers wait, and interrupts may wake them`, and the graph.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (all, stuck) = self.graph.counts();
+        f.write_str(match self.outlook {
+            Outlook::Possible => "idle",
+            Outlook::OnlyByOtherFibers | Outlook::Impossible => "stalled",
+        })?;
+        if self.lasts_for > 0 {
+            write!(f, " for {}", Seconds(self.lasts_for))?;
+        }
         let fibers = if all == 1 {
             "fiber waits"
         } else {
             "fibers wait"
         };
+        write!(f, ": {all} {fibers}, ")?;
         match self.outlook {
             Outlook::Possible if stuck > 0 => {
-                writeln!(
-                    f,
-                    "idle: {all} {fibers}, {stuck} of them for ever; interrupts may wake others"
-                )?;
+                writeln!(f, "{stuck} of them for ever; interrupts may wake others")?;
             }
-            Outlook::Possible => writeln!(f, "idle: {all} {fibers}, and interrupts may wake them")?,
+            Outlook::Possible => writeln!(f, "and interrupts may wake them")?,
             Outlook::OnlyByOtherFibers => writeln!(
                 f,
-                "stalled: {all} {fibers}, and only a new one or one of another scheduler could wake any"
+                "and only a new one or one of another scheduler could wake any"
             )?,
-            Outlook::Impossible => {
-                writeln!(f, "stalled: {all} {fibers}, and nothing can ever wake any")?;
-            }
+            Outlook::Impossible => writeln!(f, "and nothing can ever wake any")?,
         }
         self.graph.fmt(f)
     }

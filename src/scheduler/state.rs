@@ -195,6 +195,12 @@ impl State {
         self.0.fetch_or(NOTIFIED, Ordering::AcqRel) & (NOTIFIED | TOKEN) == 0
     }
 
+    /// For a run loop's root: says whether it was asked for a look at the sleep queue, and has not looked yet.
+    #[cfg(not(loom))]
+    pub(crate) fn has_timer_request(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & NOTIFIED != 0
+    }
+
     /// For a run loop's root: says whether it is in the inbox, or about to be.
     #[cfg(target_os = "none")]
     pub(crate) fn has_requests(&self) -> bool {

@@ -1,8 +1,28 @@
 //! What a loop has to do with time: the clock, and what timer interrupts ask of it.
 
+use super::current;
+use super::hooks::Report;
 use super::run_loop::RunLoop;
-use crate::platform::Nanoseconds;
+use super::wait_graph_text::Seconds;
+use crate::platform::{NEVER, Nanoseconds};
+use core::fmt;
 use core::sync::atomic::Ordering;
+
+/// A deadline has passed by more than 100 ms (the platform's
+/// [`late_timer_limit`](crate::platform::Platform::late_timer_limit)), and nobody has called
+/// [`timer_interrupt`](super::Scheduler::timer_interrupt) since. Reported once for each scheduler.
+///
+/// It is noticed where the clock is looked at anyway: when the scheduler's own loop finds the deadline passed, when a fiber asks
+/// for the time or begins to wait with a deadline, and by [`Watchdog::tick`](super::Watchdog::tick). Fibers that do none of
+/// these, and a processor that sleeps and is not interrupted, notice nothing.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct LateTimer {
+    /// What the timer was set to.
+    pub deadline: Nanoseconds,
+    /// The time.
+    pub now: Nanoseconds,
+}
 
 impl RunLoop {
     /// The time. It is remembered, so that what needs no exact time need not ask the platform.
@@ -43,6 +63,69 @@ impl RunLoop {
         self.root.state.has_read_note()
     }
 
+    /// Has the platform interrupt at this time.
+    pub(super) fn set_timer(&self, deadline: Nanoseconds) {
+        self.timer.store(deadline, Ordering::Relaxed);
+        if self.late_since.load(Ordering::Relaxed) != NEVER {
+            self.late_since.store(0, Ordering::Relaxed);
+        }
+        self.platform().set_timer(deadline);
+    }
+
+    /// Lets the processor sleep, with interrupts off until it does. A handler that comes meanwhile may look at the fibers: all
+    /// of them wait.
+    pub(super) fn idle(&self) {
+        self.idle_on.store(current::this_core(), Ordering::Relaxed);
+        self.platform().idle();
+        self.idle_on.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether this code has interrupted the platform's `idle`, called by this loop.
+    pub(super) fn is_idle_here(&self) -> bool {
+        self.idle_on.load(Ordering::Relaxed) == current::this_core()
+    }
+
+    /// Somebody knows the time: has the timer interrupted as it was asked to? A machine that is interrupted itself may lose
+    /// some time between the clock and the timer, so it counts only if it is still late after the limit has passed again.
+    pub(super) fn check_timer(&self, now: Nanoseconds) {
+        let deadline = self.timer.load(Ordering::Relaxed);
+        if now <= deadline || !self.is_late(deadline, now) {
+            return;
+        }
+        match self.late_since.load(Ordering::Relaxed) {
+            0 => self.late_since.store(now, Ordering::Relaxed),
+            since if self.is_late(since, now) => self.report_late_timer(deadline, now),
+            _ => {}
+        }
+    }
+
+    /// The loop itself has found that a deadline has passed.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn note_deadline_without_interrupt(&self, deadline: Nanoseconds) {
+        let now = self.last_look();
+        if self.is_late(deadline, now) {
+            self.report_late_timer(deadline, now);
+        }
+    }
+
+    /// Whether so much time has passed since then, without a call of `timer_interrupt` that was not heeded yet.
+    fn is_late(&self, since: Nanoseconds, now: Nanoseconds) -> bool {
+        let limit = self
+            .platform
+            .get()
+            .map_or(NEVER, |platform| platform.late_timer_limit());
+        now.saturating_sub(since) > limit && !self.root.state.has_timer_request()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn report_late_timer(&self, deadline: Nanoseconds, now: Nanoseconds) {
+        if self.has_hooks() && self.late_since.swap(NEVER, Ordering::Relaxed) != NEVER {
+            self.report(&Report::LateTimer(&LateTimer { deadline, now }));
+        }
+    }
+
     fn post_root(&self) {
         // SAFETY: root is as static as the loop, and is in no inbox: the request was the first.
         unsafe { self.inbox.push(&raw const self.root) };
@@ -52,3 +135,17 @@ impl RunLoop {
         }
     }
 }
+
+impl fmt::Display for LateTimer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (deadline, now) = (Seconds(self.deadline), Seconds(self.now));
+        write!(
+            f,
+            "late timer: it was set to t = {deadline}, it is t = {now}, and `timer_interrupt` has not been called\n  \
+             check that the handler of the timer's interrupt calls `Scheduler::timer_interrupt`, that the interrupt is not \
+             masked, and that the platform's `set_timer` asks for it"
+        )
+    }
+}
+
+debug_is_display!(LateTimer);

@@ -118,14 +118,6 @@ impl fmt::Display for Circle<'_> {
     }
 }
 
-impl fmt::Debug for WaitGraph<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.fibers()).finish()
-    }
-}
+debug_is_display!(WaitGraph<'_>);
 
-impl fmt::Debug for Circle<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.fibers()).finish()
-    }
-}
+debug_is_display!(Circle<'_>);

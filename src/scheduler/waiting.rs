@@ -7,13 +7,15 @@ use core::fmt;
 use core::panic::Location;
 
 /// Why a wait ended without what was waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum WaitError {
     /// The deadline has passed.
     TimedOut,
     /// The fiber was asked to end: see [`JoinHandle::cancel`](super::JoinHandle::cancel).
     Cancelled,
 }
+
+debug_is_display!(WaitError);
 
 impl fmt::Display for WaitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,7 +4,7 @@ use super::{MIN_SIZE_BYTES, STACK_ALIGN, TOP_ALIGN};
 use core::fmt;
 
 /// Why a range of memory cannot be a stack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StackError {
     /// The address is null.
@@ -36,6 +36,8 @@ pub enum StackError {
         second: usize,
     },
 }
+
+debug_is_display!(StackError);
 
 impl fmt::Display for StackError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -37,7 +37,7 @@ use x86_64::structures::paging::{
 };
 
 /// Why there is no guard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GuardError {
     /// The stack has no room for a guard below it: use a [`GuardedStack`](super::GuardedStack).
@@ -64,6 +64,8 @@ pub enum GuardError {
         page: usize,
     },
 }
+
+debug_is_display!(GuardError);
 
 impl fmt::Display for GuardError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -86,11 +86,13 @@ impl<T: Storage, const COUNT: usize> fmt::Debug for Pool<T, COUNT> {
 }
 
 /// All stacks of a pool are in use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct PoolExhausted {
     /// How many stacks the pool has.
     pub count: usize,
 }
+
+debug_is_display!(PoolExhausted);
 
 impl fmt::Display for PoolExhausted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -53,8 +53,10 @@ const fn owner(bounds: StackBounds) -> &'static AtomicBool {
 }
 
 /// The stack is already in use: another handle exists, or the stack was leaked with a suspended fiber on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct StackInUse;
+
+debug_is_display!(StackInUse);
 
 impl fmt::Display for StackInUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

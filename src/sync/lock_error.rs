@@ -4,7 +4,7 @@ use crate::scheduler::WaitError;
 use core::fmt;
 
 /// Why waiting for a lock ended without it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum LockError {
     /// The deadline has passed.
     TimedOut,
@@ -18,6 +18,8 @@ impl LockError {
         Self::TimedOut
     }
 }
+
+debug_is_display!(LockError);
 
 impl fmt::Display for LockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -326,13 +326,7 @@ impl<T: fmt::Debug> fmt::Debug for Once<T> {
     }
 }
 
-impl<F> fmt::Debug for OnceError<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OnceError")
-            .field("error", &self.error)
-            .finish_non_exhaustive()
-    }
-}
+debug_is_display!(<F> OnceError<F>);
 
 impl<F> fmt::Display for OnceError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

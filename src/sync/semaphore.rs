@@ -31,7 +31,7 @@ pub struct Semaphore {
 }
 
 /// More permits were given back than the semaphore holds; none of them was taken in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TooManyPermits {
     /// How many were to be given back.
     pub count: usize,
@@ -199,6 +199,8 @@ impl fmt::Debug for Semaphore {
             .finish_non_exhaustive()
     }
 }
+
+debug_is_display!(TooManyPermits);
 
 impl fmt::Display for TooManyPermits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,9 +10,9 @@ use kfiber::{
     platform::Platform as _,
     scheduler::{
         self, AfterDeadlock, AfterStall, Deadlock, FiberPool, Hooks, Outlook, Registers, Report,
-        Scheduler, Stall, Watchdog,
+        Scheduler, Stall, Unparker, Watchdog,
     },
-    sync::Mutex,
+    sync::{IrqMutex, Mutex},
 };
 use tests_qemu::{
     exceptions::TrapFrame,
@@ -31,6 +31,11 @@ static WATCHDOG: Watchdog = Watchdog::new(Duration::from_millis(5));
 static DEADLOCKS: AtomicU64 = AtomicU64::new(0);
 static STALLS: AtomicU64 = AtomicU64::new(0);
 static HOGS: AtomicU64 = AtomicU64::new(0);
+static LATE: AtomicU64 = AtomicU64::new(0);
+static IDLE: AtomicU64 = AtomicU64::new(0);
+/// With a limit for the time in which nobody runs.
+static PATIENT: Watchdog =
+    Watchdog::new(Duration::from_millis(5)).with_idle_limit(Duration::from_millis(10));
 
 /// Counts what is reported, and looks at it.
 struct Told;
@@ -38,6 +43,18 @@ struct Told;
 impl Hooks for Told {
     fn report(&self, report: &Report<'_>) {
         println!("{report}");
+        if let Report::LateTimer(timer) = report {
+            LATE.fetch_add(1, Ordering::Relaxed);
+            assert!(timer.now - timer.deadline > 100_000_000);
+        }
+        if let Report::Stall(stall) = report
+            && stall.lasts_for > 0
+        {
+            IDLE.fetch_add(1, Ordering::Relaxed);
+            assert_eq!(stall.outlook, Outlook::Possible);
+            let mut names = stall.graph.fibers().map(|fiber| fiber.name);
+            assert_eq!([names.next(), names.next()], [Some("forgotten"), None]);
+        }
         if let Report::Hog(hog) = report {
             HOGS.fetch_add(1, Ordering::Relaxed);
             assert_eq!(hog.name, "hog");
@@ -64,6 +81,9 @@ impl Hooks for Told {
     fn stalled(&self, stall: &Stall<'_>) -> AfterStall {
         self.report(&Report::Stall(stall));
         STALLS.fetch_add(1, Ordering::Relaxed);
+        if stall.outlook == Outlook::Possible {
+            return AfterStall::Sleep;
+        }
         assert_eq!(stall.outlook, Outlook::Impossible);
         AfterStall::Return
     }
@@ -84,6 +104,37 @@ fn tick(frame: &mut TrapFrame) {
         rbp: frame.rbp,
     };
     WATCHDOG.tick(&SCHEDULER, SCHEDULER.platform().now(), interrupted);
+}
+
+/// Looks whether somebody runs, and wakes the fiber that everybody forgot once that was reported.
+fn tick_and_wake(frame: &mut TrapFrame) {
+    let interrupted = Registers {
+        rip: frame.rip,
+        rsp: frame.rsp,
+        rbp: frame.rbp,
+    };
+    PATIENT.tick(&SCHEDULER, SCHEDULER.platform().now(), interrupted);
+    let ticks = TICKS.fetch_add(1, Ordering::Relaxed) + 1;
+    if ticks == 40 {
+        let forgotten = FORGOTTEN.lock();
+        assert!(forgotten.is_some_and(|forgotten| forgotten.unpark()));
+    }
+}
+
+static TICKS: AtomicU64 = AtomicU64::new(0);
+static FORGOTTEN: IrqMutex<Option<Unparker>> = IrqMutex::new(None);
+
+/// Runs until 500 ms have passed, and looks at the clock all the time, while another fiber sleeps for 50 ms.
+fn sleep_while_another_is_busy() {
+    spawn("sleeper", || {
+        scheduler::sleep(Duration::from_millis(50)).expect("nobody cancels it");
+    });
+    spawn("busy", || {
+        let start = scheduler::now();
+        while scheduler::now() < start + 500_000_000 {
+            scheduler::yield_now();
+        }
+    });
 }
 
 fn run() {
@@ -135,6 +186,34 @@ kernel_test! {
         run();
         assert_eq!([&DEADLOCKS, &STALLS, &HOGS].map(|count| count.load(Ordering::Relaxed)), [1, 1, 0]);
         assert_eq!(SCHEDULER.fibers().count(), 2);
+    }
+
+    fn a_kernel_that_forgets_timer_interrupt_is_told_so_once() icount {
+        SCHEDULER.set_hooks(&Told).expect("first");
+        on_tick(|_| {});
+        sleep_while_another_is_busy();
+        run();
+        assert_eq!([&LATE, &HOGS].map(|count| count.load(Ordering::Relaxed)), [1, 0]);
+    }
+
+    fn a_kernel_that_calls_timer_interrupt_is_told_nothing() icount {
+        SCHEDULER.set_hooks(&Told).expect("first");
+        on_tick(|_| SCHEDULER.timer_interrupt());
+        sleep_while_another_is_busy();
+        run();
+        assert_eq!(LATE.load(Ordering::Relaxed), 0);
+    }
+
+    fn a_fiber_that_nobody_wakes_is_told_by_the_watchdog_from_the_tick() icount {
+        SCHEDULER.set_hooks(&Told).expect("first");
+        on_tick(tick_and_wake);
+        let fiber = SCHEDULER.builder().name("forgotten").spawn(&CELLS, || {
+            start_timer(1_000_000); // from here on it ticks: nobody sleeps, so nobody sets the timer
+            scheduler::park().expect("nobody cancels it");
+        });
+        *FORGOTTEN.lock() = Some(fiber.expect("a cell is free").unparker());
+        run();
+        assert_eq!([&IDLE, &LATE, &HOGS].map(|count| count.load(Ordering::Relaxed)), [1, 0, 0]);
     }
 
     fn a_hog_is_named_from_the_timers_handler_once_for_its_run() icount {

@@ -107,7 +107,7 @@ fn while_a_fiber_looks_at_the_graph_it_must_not_wait_and_afterwards_it_may() {
     let world = World::new();
     let scheduler = world.scheduler;
     world.spawn("curious", move || {
-        let forbidden_in = line!() + 2;
+        let forbidden_in = line!() + 1;
         let message = crate::panic_of(|| scheduler.wait_graph(|_| scheduler::yield_now()));
         assert!(
             message.contains(&format!(

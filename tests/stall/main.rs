@@ -7,6 +7,7 @@ mod hogs;
 mod idle;
 mod philosophers;
 mod readers;
+mod ticks;
 
 use core::panic::AssertUnwindSafe;
 use kfiber::platform::Host;

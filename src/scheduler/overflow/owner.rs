@@ -22,7 +22,7 @@ pub enum Part {
 }
 
 /// A fiber into whose memory another one came.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Neighbour {
     /// Which one; its control block may be damaged, so believe it only where the address says the same.
@@ -34,6 +34,8 @@ pub struct Neighbour {
     /// What is there.
     pub part: Part,
 }
+
+debug_is_display!(Neighbour);
 
 impl fmt::Display for Neighbour {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -13,7 +13,7 @@ use x86_64::structures::DescriptorTablePointer;
 pub const EXCEPTIONS: [u8; 2] = [8, 14];
 
 /// A handler of an exception has no stack of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NoExceptionStack {
     /// The vector has no handler at all.
@@ -27,6 +27,8 @@ pub enum NoExceptionStack {
         vector: u8,
     },
 }
+
+debug_is_display!(NoExceptionStack);
 
 impl fmt::Display for NoExceptionStack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

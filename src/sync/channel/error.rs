@@ -13,7 +13,7 @@ pub struct SendError<T> {
 }
 
 /// See [`SendError`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendErrorKind {
     /// There was no room, and the caller did not want to wait.
@@ -27,7 +27,7 @@ pub enum SendErrorKind {
 }
 
 /// Why no message was received.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RecvError {
     /// There was none, and the caller did not want to wait.
@@ -58,26 +58,30 @@ impl From<WaitError> for RecvError {
     }
 }
 
-impl<T> fmt::Debug for SendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SendError")
-            .field("kind", &self.kind)
-            .finish_non_exhaustive()
-    }
-}
+debug_is_display!(SendErrorKind);
 
-impl<T> fmt::Display for SendError<T> {
+impl fmt::Display for SendErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.kind {
-            SendErrorKind::Full => "the channel is full: `send` waits for room",
-            SendErrorKind::Closed => "the channel is closed",
-            SendErrorKind::TimedOut => "there was no room in time",
-            SendErrorKind::Cancelled => "the fiber that sends was asked to end",
+        f.write_str(match self {
+            Self::Full => "the channel is full: `send` waits for room",
+            Self::Closed => "the channel is closed",
+            Self::TimedOut => "there was no room in time",
+            Self::Cancelled => "the fiber that sends was asked to end",
         })
     }
 }
 
+debug_is_display!(<T> SendError<T>);
+
+impl<T> fmt::Display for SendError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)
+    }
+}
+
 impl<T> core::error::Error for SendError<T> {}
+
+debug_is_display!(RecvError);
 
 impl fmt::Display for RecvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
