@@ -210,6 +210,9 @@ pub(crate) struct Test {
     /// Run only the steps of these names
     #[arg(value_name = "STEP")]
     pub(crate) steps: Vec<String>,
+    /// Give random tests other seeds than the committed ones, and print them
+    #[arg(long)]
+    pub(crate) random: bool,
     #[command(flatten)]
     pub(crate) build: Build,
 }
@@ -221,6 +224,9 @@ pub(crate) struct Ci {
     /// Run only the steps of these names
     #[arg(value_name = "STEP")]
     pub(crate) steps: Vec<String>,
+    /// Before a release: many times the rounds, every kind of build, all tests in every step, and random seeds
+    #[arg(long)]
+    pub(crate) long: bool,
     #[command(flatten)]
     pub(crate) build: Build,
 }
@@ -235,6 +241,9 @@ pub(crate) struct Matrix {
     /// As many in the others too
     #[arg(long)]
     pub(crate) even: bool,
+    /// Only the main builds
+    #[arg(long, conflicts_with = "even")]
+    pub(crate) main: bool,
     /// Seed of the randomised tests [default: random, and printed]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u32>,

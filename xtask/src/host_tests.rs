@@ -3,15 +3,16 @@
 use std::io::{BufRead as _, BufReader, IsTerminal as _};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::cli::Build;
 use crate::console;
+use crate::seeds::Seeds;
 use crate::steps::Counts;
 use crate::workspace;
 
 /// Runs `cargo test` with these words.
-pub(crate) fn run(words: &[&str], build: &Build) -> Result<Counts> {
+pub(crate) fn run(words: &[&str], build: &Build, seeds: Seeds) -> Result<Counts> {
     let mut command = Command::new("cargo");
     command
         .arg("test")
@@ -21,7 +22,40 @@ pub(crate) fn run(words: &[&str], build: &Build) -> Result<Counts> {
         // Some of these tests build kernels, which must come from the same source.
         command.env("KFIBER_CORE", core.word());
     }
+    seeds.tell(&mut command);
     count(&mut command)
+}
+
+/// The words that select the library's unit tests and test programs, but for these.
+///
+/// # Errors
+///
+/// It is an error if there is no program of one of these names.
+pub(crate) fn programs_without(left_out: &[&str]) -> Result<Vec<String>> {
+    let metadata = cargo_metadata::MetadataCommand::new()
+        .current_dir(workspace::root())
+        .no_deps()
+        .exec()?;
+    let targets = metadata
+        .packages
+        .into_iter()
+        .filter(|package| package.name == "kfiber")
+        .flat_map(|package| package.targets);
+    let mut names: Vec<_> = targets
+        .filter(cargo_metadata::Target::is_test)
+        .map(|target| target.name)
+        .collect();
+    for name in left_out {
+        ensure!(
+            names.iter().any(|it| it == name),
+            "the library has no test program `{name}`, which was to be left out"
+        );
+    }
+    names.retain(|name| !left_out.contains(&name.as_str()));
+    let selected = names
+        .into_iter()
+        .flat_map(|name| ["--test".to_owned(), name]);
+    Ok(["--lib".to_owned()].into_iter().chain(selected).collect())
 }
 
 /// Runs a command that prints what libtest prints. It is shown as it comes, one line per test only if it failed.
@@ -99,6 +133,21 @@ mod tests {
         );
         assert_eq!(result_line("test a ... ok"), None);
         assert_eq!(result_line("test result: nonsense"), None);
+    }
+
+    #[test]
+    fn test_programs_are_left_out_by_their_names() {
+        let all = programs_without(&[]).expect("the workspace has a library");
+        let most = programs_without(&["readme"]).expect("there is a program of this name");
+        assert_eq!(all.len(), most.len() + 2);
+        assert!(!most.iter().any(|word| word == "readme"), "{most:?}");
+        assert_eq!(most[..2], ["--lib", "--test"]);
+    }
+
+    #[test]
+    fn a_test_program_that_does_not_exist_cannot_be_left_out() {
+        let error = programs_without(&["raedme"]).expect_err("there is no such program");
+        assert!(error.to_string().contains("`raedme`"), "{error}");
     }
 
     #[test]

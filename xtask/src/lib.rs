@@ -41,6 +41,7 @@ mod qemu;
 mod qemu_test;
 mod report;
 mod runner;
+mod seeds;
 mod setup;
 mod stacks;
 mod steps;
