@@ -1,7 +1,9 @@
 //! Runs `cargo test` and counts what it reports.
 
 use std::io::{BufRead as _, BufReader, IsTerminal as _};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Mutex;
+use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -87,12 +89,60 @@ pub(crate) fn count_with(
         }
     }
     let status = child.wait()?;
-    // A test that does not compile, or dies of a signal, is in no list of results.
+    Ok(with_status(counts, command, status))
+}
+
+/// As [`count`] of several commands, as many at a time as there are processors. What each prints is shown when it has ended.
+pub(crate) fn count_all(commands: Vec<Command>) -> Result<Counts> {
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    let left = Mutex::new(commands.into_iter());
+    let next = || {
+        left.lock()
+            .expect("nothing panics while it holds them")
+            .next()
+    };
+    let output_of = |command: &mut Command| {
+        let output = command.arg("--no-fail-fast").stdin(Stdio::null()).output();
+        output.with_context(|| format!("cannot start {}", console::line(command)))
+    };
+    let work = || -> Result<Counts> {
+        let mut all = Counts::default();
+        while let Some(mut command) = next() {
+            let output = output_of(&mut command)?;
+            let text = String::from_utf8_lossy(&output.stdout);
+            let results = text.lines().filter_map(result_line);
+            let counts = results.fold(Counts::default(), Counts::plus);
+            let counts = with_status(counts, &command, output.status);
+            let mut shown: String = text
+                .lines()
+                .filter(|line| is_worth_showing(line))
+                .flat_map(|line| [line, "\n"])
+                .collect();
+            if counts.failed > 0 {
+                shown += &String::from_utf8_lossy(&output.stderr);
+            }
+            println!("{}\n{}", console::line(&command), shown.trim_end());
+            all = all.plus(counts);
+        }
+        Ok(all)
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        workers
+            .into_iter()
+            .try_fold(Counts::default(), |all, worker| {
+                Ok(all.plus(worker.join().expect("a worker does not panic")?))
+            })
+    })
+}
+
+/// A test that does not compile, or dies of a signal, is in no list of results.
+fn with_status(mut counts: Counts, command: &Command, status: ExitStatus) -> Counts {
     if !status.success() && counts.failed == 0 {
         console::loud(format!("{} ended with {status}", console::line(command)));
         counts.failed = 1;
     }
-    Ok(counts)
+    counts
 }
 
 fn is_worth_showing(line: &str) -> bool {
@@ -148,6 +198,27 @@ mod tests {
     fn a_test_program_that_does_not_exist_cannot_be_left_out() {
         let error = programs_without(&["raedme"]).expect_err("there is no such program");
         assert!(error.to_string().contains("`raedme`"), "{error}");
+    }
+
+    #[test]
+    fn the_results_of_commands_that_run_at_the_same_time_are_added() {
+        let line = "test result: ok. 3 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out";
+        let says = |status: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("echo '{line}'; exit {status}"), "sh"]);
+            command
+        };
+        let mut commands: Vec<_> = (0..5).map(|_| says("101")).collect();
+        let mut dies = Command::new("sh");
+        dies.args(["-c", "kill -9 $$", "sh"]);
+        commands.push(dies);
+        let counts = count_all(commands).expect("sh starts");
+        let expected = Counts {
+            passed: 15,
+            failed: 6,
+            skipped: 10,
+        };
+        assert_eq!(counts, expected);
     }
 
     #[test]

@@ -74,7 +74,12 @@ impl Variant {
             "CARGO_PROFILE_RELEASE_OPT_LEVEL",
         ];
         let settings = self.release.iter().flatten().copied();
-        names.into_iter().zip(settings).collect()
+        let mut environment: Vec<_> = names.into_iter().zip(settings).collect();
+        if self.release.is_some() {
+            // Enough for the report of a failure, and a quarter less to compile. The code is the same.
+            environment.push(("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only"));
+        }
+        environment
     }
 }
 

@@ -56,13 +56,24 @@ fn run(flags: &str, left_out: &[&str]) -> Result<Counts> {
         console::loud(format!("SKIPPED: this machine cannot have Miri: {error:#}"));
         return Ok(Counts::SKIPPED);
     }
-    let mut command = Command::new("cargo");
-    command
-        .args(["+nightly", "miri", "test", "--package", "kfiber"])
-        .args(host_tests::programs_without(left_out)?)
-        .env("MIRIFLAGS", flags)
-        .current_dir(workspace::root());
-    host_tests::count(&mut command)
+    let command = |words: &[String]| {
+        let mut command = Command::new("cargo");
+        command
+            .args(["+nightly", "miri", "test", "--package", "kfiber"])
+            .args(words)
+            .env("MIRIFLAGS", flags)
+            .current_dir(workspace::root());
+        command
+    };
+    let programs = host_tests::programs_without(left_out)?;
+    console::run(
+        "building the tests for Miri",
+        command(&programs).arg("--no-run"),
+    )?;
+    // Miri runs the tests of a program one after the other, on one processor.
+    let (library, others) = programs.split_at(1);
+    let each = others.chunks(2).chain([library]);
+    host_tests::count_all(each.map(command).collect())
 }
 
 /// Installs Miri if it is missing and rustup can.
