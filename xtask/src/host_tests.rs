@@ -2,13 +2,12 @@
 
 use std::io::{BufRead as _, BufReader, IsTerminal as _};
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::Mutex;
-use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
 
 use crate::cli::Build;
 use crate::console;
+use crate::parallel;
 use crate::seeds::Seeds;
 use crate::steps::Counts;
 use crate::workspace;
@@ -94,46 +93,27 @@ pub(crate) fn count_with(
 
 /// As [`count`] of several commands, as many at a time as there are processors. What each prints is shown when it has ended.
 pub(crate) fn count_all(commands: Vec<Command>) -> Result<Counts> {
-    let workers = thread::available_parallelism().map_or(1, usize::from);
-    let left = Mutex::new(commands.into_iter());
-    let next = || {
-        left.lock()
-            .expect("nothing panics while it holds them")
-            .next()
-    };
-    let output_of = |command: &mut Command| {
+    let results = parallel::map(commands, |mut command| -> Result<Counts> {
         let output = command.arg("--no-fail-fast").stdin(Stdio::null()).output();
-        output.with_context(|| format!("cannot start {}", console::line(command)))
-    };
-    let work = || -> Result<Counts> {
-        let mut all = Counts::default();
-        while let Some(mut command) = next() {
-            let output = output_of(&mut command)?;
-            let text = String::from_utf8_lossy(&output.stdout);
-            let results = text.lines().filter_map(result_line);
-            let counts = results.fold(Counts::default(), Counts::plus);
-            let counts = with_status(counts, &command, output.status);
-            let mut shown: String = text
-                .lines()
-                .filter(|line| is_worth_showing(line))
-                .flat_map(|line| [line, "\n"])
-                .collect();
-            if counts.failed > 0 {
-                shown += &String::from_utf8_lossy(&output.stderr);
-            }
-            println!("{}\n{}", console::line(&command), shown.trim_end());
-            all = all.plus(counts);
+        let output = output.with_context(|| format!("cannot start {}", console::line(&command)))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let results = text.lines().filter_map(result_line);
+        let counts = results.fold(Counts::default(), Counts::plus);
+        let counts = with_status(counts, &command, output.status);
+        let mut shown: String = text
+            .lines()
+            .filter(|line| is_worth_showing(line))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        if counts.failed > 0 {
+            shown += &String::from_utf8_lossy(&output.stderr);
         }
-        Ok(all)
-    };
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        workers
-            .into_iter()
-            .try_fold(Counts::default(), |all, worker| {
-                Ok(all.plus(worker.join().expect("a worker does not panic")?))
-            })
-    })
+        println!("{}\n{}", console::line(&command), shown.trim_end());
+        Ok(counts)
+    });
+    results
+        .into_iter()
+        .try_fold(Counts::default(), |all, counts| Ok(all.plus(counts?)))
 }
 
 /// A test that does not compile, or dies of a signal, is in no list of results.

@@ -36,6 +36,7 @@ mod machine;
 mod manifest;
 mod matrix;
 mod miri;
+mod parallel;
 mod prove;
 mod qemu;
 mod qemu_test;

@@ -1,10 +1,9 @@
 //! The verb `matrix`: the switch in every kind of build that a kernel may have, many million times each.
 
-use std::collections::VecDeque;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
-use std::{fs, thread};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser as _;
@@ -15,7 +14,7 @@ use crate::qemu_test::random_seed;
 use crate::report;
 use crate::runner::Runner;
 use crate::verdict::Outcome;
-use crate::{cargo, console, setup, workspace};
+use crate::{cargo, console, parallel, setup, workspace};
 
 /// The test that makes the switches.
 const FUZZ: &str = "fuzz::randomised_switches_keep_all_callee_saved_registers";
@@ -111,7 +110,7 @@ pub(crate) fn verb(options: &Matrix) -> Result<bool> {
     }
     let seed = options.seed.unwrap_or_else(random_seed);
     console::say(format!("seed {seed}"));
-    let mut jobs = VecDeque::new();
+    let mut jobs = Vec::new();
     for is_fuzz in [true, false] {
         for (variant, built) in all.iter().enumerate() {
             let tests = built
@@ -121,7 +120,10 @@ pub(crate) fn verb(options: &Matrix) -> Result<bool> {
             jobs.extend(tests.map(|test| (variant, test)));
         }
     }
-    let outcomes = run_all(&all, &Mutex::new(jobs), seed)?;
+    let outcomes = parallel::map(jobs, |(variant, test)| {
+        run_one(&all[variant], variant, test, seed)
+    });
+    let outcomes = outcomes.into_iter().collect::<Result<Vec<_>>>()?;
     Ok(table(&all, &outcomes))
 }
 
@@ -175,35 +177,6 @@ fn put_aside(kernel: &Path, name: &str) -> Result<PathBuf> {
     let copy = folder.join(name.replace(' ', "-"));
     fs::copy(kernel, &copy).with_context(|| format!("copying the kernel to {}", copy.display()))?;
     Ok(copy)
-}
-
-/// Runs all jobs, as many at a time as there are processors.
-fn run_all(
-    all: &[Built],
-    jobs: &Mutex<VecDeque<(usize, &TestCase)>>,
-    seed: u32,
-) -> Result<Vec<Outcomes>> {
-    let next = || {
-        jobs.lock()
-            .expect("nothing panics while it holds the jobs")
-            .pop_front()
-    };
-    let work = || -> Result<Vec<Outcomes>> {
-        let mut outcomes = Vec::new();
-        while let Some((variant, test)) = next() {
-            outcomes.push(run_one(&all[variant], variant, test, seed)?);
-        }
-        Ok(outcomes)
-    };
-    thread::scope(|scope| {
-        let count = thread::available_parallelism().map_or(1, usize::from);
-        let workers: Vec<_> = (0..count).map(|_| scope.spawn(work)).collect();
-        let mut outcomes = Vec::new();
-        for worker in workers {
-            outcomes.extend(worker.join().expect("a worker does not panic")?);
-        }
-        Ok(outcomes)
-    })
 }
 
 fn run_one(built: &Built, variant: usize, test: &TestCase, seed: u32) -> Result<Outcomes> {
