@@ -20,7 +20,7 @@ pub(crate) enum Counted {
 
 /// Builds one kernel, a binary of the crate `tests-qemu`, and returns the path of its ELF file.
 pub(crate) fn build_kernel(name: &str, build: &Build) -> Result<PathBuf> {
-    build_kernel_with(name, build, &[])
+    build_in("", name, build, &[], &[])
 }
 
 /// Builds a kernel that is measured, as well as the compiler can, whatever the profile of the workspace says.
@@ -63,13 +63,15 @@ fn build_counted(
     build_in("", name, &build, &settings, words)
 }
 
-/// As [`build_kernel`], with settings of the profile, which cargo takes from its environment.
-pub(crate) fn build_kernel_with(
+/// As [`build_kernel`], in a folder below the target folder, with settings of the profile, which cargo takes from its
+/// environment.
+pub(crate) fn build_kernel_in(
+    folder: &str,
     name: &str,
     build: &Build,
     settings: &[(&str, &str)],
 ) -> Result<PathBuf> {
-    build_in("", name, build, settings, &[])
+    build_in(folder, name, build, settings, &[])
 }
 
 /// As [`build_kernel`], but each function keeps a frame pointer, and the code can ask whether that is so.

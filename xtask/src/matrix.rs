@@ -1,11 +1,10 @@
 //! The verb `matrix`: the switch in every kind of build that a kernel may have, many million times each.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Parser as _;
 
 use crate::cli::{Build, Matrix, Nextest, QemuTest};
@@ -14,7 +13,7 @@ use crate::qemu_test::random_seed;
 use crate::report;
 use crate::runner::Runner;
 use crate::verdict::Outcome;
-use crate::{cargo, console, parallel, setup, workspace};
+use crate::{cargo, console, parallel, setup};
 
 /// The test that makes the switches.
 const FUZZ: &str = "fuzz::randomised_switches_keep_all_callee_saved_registers";
@@ -103,11 +102,12 @@ struct Outcomes {
 /// Runs the verb; true if all tests passed in all builds.
 pub(crate) fn verb(options: &Matrix) -> Result<bool> {
     let program = setup::qemu::ensure()?;
-    let mut all = Vec::new();
+    // Before several builds at once need it.
+    setup::core::ensure(options.core)?;
     let is_wanted = |variant: &&Variant| variant.is_main || !options.main;
-    for variant in VARIANTS.iter().filter(is_wanted) {
-        all.push(prepare(variant, options, &program)?);
-    }
+    let variants = VARIANTS.iter().filter(is_wanted).collect();
+    let all = parallel::map(variants, |variant| prepare(variant, options, &program));
+    let all = all.into_iter().collect::<Result<Vec<_>>>()?;
     let seed = options.seed.unwrap_or_else(random_seed);
     console::say(format!("seed {seed}"));
     let mut jobs = Vec::new();
@@ -127,15 +127,20 @@ pub(crate) fn verb(options: &Matrix) -> Result<bool> {
     Ok(table(&all, &outcomes))
 }
 
-/// Builds the suite, puts the kernel aside, and chooses its tests.
+/// Builds the suite and chooses its tests.
 fn prepare(variant: &Variant, options: &Matrix, program: &Path) -> Result<Built> {
     let build = Build {
         release: variant.release.is_some(),
         core: options.core,
     };
     console::say(variant.name);
-    let built = cargo::build_kernel_with("suite", &build, &variant.environment())?;
-    let kernel = put_aside(&built, variant.name)?;
+    let kernel = if build.release {
+        // In a folder of its own, so that builds do not wait for each other.
+        let folder = format!("matrix-builds/{}", variant.name.replace(' ', "-"));
+        cargo::build_kernel_in(&folder, "suite", &build, &variant.environment())?
+    } else {
+        cargo::build_kernel("suite", &build)?
+    };
     let mut tests = elf::tests(&kernel)?;
     let is_wanted = |test: &TestCase| {
         test.name == FUZZ || SMOKE.iter().any(|start| test.name.starts_with(start))
@@ -168,15 +173,6 @@ fn prepare(variant: &Variant, options: &Matrix, program: &Path) -> Result<Built>
         rounds,
         tests,
     })
-}
-
-/// The next build overwrites the file.
-fn put_aside(kernel: &Path, name: &str) -> Result<PathBuf> {
-    let folder = workspace::target_directory()?.join("matrix");
-    fs::create_dir_all(&folder)?;
-    let copy = folder.join(name.replace(' ', "-"));
-    fs::copy(kernel, &copy).with_context(|| format!("copying the kernel to {}", copy.display()))?;
-    Ok(copy)
 }
 
 fn run_one(built: &Built, variant: usize, test: &TestCase, seed: u32) -> Result<Outcomes> {
