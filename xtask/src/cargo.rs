@@ -63,15 +63,20 @@ fn build_counted(
     build_in("", name, &build, &settings, words)
 }
 
-/// As [`build_kernel`], in a folder below the target folder, with settings of the profile, which cargo takes from its
-/// environment.
-pub(crate) fn build_kernel_in(
+/// Builds those tests of the suite that switch, in a folder below the target folder, with settings of the profile, which
+/// cargo takes from its environment.
+pub(crate) fn build_switches(
     folder: &str,
-    name: &str,
     build: &Build,
     settings: &[(&str, &str)],
 ) -> Result<PathBuf> {
-    build_in(folder, name, build, settings, &[])
+    build_in(
+        folder,
+        "suite",
+        build,
+        settings,
+        &["--features", "switches-only"],
+    )
 }
 
 /// As [`build_kernel`], but each function keeps a frame pointer, and the code can ask whether that is so.

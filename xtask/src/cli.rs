@@ -224,7 +224,7 @@ pub(crate) struct Ci {
     /// Run only the steps of these names
     #[arg(value_name = "STEP")]
     pub(crate) steps: Vec<String>,
-    /// Before a release: many times the rounds, every kind of build, all tests in every step, and random seeds
+    /// Before a release: many times the rounds, all tests in every step, and random seeds
     #[arg(long)]
     pub(crate) long: bool,
     #[command(flatten)]
@@ -241,9 +241,6 @@ pub(crate) struct Matrix {
     /// As many in the others too
     #[arg(long)]
     pub(crate) even: bool,
-    /// Only the main builds
-    #[arg(long, conflicts_with = "even")]
-    pub(crate) main: bool,
     /// Seed of the randomised tests [default: random, and printed]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u32>,

@@ -104,9 +104,9 @@ pub(crate) fn verb(options: &Matrix) -> Result<bool> {
     let program = setup::qemu::ensure()?;
     // Before several builds at once need it.
     setup::core::ensure(options.core)?;
-    let is_wanted = |variant: &&Variant| variant.is_main || !options.main;
-    let variants = VARIANTS.iter().filter(is_wanted).collect();
-    let all = parallel::map(variants, |variant| prepare(variant, options, &program));
+    let all = parallel::map(VARIANTS.iter().collect(), |variant| {
+        prepare(variant, options, &program)
+    });
     let all = all.into_iter().collect::<Result<Vec<_>>>()?;
     let seed = options.seed.unwrap_or_else(random_seed);
     console::say(format!("seed {seed}"));
@@ -137,7 +137,7 @@ fn prepare(variant: &Variant, options: &Matrix, program: &Path) -> Result<Built>
     let kernel = if build.release {
         // In a folder of its own, so that builds do not wait for each other.
         let folder = format!("matrix-builds/{}", variant.name.replace(' ', "-"));
-        cargo::build_kernel_in(&folder, "suite", &build, &variant.environment())?
+        cargo::build_switches(&folder, &build, &variant.environment())?
     } else {
         cargo::build_kernel("suite", &build)?
     };
@@ -146,10 +146,12 @@ fn prepare(variant: &Variant, options: &Matrix, program: &Path) -> Result<Built>
         test.name == FUZZ || SMOKE.iter().any(|start| test.name.starts_with(start))
     };
     tests.retain(|test| is_wanted(test) && !test.is_ignored());
-    ensure!(
-        tests.iter().any(|test| test.name == FUZZ),
-        "the suite has no test `{FUZZ}`"
-    );
+    for name in SMOKE.iter().chain([&FUZZ]) {
+        ensure!(
+            tests.iter().any(|test| test.name.starts_with(name)),
+            "the suite has no test whose name begins with `{name}`"
+        );
+    }
     let mut test_options: QemuTest = Nextest::parse_from(["qemu-test"]).options;
     test_options.build = build;
     let rounds = if variant.is_main || options.even {
