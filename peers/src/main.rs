@@ -20,6 +20,7 @@ mod memory;
 mod pair;
 mod random;
 mod ring;
+mod sampling;
 mod scheduler;
 
 use std::env;

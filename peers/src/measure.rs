@@ -5,39 +5,48 @@ use std::time::{Duration, Instant};
 
 use crate::bench::Entry;
 use crate::random::Random;
+use crate::sampling::Sampling;
 
-/// A sample of the largest rings may take longer, for it is at least one lap.
-const WARM_UP: usize = 4;
-
-/// Prints samples: `sample REPETITION CONTENDER SHAPE NANOSECONDS`, and `clock REPETITION GIGAHERTZ`.
+/// Prints samples: `sample REPETITION CONTENDER SHAPE NANOSECONDS`, and `clock REPETITION GIGAHERTZ`; before a sample
+/// `discarded REPETITION CONTENDER SHAPE RUNS` if so many runs were too short to be one.
 pub(crate) fn measure(repetitions: u64, microseconds: u64, seed: u64, shapes: &[&str]) {
     stay_on_one_core();
     let wanted = Duration::from_micros(microseconds);
     let mut entries: Vec<_> = crate::entries(seed, shapes)
         .into_iter()
-        .map(|mut entry| (laps(&mut entry, wanted), entry))
+        .map(|mut entry| {
+            let operations = entry.operations;
+            let sampling = Sampling::calibrate(wanted, operations, |laps| run(&mut entry, laps));
+            (sampling, entry)
+        })
         .collect();
     let mut random = Random::new(seed);
     for repetition in 0..repetitions {
         println!("clock {repetition} {:.4}", gigahertz());
         random.shuffle(&mut entries);
-        for (laps, entry) in &mut entries {
-            let operations = *laps * entry.operations;
-            clear_exception_flags();
-            entry.bench.run((*laps / WARM_UP).max(1));
-            let time = entry.bench.run(*laps).as_secs_f64() * 1e9;
+        for (sampling, entry) in &mut entries {
+            let sample = sampling.sample(|laps| run(entry, laps));
+            let (contender, shape) = (entry.contender, entry.shape);
+            if sample.discarded > 0 {
+                println!(
+                    "discarded {repetition} {contender} {shape} {}",
+                    sample.discarded
+                );
+            }
             #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-            let each = time / operations as f64;
-            println!(
-                "sample {repetition} {} {} {each:.4}",
-                entry.contender, entry.shape
-            );
+            let each = sample.nanoseconds / entry.operations as f64;
+            println!("sample {repetition} {contender} {shape} {each:.4}");
         }
     }
     for (_, entry) in entries {
         entry.bench.finish();
     }
     println!("verified");
+}
+
+fn run(entry: &mut Entry, laps: usize) -> Duration {
+    clear_exception_flags();
+    entry.bench.run(laps)
 }
 
 /// Forgets that this program rounded a number. MXCSR remembers it, and loading another value than it holds takes fifty
@@ -47,27 +56,6 @@ fn clear_exception_flags() {
     // SAFETY: the value that a program begins with: all exceptions masked, none recorded.
     unsafe {
         core::arch::asm!("ldmxcsr [{}]", in(reg) &raw const initial, options(nostack, readonly));
-    }
-}
-
-/// How many laps take about the wanted time.
-fn laps(entry: &mut Entry, wanted: Duration) -> usize {
-    let mut laps = 1;
-    loop {
-        clear_exception_flags();
-        let time = entry.bench.run(laps);
-        if time * 4 >= wanted {
-            let scale = wanted.as_secs_f64() / time.as_secs_f64().max(1e-9);
-            #[expect(
-                clippy::cast_precision_loss,
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a positive number of laps, far below 2^52"
-            )]
-            let laps = (laps as f64 * scale) as usize;
-            return laps.max(1);
-        }
-        laps *= 2;
     }
 }
 

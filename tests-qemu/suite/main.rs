@@ -1,45 +1,49 @@
 //! The tests of kfiber that need a bare machine. One file per subject; the harness' own are in `harness.rs`.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod anatomy;
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod backtrace;
 #[cfg(target_os = "none")]
 mod checked;
 #[cfg(target_os = "none")]
 mod context;
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod examples;
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod failures;
 #[cfg(target_os = "none")]
 mod fiber;
 #[cfg(target_os = "none")]
 mod flags;
 #[cfg(target_os = "none")]
+#[cfg_attr(
+    feature = "switches-only",
+    expect(dead_code, reason = "others of the suite's tests use its stacks")
+)]
 mod fuzz;
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod harness;
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod overflow;
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod place;
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod scheduler;
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod soak;
 #[cfg(target_os = "none")]
 mod stack;
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod stall;
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod storm;
 #[cfg(target_os = "none")]
 mod versions;
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod wakeups;
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod walk;
 
 #[cfg(target_os = "none")]

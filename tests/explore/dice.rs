@@ -7,9 +7,12 @@ use core::fmt::Write as _;
 use core::ops::Range;
 use std::sync::{Mutex, MutexGuard};
 
+/// From one state of the generator to the next.
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// `SplitMix64`, of which any number can be had at once.
 const fn mixed(seed: u64, index: u64) -> u64 {
-    let mut z = seed.wrapping_add(index.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut z = seed.wrapping_add(index.wrapping_add(1).wrapping_mul(STEP));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
@@ -18,6 +21,11 @@ const fn mixed(seed: u64, index: u64) -> u64 {
 /// The seed of the `index`th schedule from `start`.
 pub(crate) const fn seed_at(start: u64, index: u64) -> u64 {
     mixed(start, index)
+}
+
+/// Where to start for the schedules from the `index`th of `start` on.
+pub(crate) const fn start_at(start: u64, index: u64) -> u64 {
+    start.wrapping_add(index.wrapping_mul(STEP))
 }
 
 /// How it is decided when something comes in between.

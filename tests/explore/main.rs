@@ -2,7 +2,8 @@
 //!
 //! Every schedule comes from a seed. One that fails is made small, printed, and kept in a file with the line that plays it
 //! again: `KFIBER_SEED` is the seed, `KFIBER_CALM` says which of the choices are nothing special. `KFIBER_SCHEDULES` is
-//! how many are played, `KFIBER_PROGRAM` plays one program alone.
+//! how many are played, `KFIBER_PROGRAM` plays one program alone. The seeds of a run are the same every time, so that a
+//! failure is the same for everybody, unless `KFIBER_START` is another number to draw them from, or `random`.
 
 mod child;
 mod dice;
@@ -52,6 +53,18 @@ fn schedules() -> u64 {
     })
 }
 
+/// What the seeds are drawn from.
+fn start() -> u64 {
+    match env::var("KFIBER_START").as_deref() {
+        Ok("random") => {
+            let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+            u64::try_from(time.expect("after 1970").as_nanos()).unwrap_or(0)
+        }
+        Ok(text) => child::hexadecimal(text),
+        Err(_) => 1,
+    }
+}
+
 /// Plays so many schedules, in one process for each processor.
 fn explore(test: &'static str, way: &Way, count: u64) {
     if cfg!(miri) {
@@ -66,13 +79,12 @@ fn explore(test: &'static str, way: &Way, count: u64) {
         let played = child::run(test, &Task::One { seed, calm });
         return played.unwrap_or_else(|failure| panic!("{}", failure.output));
     }
-    let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let start = u64::try_from(time.expect("after 1970").as_nanos()).unwrap_or(0);
+    let start = start();
     let children = thread::available_parallelism().map_or(1, |number| number.get() as u64);
     let share = count.div_ceil(children);
     let children: Vec<_> = (0..children)
         .map(|number| {
-            let start = start.wrapping_add(number << 32);
+            let start = dice::start_at(start, number * share);
             thread::spawn(move || {
                 child::run(
                     test,
@@ -91,6 +103,18 @@ fn explore(test: &'static str, way: &Way, count: u64) {
         }
     }
     println!("{played} schedules, from seed {start:#x}");
+}
+
+#[test]
+fn the_schedules_are_the_same_however_many_processes_share_them() {
+    let alone: Vec<_> = (0..12).map(|index| dice::seed_at(7, index)).collect();
+    for share in [3, 4, 6] {
+        let shared = (0..12).map(|index| {
+            let start = dice::start_at(7, index / share * share);
+            dice::seed_at(start, index % share)
+        });
+        assert_eq!(shared.collect::<Vec<_>>(), alone, "shares of {share}");
+    }
 }
 
 #[test]

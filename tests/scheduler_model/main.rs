@@ -1,6 +1,7 @@
 //! Random programs of fibers, each step of which is compared with a model: who runs, at what time, and what comes out.
 //!
-//! The seed is printed with any failure; `KFIBER_SEED=<seed>` runs that program alone.
+//! The seed is printed with any failure; `KFIBER_SEED=<seed>` runs that program alone. The seeds of a run are the same every
+//! time, so that a failure is the same for everybody, unless `KFIBER_START` is another number to draw them from, or `random`.
 
 mod model;
 mod program;
@@ -17,19 +18,28 @@ const OPERATIONS: u64 = if cfg!(miri) {
     1_000_000
 };
 
+fn hexadecimal(text: &str) -> u64 {
+    let digits = text.trim_start_matches("0x");
+    u64::from_str_radix(digits, 16).expect("a hexadecimal number")
+}
+
+/// What the seeds are drawn from.
+fn start() -> u64 {
+    match std::env::var("KFIBER_START").as_deref() {
+        Ok("random") => {
+            let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+            u64::try_from(time.expect("after 1970").as_nanos()).unwrap_or(0)
+        }
+        Ok(text) => hexadecimal(text),
+        Err(_) => 1,
+    }
+}
+
 #[test]
 fn a_scheduler_does_what_its_model_does() {
-    let replayed = std::env::var("KFIBER_SEED").ok().map(|text| {
-        let digits = text.trim_start_matches("0x");
-        u64::from_str_radix(digits, 16).expect("KFIBER_SEED is a hexadecimal number")
-    });
-    // Random from run to run, except where there is no clock.
-    let start = if cfg!(miri) {
-        1
-    } else {
-        let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        u64::try_from(time.expect("after 1970").as_nanos()).unwrap_or(0)
-    };
+    let replayed = std::env::var("KFIBER_SEED").ok();
+    let replayed = replayed.map(|text| hexadecimal(&text));
+    let start = start();
     let mut seeds = Random(start);
     let mut operations = 0;
     let mut programs = 0;

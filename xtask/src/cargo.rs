@@ -20,7 +20,7 @@ pub(crate) enum Counted {
 
 /// Builds one kernel, a binary of the crate `tests-qemu`, and returns the path of its ELF file.
 pub(crate) fn build_kernel(name: &str, build: &Build) -> Result<PathBuf> {
-    build_kernel_with(name, build, &[])
+    build_in("", name, build, &[], &[])
 }
 
 /// Builds a kernel that is measured, as well as the compiler can, whatever the profile of the workspace says.
@@ -63,13 +63,20 @@ fn build_counted(
     build_in("", name, &build, &settings, words)
 }
 
-/// As [`build_kernel`], with settings of the profile, which cargo takes from its environment.
-pub(crate) fn build_kernel_with(
-    name: &str,
+/// Builds those tests of the suite that switch, in a folder below the target folder, with settings of the profile, which
+/// cargo takes from its environment.
+pub(crate) fn build_switches(
+    folder: &str,
     build: &Build,
     settings: &[(&str, &str)],
 ) -> Result<PathBuf> {
-    build_in("", name, build, settings, &[])
+    build_in(
+        folder,
+        "suite",
+        build,
+        settings,
+        &["--features", "switches-only"],
+    )
 }
 
 /// As [`build_kernel`], but each function keeps a frame pointer, and the code can ask whether that is so.

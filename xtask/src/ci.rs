@@ -4,7 +4,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::cli::{Build, Ci, CoreSource, Matrix};
+use crate::cli::{Build, Ci, CoreSource, Matrix, Test};
+use crate::seeds::Seeds;
 use crate::setup::{self, core::TARGET};
 use crate::steps::{self, Counts, Step};
 use crate::{bench, console, host_tests, matrix, miri, stacks, test, tidy, workspace};
@@ -12,7 +13,7 @@ use crate::{bench, console, host_tests, matrix, miri, stacks, test, tidy, worksp
 /// Lints and rustdoc's warnings are errors here, by these words rather than by RUSTFLAGS, which would rebuild the world.
 const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
 
-const STEPS: &[Step<Build>] = &[
+const STEPS: &[Step<Ci>] = &[
     Step {
         name: "fmt",
         help: "the formatting is rustfmt's",
@@ -35,9 +36,9 @@ const STEPS: &[Step<Build>] = &[
     Step {
         name: "clippy-bare",
         help: "no lint complains, for the bare machine",
-        run: |build| {
+        run: |ci| {
             let packages = ["--package", "kfiber", "--package", "tests-qemu"];
-            bare("clippy", build, |command| {
+            bare("clippy", &ci.build, |command| {
                 command.args(packages).args(DENY_WARNINGS)
             })
         },
@@ -59,8 +60,8 @@ const STEPS: &[Step<Build>] = &[
     Step {
         name: "doc-bare",
         help: "the documentation builds without a warning, for the bare machine",
-        run: |build| {
-            bare("doc", build, |command| {
+        run: |ci| {
+            bare("doc", &ci.build, |command| {
                 let words = [
                     "--no-deps",
                     "--package",
@@ -81,17 +82,23 @@ const STEPS: &[Step<Build>] = &[
     Step {
         name: "test",
         help: "everything that `cargo xtask test` runs",
-        run: test::all,
+        run: |ci| {
+            test::all(&Test {
+                steps: Vec::new(),
+                random: ci.long,
+                build: ci.build.clone(),
+            })
+        },
     },
     Step {
         name: "no-features",
-        help: "the library's tests without the floating-point control words",
-        run: |build| host_tests::run(&["--package", "kfiber", "--no-default-features"], build),
+        help: "the library's tests without its features: no floating-point control words, no checks at each switch",
+        run: without_features,
     },
     Step {
         name: "threads",
         help: "the library's tests with threads for fibers, as under Miri",
-        run: |_| miri::threads(),
+        run: |ci| miri::threads(ci.seeds()),
     },
     Step {
         name: "miri",
@@ -100,69 +107,86 @@ const STEPS: &[Step<Build>] = &[
     },
     Step {
         name: "miri-tree",
-        help: "the library's tests under Miri, tree borrows",
-        run: |_| miri::tree_borrows(),
+        help: "the library's tests under Miri, tree borrows; all of them with --long",
+        run: |ci| miri::tree_borrows(ci.long),
     },
     Step {
         name: "bench",
         help: "no operation takes another number of instructions than the committed table says",
-        run: |build| bench::counts(build.core),
+        run: |ci| bench::counts(ci.build.core),
     },
     Step {
         name: "peers",
         help: "what kfiber is measured beside: no lint complains, and every contender is right in every shape",
-        run: |build| {
+        run: |ci| {
             let words = ["clippy", "--profile", "peers", "--package", "peers"];
             let lints = succeeds(cargo(&words).args(DENY_WARNINGS))?;
-            let tests = host_tests::run(&["--package", "peers", "--profile", "peers"], build)?;
+            let words = ["--package", "peers", "--profile", "peers"];
+            let tests = host_tests::run(&words, &ci.build, ci.seeds())?;
             Ok(lints.plus(tests).plus(bench::peers::verify()?))
         },
     },
     Step {
         name: "stacks",
         help: "no fiber of the demo uses more stack than the committed table says",
-        run: |build| stacks::step(build.core),
+        run: |ci| stacks::step(ci.build.core),
     },
     Step {
         name: "matrix",
-        help: "the switch in all kinds of builds, a hundred million times in each main one",
-        run: |build| {
+        help: "the switch in all kinds of builds, a million times in each main one; a hundred million times with --long",
+        run: |ci| {
             matrix::verb(&Matrix {
-                rounds: 100_000_000,
+                rounds: if ci.long { 100_000_000 } else { 1_000_000 },
                 even: false,
-                seed: None,
-                core: build.core,
+                seed: Some(ci.seeds().in_qemu()),
+                core: ci.build.core,
             })
             .map(Counts::from_success)
         },
     },
     Step {
         name: "soak",
-        help: "long runs: ten million fibers made and ended, a hundred million switches of fibers that do everything",
+        help: "a million fibers made and ended, ten million switches of fibers that do everything; ten times that with --long",
         run: soak,
     },
     Step {
         name: "other-core",
-        help: "the tests in QEMU with `core` had the other way, so that neither way rots",
+        help: "the tests in QEMU of booting, failing and switching with `core` had the other way; all tests with --long",
         run: other_core,
     },
 ];
 
-/// Tests that are short by default, and how many rounds of each are a long run.
-const LONG_RUNS: [(&str, &str); 3] = [
+/// Tests whose runs are longer here than in the step `qemu`, how many rounds that is, and how many with `--long`.
+const SOAKS: [(&str, &str, &str); 3] = [
     (
         "soak::fibers_are_made_and_end_in_two_poisoned_cells",
+        "1000000",
         "10000000",
     ),
     (
         "soak::mixed::sixty_four_fibers_that_do_everything_lose_nothing",
+        "10000000",
         "100000000",
     ),
     (
         "scheduler::small::the_smallest_stack_bears_every_wait_and_an_interrupt_at_its_deepest",
+        "30000",
         "300000",
     ),
 ];
+
+/// The tests in which it shows how `core` was built: those of the boot code, of failures and what they print, of switches.
+const OF_CORE: [&str; 6] = [
+    "harness::",
+    "failures::fatal::",
+    "context::",
+    "fiber::",
+    "examples::",
+    "versions::",
+];
+
+/// Test programs that do not see the library's features: the compiler's own work.
+const WITHOUT_FEATURES: &[&str] = &["compile_fail", "readme"];
 
 /// The steps, for `--help`.
 pub(crate) fn help() -> String {
@@ -171,7 +195,7 @@ pub(crate) fn help() -> String {
 
 /// Runs the verb; true if nothing failed.
 pub(crate) fn verb(options: &Ci) -> Result<bool> {
-    let counts = steps::run(STEPS, &options.steps, &options.build)?;
+    let counts = steps::run(STEPS, &options.steps, options)?;
     println!("{}", counts.line());
     Ok(counts.failed == 0)
 }
@@ -206,23 +230,41 @@ fn bare(verb: &str, build: &Build, add: impl Fn(&mut Command) -> &mut Command) -
     succeeds(add(&mut command))
 }
 
-fn soak(build: &Build) -> Result<Counts> {
+impl Ci {
+    const fn seeds(&self) -> Seeds {
+        Seeds::new(self.long)
+    }
+}
+
+fn without_features(ci: &Ci) -> Result<Counts> {
+    let mut words = if ci.long {
+        Vec::new()
+    } else {
+        host_tests::programs_without(WITHOUT_FEATURES)?
+    };
+    words.extend(["--package", "kfiber", "--no-default-features"].map(str::to_owned));
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    host_tests::run(&words, &ci.build, ci.seeds())
+}
+
+fn soak(ci: &Ci) -> Result<Counts> {
     let build = Build {
         release: true,
-        ..build.clone()
+        ..ci.build.clone()
     };
     let mut counts = Counts::default();
-    for (name, rounds) in LONG_RUNS {
+    for (name, rounds, long) in SOAKS {
+        let rounds = if ci.long { long } else { rounds };
         let words = ["--exact", name, "--rounds", rounds];
-        let run = test::in_qemu_with(&words, &build)?;
+        let run = test::in_qemu(&words, &build, ci.seeds())?;
         anyhow::ensure!(run.passed + run.failed == 1, "no test is called {name}");
         counts = counts.plus(run);
     }
     Ok(counts)
 }
 
-fn other_core(build: &Build) -> Result<Counts> {
-    let used = setup::core::ensure(build.core)?;
+fn other_core(ci: &Ci) -> Result<Counts> {
+    let used = setup::core::ensure(ci.build.core)?;
     let [rustup, distribution] = CoreSource::ALL;
     let other = if used == rustup { distribution } else { rustup };
     if let Err(error) = setup::core::ensure(Some(other)) {
@@ -232,8 +274,9 @@ fn other_core(build: &Build) -> Result<Counts> {
         ));
         return Ok(Counts::SKIPPED);
     }
-    test::in_qemu(&Build {
+    let build = Build {
         core: Some(other),
-        ..build.clone()
-    })
+        ..ci.build.clone()
+    };
+    test::in_qemu(if ci.long { &[] } else { &OF_CORE }, &build, ci.seeds())
 }

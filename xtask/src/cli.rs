@@ -210,6 +210,9 @@ pub(crate) struct Test {
     /// Run only the steps of these names
     #[arg(value_name = "STEP")]
     pub(crate) steps: Vec<String>,
+    /// Give random tests other seeds than the committed ones, and print them
+    #[arg(long)]
+    pub(crate) random: bool,
     #[command(flatten)]
     pub(crate) build: Build,
 }
@@ -221,6 +224,9 @@ pub(crate) struct Ci {
     /// Run only the steps of these names
     #[arg(value_name = "STEP")]
     pub(crate) steps: Vec<String>,
+    /// Before a release: many times the rounds, all tests in every step, and random seeds
+    #[arg(long)]
+    pub(crate) long: bool,
     #[command(flatten)]
     pub(crate) build: Build,
 }

@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::host_tests;
+use crate::seeds::Seeds;
 use crate::steps::Counts;
 use crate::{console, workspace};
 
@@ -12,12 +13,13 @@ use crate::{console, workspace};
 const SCHEDULES: u64 = 100_000;
 
 /// Plays them.
-pub(crate) fn schedules() -> Result<Counts> {
+pub(crate) fn schedules(seeds: Seeds) -> Result<Counts> {
     let mut command = Command::new("cargo");
     command
         .env("KFIBER_SCHEDULES", SCHEDULES.to_string())
         .args(["test", "--package", "kfiber", "--test", "explore"])
         .current_dir(workspace::root());
+    seeds.tell(&mut command);
     let mut played = Vec::new();
     let counts = host_tests::count_with(&mut command, &["--", "--nocapture"], |line| {
         played.extend(number_in(line));

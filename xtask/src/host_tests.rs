@@ -1,17 +1,19 @@
 //! Runs `cargo test` and counts what it reports.
 
 use std::io::{BufRead as _, BufReader, IsTerminal as _};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::cli::Build;
 use crate::console;
+use crate::parallel;
+use crate::seeds::Seeds;
 use crate::steps::Counts;
 use crate::workspace;
 
 /// Runs `cargo test` with these words.
-pub(crate) fn run(words: &[&str], build: &Build) -> Result<Counts> {
+pub(crate) fn run(words: &[&str], build: &Build, seeds: Seeds) -> Result<Counts> {
     let mut command = Command::new("cargo");
     command
         .arg("test")
@@ -21,7 +23,40 @@ pub(crate) fn run(words: &[&str], build: &Build) -> Result<Counts> {
         // Some of these tests build kernels, which must come from the same source.
         command.env("KFIBER_CORE", core.word());
     }
+    seeds.tell(&mut command);
     count(&mut command)
+}
+
+/// The words that select the library's unit tests and test programs, but for these.
+///
+/// # Errors
+///
+/// It is an error if there is no program of one of these names.
+pub(crate) fn programs_without(left_out: &[&str]) -> Result<Vec<String>> {
+    let metadata = cargo_metadata::MetadataCommand::new()
+        .current_dir(workspace::root())
+        .no_deps()
+        .exec()?;
+    let targets = metadata
+        .packages
+        .into_iter()
+        .filter(|package| package.name == "kfiber")
+        .flat_map(|package| package.targets);
+    let mut names: Vec<_> = targets
+        .filter(cargo_metadata::Target::is_test)
+        .map(|target| target.name)
+        .collect();
+    for name in left_out {
+        ensure!(
+            names.iter().any(|it| it == name),
+            "the library has no test program `{name}`, which was to be left out"
+        );
+    }
+    names.retain(|name| !left_out.contains(&name.as_str()));
+    let selected = names
+        .into_iter()
+        .flat_map(|name| ["--test".to_owned(), name]);
+    Ok(["--lib".to_owned()].into_iter().chain(selected).collect())
 }
 
 /// Runs a command that prints what libtest prints. It is shown as it comes, one line per test only if it failed.
@@ -53,12 +88,41 @@ pub(crate) fn count_with(
         }
     }
     let status = child.wait()?;
-    // A test that does not compile, or dies of a signal, is in no list of results.
+    Ok(with_status(counts, command, status))
+}
+
+/// As [`count`] of several commands, as many at a time as there are processors. What each prints is shown when it has ended.
+pub(crate) fn count_all(commands: Vec<Command>) -> Result<Counts> {
+    let results = parallel::map(commands, |mut command| -> Result<Counts> {
+        let output = command.arg("--no-fail-fast").stdin(Stdio::null()).output();
+        let output = output.with_context(|| format!("cannot start {}", console::line(&command)))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let results = text.lines().filter_map(result_line);
+        let counts = results.fold(Counts::default(), Counts::plus);
+        let counts = with_status(counts, &command, output.status);
+        let mut shown: String = text
+            .lines()
+            .filter(|line| is_worth_showing(line))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        if counts.failed > 0 {
+            shown += &String::from_utf8_lossy(&output.stderr);
+        }
+        println!("{}\n{}", console::line(&command), shown.trim_end());
+        Ok(counts)
+    });
+    results
+        .into_iter()
+        .try_fold(Counts::default(), |all, counts| Ok(all.plus(counts?)))
+}
+
+/// A test that does not compile, or dies of a signal, is in no list of results.
+fn with_status(mut counts: Counts, command: &Command, status: ExitStatus) -> Counts {
     if !status.success() && counts.failed == 0 {
         console::loud(format!("{} ended with {status}", console::line(command)));
         counts.failed = 1;
     }
-    Ok(counts)
+    counts
 }
 
 fn is_worth_showing(line: &str) -> bool {
@@ -99,6 +163,42 @@ mod tests {
         );
         assert_eq!(result_line("test a ... ok"), None);
         assert_eq!(result_line("test result: nonsense"), None);
+    }
+
+    #[test]
+    fn test_programs_are_left_out_by_their_names() {
+        let all = programs_without(&[]).expect("the workspace has a library");
+        let most = programs_without(&["readme"]).expect("there is a program of this name");
+        assert_eq!(all.len(), most.len() + 2);
+        assert!(!most.iter().any(|word| word == "readme"), "{most:?}");
+        assert_eq!(most[..2], ["--lib", "--test"]);
+    }
+
+    #[test]
+    fn a_test_program_that_does_not_exist_cannot_be_left_out() {
+        let error = programs_without(&["raedme"]).expect_err("there is no such program");
+        assert!(error.to_string().contains("`raedme`"), "{error}");
+    }
+
+    #[test]
+    fn the_results_of_commands_that_run_at_the_same_time_are_added() {
+        let line = "test result: ok. 3 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out";
+        let says = |status: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("echo '{line}'; exit {status}"), "sh"]);
+            command
+        };
+        let mut commands: Vec<_> = (0..5).map(|_| says("101")).collect();
+        let mut dies = Command::new("sh");
+        dies.args(["-c", "kill -9 $$", "sh"]);
+        commands.push(dies);
+        let counts = count_all(commands).expect("sh starts");
+        let expected = Counts {
+            passed: 15,
+            failed: 6,
+            skipped: 10,
+        };
+        assert_eq!(counts, expected);
     }
 
     #[test]

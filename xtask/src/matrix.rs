@@ -1,12 +1,10 @@
 //! The verb `matrix`: the switch in every kind of build that a kernel may have, many million times each.
 
-use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
-use std::{fs, thread};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Parser as _;
 
 use crate::cli::{Build, Matrix, Nextest, QemuTest};
@@ -15,7 +13,7 @@ use crate::qemu_test::random_seed;
 use crate::report;
 use crate::runner::Runner;
 use crate::verdict::Outcome;
-use crate::{cargo, console, setup, workspace};
+use crate::{cargo, console, parallel, setup};
 
 /// The test that makes the switches.
 const FUZZ: &str = "fuzz::randomised_switches_keep_all_callee_saved_registers";
@@ -74,7 +72,12 @@ impl Variant {
             "CARGO_PROFILE_RELEASE_OPT_LEVEL",
         ];
         let settings = self.release.iter().flatten().copied();
-        names.into_iter().zip(settings).collect()
+        let mut environment: Vec<_> = names.into_iter().zip(settings).collect();
+        if self.release.is_some() {
+            // Enough for the report of a failure, and a quarter less to compile. The code is the same.
+            environment.push(("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only"));
+        }
+        environment
     }
 }
 
@@ -99,13 +102,15 @@ struct Outcomes {
 /// Runs the verb; true if all tests passed in all builds.
 pub(crate) fn verb(options: &Matrix) -> Result<bool> {
     let program = setup::qemu::ensure()?;
-    let mut all = Vec::new();
-    for variant in &VARIANTS {
-        all.push(prepare(variant, options, &program)?);
-    }
+    // Before several builds at once need it.
+    setup::core::ensure(options.core)?;
+    let all = parallel::map(VARIANTS.iter().collect(), |variant| {
+        prepare(variant, options, &program)
+    });
+    let all = all.into_iter().collect::<Result<Vec<_>>>()?;
     let seed = options.seed.unwrap_or_else(random_seed);
     console::say(format!("seed {seed}"));
-    let mut jobs = VecDeque::new();
+    let mut jobs = Vec::new();
     for is_fuzz in [true, false] {
         for (variant, built) in all.iter().enumerate() {
             let tests = built
@@ -115,28 +120,38 @@ pub(crate) fn verb(options: &Matrix) -> Result<bool> {
             jobs.extend(tests.map(|test| (variant, test)));
         }
     }
-    let outcomes = run_all(&all, &Mutex::new(jobs), seed)?;
+    let outcomes = parallel::map(jobs, |(variant, test)| {
+        run_one(&all[variant], variant, test, seed)
+    });
+    let outcomes = outcomes.into_iter().collect::<Result<Vec<_>>>()?;
     Ok(table(&all, &outcomes))
 }
 
-/// Builds the suite, puts the kernel aside, and chooses its tests.
+/// Builds the suite and chooses its tests.
 fn prepare(variant: &Variant, options: &Matrix, program: &Path) -> Result<Built> {
     let build = Build {
         release: variant.release.is_some(),
         core: options.core,
     };
     console::say(variant.name);
-    let built = cargo::build_kernel_with("suite", &build, &variant.environment())?;
-    let kernel = put_aside(&built, variant.name)?;
+    let kernel = if build.release {
+        // In a folder of its own, so that builds do not wait for each other.
+        let folder = format!("matrix-builds/{}", variant.name.replace(' ', "-"));
+        cargo::build_switches(&folder, &build, &variant.environment())?
+    } else {
+        cargo::build_kernel("suite", &build)?
+    };
     let mut tests = elf::tests(&kernel)?;
     let is_wanted = |test: &TestCase| {
         test.name == FUZZ || SMOKE.iter().any(|start| test.name.starts_with(start))
     };
     tests.retain(|test| is_wanted(test) && !test.is_ignored());
-    ensure!(
-        tests.iter().any(|test| test.name == FUZZ),
-        "the suite has no test `{FUZZ}`"
-    );
+    for name in SMOKE.iter().chain([&FUZZ]) {
+        ensure!(
+            tests.iter().any(|test| test.name.starts_with(name)),
+            "the suite has no test whose name begins with `{name}`"
+        );
+    }
     let mut test_options: QemuTest = Nextest::parse_from(["qemu-test"]).options;
     test_options.build = build;
     let rounds = if variant.is_main || options.even {
@@ -159,44 +174,6 @@ fn prepare(variant: &Variant, options: &Matrix, program: &Path) -> Result<Built>
         fuzz: runner(Some(rounds)),
         rounds,
         tests,
-    })
-}
-
-/// The next build overwrites the file.
-fn put_aside(kernel: &Path, name: &str) -> Result<PathBuf> {
-    let folder = workspace::target_directory()?.join("matrix");
-    fs::create_dir_all(&folder)?;
-    let copy = folder.join(name.replace(' ', "-"));
-    fs::copy(kernel, &copy).with_context(|| format!("copying the kernel to {}", copy.display()))?;
-    Ok(copy)
-}
-
-/// Runs all jobs, as many at a time as there are processors.
-fn run_all(
-    all: &[Built],
-    jobs: &Mutex<VecDeque<(usize, &TestCase)>>,
-    seed: u32,
-) -> Result<Vec<Outcomes>> {
-    let next = || {
-        jobs.lock()
-            .expect("nothing panics while it holds the jobs")
-            .pop_front()
-    };
-    let work = || -> Result<Vec<Outcomes>> {
-        let mut outcomes = Vec::new();
-        while let Some((variant, test)) = next() {
-            outcomes.push(run_one(&all[variant], variant, test, seed)?);
-        }
-        Ok(outcomes)
-    };
-    thread::scope(|scope| {
-        let count = thread::available_parallelism().map_or(1, usize::from);
-        let workers: Vec<_> = (0..count).map(|_| scope.spawn(work)).collect();
-        let mut outcomes = Vec::new();
-        for worker in workers {
-            outcomes.extend(worker.join().expect("a worker does not panic")?);
-        }
-        Ok(outcomes)
     })
 }
 

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use crate::seeds::Seeds;
 use crate::setup::find_program;
 use crate::steps::Counts;
 use crate::{console, host_tests, workspace};
@@ -11,67 +12,76 @@ use crate::{console, host_tests, workspace};
 /// Programs that Miri cannot run: child processes, files, assembly.
 const OTHER_TESTS: &[&str] = &["compile_fail", "panics", "readme", "floating_point"];
 
+/// Programs that take most of Miri's time: by default they run under stacked borrows only. The others cover references to
+/// stacks, contexts and fibers, and those of a scheduler to its fibers.
+const LONG_IN_A_TREE: &[&str] = &[
+    "explore",
+    "properties",
+    "scheduler_misuse",
+    "scheduler_model",
+    "stall",
+    "sync",
+];
+
+/// Programs in which threads for fibers change nothing: the compiler's own work.
+const WITHOUT_FIBERS: &[&str] = &["compile_fail", "readme"];
+
 /// What every run of Miri is given. Suspended fibers that are dropped leak, as documented; here that is a thread.
 const FLAGS: &str = "-Zmiri-strict-provenance -Zmiri-ignore-leaks";
 
 /// With the borrows in a stack.
 pub(crate) fn stacked_borrows() -> Result<Counts> {
-    run(FLAGS)
+    run(FLAGS, OTHER_TESTS)
 }
 
 /// With the borrows in a tree.
-pub(crate) fn tree_borrows() -> Result<Counts> {
-    run(&format!("{FLAGS} -Zmiri-tree-borrows"))
+pub(crate) fn tree_borrows(is_long: bool) -> Result<Counts> {
+    let flags = format!("{FLAGS} -Zmiri-tree-borrows");
+    if is_long {
+        return run(&flags, OTHER_TESTS);
+    }
+    run(&flags, &[OTHER_TESTS, LONG_IN_A_TREE].concat())
 }
 
 /// The same stand-in for the switch, in ordinary threads.
-pub(crate) fn threads() -> Result<Counts> {
+pub(crate) fn threads(seeds: Seeds) -> Result<Counts> {
     let mut command = Command::new("cargo");
     command
-        .args(["test", "--package", "kfiber", "--lib", "--tests"])
+        .args(["test", "--package", "kfiber"])
+        .args(host_tests::programs_without(WITHOUT_FIBERS)?)
         .env("RUSTFLAGS", "--cfg kfiber_threads")
         .env(
             "CARGO_TARGET_DIR",
             workspace::target_directory()?.join("threads"),
         )
         .current_dir(workspace::root());
+    seeds.tell(&mut command);
     host_tests::count(&mut command)
 }
 
-fn run(flags: &str) -> Result<Counts> {
+fn run(flags: &str, left_out: &[&str]) -> Result<Counts> {
     if let Err(error) = ensure() {
         console::loud(format!("SKIPPED: this machine cannot have Miri: {error:#}"));
         return Ok(Counts::SKIPPED);
     }
-    let mut command = Command::new("cargo");
-    command
-        .args(["+nightly", "miri", "test", "--package", "kfiber", "--lib"])
-        .env("MIRIFLAGS", flags)
-        .current_dir(workspace::root());
-    for name in test_programs()? {
-        command.args(["--test", &name]);
-    }
-    host_tests::count(&mut command)
-}
-
-/// The library's test programs that Miri can run.
-fn test_programs() -> Result<Vec<String>> {
-    let metadata = cargo_metadata::MetadataCommand::new()
-        .current_dir(workspace::root())
-        .no_deps()
-        .exec()?;
-    let names = metadata
-        .packages
-        .into_iter()
-        .filter(|package| package.name == "kfiber")
-        .flat_map(|package| package.targets)
-        .filter(|target| target.is_test() && !OTHER_TESTS.contains(&target.name.as_str()))
-        .map(|target| target.name)
-        .collect::<Vec<_>>();
-    if names.is_empty() {
-        bail!("the library has no tests that Miri can run");
-    }
-    Ok(names)
+    let command = |words: &[String]| {
+        let mut command = Command::new("cargo");
+        command
+            .args(["+nightly", "miri", "test", "--package", "kfiber"])
+            .args(words)
+            .env("MIRIFLAGS", flags)
+            .current_dir(workspace::root());
+        command
+    };
+    let programs = host_tests::programs_without(left_out)?;
+    console::run(
+        "building the tests for Miri",
+        command(&programs).arg("--no-run"),
+    )?;
+    // Miri runs the tests of a program one after the other, on one processor. The last programs take longest.
+    let (library, others) = programs.split_at(1);
+    let each = others.chunks(2).rev().chain([library]);
+    host_tests::count_all(each.map(command).collect())
 }
 
 /// Installs Miri if it is missing and rustup can.

@@ -4,15 +4,16 @@ use anyhow::Result;
 use clap::Parser as _;
 
 use crate::cli::{Build, Nextest, Prove, Test};
+use crate::seeds::Seeds;
 use crate::steps::{self, Counts, Step};
 use crate::{backtraces, demo, explore, host_tests, loom, prove, qemu_test};
 
 /// Everything, in this order. A new kind of proof is a new line here.
-const STEPS: &[Step<Build>] = &[
+const STEPS: &[Step<Test>] = &[
     Step {
         name: "host",
         help: "the library's tests on this machine, those in its documentation too",
-        run: |build| host_tests::run(&["--package", "kfiber"], build),
+        run: |test| host_tests::run(&["--package", "kfiber"], &test.build, test.seeds()),
     },
     Step {
         name: "loom",
@@ -22,20 +23,20 @@ const STEPS: &[Step<Build>] = &[
     Step {
         name: "explore",
         help: "a hundred thousand random schedules of the scheduler and of all that fibers wait for",
-        run: |_| explore::schedules(),
+        run: |test| explore::schedules(test.seeds()),
     },
     Step {
         name: "xtask",
         help: "the test runner's own tests; kernels that misbehave must be reported as what they are",
-        run: |build| host_tests::run(&["--package", "xtask"], build),
+        run: |test| host_tests::run(&["--package", "xtask"], &test.build, test.seeds()),
     },
     Step {
         name: "prove",
         help: "the proof of the switch from its built bytes, and the errors that it must notice",
-        run: |build| {
+        run: |test| {
             let options = Prove {
                 listing: false,
-                core: build.core,
+                core: test.build.core,
             };
             prove::verb(&options).map(Counts::from_success)
         },
@@ -43,17 +44,17 @@ const STEPS: &[Step<Build>] = &[
     Step {
         name: "qemu",
         help: "the tests on the bare machine, one virtual machine each",
-        run: in_qemu,
+        run: |test| in_qemu(&[], &test.build, test.seeds()),
     },
     Step {
         name: "demo",
         help: "the demo kernel plays its script to a good end",
-        run: demo::test,
+        run: |test| demo::test(&test.build),
     },
     Step {
         name: "backtraces",
         help: "gdb and the walk along rbp at every instruction of a switch, and the errors they must notice",
-        run: |build| backtraces::run(build.core),
+        run: |test| backtraces::run(test.build.core),
     },
 ];
 
@@ -64,26 +65,28 @@ pub(crate) fn help() -> String {
 
 /// Runs the verb; true if nothing failed. The last line it prints are the counts.
 pub(crate) fn verb(options: &Test) -> Result<bool> {
-    let counts = steps::run(STEPS, &options.steps, &options.build)?;
+    let counts = steps::run(STEPS, &options.steps, options)?;
     println!("{}", counts.line());
     Ok(counts.failed == 0)
 }
 
 /// Runs every step; for the verbs that contain this one.
-pub(crate) fn all(build: &Build) -> Result<Counts> {
-    steps::run(STEPS, &[], build)
+pub(crate) fn all(options: &Test) -> Result<Counts> {
+    steps::run(STEPS, &[], options)
 }
 
-/// The tests in QEMU with everything at its default but the way to build.
-pub(crate) fn in_qemu(build: &Build) -> Result<Counts> {
-    in_qemu_with(&[], build)
+impl Test {
+    const fn seeds(&self) -> Seeds {
+        Seeds::new(self.random)
+    }
 }
 
 /// The tests in QEMU with these words of `qemu-test`'s command line.
-pub(crate) fn in_qemu_with(words: &[&str], build: &Build) -> Result<Counts> {
+pub(crate) fn in_qemu(words: &[&str], build: &Build, seeds: Seeds) -> Result<Counts> {
     let words = ["qemu-test"].iter().chain(words);
     let mut options = Nextest::parse_from(words).options;
     options.build = build.clone();
+    options.seed = Some(seeds.in_qemu());
     let conclusion = qemu_test::counts(&options)?;
     Ok(Counts {
         passed: conclusion.num_passed,

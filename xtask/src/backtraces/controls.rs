@@ -14,7 +14,7 @@ use crate::cli::{Build, CoreSource};
 use crate::runner::Runner;
 use crate::steps::Counts;
 use crate::verdict::Outcome;
-use crate::{cargo, console, elf, setup};
+use crate::{cargo, console, elf, parallel, setup};
 
 const BASE: &str = "kfiber::context::x86_64::base";
 const TAIL: &str = "kfiber::context::x86_64::tail";
@@ -161,14 +161,15 @@ pub(super) fn check(core: Option<CoreSource>) -> Result<Counts> {
     let elf = fs::read(&kernel)?;
     let has_gdb = gdb::is_present();
     let folder = tempfile::tempdir()?;
-    let mut counts = Counts::default();
     let undamaged = Control {
         what: "nothing",
         damage: |_| Ok(()),
         test: FIBERS,
         in_gdb: true,
     };
-    for (index, control) in iter::once(&undamaged).chain(CONTROLS).enumerate() {
+    let controls = iter::once(&undamaged).chain(CONTROLS).enumerate();
+    let look = |(index, control): (usize, &Control)| -> Result<Counts> {
+        let mut counts = Counts::default();
         let mut tables = Tables { elf: elf.clone() };
         (control.damage)(&mut tables).with_context(|| control.what)?;
         let damaged = folder.path().join(format!("damaged-{index}"));
@@ -185,8 +186,11 @@ pub(super) fn check(core: Option<CoreSource>) -> Result<Counts> {
         } else if control.in_gdb {
             counts = counts.plus(Counts::SKIPPED);
         }
-    }
-    Ok(counts)
+        Ok(counts)
+    };
+    parallel::map(controls.collect(), look)
+        .into_iter()
+        .try_fold(Counts::default(), |all, counts| Ok(all.plus(counts?)))
 }
 
 fn judge(what: &str, who: &str, wrong: u64, is_damaged: bool) -> Counts {

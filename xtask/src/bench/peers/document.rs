@@ -115,7 +115,10 @@ impl Document {
         let mut text = format!("{head}\nProcessor: {processor}{clock}\n\nCompiler: {compiler}\n");
         let _ = writeln!(
             text,
-            "\nMeasured: {method}.\n\n## What is held against what\n"
+            "\nMeasured: {method}. {} samples were taken; {} runs before them were too short to be one, were discarded, and were \
+             made again with more laps.\n\n## What is held against what\n",
+            self.samples.count(),
+            self.samples.discarded()
         );
         let _ = write!(text, "{}{CONTRACT}\n## Aims\n\n", self.contenders);
         text += "Where nothing else is said, relative to corosensei's round trip, both sides inlined.\n\n";
@@ -138,7 +141,7 @@ impl Document {
         text += "\n## Other costs\n\n| | |\n|---|---:|\n";
         let _ = writeln!(
             text,
-            "| building the library and all that it depends on from nothing, for the bare machine, in release | {:.1} s |",
+            "| building the library and all that it depends on from nothing, for the bare machine, with cargo's release profile | {:.1} s |",
             self.compile_seconds
         );
         if let Some(bytes) = &self.smallest_text {

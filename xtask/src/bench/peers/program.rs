@@ -28,7 +28,7 @@ impl Effort {
         builds: BUILDS.len(),
         processes: 2,
         repetitions: 40,
-        microseconds: 200,
+        microseconds: 2000,
         compilations: 3,
     };
     /// Enough to see whether something went wrong.
@@ -36,7 +36,7 @@ impl Effort {
         builds: 1,
         processes: 1,
         repetitions: 9,
-        microseconds: 50,
+        microseconds: 500,
         compilations: 1,
     };
 }

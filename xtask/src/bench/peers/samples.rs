@@ -16,6 +16,8 @@ type Key = (String, String);
 struct Process {
     samples: BTreeMap<Key, BTreeMap<u64, f64>>,
     gigahertz: BTreeMap<u64, f64>,
+    /// Runs that were too short to be a sample.
+    discarded: u64,
 }
 
 /// The samples of all processes.
@@ -80,6 +82,9 @@ impl Samples {
                     let gigahertz = gigahertz.parse().with_context(|| complaint(line))?;
                     process.gigahertz.insert(repetition, gigahertz);
                 }
+                ["discarded", _, _, _, runs] => {
+                    process.discarded += runs.parse::<u64>().with_context(|| complaint(line))?;
+                }
                 ["verified"] => is_verified = true,
                 _ => bail!(complaint(line)),
             }
@@ -90,6 +95,17 @@ impl Samples {
         );
         self.processes.push(process);
         Ok(())
+    }
+
+    /// How many samples there are of everybody in all shapes.
+    pub(super) fn count(&self) -> usize {
+        let samples = self.processes.iter().flat_map(|it| it.samples.values());
+        samples.map(BTreeMap::len).sum()
+    }
+
+    /// Runs that were too short to be a sample, and were made again with more laps.
+    pub(super) fn discarded(&self) -> u64 {
+        self.processes.iter().map(|it| it.discarded).sum()
     }
 
     /// One figure relative to another, taken in the same repetitions; nothing if there is no sample of either.

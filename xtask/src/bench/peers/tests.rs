@@ -106,8 +106,20 @@ fn what_was_not_verified_is_refused() {
 }
 
 #[test]
+fn runs_that_were_too_short_are_counted_and_are_no_samples() {
+    let mut samples = samples(&[GOOD]);
+    let figures = [("corosensei", "inlined", 2.0), ("kfiber", "inlined", 1.0)];
+    let text = printed(&figures).replacen("sample", "discarded 0 corosensei inlined 2\nsample", 1);
+    samples.add_process(&text).expect("good samples");
+    assert_eq!(samples.discarded(), 2);
+    assert_eq!(samples.count(), 3 * (GOOD.len() + figures.len()));
+}
+
+#[test]
 fn what_is_no_sample_is_refused_and_shown() {
     for line in [
+        "discarded 1 kfiber inlined",
+        "discarded 1 kfiber inlined -1",
         "sample 1 kfiber inlined",
         "sample one kfiber inlined 3",
         "sample 1 kfiber inlined 0",
