@@ -36,9 +36,12 @@
 //! A suspended fiber cannot be unwound without unwinding, and its frames may be referred to from elsewhere, so its
 //! memory is kept as it is. To end one properly, let the value it is resumed with tell it to return.
 //!
-//! # Send
+//! # Who may resume it
 //!
-//! A [`Fiber`] stays on the thread or core that made it: its frames may hold values that must not move.
+//! A [`Fiber`] is a part of the code that made it: of the scheduled fiber, or of the thread or core outside of all fibers. It is not
+//! `Send`, and goes on only there, since its frames may hold what must not cross, a lock's guard for instance. What asks
+//! "which fiber am I" inside of it gets the scheduled fiber around it, always the same one. (On a host a `std::thread_local`
+//! could carry it to another scheduled fiber of the thread; resuming it there panics. [The model](crate::model) has the rules.)
 //!
 //! # Invariants
 //!
@@ -54,6 +57,7 @@ mod suspend;
 
 use crate::context::flags::Flags;
 use crate::context::{self, ControlBlock};
+use crate::scheduler::made_by::MadeBy;
 use crate::stack::{StackBounds, StackMemory, StackUsage};
 use core::fmt;
 use core::marker::PhantomData;
@@ -81,6 +85,7 @@ pub struct Fiber<I, Y, R, S: StackMemory> {
     block: *mut ControlBlock,
     drop_closure: unsafe fn(*mut ControlBlock),
     is_finished: bool,
+    made_by: MadeBy,
     stack: ManuallyDrop<S>,
     // Values go in and out, and the frames of the fiber may hold anything: neither `Send` nor `Sync`.
     types: PhantomData<*mut (I, Y, R)>,
@@ -136,6 +141,7 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
             block,
             drop_closure: Slot::<F, R>::drop_closure,
             is_finished: false,
+            made_by: MadeBy::current(),
             stack: ManuallyDrop::new(stack),
             types: PhantomData,
         })
@@ -145,8 +151,9 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
     ///
     /// # Panics
     ///
-    /// Panics if the fiber has finished ([`try_resume`](Self::try_resume) gives the value back instead). With debug
-    /// assertions on, panics if a rule for the processor's [flags](crate::context::flags) is broken.
+    /// Panics if the fiber has finished ([`try_resume`](Self::try_resume) gives the value back instead), and on a host if a
+    /// thread local carried it to another scheduled fiber than the one that made it. With debug assertions on, panics if a
+    /// rule for the processor's [flags](crate::context::flags) is broken.
     ///
     /// # Context
     ///
@@ -180,7 +187,7 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
     ///
     /// # Panics
     ///
-    /// With debug assertions on, panics if a rule for the processor's [flags](crate::context::flags) is broken.
+    /// As [`resume`](Self::resume), but for the fiber's end.
     ///
     /// # Context
     ///
@@ -190,6 +197,9 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
     pub fn try_resume(&mut self, value: I) -> Result<Resumed<Y, R>, FiberFinished<I>> {
         if self.is_finished {
             return Err(FiberFinished(value));
+        }
+        if !self.made_by.is_current() {
+            resumed_elsewhere(self.made_by);
         }
         let flags = cfg!(debug_assertions).then(Flags::check);
         let value = ManuallyDrop::new(value);
@@ -308,6 +318,18 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
         }
         stack
     }
+}
+
+/// The panic of one who has somebody else's fiber.
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn resumed_elsewhere(made_by: MadeBy) -> ! {
+    let here = MadeBy::current();
+    panic!(
+        "a `Fiber` that belongs to {made_by} was resumed by {here}: it goes on only where it was made; a thread local must not carry \
+         it to another fiber"
+    );
 }
 
 impl<I, Y, R, S: StackMemory> Drop for Fiber<I, Y, R, S> {

@@ -13,13 +13,13 @@
 #![no_std]
 
 #[cfg(not(loom))]
+pub mod model;
+
+#[cfg(not(loom))]
 pub mod stack;
 
 #[cfg(not(loom))]
 pub mod context;
-
-#[cfg(not(loom))]
-pub mod fiber;
 
 mod atomic;
 
@@ -31,6 +31,9 @@ pub mod scheduler;
 #[cfg(all(loom, test))]
 #[path = "scheduler/lock_free.rs"]
 mod scheduler;
+
+#[cfg(not(loom))]
+pub mod fiber;
 
 #[cfg(not(loom))]
 pub mod sync;

@@ -55,8 +55,10 @@ mod join;
 mod joiner;
 mod level;
 mod local;
+pub(crate) mod made_by;
 mod misuse;
 mod needs;
+pub(crate) mod no_unwind;
 mod not_contained;
 pub mod overflow;
 pub(crate) mod owner;
@@ -154,9 +156,13 @@ impl<P: Platform> Scheduler<P> {
     ///
     /// Callable from: exception handler, on the core that runs the scheduler. Takes no lock. Blocks: nothing.
     pub fn on_exception(&'static self, exception: &Exception) -> Option<Overflow> {
-        let overflow = self.run_loop.classify(exception)?;
-        self.run_loop.report(&Report::Overflow(&overflow));
-        overflow::judge::remember(overflow.registers);
+        let mut overflow = self.run_loop.classify(exception)?;
+        let times_before = overflow::judge::remember(current::get(), overflow.registers);
+        overflow.is_repeated = times_before > 0;
+        // The second report says what is wrong. Those of a loop that has no end would only hide it.
+        if times_before < 2 {
+            self.run_loop.report(&Report::Overflow(&overflow));
+        }
         Some(overflow)
     }
 
@@ -305,17 +311,28 @@ impl<P: Platform> Scheduler<P> {
         })
     }
 
-    /// The fibers that wait: for what, since when, where in the source, and who could end it. At any time, for instance by a
-    /// command of a shell: deadlocks report themselves, see [`Hooks`].
+    /// Lends `f` the fibers that wait: for what, since when, where in the source, and who could end it. It can be called at
+    /// any time, for instance by a command of a shell. Deadlocks report themselves: see [`Hooks`].
     ///
-    /// Nothing if the scheduler runs, and the caller is not one of its fibers, with interrupts on. If it does not run, it
-    /// cannot be run before the graph is dropped.
+    /// Returns what `f` returns, or nothing if the scheduler runs and the caller is not one of its fibers with interrupts on.
+    ///
+    /// ```
+    /// # use kfiber::{platform::Host, scheduler::Scheduler};
+    /// static SCHEDULER: Scheduler<Host> = Scheduler::new(Host::new());
+    ///
+    /// let printed = SCHEDULER.wait_graph(|graph| println!("{graph}"));
+    /// assert!(printed.is_some(), "the scheduler does not run elsewhere");
+    /// ```
+    ///
+    /// The graph cannot be kept: no fiber runs while `f` does, so nothing that it shows can change. In a fiber waiting is
+    /// forbidden in `f`, and panics; elsewhere the scheduler cannot be run.
     ///
     /// # Context
     ///
     /// Callable from: fiber, boot code. Blocks: nothing.
-    pub fn wait_graph(&'static self) -> Option<WaitGraph<'static>> {
-        WaitGraph::new(&self.run_loop)
+    #[track_caller]
+    pub fn wait_graph<R>(&'static self, f: impl FnOnce(&WaitGraph<'_>) -> R) -> Option<R> {
+        WaitGraph::lend(&self.run_loop, f)
     }
 
     /// How much of each stack was ever used, in all cells that ever had a fiber, but for those of fibers that failed: to be

@@ -1,6 +1,8 @@
 //! Running a future on a fiber: no allocation, and its waker may be called from an interrupt handler.
 
+use super::actions::yield_now;
 use super::current;
+use super::header::Header;
 use super::id::FiberId;
 use super::state::State;
 use super::wait::WaitReason;
@@ -10,10 +12,13 @@ use core::pin::pin;
 use core::ptr;
 use core::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
-/// Runs a future to its end on the running fiber, which waits while the future does.
+/// Runs a future to completion on the running fiber, which waits while the future is pending.
 ///
-/// The waker is the fiber's own address, so cloning it costs nothing. One that is called after the fiber has ended does
-/// nothing, or wakes the next fiber in the same cell once too often, which every wait here bears.
+/// A future that wakes itself while it is polled lets the other ready fibers of the same priority run once before it is polled
+/// again, as [`yield_now`] does. So an executor, or a loop of `yield_now().await`, starves nobody of its level.
+///
+/// The waker is the fiber's own address, so cloning it costs nothing. A waker that is called after its fiber has ended does
+/// nothing; once in 64 times that a cell was used again it may poll the next fiber there once too often, which every wait bears.
 ///
 /// ```
 /// use kfiber::{platform::Host, scheduler::{self, FiberCell, Scheduler}};
@@ -38,11 +43,14 @@ use core::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 /// Callable from: fiber. Blocks: the fiber. Cancelling the fiber does not end it; let the future ask.
 #[track_caller]
 pub fn block_on<F: Future>(future: F) -> F::Output {
+    // Rule 3 of the model: whatever the future does, this fiber stays the one around it.
     let fiber = current::waiting_fiber();
     // SAFETY: it runs.
     let state = unsafe { &(*fiber).state };
+    // SAFETY: it runs.
+    let data = data_of(fiber, unsafe { (*fiber).state.generation() });
     // SAFETY: the functions of the table do what `RawWaker` asks; the data is not owned.
-    let waker = unsafe { Waker::new(fiber.cast(), &TABLE) };
+    let waker = unsafe { Waker::new(data, &TABLE) };
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);
     loop {
@@ -52,18 +60,37 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
             let _is_alive = unsafe { FiberId::of(fiber) }.signal(State::notify);
             return output;
         }
-        wait_shielded(fiber, WaitReason::Future, ptr::null(), || {
-            state.take_notification()
-        });
+        if state.take_notification() {
+            yield_now();
+        } else {
+            wait_shielded(fiber, WaitReason::Future, ptr::null(), || {
+                state.take_notification()
+            });
+        }
     }
 }
 
 static TABLE: RawWakerVTable =
     RawWakerVTable::new(|data| RawWaker::new(data, &TABLE), wake, wake, |_data| {});
 
-/// Tells the fiber at `data` to poll again.
+/// Bits of a header's address that are free for a part of the generation.
+const TAG: usize = align_of::<Header>() - 1;
+
+/// What a waker keeps of a fiber: the address of its header, and in the bits that this leaves free the last ones of its
+/// generation.
+fn data_of(fiber: *const Header, generation: u32) -> *const () {
+    fiber
+        .map_addr(|address| address | generation as usize & TAG)
+        .cast()
+}
+
+/// Tells the fiber at `data` to poll again, if it is still the one that the waker was made for.
 unsafe fn wake(data: *const ()) {
-    // SAFETY: `block_on` made it of a header, which stays readable for good.
-    let id = unsafe { FiberId::of(data.cast()) };
-    let _is_alive = id.signal(State::notify);
+    let fiber: *const Header = data.map_addr(|address| address & !TAG).cast();
+    // SAFETY: `block_on` made it of a header in a cell, which stays readable for good.
+    let generation = unsafe { (*fiber).state.generation() };
+    if ptr::eq(data_of(fiber, generation), data) {
+        // SAFETY: as above.
+        let _is_alive = unsafe { FiberId::new(fiber, generation) }.signal(State::notify);
+    }
 }

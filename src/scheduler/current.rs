@@ -18,6 +18,8 @@ extern crate std;
 
 /// Set in the word where the code that runs may not wait: outside of fibers, and in [`without_waiting`].
 const MAY_NOT_WAIT: usize = 1;
+/// Set as well while a switch hook runs.
+const IN_SWITCH_HOOK: usize = 2;
 
 const NOBODY: *const Header = ptr::without_provenance(MAY_NOT_WAIT);
 
@@ -112,7 +114,7 @@ pub(crate) fn place() -> Place {
 /// The fiber that runs, null outside of fibers. In an interrupt handler it is the one that was interrupted.
 #[inline(always)]
 pub(crate) fn get() -> *const Header {
-    word::get().map_addr(|address| address & !MAY_NOT_WAIT)
+    word::get().map_addr(|address| address & !(MAY_NOT_WAIT | IN_SWITCH_HOOK))
 }
 
 /// Says that nobody runs from now on.
@@ -181,9 +183,29 @@ pub(crate) fn owning_fiber() -> *const Header {
 }
 
 /// Says whether [`waiting_fiber`] would not panic.
-#[inline]
+#[inline(always)]
 pub(crate) fn may_wait() -> bool {
     word::get().addr() & MAY_NOT_WAIT == 0 && interrupts::are_enabled()
+}
+
+/// A switch hook is about to be called, from the fiber `prev`, or from nobody if that is null. Whoever runs after the switch is
+/// said anew.
+#[inline(always)]
+pub(super) fn enter_switch_hook(prev: *const Header) {
+    word::set(prev.map_addr(|address| address | MAY_NOT_WAIT | IN_SWITCH_HOOK));
+}
+
+/// Says whether a switch hook runs.
+pub(super) fn is_in_switch_hook() -> bool {
+    word::get().addr() & IN_SWITCH_HOOK != 0
+}
+
+/// The closure of the running fiber has returned: panics, in this fiber, if the next one could not wait because of it.
+#[inline(always)]
+pub(super) fn check_end() {
+    if !may_wait() {
+        misuse::ended_where_waiting_is_forbidden();
+    }
 }
 
 /// Says whether waiting is forbidden, by whoever did it first at a place that is remembered.

@@ -64,8 +64,7 @@ impl<'a> Deadlock<'a> {
     }
 
     fn report(&self) -> AfterDeadlock {
-        let hooks = self.waits.run_loop.hooks.get();
-        hooks.map_or(AfterDeadlock::Panic, |hooks| hooks.deadlocked(self))
+        self.waits.run_loop.ask_after(self)
     }
 
     /// The fibers of the circle, each before the one that it needs; the first is the one that closes it. If there is no

@@ -8,7 +8,6 @@
 use super::current;
 use super::failure::{Failure, FiberFailed};
 use super::header::Header;
-use super::hooks::Report;
 use super::id::FiberId;
 use super::joiner::Joiner;
 use super::not_contained::NotContained;
@@ -56,6 +55,9 @@ pub(super) fn begin() -> Result<*const Header, NotContained> {
 /// [`begin`] returned the fiber, and the caller is the loop's owner, or has interrupted it. What the failure refers to stays
 /// for good.
 pub(super) unsafe fn end(fiber: *const Header, failure: Failure) {
+    // A result that is there already is written over, and its destructor never runs.
+    // SAFETY: it is a cell's.
+    unsafe { Extra::of(fiber) }.has_result.set(false);
     // SAFETY: X1: the place is in the fiber's stack, below all that is still wanted there: see `spawn`.
     unsafe { failure_of(fiber).write(failure) };
     // SAFETY: it runs.
@@ -64,11 +66,11 @@ pub(super) unsafe fn end(fiber: *const Header, failure: Failure) {
     let id = unsafe { FiberId::of(fiber) };
     // SAFETY: it runs.
     let run_loop = unsafe { Header::run_loop(fiber) };
-    run_loop.report(&Report::FiberFailed(&FiberFailed {
+    run_loop.report_failure(&FiberFailed {
         id,
         name: header.name(),
         failure,
-    }));
+    });
     header.end.set(Some(stay));
     // SAFETY: it is a cell's.
     let joiner = unsafe { Extra::of(fiber) }.joiner.end();
@@ -86,8 +88,11 @@ pub(super) unsafe fn end(fiber: *const Header, failure: Failure) {
 /// What is done with a failed fiber once it has left its stack: nothing, for good (**X1**).
 const unsafe extern "sysv64" fn stay(_block: *mut ControlBlock) {}
 
-/// Has all look again who may wait for something that the fiber holds.
+/// Has all look again who may wait for something that the fiber holds, or for a wake that it was given and did not use.
 fn wake_those_it_keeps(run_loop: &RunLoop, failed: *const Header) {
+    run_loop
+        .failures
+        .set(run_loop.failures.get().wrapping_add(1));
     for fiber in run_loop.all.iter() {
         // SAFETY: headers stay readable for good.
         let header = unsafe { &*fiber };
@@ -97,8 +102,13 @@ fn wake_those_it_keeps(run_loop: &RunLoop, failed: *const Header) {
         // SAFETY: we are the owner, or have interrupted it, and the fiber waits.
         let wait = unsafe { header.waits_for() };
         let reason = wait.map(|wait| wait.reason);
-        if let Some(WaitReason::Mutex | WaitReason::Read | WaitReason::Write | WaitReason::Once) =
-            reason
+        if let Some(
+            WaitReason::Mutex
+            | WaitReason::Read
+            | WaitReason::Write
+            | WaitReason::Once
+            | WaitReason::WaitQueue,
+        ) = reason
         {
             // SAFETY: it waits, so it is alive; a wake too many does no harm.
             unsafe { wake(fiber) };

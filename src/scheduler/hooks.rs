@@ -1,7 +1,8 @@
 //! Who is told when something goes wrong in a scheduler: the kernel's hooks, and what they are given.
 
+use super::current;
 use super::deadlock::{AfterDeadlock, Deadlock};
-use super::failure::FiberFailed;
+use super::failure::{Failure, FiberFailed};
 use super::overflow::Overflow;
 use super::overflow::judge;
 use super::run_loop::RunLoop;
@@ -69,7 +70,8 @@ pub trait Hooks: Sync {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Report<'a> {
-    /// A fiber panicked or faulted, and has ended. The others go on.
+    /// A fiber panicked or faulted, and has ended. The others go on. (One that overflowed its stack is not reported again when
+    /// it ends.)
     FiberFailed(&'a FiberFailed),
     /// A fiber overflowed its stack, or somebody wrote over its control block. It will end.
     Overflow(&'a Overflow),
@@ -123,12 +125,27 @@ impl RunLoop {
         self.hooks.is_completed()
     }
 
-    /// Tells the hooks, if there are any. Takes no lock.
+    /// Tells the hooks, if there are any. Takes no lock. What the report lends does not change meanwhile, since waiting is
+    /// forbidden.
     #[cold]
     #[inline(never)]
     pub(crate) fn report(&self, report: &Report<'_>) {
         if let Some(hooks) = self.hooks.get() {
-            hooks.report(report);
+            current::without_waiting(|| hooks.report(report));
         }
+    }
+
+    /// Reports the failure of a fiber, if it is news: an overflow was reported when it was noticed.
+    pub(super) fn report_failure(&self, failed: &FiberFailed) {
+        if !matches!(failed.failure, Failure::Overflowed(_)) {
+            self.report(&Report::FiberFailed(failed));
+        }
+    }
+
+    /// Asks the hooks, as [`report`](Self::report) tells them.
+    pub(super) fn ask_after(&self, deadlock: &Deadlock<'_>) -> AfterDeadlock {
+        self.hooks.get().map_or(AfterDeadlock::Panic, |hooks| {
+            current::without_waiting(|| hooks.deadlocked(deadlock))
+        })
     }
 }

@@ -5,7 +5,7 @@ use super::failure::Failure;
 use super::header::Header;
 use super::id::{FiberId, Unparker};
 use super::joiner::{Joiner, JoinerPlace};
-use super::spawn::{Extra, result_of};
+use super::spawn::{Extra, give_cell_back, result_of};
 use super::state::State;
 use super::wait::WaitReason;
 use super::waiting::{self, WaitError};
@@ -14,7 +14,7 @@ use crate::platform::{NEVER, Nanoseconds};
 use core::fmt;
 use core::future::Future;
 use core::marker::PhantomData;
-use core::mem::ManuallyDrop;
+use core::mem::{ManuallyDrop, needs_drop};
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
@@ -282,30 +282,41 @@ impl<T> JoinHandle<T> {
         let header = self.id.header();
         // SAFETY: it has finished, so its result is in its place, and is moved only here.
         let result = unsafe { result_of::<T>(header).read() };
-        // SAFETY: the cell is still taken.
-        unsafe { Extra::of(header) }.has_result.set(false);
         let _has_finished = self.state().detach();
-        // SAFETY: it has finished, and there is no other handle.
-        unsafe { bury(header) };
+        // SAFETY: it has finished, and its result was taken.
+        unsafe { give_cell_back(header) };
         result
     }
 }
 
-/// # Safety
-///
-/// The fiber has finished, and nobody else buries it.
-unsafe fn bury(header: *const Header) {
-    // SAFETY: the fiber's end left the function that buries it.
-    let bury = unsafe { (*header).end.get() }.expect("set when it ended");
-    // SAFETY: as above.
-    unsafe { bury(Header::block(header)) };
-}
-
+/// The destructor of a result that nobody took runs where the handle is dropped if the fiber has returned, and at the end of the
+/// fiber otherwise.
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        if !self.is_taken && self.state().detach() {
-            // SAFETY: it had finished before the handle went, so its end left the burial to us.
-            unsafe { bury(self.id.header()) };
+        /// Gives the cell back, also when the result's destructor unwinds.
+        struct GiveBack<'a, T>(&'a JoinHandle<T>);
+        impl<T> Drop for GiveBack<'_, T> {
+            fn drop(&mut self) {
+                if self.0.state().detach() {
+                    // SAFETY: it had finished before; the result was dropped, and so is the handle.
+                    unsafe { give_cell_back(self.0.id.header()) };
+                }
+            }
+        }
+
+        if self.is_taken {
+            return;
+        }
+        self.joiner().drop_waker();
+        if needs_drop::<T>() && self.state().detach_before_return() {
+            return;
+        }
+        let _cell = GiveBack(self);
+        let header = self.id.header();
+        // SAFETY: the handle keeps the cell taken, and it is a cell's.
+        if needs_drop::<T>() && unsafe { Extra::of(header) }.has_result.replace(false) {
+            // SAFETY: it is there, and by `detach_before_return` ours.
+            unsafe { result_of::<T>(header).drop_in_place() };
         }
     }
 }
@@ -320,8 +331,13 @@ impl<T> Future for JoinHandle<T> {
             "a join handle was polled again after it was ready"
         );
         if !self.is_finished() {
-            self.tell(Joiner::Waker(context.waker().clone()));
+            let waker = Joiner::Waker(context.waker().clone());
+            let is_late = self.joiner().set(waker).is_err();
             if !self.is_finished() {
+                if is_late {
+                    // It is about to leave its stack, perhaps interrupted by us: ask again soon.
+                    context.waker().wake_by_ref();
+                }
                 return Poll::Pending;
             }
         }

@@ -80,6 +80,14 @@ impl JoinerPlace {
         }
     }
 
+    /// Has no waker called. Its destructor runs here.
+    #[inline(always)]
+    pub(crate) fn drop_waker(&self) {
+        if self.word.load(Ordering::Relaxed) == WAKER {
+            let _is_late = self.clear();
+        }
+    }
+
     /// Has nobody told. Returns false if it is too late.
     pub(crate) fn clear(&self) -> bool {
         let word = self.word.load(Ordering::Relaxed);
@@ -109,7 +117,31 @@ impl JoinerPlace {
         self.word.store(TOO_LATE, Ordering::Relaxed);
     }
 
-    /// The same, and returns who is to be told.
+    /// Calls the waker of whoever polls for the end of the fiber, which is about to leave its stack, and has later ones told
+    /// that it is too late. A fiber that waits stays where it is.
+    #[inline(always)]
+    pub(crate) fn call_waker(&self) {
+        if self.fiber().is_none() {
+            self.call_waker_and_close();
+        }
+    }
+
+    #[inline(never)]
+    fn call_waker_and_close(&self) {
+        // Not closed yet: the waker may let others run, and one of those may poll.
+        if self.word.load(Ordering::Relaxed) == WAKER && self.exchange(WAKER, NOBODY).is_ok() {
+            // SAFETY: J1: it is ours.
+            unsafe { self.take_waker() }.wake();
+        }
+        match self.end() {
+            Some(Joiner::Waker(waker)) => waker.wake(),
+            // It waits on another core since a moment ago, until the fiber has finished.
+            Some(Joiner::Fiber(fiber)) => self.word.store(fiber.cast_mut(), Ordering::Relaxed),
+            None => {}
+        }
+    }
+
+    /// The same as [`close`](Self::close), and returns who is to be told.
     #[inline(always)]
     pub(crate) fn end(&self) -> Option<Joiner> {
         let word = self.word.swap(TOO_LATE, Ordering::AcqRel);

@@ -37,7 +37,8 @@ pub(crate) struct Binding {
 pub struct FiberLocal<T> {
     // A static needs an address of its own, which a type without size might not have.
     address: u8,
-    value: PhantomData<fn(&T)>,
+    // Invariant: values are written under one type and read under another, so neither may be a subtype of the other.
+    value: PhantomData<fn(T) -> T>,
 }
 
 impl<T> FiberLocal<T> {

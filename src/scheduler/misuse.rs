@@ -63,6 +63,12 @@ pub(super) fn forbidden_at(place: &'static Location<'static>) {
 #[track_caller]
 pub(super) fn may_not_wait() -> ! {
     let are_enabled = interrupts::are_enabled();
+    if current::is_in_switch_hook() {
+        panic!(
+            "waiting in a switch hook: it runs in the middle of a switch, and must neither wait nor let others run; wake a fiber \
+             that does the work instead"
+        );
+    }
     if current::get().is_null() {
         panic!(
             "waiting outside of a fiber, or inside of the scheduler: only fibers can wait; spawn one, and call `run`"
@@ -70,7 +76,8 @@ pub(super) fn may_not_wait() -> ! {
     }
     match place::get() {
         Some(place) if current::is_waiting_forbidden() && are_enabled => panic!(
-            "waiting where it is forbidden by `without_waiting` since {place}: a lock is held that others may spin on"
+            "waiting where it is forbidden by `without_waiting`, a hook or `wait_graph` since {place}: what is held, or looked at, \
+             there must not change hands"
         ),
         Some(place) if current::is_waiting_forbidden() => panic!(
             "waiting with interrupts off, and where it is forbidden since {place} by `without_waiting` or the guard of an \
@@ -79,6 +86,25 @@ pub(super) fn may_not_wait() -> ! {
         _ => panic!(
             "waiting in an interrupt handler or with interrupts off: wake a fiber that waits instead, or turn them on first \
              (who turned them off is not known: the guard of an `IrqMutex` would be named)"
+        ),
+    }
+}
+
+/// The panic of a fiber that ended with interrupts off, or where waiting is forbidden. Afterwards both are as a fiber finds them
+/// when it begins, for the sake of the next one.
+#[cold]
+#[inline(never)]
+pub(super) fn ended_where_waiting_is_forbidden() -> ! {
+    let place = place::get().filter(|_| current::is_waiting_forbidden());
+    current::allow_waiting();
+    interrupts::enable();
+    match place {
+        Some(place) => panic!(
+            "a fiber's closure returned where waiting is forbidden since {place}, by the guard of an `IrqMutex` that was leaked or \
+             by `without_waiting`: drop the guard before the closure returns"
+        ),
+        None => panic!(
+            "a fiber's closure returned with interrupts off: turn them on before (who turned them off is not known)"
         ),
     }
 }

@@ -38,7 +38,7 @@ mod owner;
 #[cfg(target_os = "none")]
 pub mod watch;
 
-pub use backtrace::Backtrace;
+pub(super) use backtrace::Backtrace;
 pub use classify::Exception;
 #[cfg(target_os = "none")]
 pub use classify::WayOut;
@@ -69,8 +69,8 @@ pub enum Detector {
     GuardOfAnother,
 }
 
-/// A stack overflow. See the [module](self).
-#[derive(Clone, Copy, Debug)]
+/// A stack overflow: data, which may be kept. See the [module](self).
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Overflow {
     /// Which fiber.
@@ -89,29 +89,37 @@ pub struct Overflow {
     pub with_interrupts_off: bool,
     /// Whose memory was written over, if that of another fiber of this scheduler was.
     pub damaged: Option<Neighbour>,
+    /// Whether the same fiber was reported at the same place before: the handler of the exception returned to it, because it
+    /// did not write the new rip and rsp into the frame. See [`Scheduler::on_exception`](super::Scheduler::on_exception).
+    pub is_repeated: bool,
+    calls: Backtrace,
 }
 
 impl Overflow {
     /// # Safety
     ///
-    /// The header is a cell's that has a fiber.
+    /// The header is a cell's that has a fiber, which runs on this core, or does not run.
     unsafe fn new(
         fiber: &'static Header,
         detector: Detector,
         address: usize,
         registers: Registers,
     ) -> Self {
+        // SAFETY: it had a fiber.
+        let stack = unsafe { Header::stack(fiber) };
         Self {
             // SAFETY: it is alive.
             id: unsafe { FiberId::of(fiber) },
             name: fiber.name(),
-            // SAFETY: it had a fiber.
-            stack: unsafe { Header::stack(fiber) },
+            stack,
             detector,
             address,
             registers,
             with_interrupts_off: false,
             damaged: None,
+            is_repeated: false,
+            // SAFETY: it is a cell's, and the caller's promise.
+            calls: unsafe { Backtrace::take(stack, registers.rbp) },
         }
     }
 
@@ -121,13 +129,18 @@ impl Overflow {
         self.stack.bottom().addr().saturating_sub(self.address)
     }
 
-    /// The return addresses along rbp, from the innermost out: those of all callers in a kernel built with
-    /// `-Cforce-frame-pointers=yes`, otherwise few or none. An unwinder begins with [`registers`](Self::registers).
-    ///
-    /// Reads the fiber's stack, and nothing else.
+    /// The return addresses along rbp, from the innermost out, as they were when the overflow was noticed: those of the last
+    /// 16 calls in a kernel built with `-Cforce-frame-pointers=yes`, otherwise few or none. An unwinder begins with
+    /// [`registers`](Self::registers).
     #[must_use]
-    pub const fn backtrace(&self) -> Backtrace {
-        Backtrace::new(self.stack, self.registers.rbp)
+    pub fn backtrace(&self) -> &[u64] {
+        self.calls.as_slice()
+    }
+}
+
+impl fmt::Debug for Overflow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -178,6 +191,12 @@ impl fmt::Display for Overflow {
             }
             Some(neighbour) => writeln!(f, "  written over: {neighbour}")?,
             None => {}
+        }
+        if self.is_repeated {
+            return f.write_str(
+                "  reported again: the handler returned without writing the new rip and rsp into the frame: \
+                 use a volatile write through a pointer to the frame",
+            );
         }
         match self.detector {
             Detector::SavedStackPointer => f.write_str(

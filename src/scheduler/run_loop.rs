@@ -52,6 +52,8 @@ pub(crate) struct RunLoop {
     pub(crate) all: AllFibers,
     /// How many fibers have not ended.
     pub(super) live: AtomicUsize,
+    /// How many have failed.
+    pub(crate) failures: Cell<u32>,
     pub(super) hook: Cell<Option<SwitchHook>>,
     pub(super) platform: Once<&'static dyn Platform>,
     pub(super) hooks: Once<&'static dyn Hooks>,
@@ -79,6 +81,7 @@ impl RunLoop {
             is_running: AtomicBool::new(false),
             all: AllFibers::new(),
             live: AtomicUsize::new(0),
+            failures: Cell::new(0),
             hook: Cell::new(None),
             platform: Once::new(),
             hooks: Once::new(),

@@ -5,18 +5,21 @@ use super::failing;
 use super::header::Header;
 use super::id::FiberId;
 use super::join::{JoinError, JoinHandle};
+use super::no_unwind::NoUnwind;
 use super::priority::Priority;
 use super::run_loop::wake;
 use super::spawn;
 use super::wait::WaitReason;
 use super::{current, deadlock, waiting};
-use core::cell::Cell;
 use core::fmt;
 use core::marker::PhantomData;
 use core::panic::Location;
 use core::ptr;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Where fibers are made that borrow from their maker: see [`scope`].
+/// Where fibers are spawned that borrow from the fiber around them: see [`scope`].
+///
+/// It is shared by reference: a fiber of the scope may spawn others in it.
 pub struct Scope<'scope, 'env: 'scope> {
     count: ScopeCount,
     // Invariant in both, as in `std::thread::Scope`.
@@ -25,33 +28,44 @@ pub struct Scope<'scope, 'env: 'scope> {
 }
 
 /// Who waits for how many. It is what the owner waits for, by its record.
+///
+/// - **B1**: `running` counts the fibers that may still use what the scope lent them, from before each is spawned. The owner
+///   leaves [`scope`] neither by returning nor by unwinding before the count is zero; if all else fails, the process ends.
 pub(crate) struct ScopeCount {
     owner: *const Header,
-    running: Cell<usize>,
-    has_failure: Cell<bool>,
+    running: AtomicUsize,
+    has_failure: AtomicBool,
 }
+
+// SAFETY: the owner is only woken, and its header stays readable for good; the rest is atomic.
+unsafe impl Sync for ScopeCount {}
 
 impl ScopeCount {
     pub(crate) const fn owner(&self) -> *const Header {
         self.owner
     }
 
+    fn running(&self) -> usize {
+        // Acquire: what the fibers wrote into what they borrowed.
+        self.running.load(Ordering::Acquire)
+    }
+
     /// A fiber of the scope has failed, and what it had borrowed nobody else has.
     pub(crate) fn one_has_failed(&self) {
-        self.has_failure.set(true);
+        self.has_failure.store(true, Ordering::Relaxed);
         self.one_is_done();
     }
 
     /// A fiber of the scope is done with everything that it borrowed.
     pub(crate) fn one_is_done(&self) {
-        let left = self.running.get() - 1;
-        self.running.set(left);
-        if left == 0 {
-            // SAFETY: the owner does not leave the scope before it sees that the count is zero.
-            unsafe { wake(self.owner) };
-            // SAFETY: as above; it runs in our loop, so not before we are done here.
-            if unsafe { (*self.owner).state.is_failed() } {
-                failing::leave_scope(self.owner);
+        // Afterwards the owner may leave the scope, and take the count along.
+        let owner = self.owner;
+        if self.running.fetch_sub(1, Ordering::Release) == 1 {
+            // SAFETY: headers stay readable for good. Who lives there now is woken once too often at most.
+            unsafe { wake(owner) };
+            // SAFETY: as above.
+            if unsafe { (*owner).state.is_failed() } {
+                failing::leave_scope(owner);
             }
         }
     }
@@ -80,12 +94,21 @@ impl ScopeCount {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Cancelling the owner does not end the wait: the borrows must end first. The fibers of the scope run in its loop.
+/// What crosses to a fiber of the scope is `Send`, as with [`std::thread::scope`]: the closure, what it captures, and its
+/// result. That all of them run on one core is no exception, since a lock's guard, for instance, belongs to the fiber that locked.
+///
+/// Cancelling the owner does not end the wait: the borrows must end first. The fibers of the scope run in its loop. The wait
+/// lends them no priority: a scope's fibers of a lower priority than its owner wait for those in between.
+///
+/// [`std::thread::scope`]: https://doc.rust-lang.org/std/thread/fn.scope.html
 ///
 /// # Panics
 ///
 /// Panics where waiting is not allowed; and at the end, when all have ended, if one of them failed, joined or not: what it
 /// had borrowed may be half-changed, so nobody may see it again.
+///
+/// A scope is never left while one of its fibers runs. If the owner cannot wait for them (interrupts are off, waiting is
+/// forbidden, a hook panics), a host's process aborts with a message, and a kernel panics.
 ///
 /// # Context
 ///
@@ -100,21 +123,27 @@ where
     impl Drop for WaitForAll<'_, '_, '_> {
         fn drop(&mut self) {
             let Self(Scope { count, .. }, place) = *self;
-            let (owner, object) = (current::waiting_fiber(), ptr::from_ref(count).cast());
-            if count.running.get() != 0 {
-                // It cannot fail: the borrows must end.
-                deadlock::look_and_wait(place, owner, WaitReason::Scope, object);
+            if count.running() == 0 {
+                return;
             }
+            let no_unwind = NoUnwind::begin(
+                "a scope cannot be left while its fibers run, for they borrow what is around it: do not keep the guard of an \
+                 `IrqMutex` beyond the end of the scope's closure, and do not panic in hooks",
+            );
+            let (owner, object) = (current::waiting_fiber(), ptr::from_ref(count).cast());
+            // It cannot fail: the borrows must end.
+            deadlock::look_and_wait(place, owner, WaitReason::Scope, object);
             waiting::wait_shielded_at(place, owner, WaitReason::Scope, object, || {
-                count.running.get() == 0
+                count.running() == 0
             });
+            no_unwind.done();
         }
     }
 
     let count = ScopeCount {
         owner: current::waiting_fiber(),
-        running: Cell::new(0),
-        has_failure: Cell::new(false),
+        running: AtomicUsize::new(0),
+        has_failure: AtomicBool::new(false),
     };
     let scope = Scope {
         count,
@@ -125,14 +154,14 @@ where
     let result = f(&scope);
     drop(all);
     assert!(
-        !scope.count.has_failure.get(),
+        !scope.count.has_failure.load(Ordering::Relaxed),
         "a fiber of this scope failed: what it had borrowed may be half-changed, so the scope's owner fails with it"
     );
     result
 }
 
 impl<'scope> Scope<'scope, '_> {
-    /// Makes a fiber that may borrow what outlives the scope, with the default name and priority.
+    /// Spawns a fiber that may borrow what outlives the scope, with the default name and priority.
     ///
     /// # Errors
     ///
@@ -148,8 +177,8 @@ impl<'scope> Scope<'scope, '_> {
     ) -> Result<ScopedJoinHandle<'scope, T>, SpawnError<F>>
     where
         H: Home,
-        F: FnOnce() -> T + 'scope,
-        T: 'scope,
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
     {
         self.spawn_as(home, "", Priority::NORMAL, closure)
     }
@@ -172,8 +201,8 @@ impl<'scope> Scope<'scope, '_> {
     ) -> Result<ScopedJoinHandle<'scope, T>, SpawnError<F>>
     where
         H: Home,
-        F: FnOnce() -> T + 'scope,
-        T: 'scope,
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
     {
         // SAFETY: the owner of the scope is alive, and loops are statics.
         let run_loop = unsafe { Header::run_loop(self.count.owner) };
@@ -182,10 +211,14 @@ impl<'scope> Scope<'scope, '_> {
             name,
             priority,
         };
-        // SAFETY: the fiber runs in the loop of the one that makes it. It is done with all that it borrowed before the
-        // scope ends: that is what the count is for. Its result is dropped by then, or belongs to the handle.
-        let handle = unsafe { spawn::spawn_in(builder, home, closure, &raw const self.count) }?;
-        self.count.running.set(self.count.running.get() + 1);
+        self.count.running.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: closure and result may be sent. By B1 the fiber is done with all that it borrowed before the scope ends.
+        // Its result is dropped by then, or belongs to the handle.
+        let spawned = unsafe { spawn::spawn_in(builder, home, closure, &raw const self.count) };
+        let handle = spawned.inspect_err(|_| {
+            // Nobody waits for this one: who calls us is the scope's closure, or a fiber of it, which counts itself.
+            self.count.running.fetch_sub(1, Ordering::Relaxed);
+        })?;
         Ok(ScopedJoinHandle {
             handle,
             scope: PhantomData,
@@ -196,7 +229,7 @@ impl<'scope> Scope<'scope, '_> {
 impl fmt::Debug for Scope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scope")
-            .field("running", &self.count.running.get())
+            .field("running", &self.count.running())
             .finish_non_exhaustive()
     }
 }

@@ -17,20 +17,21 @@ use super::failure::Failure;
 use super::header::Header;
 use super::id::FiberId;
 use super::join::JoinHandle;
-use super::joiner::{Joiner, JoinerPlace};
+use super::joiner::JoinerPlace;
 use super::local::Binding;
 use super::run_loop::wake;
 use super::scope::ScopeCount;
 use crate::context::{ControlBlock, Payload};
 use crate::stack::{FLOOR_BYTES, STACK_ALIGN, StackMemory, Storage, Taken};
 use core::cell;
+use core::mem::needs_drop;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 /// The part of a control block that no switch touches.
 pub(crate) struct Extra {
     pub(crate) joiner: JoinerPlace,
-    /// Whether a result is in its place.
+    /// Whether a result with a destructor is in its place.
     pub(crate) has_result: cell::Cell<bool>,
     /// The innermost fiber local.
     pub(crate) locals: cell::Cell<*const Binding>,
@@ -173,8 +174,10 @@ pub(crate) unsafe fn spawn_in<H: Home, F: FnOnce() -> T, T>(
     let extra = unsafe { Extra::of(header) };
     extra.scope.set(scope);
     extra.joiner.begin();
-    // A fiber that ended without unlocking may have left something.
+    // Rule 8: whatever the last fiber left, a guard or a suspended `Fiber` that it leaked, this one does not find it. (Its
+    // locals are unbound by whatever way it ends.)
     extra.wanted.set(ptr::null());
+    fiber.shields.set(0);
     extra.longest_run.store(0, Ordering::Relaxed);
     fiber.end.set(Some(end::<H::Cell, T>));
     fiber.set_name(builder.name);
@@ -206,26 +209,23 @@ unsafe extern "sysv64" fn body<C: Cell, F: FnOnce() -> T, T>(
     }
     // SAFETY: `spawn` put it there, and this runs once.
     let closure = unsafe { closure_of::<C, F, T>(header).read() };
+    let all = || {
+        let result = closure();
+        current::check_end();
+        // SAFETY: the closure has returned this.
+        unsafe { deliver(header, result) };
+    };
     // SAFETY: the header is ours.
     let run_loop = unsafe { Header::run_loop(header) };
     #[cfg(target_os = "none")]
-    let result = closure();
+    all();
     #[cfg(not(target_os = "none"))]
-    let Some(result) = super::unwound::call(closure) else {
+    if super::unwound::call(all).is_none() {
         // SAFETY: a fiber runs in its loop, as its owner.
         return unsafe { run_loop.exit(header) };
-    };
-    // SAFETY: the header is ours.
-    let is_wanted = unsafe { !(*header).state.is_detached() };
+    }
     // SAFETY: it is a cell's.
     let extra = unsafe { Extra::of(header) };
-    extra.has_result.set(is_wanted);
-    if is_wanted {
-        // SAFETY: the place is for the result, and nobody reads it before the state says that the fiber has finished.
-        unsafe { result_of::<T>(header).write(result) };
-    } else {
-        drop(result);
-    }
     // SAFETY: a scope waits for its fibers.
     if let Some(scope) = unsafe { extra.scope.get().as_ref() } {
         extra.scope.set(ptr::null());
@@ -244,53 +244,84 @@ unsafe extern "sysv64" fn body<C: Cell, F: FnOnce() -> T, T>(
     unsafe { run_loop.exit(header) }
 }
 
-/// What a successor does for a fiber that has ended: wakes who joins, or buries it if nobody will.
+/// Puts the result in its place, calls the waker of who polls for the fiber's end, and drops the result if nobody will take
+/// it. All code of the kernel's that belongs to the end of a fiber runs here, in the fiber, before any switch: a panic
+/// of it is the fiber's own, and it may wait.
+///
+/// # Safety
+///
+/// The closure of the fiber with this header, which runs, has returned the result.
+#[inline(always)]
+unsafe fn deliver<T>(header: *const Header, result: T) {
+    // SAFETY: it is a cell's.
+    let extra = unsafe { Extra::of(header) };
+    let place = result_of::<T>(header);
+    // SAFETY: the place is for the result, and nobody reads it before the state says that it is there.
+    unsafe { place.write(result) };
+    if needs_drop::<T>() {
+        extra.has_result.set(true);
+    }
+    extra.joiner.call_waker();
+    // SAFETY: it runs.
+    if needs_drop::<T>() && unsafe { (*header).state.has_returned() } {
+        extra.has_result.set(false);
+        // SAFETY: it is there, and nobody else will drop it.
+        unsafe { place.drop_in_place() };
+    }
+}
+
+/// What a successor does for a fiber that has left its stack for good: wakes one who joins on another core, or gives the cell
+/// back if there is no handle any more. No code of the kernel's runs here, for a switch is not over yet.
 ///
 /// # Safety
 ///
 /// The header is of a fiber of these types that has left its stack for good.
 unsafe extern "sysv64" fn end<C: Cell, T>(block: *mut ControlBlock) {
     let header: *const Header = block.cast_const().cast();
-    // SAFETY: alive until it is buried.
+    // SAFETY: alive until its cell is given back.
     let fiber = unsafe { &*header };
-    fiber.end.set(Some(bury::<C, T>));
+    fiber.end.set(Some(give_back::<C, T>));
     // Whoever has the handle, on another core perhaps, may take the result and use the cell again as soon as the fiber has
     // finished. So this is the last look at the control block.
     // SAFETY: it is a cell's.
-    let joiner = unsafe { Extra::of(header) }.joiner.end();
+    let joiner = unsafe { Extra::of(header) }.joiner.fiber();
     if fiber.state.finish() {
-        // SAFETY: there is no handle any more, so nobody else buries it.
-        return unsafe { bury::<C, T>(block) };
+        // SAFETY: there is no handle any more, so nobody else gives it back.
+        return unsafe { give_back::<C, T>(block) };
     }
     if let Some(joiner) = joiner {
         tell(joiner);
     }
 }
 
-/// Tells one who runs on another core, or is no fiber.
+/// Tells one who runs on another core.
 #[cold]
 #[inline(never)]
-fn tell(joiner: Joiner) {
-    match joiner {
-        // SAFETY: it waits until the other has finished. If it has seen that already, it may even have ended: then its
-        // header is still a header, and who lives there now is woken once too often, which every wait bears.
-        Joiner::Fiber(fiber) => unsafe { wake(fiber) },
-        Joiner::Waker(waker) => waker.wake(),
-    }
+fn tell(joiner: *const Header) {
+    // SAFETY: it waits until the other has finished. If it has seen that already, it may even have ended: then its header is
+    // still a header, and who lives there now is woken once too often, which every wait bears.
+    unsafe { wake(joiner) };
 }
 
-/// Drops a result that nobody took, and gives the cell back.
+/// Gives the cell of a fiber back whose result was taken or dropped.
 ///
 /// # Safety
 ///
 /// As [`end`]; called once for each fiber, after which its memory may be another's.
-unsafe extern "sysv64" fn bury<C: Cell, T>(block: *mut ControlBlock) {
+unsafe extern "sysv64" fn give_back<C: Cell, T>(block: *mut ControlBlock) {
     let header: *const Header = block.cast_const().cast();
-    // SAFETY: it is a cell's.
-    if unsafe { Extra::of(header) }.has_result.replace(false) {
-        // SAFETY: it is there, and no longer after this.
-        unsafe { result_of::<T>(header).drop_in_place() };
-    }
     // SAFETY: `spawn` put it there, and nobody uses the memory any more.
     drop(unsafe { cell_of::<C, T>(header).read() });
+}
+
+/// Gives the cell of a fiber back.
+///
+/// # Safety
+///
+/// The fiber has finished, its result was taken or dropped, or has no destructor, and there is no handle any more.
+pub(super) unsafe fn give_cell_back(header: *const Header) {
+    // SAFETY: the fiber's end left the function, and the call, to us.
+    let give_back = unsafe { (*header).end.get() }.expect("set when it ended");
+    // SAFETY: as above.
+    unsafe { give_back(Header::block(header)) };
 }

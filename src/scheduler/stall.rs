@@ -63,7 +63,7 @@ impl RunLoop {
             return false;
         }
         let stall = Stall {
-            graph: WaitGraph::inside(self, ptr::null()),
+            graph: WaitGraph::of(self),
             outlook,
         };
         let hooks = self.hooks.get();
@@ -78,7 +78,7 @@ impl RunLoop {
 
     /// What can come, and a number that changes with any of the waits; nothing if a fiber can run after all.
     fn outlook(&self) -> Option<(Outlook, u64)> {
-        let waits = WaitGraph::inside(self, ptr::null()).waits;
+        let waits = WaitGraph::of(self).waits;
         let (mut outlook, mut mark) = (Outlook::Impossible, 1_u64);
         for fiber in waits.fibers() {
             // SAFETY: G1.

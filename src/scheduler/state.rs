@@ -32,6 +32,8 @@ const DETACHED: u64 = 128;
 /// The fiber panicked or faulted, and is being ended, or was. Its closure never returns, and nobody lives there again.
 #[cfg(not(loom))]
 const FAILED: u64 = 256;
+/// The closure has returned, and the result, if it has a destructor, is in its place.
+const RETURNED: u64 = 1024;
 /// Somebody looks at a fiber that has finished, for a few instructions; its cell is not given back before that is over.
 const LOOKED_AT: u64 = 512;
 
@@ -230,7 +232,34 @@ impl State {
         self.0.load(Ordering::Relaxed) & PARKED != 0
     }
 
-    /// The closure has returned. Returns whether the fiber was detached before: then nobody will take the result.
+    /// The result is in its place. Returns whether the fiber was detached before: then nobody will take it, and the fiber is
+    /// to drop it. From here on whoever drops the handle does that.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn has_returned(&self) -> bool {
+        // The bit is clear: see `park`.
+        self.0.fetch_add(RETURNED, Ordering::AcqRel) & DETACHED != 0
+    }
+
+    /// The join handle goes, unless the result is there: then it is the caller's to drop first, and this returns false.
+    #[must_use]
+    pub(crate) fn detach_before_return(&self) -> bool {
+        let mut current = self.0.load(Ordering::Acquire);
+        while current & RETURNED == 0 {
+            match self.0.compare_exchange_weak(
+                current,
+                current | DETACHED,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return true,
+                Err(seen) => current = seen,
+            }
+        }
+        false
+    }
+
+    /// The fiber has left its stack. Returns whether it was detached before: then nobody else gives its cell back.
     pub(crate) fn finish(&self) -> bool {
         // The bit is clear: see `park`.
         self.0.fetch_add(FINISHED, Ordering::AcqRel) & DETACHED != 0
@@ -241,9 +270,11 @@ impl State {
         self.0.load(Ordering::Acquire) & FINISHED != 0
     }
 
-    /// The join handle is gone. Returns whether the fiber had finished before: then the caller cleans up.
+    /// The join handle is gone. Returns whether the fiber had finished before: then the caller gives its cell back.
+    #[inline(always)]
     pub(crate) fn detach(&self) -> bool {
-        let before = self.0.fetch_or(DETACHED, Ordering::AcqRel);
+        // The bit is clear: see `park`. There is one handle.
+        let before = self.0.fetch_add(DETACHED, Ordering::AcqRel);
         // On the bare machine a look has the only core for itself.
         if !cfg!(target_os = "none") && before & LOOKED_AT != 0 {
             self.await_end_of_look();
@@ -300,6 +331,8 @@ impl State {
         self.0.load(Ordering::Relaxed) & FAILED != 0
     }
 
+    /// Says whether there is no join handle any more.
+    #[cfg(loom)]
     pub(crate) fn is_detached(&self) -> bool {
         self.0.load(Ordering::Relaxed) & DETACHED != 0
     }

@@ -5,10 +5,12 @@
 
 use super::current;
 use super::header::Header;
+use super::no_unwind::NoUnwind;
 use super::overflow::check::{before_leaving, before_running};
 use super::ready::Ring;
 use super::run_loop::RunLoop;
 use crate::context::{self, Payload};
+use crate::platform::SwitchHook;
 use core::ptr;
 use core::sync::atomic::Ordering;
 
@@ -186,7 +188,7 @@ impl RunLoop {
     /// Says that root is the next to run, after `prev`.
     fn announce_root(&self, prev: *const Header) {
         if let Some(hook) = self.hook.get() {
-            hook(prev.cast(), ptr::null());
+            call_hook(hook, prev, ptr::null());
         }
         current::set_nobody();
     }
@@ -205,7 +207,7 @@ impl RunLoop {
         };
         if !ptr::eq(next, prev) {
             let is_root = ptr::eq(prev, &raw const self.root);
-            hook(if is_root { ptr::null() } else { prev.cast() }, next.cast());
+            call_hook(hook, if is_root { ptr::null() } else { prev }, next);
         }
     }
 
@@ -340,4 +342,15 @@ impl RunLoop {
         // SAFETY: it is in no ring any more, and nobody wakes it.
         unsafe { self.next_without(fiber) }
     }
+}
+
+/// Calls a switch hook, in the middle of a switch from `prev` to `next`; null is root.
+#[inline(always)]
+fn call_hook(hook: SwitchHook, prev: *const Header, next: *const Header) {
+    let no_unwind = NoUnwind::begin(
+        "a switch hook panicked: it runs in the middle of a switch, and must neither wait nor panic",
+    );
+    current::enter_switch_hook(prev);
+    hook(prev.cast(), next.cast());
+    no_unwind.done();
 }

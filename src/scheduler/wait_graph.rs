@@ -1,9 +1,10 @@
 //! Who waits for what, since when, where in the source, and who could end it: as data, and to be printed.
 
+use super::current;
 use super::header::Header;
 use super::id::FiberId;
 use super::needs::{self, Need, Waits};
-use super::run_loop::{Disown, RunLoop};
+use super::run_loop::RunLoop;
 use super::wait::WaitReason;
 use crate::platform::Nanoseconds;
 use core::marker::PhantomData;
@@ -12,11 +13,11 @@ use core::ptr;
 
 /// The fibers of a scheduler that wait: see [`Scheduler::wait_graph`](super::Scheduler::wait_graph).
 ///
-/// Printed, it has a line for each. It takes no lock and allocates nothing; it looks at the fibers when it is asked, not when
-/// it was made.
+/// Printed, it has one line for each fiber. It takes no lock and allocates nothing; it looks at the fibers when it is asked,
+/// not when it was made. So it is only ever lent, to a closure or a hook, for as long as nothing can run that would change
+/// what it shows.
 pub struct WaitGraph<'a> {
     pub(super) waits: Waits<'a>,
-    _disown: Option<Disown<'a>>,
     not_send: PhantomData<*mut ()>,
 }
 
@@ -75,7 +76,7 @@ pub enum Needs {
     Anybody,
 }
 
-/// Fibers each of which needs the next one, and the last the first.
+/// Fibers each of which needs the next one, and the last the first. It is part of a graph or of a deadlock, and lasts no longer.
 #[derive(Clone, Copy)]
 pub struct Circle<'a> {
     waits: Waits<'a>,
@@ -83,29 +84,26 @@ pub struct Circle<'a> {
 }
 
 impl<'a> WaitGraph<'a> {
-    /// A look at the waits of this loop; nothing if somebody else runs it.
-    pub(super) fn new(run_loop: &'a RunLoop) -> Option<Self> {
-        let disown = run_loop.own()?;
-        Some(Self {
-            _disown: disown,
-            ..Self::inside(run_loop, ptr::null())
-        })
+    /// Lends `f` a look at the waits of this loop; nothing if somebody else runs it. No fiber runs meanwhile.
+    #[track_caller]
+    pub(super) fn lend<R>(run_loop: &'a RunLoop, f: impl FnOnce(&Self) -> R) -> Option<R> {
+        let _disown = run_loop.own()?;
+        Some(current::without_waiting(|| f(&Self::of(run_loop))))
     }
 
-    /// As [`new`](Self::new), for the loop itself, or for its running fiber, which is about to wait if it is not null.
-    pub(super) const fn inside(run_loop: &'a RunLoop, about_to_wait: *const Header) -> Self {
+    /// A look at the waits of this loop, for its owner, for as long as no fiber runs.
+    pub(super) const fn of(run_loop: &'a RunLoop) -> Self {
         Self {
             waits: Waits {
                 run_loop,
-                about_to_wait,
+                about_to_wait: ptr::null(),
             },
-            _disown: None,
             not_send: PhantomData,
         }
     }
 
     /// All fibers that wait, the latest made first.
-    pub fn fibers(&self) -> impl Iterator<Item = WaitingFiber> {
+    pub fn fibers(&self) -> impl Iterator<Item = WaitingFiber> + use<'_, 'a> {
         let waits = self.waits;
         waits.mark_stuck();
         waits
@@ -114,7 +112,7 @@ impl<'a> WaitGraph<'a> {
     }
 
     /// The circles of fibers that wait for each other, each once.
-    pub fn circles(&self) -> impl Iterator<Item = Circle<'a>> {
+    pub fn circles(&self) -> impl Iterator<Item = Circle<'_>> + use<'_, 'a> {
         let waits = self.waits;
         waits.mark_stuck();
         waits

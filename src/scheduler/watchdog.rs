@@ -53,8 +53,8 @@ pub struct Watchdog {
     is_reported: AtomicBool,
 }
 
-/// A fiber that does not let others run.
-#[derive(Clone, Copy, Debug)]
+/// A fiber that does not let others run: data, which may be kept.
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Hog {
     /// Which one.
@@ -67,6 +67,7 @@ pub struct Hog {
     pub interrupted: Registers,
     /// Its stack.
     pub stack: StackBounds,
+    calls: Backtrace,
 }
 
 impl Watchdog {
@@ -123,9 +124,7 @@ impl Watchdog {
         if runs_for >= self.limit && !self.is_reported.swap(true, Ordering::Relaxed) {
             // SAFETY: it runs.
             let hog = unsafe { Hog::new(fiber, runs_for, interrupted) };
-            if let Some(hooks) = run_loop.hooks.get() {
-                hooks.report(&Report::Hog(&hog));
-            }
+            run_loop.report(&Report::Hog(&hog));
         }
     }
 
@@ -156,24 +155,32 @@ impl Hog {
     unsafe fn new(fiber: *const Header, runs_for: Nanoseconds, interrupted: Registers) -> Self {
         // SAFETY: the caller's promise.
         let header = unsafe { &*fiber };
+        // SAFETY: the header is of a cell that has a fiber.
+        let stack = unsafe { Header::stack(fiber) };
         Self {
             // SAFETY: it is alive.
             id: unsafe { FiberId::of(fiber) },
             name: header.name(),
             runs_for,
             interrupted,
-            // SAFETY: the header is of a cell that has a fiber.
-            stack: unsafe { Header::stack(fiber) },
+            stack,
+            // SAFETY: it is a cell's, of the fiber that was interrupted here.
+            calls: unsafe { Backtrace::take(stack, interrupted.rbp) },
         }
     }
 
-    /// The return addresses of the calls that it is in, the innermost first, by a walk along rbp. Not more than 32, and none
-    /// where the code has no frame pointers: then begin an unwinder with [`interrupted`](Self::interrupted).
-    ///
-    /// It reads the fiber's stack and nothing else, and is for the duration of the report only.
+    /// The return addresses of the last 16 calls that it was in when the report was made, the innermost first, by a walk along
+    /// rbp. There are none where the code has no frame pointers: then begin an unwinder with
+    /// [`interrupted`](Self::interrupted).
     #[must_use]
-    pub const fn backtrace(&self) -> Backtrace {
-        Backtrace::new(self.stack, self.interrupted.rbp)
+    pub fn backtrace(&self) -> &[u64] {
+        self.calls.as_slice()
+    }
+}
+
+impl fmt::Debug for Hog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

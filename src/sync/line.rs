@@ -101,6 +101,36 @@ impl Line {
         }
     }
 
+    /// Adds a waiter behind the last one that it `is_behind`, or as the first.
+    ///
+    /// # Safety
+    ///
+    /// As [`push`](Self::push).
+    pub(crate) unsafe fn insert_behind(
+        &self,
+        waiter: &Waiter,
+        is_behind: impl Fn(&Waiter) -> bool,
+    ) {
+        // SAFETY: L2.
+        let last = unsafe { self.last.get().as_ref() };
+        // SAFETY: L2.
+        let from_last = core::iter::successors(last, |other| unsafe { other.prev().as_ref() });
+        let Some(next) = from_last.take_while(|other| !is_behind(other)).last() else {
+            // SAFETY: the caller's promise.
+            return unsafe { self.push(waiter) };
+        };
+        let prev = next.prev();
+        waiter.stage.store(IN_LINE, Ordering::Relaxed);
+        waiter.set_prev(prev);
+        waiter.set_next(next);
+        next.set_prev(waiter);
+        // SAFETY: L2.
+        match unsafe { prev.as_ref() } {
+            Some(prev) => prev.set_next(waiter),
+            None => self.first.set(waiter),
+        }
+    }
+
     /// Takes a waiter out that is in this line; it leaves unserved.
     #[inline]
     pub(crate) fn remove(&self, waiter: &Waiter) {

@@ -1,11 +1,13 @@
 //! The wait queue: the building block for whatever is not here yet. Fibers wait until a condition of yours holds.
+//!
+//! The caller's code never runs while its fiber is in the line. The queue counts its wakes: a fiber reads the count, asks its
+//! condition, and enters the line only if the count is still the same. Otherwise it asks again.
 
 use super::line::{Line, Served, Waiter};
 use super::locked::Locked;
 use crate::platform::{NEVER, Nanoseconds};
-use crate::scheduler::waiting;
-use crate::scheduler::{WaitError, WaitReason, after, current};
-use core::cell::Cell;
+use crate::scheduler::header::Header;
+use crate::scheduler::{WaitError, WaitReason, after, current, waiting};
 use core::fmt;
 use core::ptr;
 use core::time::Duration;
@@ -13,7 +15,7 @@ use core::time::Duration;
 /// Fibers that wait for a condition, first come, first served.
 ///
 /// Whoever makes the condition true does that first and then wakes. Between a fiber's look at the condition and its wait
-/// no wake is lost, because it enters the queue before it looks.
+/// no wake is lost: if one came since the fiber began to look, it looks again before it waits.
 ///
 /// ```
 /// use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -34,7 +36,15 @@ use core::time::Duration;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct WaitQueue {
-    line: Locked<Line>,
+    queue: Locked<Queue>,
+}
+
+struct Queue {
+    line: Line,
+    /// How often somebody woke. Who has read it and asked its condition waits only if it has not changed.
+    wakes: u64,
+    /// How many places in the line were given out.
+    places: usize,
 }
 
 impl WaitQueue {
@@ -42,13 +52,21 @@ impl WaitQueue {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            line: Locked::new(Line::new()),
+            queue: Locked::new(Queue {
+                line: Line::new(),
+                wakes: 0,
+                places: 0,
+            }),
         }
     }
 
-    /// Waits until `condition` returns true. It is asked at once, and whenever the fiber was woken, with nothing locked.
+    /// Waits until `condition` returns true. It is asked at once and whenever the fiber was woken, with nothing locked and
+    /// the fiber in no queue: it may wait for other things itself, suspend a [`Fiber`](crate::fiber::Fiber), unwind, or fail.
     ///
-    /// It may wait for other things itself.
+    /// It is also asked again after a wake for another fiber that came while it was asked, and after the failure of a fiber of
+    /// the same scheduler; the fiber keeps its place then. So the wake of a fiber that unwinds or
+    /// [fails](crate::scheduler::failures) before it has asked its condition to the end goes to the next. Two are not told: a
+    /// fiber of another scheduler, of a failure, and anybody, of a wake of which a suspended `Fiber` was dropped.
     ///
     /// # Errors
     ///
@@ -107,23 +125,85 @@ impl WaitQueue {
         deadline: Nanoseconds,
         mut condition: impl FnMut() -> bool,
     ) -> Result<(), WaitError> {
-        let fiber = current::waiting_fiber();
-        let waiter = Waiter::new(fiber);
-        let place = Place {
-            queue: self,
-            waiter: &waiter,
-            is_in_line: Cell::new(false),
-        };
-        let object = ptr::from_ref(self).cast();
+        let mut place = None;
+        let mut was_woken = false;
         loop {
-            place.enter();
-            if condition() {
+            // SAFETY: it runs.
+            let failures = unsafe { Header::run_loop(current::waiting_fiber()) }
+                .failures
+                .get();
+            let wakes = self.queue.with(|queue| queue.wakes);
+            if self.ask(&mut condition, was_woken) {
                 return Ok(());
             }
-            waiting::wait_until(fiber, WaitReason::WaitQueue, object, deadline, || {
-                place.waiter.is_served()
-            })?;
+            was_woken = false;
+            // The condition may have forbidden to wait, and not allowed it again.
+            let waiter = Waiter::new(current::waiting_fiber());
+            let is_in_line = self.queue.with(|queue| {
+                let is_unchanged = queue.wakes == wakes;
+                if is_unchanged {
+                    // SAFETY: it is new, and waits next, which keeps it in place.
+                    unsafe { queue.enter(&waiter, &mut place) };
+                }
+                is_unchanged
+            });
+            if is_in_line {
+                was_woken = self.wait_in_line(&waiter, deadline, failures)?;
+            }
+            if was_woken {
+                place = None;
+            }
         }
+    }
+
+    /// Asks the condition. If it unwinds, and the fiber `was_woken` for it, the next fiber is woken instead.
+    fn ask(&self, condition: &mut impl FnMut() -> bool, was_woken: bool) -> bool {
+        struct WakeNext<'a> {
+            queue: &'a WaitQueue,
+            is_due: bool,
+        }
+        impl Drop for WakeNext<'_> {
+            fn drop(&mut self) {
+                if self.is_due {
+                    let _was_waiting = self.queue.wake_one();
+                }
+            }
+        }
+
+        let mut wake_next = WakeNext {
+            queue: self,
+            is_due: was_woken,
+        };
+        let holds = condition();
+        wake_next.is_due = false;
+        holds
+    }
+
+    /// Waits in line until woken, which it returns, or until there were more failures than `failures`.
+    #[track_caller]
+    fn wait_in_line(
+        &self,
+        waiter: &Waiter,
+        deadline: Nanoseconds,
+        failures: u32,
+    ) -> Result<bool, WaitError> {
+        // SAFETY: it runs.
+        let run_loop = unsafe { Header::run_loop(waiter.fiber) };
+        let object = ptr::from_ref(self).cast();
+        let is_done = || waiter.is_served() || run_loop.failures.get() != failures;
+        let waited = waiting::wait_until(
+            waiter.fiber,
+            WaitReason::WaitQueue,
+            object,
+            deadline,
+            is_done,
+        );
+        let was_woken = waiter.is_served() || !waiter.has_left(&self.queue, Queue::leave);
+        if was_woken && waited.is_err() {
+            // The wake came in spite of the deadline: it is the next one's.
+            let _was_waiting = self.wake_one();
+        }
+        waited.map(|()| was_woken)
     }
 
     /// Waits until woken, whatever for. A wake that came before is not seen: with a condition, use
@@ -142,27 +222,39 @@ impl WaitQueue {
     /// Callable from: fiber. Blocks: the fiber.
     #[track_caller]
     pub fn wait(&self) -> Result<(), WaitError> {
-        let mut was_asked = false;
-        self.wait_until(|| core::mem::replace(&mut was_asked, true))
+        let waiter = Waiter::new(current::waiting_fiber());
+        // SAFETY: it is new, and waits next, which keeps it in place.
+        self.queue
+            .with_interrupts_on(|queue| unsafe { queue.enter(&waiter, &mut None) });
+        waiter.wait(
+            &self.queue,
+            WaitReason::WaitQueue,
+            ptr::from_ref(self).cast(),
+            NEVER,
+            Queue::leave,
+        )
     }
 
-    /// Has the fiber that has waited longest look at its condition. Returns whether one waited.
+    /// Has the fiber that has waited longest look at its condition. Returns whether one waited; one that is just looking is
+    /// not counted, but looks again.
     ///
-    /// If it times out or is cancelled before it looked, the next one is woken in its place.
+    /// If it times out, is cancelled, unwinds or fails before it has looked, the next one is woken in its place.
     ///
     /// # Context
     ///
     /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
     pub fn wake_one(&self) -> bool {
         let mut served = Served::nobody();
-        let was_waiting = self
-            .line
-            .with(|line| line.serve_first(&mut served).is_some());
+        let was_waiting = self.queue.with(|queue| {
+            queue.wakes += 1;
+            queue.line.serve_first(&mut served).is_some()
+        });
         served.wake();
         was_waiting
     }
 
-    /// Has all fibers look at their conditions that wait now. Returns whether any did.
+    /// Has all fibers look at their conditions that wait now. Returns whether any did; those that are just looking are not
+    /// counted, but look again.
     ///
     /// # Context
     ///
@@ -170,8 +262,10 @@ impl WaitQueue {
     /// are fibers to take out.
     pub fn wake_all(&self) -> bool {
         let mut served = Served::nobody();
-        self.line
-            .with(|line| while line.serve_first(&mut served).is_some() {});
+        self.queue.with(|queue| {
+            queue.wakes += 1;
+            while queue.line.serve_first(&mut served).is_some() {}
+        });
         let was_any = !served.is_empty();
         served.wake();
         was_any
@@ -184,46 +278,30 @@ impl WaitQueue {
     /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.line.with(|line| line.is_empty())
+        self.queue.with(|queue| queue.line.is_empty())
     }
 }
 
-/// A fiber's place in a queue, which it leaves in whatever way the wait ends, also by a condition that unwinds.
-struct Place<'a> {
-    queue: &'a WaitQueue,
-    /// Not the waiter itself: dropping the place claims all of it, while another core may be about to serve the waiter.
-    waiter: &'a Waiter,
-    is_in_line: Cell<bool>,
-}
-
-impl Place<'_> {
-    /// Enters the line; if it is in it already it keeps its place. What wakes it from here on it has yet to look for.
-    fn enter(&self) {
-        // SAFETY: it is in no line: it never was, or was served, and `drop` takes it out.
-        self.queue
-            .line
-            .with(|line| unsafe { line.push(self.waiter) });
-        self.is_in_line.set(true);
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        if !self.is_in_line.get() {
-            return;
-        }
-        let was_woken = self.queue.line.with(|line| {
-            let is_in_line = self.waiter.is_in_line();
-            if is_in_line {
-                line.remove(self.waiter);
-            }
-            !is_in_line
+impl Queue {
+    /// Puts a waiter into the line, at its place if it had one before.
+    ///
+    /// # Safety
+    ///
+    /// As [`Line::push`].
+    unsafe fn enter(&mut self, waiter: &Waiter, place: &mut Option<usize>) {
+        let place = *place.get_or_insert_with(|| {
+            self.places += 1;
+            self.places
         });
-        if was_woken {
-            // The wake came after the last look at the condition, or in spite of a deadline: it is the next one's.
-            self.waiter.await_served();
-            let _was_waiting = self.queue.wake_one();
-        }
+        waiter.note.set(ptr::without_provenance_mut(place));
+        let is_behind = |other: &Waiter| other.note.get().addr() < place;
+        // SAFETY: the caller's promise.
+        unsafe { self.line.insert_behind(waiter, is_behind) };
+    }
+
+    fn leave(&mut self, waiter: &Waiter) -> Served {
+        self.line.remove(waiter);
+        Served::nobody()
     }
 }
 

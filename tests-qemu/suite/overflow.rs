@@ -5,6 +5,7 @@ mod deep;
 mod guard;
 mod ist;
 mod jump;
+mod reports;
 mod watch;
 mod ways;
 
@@ -50,14 +51,21 @@ impl Hooks for Told {
         if let Report::Overflow(overflow) = report {
             let index = usize::try_from(self.count.fetch_add(1, Ordering::Relaxed)).expect("few");
             // SAFETY: see the type.
-            unsafe { (*self.overflows.get())[index] = Some(**overflow) };
+            if let Some(place) = unsafe { (*self.overflows.get()).get_mut(index) } {
+                *place = Some(**overflow);
+            }
             TURNS_AT_REPORT.store(canary::turns(2), Ordering::Relaxed);
+        } else {
+            OTHERS.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
 /// How many turns the fiber in the middle slot had when the last one was reported.
 static TURNS_AT_REPORT: AtomicU64 = AtomicU64::new(0);
+
+/// How many reports were of something else.
+static OTHERS: AtomicU64 = AtomicU64::new(0);
 
 /// How many overflows were reported.
 fn count() -> u64 {

@@ -1,10 +1,10 @@
 //! Scopes: borrows, nesting, unwinding, and cells that run out inside.
 
 use super::{in_fiber, message_of};
-use core::cell::Cell;
+use core::sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed};
 use core::time::Duration;
 use kfiber::scheduler::{self, FiberState, Priority, SpawnErrorKind, WaitReason, scope};
-use std::rc::Rc;
+use std::sync::Arc;
 
 #[test]
 fn a_scope_waits_for_fibers_whose_handles_were_dropped() {
@@ -25,19 +25,19 @@ fn a_scope_waits_for_fibers_whose_handles_were_dropped() {
 }
 
 #[test]
-fn fibers_of_a_scope_need_not_be_send() {
+fn what_fibers_of_a_scope_captured_is_dropped_when_it_ends() {
     in_fiber(|_, cells| {
-        let count = Rc::new(Cell::new(0));
+        let count = Arc::new(AtomicI32::new(0));
         scope(|scope| {
             for _ in 0..3 {
-                let count = Rc::clone(&count);
+                let count = Arc::clone(&count);
                 scope
-                    .spawn(cells, move || count.set(count.get() + 1))
+                    .spawn(cells, move || count.fetch_add(1, Relaxed))
                     .unwrap()
                     .detach();
             }
         });
-        assert_eq!((count.get(), Rc::strong_count(&count)), (3, 1));
+        assert_eq!((count.load(Relaxed), Arc::strong_count(&count)), (3, 1));
     });
 }
 
@@ -57,19 +57,19 @@ fn a_scoped_fiber_is_joined_with_its_result() {
 #[test]
 fn a_scope_waits_when_its_function_unwinds() {
     in_fiber(|_, cells| {
-        let ran = Cell::new(false);
+        let ran = AtomicBool::new(false);
         let message = message_of(|| {
             scope(|scope| {
                 let body = || {
                     scheduler::sleep(Duration::from_secs(1)).unwrap();
-                    ran.set(true);
+                    ran.store(true, Relaxed);
                 };
                 scope.spawn(cells, body).unwrap().detach();
                 panic!("half-way");
             })
         });
         assert_eq!(message, "half-way");
-        assert!(ran.get());
+        assert!(ran.load(Relaxed));
     });
 }
 
@@ -77,15 +77,15 @@ fn a_scope_waits_when_its_function_unwinds() {
 fn a_scope_waits_although_its_owner_is_cancelled() {
     in_fiber(|scheduler, cells| {
         let owner = scheduler.spawn(cells, move || {
-            let done = Cell::new(false);
+            let done = AtomicBool::new(false);
             scope(|scope| {
                 let body = || {
                     scheduler::sleep(Duration::from_secs(1)).unwrap();
-                    done.set(true);
+                    done.store(true, Relaxed);
                 };
                 scope.spawn(cells, body).unwrap().detach();
             });
-            (done.get(), scheduler::is_cancelled())
+            (done.load(Relaxed), scheduler::is_cancelled())
         });
         let owner = owner.unwrap();
         scheduler::yield_now();
@@ -100,18 +100,18 @@ fn scopes_are_nested() {
         let mut sum = 0;
         scope(|outer| {
             let body = || {
-                let part = Cell::new(0);
+                let part = AtomicI32::new(0);
                 scope(|inner| {
                     inner
-                        .spawn(cells, || part.set(part.get() + 3))
+                        .spawn(cells, || part.fetch_add(3, Relaxed))
                         .unwrap()
                         .detach();
                     inner
-                        .spawn(cells, || part.set(part.get() + 4))
+                        .spawn(cells, || part.fetch_add(4, Relaxed))
                         .unwrap()
                         .detach();
                 });
-                sum = part.get();
+                sum = part.load(Relaxed);
             };
             outer.spawn(cells, body).unwrap().detach();
         });
@@ -122,20 +122,38 @@ fn scopes_are_nested() {
 #[test]
 fn a_fiber_of_a_scope_makes_more_of_them() {
     in_fiber(|_, cells| {
-        let count = Cell::new(0);
+        let count = AtomicI32::new(0);
         scope(|scope| {
             let count = &count;
             let body = move || {
-                count.set(1);
+                count.store(1, Relaxed);
                 let later = move || {
                     scheduler::sleep(Duration::from_secs(1)).unwrap();
-                    count.set(count.get() + 1);
+                    count.fetch_add(1, Relaxed);
                 };
                 scope.spawn(cells, later).unwrap().detach();
             };
             scope.spawn(cells, body).unwrap().detach();
         });
-        assert_eq!(count.get(), 2);
+        assert_eq!(count.load(Relaxed), 2);
+    });
+}
+
+#[test]
+fn another_thread_makes_fibers_in_a_scope() {
+    in_fiber(|_, cells| {
+        let count = AtomicI32::new(0);
+        scope(|scope| {
+            std::thread::scope(|threads| {
+                threads.spawn(|| {
+                    scope
+                        .spawn(cells, || count.fetch_add(1, Relaxed))
+                        .unwrap()
+                        .detach();
+                });
+            });
+        });
+        assert_eq!(count.load(Relaxed), 1);
     });
 }
 

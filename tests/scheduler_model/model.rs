@@ -42,6 +42,10 @@ pub(crate) struct Fiber {
     pub(crate) is_detached: bool,
     pub(crate) wait: Option<Wait>,
     pub(crate) outcome: Option<Outcome>,
+    /// It has polled a future, which is pending.
+    has_polled: bool,
+    /// It polls when it runs again, whether it was notified or not.
+    is_to_poll: bool,
     sleeps: Option<(u64, u64)>,
     /// Who is told of its end, and whether by a waker.
     joiner: Option<(Slot, bool)>,
@@ -167,6 +171,11 @@ impl Model {
 
     /// The running fiber yields.
     pub(crate) fn yield_now(&mut self) {
+        self.rotate();
+        self.go_on();
+    }
+
+    fn rotate(&mut self) {
         let level = self.running().level;
         self.drain();
         self.rings
@@ -174,7 +183,6 @@ impl Model {
             .expect("it is ready")
             .rotate_left(1);
         self.current = self.first_ready();
-        self.go_on();
     }
 
     /// The running fiber waits; its outcome is there when it runs again.
@@ -183,6 +191,7 @@ impl Model {
         if let Kind::Join(other) | Kind::Future(other) = wait.kind {
             self.fiber(other).joiner = Some((slot, matches!(wait.kind, Kind::Future(_))));
         }
+        self.fiber(slot).has_polled = matches!(wait.kind, Kind::Future(_));
         self.fiber(slot).wait = Some(wait);
         self.go_on();
     }
@@ -190,20 +199,18 @@ impl Model {
     /// The running fiber ends.
     pub(crate) fn exit(&mut self) {
         let slot = self.current.expect("a fiber runs");
-        if let Some((joiner, false)) = self.fiber(slot).joiner {
-            self.fiber(slot).joiner = None;
-            self.wake_as_owner(joiner);
+        match self.fiber(slot).joiner.take() {
+            Some((joiner, true)) => self.signal(joiner, |fiber| fiber.is_notified = true),
+            Some((joiner, false)) => self.wake_as_owner(joiner),
+            None => {}
         }
         self.leave_ring(slot);
         self.drain();
         self.current = self.first_ready();
         let fiber = self.fiber(slot);
         fiber.is_finished = true;
-        let joiner = fiber.joiner.take();
         if fiber.is_detached {
             self.fibers.remove(&slot);
-        } else if let Some((joiner, _by_waker)) = joiner {
-            self.signal(joiner, |fiber| fiber.is_notified = true);
         }
         self.go_on();
     }
@@ -225,10 +232,20 @@ impl Model {
                 return;
             };
             self.stop_sleeping(slot);
+            let fiber = self.fiber(slot);
+            if core::mem::take(&mut fiber.has_polled) && core::mem::take(&mut fiber.is_notified) {
+                // It was notified before, or while it polled: the others run once.
+                fiber.is_to_poll = true;
+                self.rotate();
+                continue;
+            }
             if let Some(outcome) = self.look(slot, wait) {
                 let fiber = self.fiber(slot);
                 (fiber.wait, fiber.outcome) = (None, Some(outcome));
                 return;
+            }
+            if self.fiber(slot).has_polled {
+                continue;
             }
             if let Some(deadline) = wait.deadline {
                 self.arrivals += 1;
@@ -265,10 +282,12 @@ impl Model {
                 let is_finished = self.fiber(other).is_finished;
                 let fiber = self.fiber(slot);
                 // It polls when it was notified, and leaves a notification behind for one around it.
-                let polls = core::mem::take(&mut fiber.is_notified);
+                let is_to_poll = core::mem::take(&mut fiber.is_to_poll);
+                let polls = is_to_poll || core::mem::take(&mut fiber.is_notified);
                 if polls && is_finished {
                     (fiber.is_notified, fiber.is_woken) = (true, true);
                 }
+                fiber.has_polled = polls && !is_finished;
                 polls && is_finished
             }
         };

@@ -69,14 +69,17 @@ fn a_circle_is_reported_while_others_go_on_and_only_once() {
     world.spawn("alive", move || {
         scheduler::sleep(Duration::from_secs(2)).unwrap();
         assert_eq!(kernel.reports.lock().unwrap().len(), 1);
-        let graph = scheduler.wait_graph().unwrap();
-        let stuck: Vec<_> = graph.fibers().filter(|fiber| fiber.is_stuck).collect();
+        let stuck = scheduler.wait_graph(|graph| {
+            let circles: Vec<_> = graph.circles().collect();
+            assert_eq!(circles.len(), 1);
+            assert_eq!(circles[0].fibers().count(), 2);
+            let stuck = graph.fibers().filter(|fiber| fiber.is_stuck);
+            stuck.collect::<Vec<_>>()
+        });
+        let stuck = stuck.unwrap();
         let names: Vec<_> = stuck.iter().map(|fiber| fiber.name).collect();
         assert_eq!(names, ["late", "right", "left"]);
         assert_eq!(stuck[0].since, 1_000_000_000);
-        let circles: Vec<_> = graph.circles().collect();
-        assert_eq!(circles.len(), 1);
-        assert_eq!(circles[0].fibers().count(), 2);
     });
     let reports = world.run();
     assert_eq!(reports.len(), 2, "{reports:#?}");

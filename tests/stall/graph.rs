@@ -2,8 +2,13 @@
 
 use crate::{World, plain};
 use core::time::Duration;
-use kfiber::scheduler::{self, Needs, WaitReason};
+use kfiber::platform::Host;
+use kfiber::scheduler::{self, Needs, Scheduler, WaitGraph, WaitReason};
 use kfiber::sync::{Barrier, Channel, Condvar, Event, Mutex, Semaphore, WaitQueue, Wanted};
+
+fn text_of(scheduler: &'static Scheduler<Host>) -> String {
+    scheduler.wait_graph(|graph| graph.to_string()).unwrap()
+}
 
 #[test]
 fn every_kind_of_wait_is_in_the_graph_in_words() {
@@ -42,12 +47,12 @@ fn every_kind_of_wait_is_in_the_graph_in_words() {
         });
         world.scheduler.platform().advance(2_500_000_000);
         world.scheduler.run_until_idle();
-        let graph = world.scheduler.wait_graph().unwrap();
-        let text = plain(&graph.to_string());
+        let look = |graph: &WaitGraph<'_>| (plain(&graph.to_string()), graph.fibers().next());
+        let (text, fiber) = world.scheduler.wait_graph(look).unwrap();
         let start =
             format!("  \"waiter\" (@) waits {words} since 2.500 s at tests/stall/graph.rs:");
         assert!(text.starts_with(&start), "{text}");
-        let fiber = graph.fibers().next().unwrap();
+        let fiber = fiber.unwrap();
         assert!(!fiber.is_stuck);
         let needs = match fiber.reason {
             WaitReason::Sleep => Needs::Clock,
@@ -71,33 +76,51 @@ fn since_when_is_what_the_clock_said_when_the_loop_last_looked() {
         let _parked = scheduler::park();
     });
     scheduler.run_until_idle();
-    let graph = scheduler.wait_graph().unwrap();
-    let since: Vec<_> = graph
-        .fibers()
-        .map(|fiber| (fiber.name, fiber.since))
-        .collect();
-    assert_eq!(since, [("exact", 1_000_000_000), ("early", 0)]);
+    let since = scheduler.wait_graph(|graph| {
+        let since = graph.fibers().map(|fiber| (fiber.name, fiber.since));
+        since.collect::<Vec<_>>()
+    });
+    assert_eq!(since.unwrap(), [("exact", 1_000_000_000), ("early", 0)]);
 }
 
 #[test]
 fn a_graph_of_nobody_says_so() {
     let world = World::new();
-    assert_eq!(
-        world.scheduler.wait_graph().unwrap().to_string(),
-        "  no fiber waits"
-    );
+    assert_eq!(text_of(world.scheduler), "  no fiber waits");
 }
 
 #[test]
 fn while_a_graph_is_looked_at_from_outside_the_scheduler_does_not_run() {
     let world = World::new();
-    let graph = world.scheduler.wait_graph();
-    assert!(graph.is_some());
-    assert!(world.scheduler.wait_graph().is_none(), "it has one already");
-    let message = crate::panic_of(|| world.scheduler.run());
-    assert!(message.contains("running already"), "{message}");
-    drop(graph);
+    let looked = world.scheduler.wait_graph(|_| {
+        let again = world.scheduler.wait_graph(|_| ());
+        assert!(again.is_none(), "it is looked at already");
+        let message = crate::panic_of(|| world.scheduler.run());
+        assert!(message.contains("running already"), "{message}");
+    });
+    assert!(looked.is_some());
     world.scheduler.run();
+}
+
+#[test]
+fn while_a_fiber_looks_at_the_graph_it_must_not_wait_and_afterwards_it_may() {
+    let world = World::new();
+    let scheduler = world.scheduler;
+    world.spawn("curious", move || {
+        let forbidden_in = line!() + 2;
+        let message = crate::panic_of(|| scheduler.wait_graph(|_| scheduler::yield_now()));
+        assert!(
+            message.contains(&format!(
+                "`wait_graph` since tests/stall/graph.rs:{forbidden_in}"
+            )),
+            "{message}"
+        );
+        scheduler::yield_now(); // allowed again, though the look was left by a panic
+        assert_eq!(scheduler.wait_graph(|_| 7), Some(7));
+        scheduler::yield_now();
+    });
+    world.spawn("other", || scheduler::yield_now());
+    assert_eq!(world.run(), [""; 0]);
 }
 
 #[test]
@@ -105,10 +128,9 @@ fn in_an_interrupt_handler_there_is_no_graph() {
     let world = World::new();
     let scheduler = world.scheduler;
     world.spawn("curious", move || {
-        assert!(kfiber::platform::Host::interrupt(|| scheduler
-            .wait_graph()
-            .is_none()));
-        assert!(scheduler.wait_graph().is_some());
+        let look = || scheduler.wait_graph(|_| ());
+        assert!(Host::interrupt(look).is_none());
+        assert!(look().is_some());
     });
     assert_eq!(world.run(), [""; 0]);
 }
@@ -123,8 +145,11 @@ fn who_was_handed_a_mutex_and_has_yet_to_run_does_not_wait() {
         let guard = lock.lock();
         scheduler::yield_now();
         let waiting = |name| {
-            let graph = scheduler.wait_graph().unwrap();
-            graph.fibers().filter(|fiber| fiber.name == name).count()
+            let count = |graph: &WaitGraph<'_>| {
+                let fibers = graph.fibers();
+                fibers.filter(|fiber| fiber.name == name).count()
+            };
+            scheduler.wait_graph(count).unwrap()
         };
         assert_eq!(waiting("taker"), 1);
         drop(guard);
@@ -141,7 +166,7 @@ fn the_address_in_the_text_is_that_of_the_thing() {
     let world = World::new();
     world.spawn("waiter", || assert!(SEMAPHORE.acquire().is_ok()));
     world.scheduler.run_until_idle();
-    let text = world.scheduler.wait_graph().unwrap().to_string();
+    let text = text_of(world.scheduler);
     assert!(
         text.contains(&format!("the semaphore {:p} since", &raw const SEMAPHORE)),
         "{text}"

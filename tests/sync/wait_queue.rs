@@ -3,9 +3,18 @@
 use crate::{panic_of, settle, world};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use core::time::Duration;
+use kfiber::fiber::{Fiber, Resumed, Suspend};
 use kfiber::platform::{Host, Platform};
-use kfiber::scheduler::{self, WaitError};
+use kfiber::scheduler::{self, Hooks, JoinErrorKind, Priority, Report, WaitError};
+use kfiber::stack::{Stack, Storage};
 use kfiber::sync::WaitQueue;
+
+/// With hooks, a fiber that panics fails alone.
+struct Ignore;
+
+impl Hooks for Ignore {
+    fn report(&self, _report: &Report<'_>) {}
+}
 
 #[test]
 fn a_condition_that_holds_is_not_waited_for() {
@@ -77,7 +86,7 @@ fn an_interrupt_between_look_and_wait_is_not_lost() {
                 if !seen {
                     Host::interrupt(|| {
                         IS_SET.store(true, Relaxed);
-                        assert!(QUEUE.wake_one());
+                        assert!(!QUEUE.wake_one(), "it does not wait yet");
                     });
                 }
                 seen
@@ -212,6 +221,240 @@ fn a_wake_for_one_that_gives_up_while_it_looks_is_the_next_one_s() {
     assert_eq!(LOG.all(), "gave up second");
 }
 
+/// A condition that does not hold, and panics when it is asked for the `count`th time.
+fn panics_when_asked(count: u32) -> impl FnMut() -> bool {
+    let mut asked = 0;
+    move || {
+        asked += 1;
+        assert!(asked < count, "asked {count} times");
+        false
+    }
+}
+
+#[test]
+fn a_wake_goes_on_if_the_condition_panics_and_the_panic_is_caught() {
+    world!(S, CELLS, LOG);
+    static QUEUE: WaitQueue = WaitQueue::new();
+    static IS_SET: AtomicBool = AtomicBool::new(false);
+    S.spawn(&CELLS, || {
+        LOG.say(panic_of(|| QUEUE.wait_until(panics_when_asked(2))));
+        // It is as if it had never waited.
+        QUEUE.wait_until(|| IS_SET.load(Relaxed)).unwrap();
+    })
+    .unwrap()
+    .detach();
+    for name in ["second", "third"] {
+        S.spawn(&CELLS, move || {
+            QUEUE.wait_until(|| IS_SET.load(Relaxed)).unwrap();
+            LOG.say(name);
+        })
+        .unwrap()
+        .detach();
+    }
+    S.run_until_idle();
+    IS_SET.store(true, Relaxed);
+    assert!(QUEUE.wake_one());
+    S.run_until_idle();
+    assert_eq!(LOG.all(), "asked 2 times second");
+    assert!(QUEUE.wake_one());
+    S.run();
+    assert_eq!(LOG.all(), "asked 2 times second third");
+    assert!(QUEUE.is_empty());
+}
+
+#[test]
+fn a_wake_goes_on_if_the_condition_panics_and_the_fiber_fails() {
+    world!(S, CELLS, LOG);
+    static QUEUE: WaitQueue = WaitQueue::new();
+    static IS_SET: AtomicBool = AtomicBool::new(false);
+    S.set_hooks(&Ignore).unwrap();
+    let fails = S.spawn(&CELLS, || QUEUE.wait_until(panics_when_asked(2)));
+    S.spawn(&CELLS, || {
+        QUEUE.wait_until(|| IS_SET.load(Relaxed)).unwrap();
+        LOG.say("second");
+    })
+    .unwrap()
+    .detach();
+    S.run_until_idle();
+    IS_SET.store(true, Relaxed);
+    assert!(QUEUE.wake_one());
+    S.run();
+    assert!(matches!(
+        fails.unwrap().try_join().unwrap_err().kind,
+        JoinErrorKind::Failed(_)
+    ));
+    assert_eq!(LOG.all(), "second");
+    assert!(QUEUE.is_empty());
+}
+
+#[test]
+fn one_whose_condition_panics_before_it_waits_takes_no_wake() {
+    world!(S, CELLS);
+    static QUEUE: WaitQueue = WaitQueue::new();
+    static IS_SET: AtomicBool = AtomicBool::new(false);
+    let panics = S.spawn(&CELLS, || {
+        panic_of(|| {
+            QUEUE.wait_until(|| {
+                settle();
+                assert!(IS_SET.load(Relaxed), "not yet");
+                true
+            })
+        })
+    });
+    let waits = S.spawn(&CELLS, || QUEUE.wait_until(|| IS_SET.load(Relaxed)));
+    S.run_until_idle();
+    assert_eq!(panics.unwrap().try_join().unwrap(), "not yet");
+    IS_SET.store(true, Relaxed);
+    assert!(QUEUE.wake_one());
+    S.run();
+    assert_eq!(waits.unwrap().try_join().unwrap(), Ok(()));
+}
+
+/// A fiber is in no line while its condition runs, so what becomes of that does not matter to the others.
+#[test]
+fn a_fiber_that_is_dropped_within_its_condition_leaves_nothing_in_the_queue() {
+    static STACK: Stack<65536> = Stack::new();
+    world!(S, CELLS);
+    static QUEUE: WaitQueue = WaitQueue::new();
+    static IS_SET: AtomicBool = AtomicBool::new(false);
+    let drops = S.spawn(&CELLS, || {
+        let inner = |suspend: &Suspend<(), ()>, ()| {
+            let _never = QUEUE.wait_until(|| {
+                suspend.suspend(());
+                true
+            });
+        };
+        let mut fiber = Fiber::new(STACK.take().unwrap(), inner).unwrap();
+        assert_eq!(fiber.resume(()), Resumed::Yielded(()));
+        assert!(QUEUE.is_empty());
+        drop(fiber);
+    });
+    let waits = S.spawn(&CELLS, || QUEUE.wait_until(|| IS_SET.load(Relaxed)));
+    S.run_until_idle();
+    drops.unwrap().try_join().unwrap();
+    IS_SET.store(true, Relaxed);
+    assert!(QUEUE.wake_one());
+    S.run();
+    assert_eq!(waits.unwrap().try_join().unwrap(), Ok(()));
+}
+
+#[test]
+fn a_wake_at_the_moment_of_a_cancellation_is_looked_at_and_used() {
+    world!(S, CELLS);
+    static QUEUE: WaitQueue = WaitQueue::new();
+    static TICKETS: AtomicU32 = AtomicU32::new(0);
+    fn take() -> bool {
+        TICKETS.swap(0, Relaxed) == 1
+    }
+    let first = S.spawn(&CELLS, || QUEUE.wait_until(take)).unwrap();
+    let second = S.spawn(&CELLS, || QUEUE.wait_until(take)).unwrap();
+    S.run_until_idle();
+    TICKETS.store(1, Relaxed);
+    first.cancel();
+    assert!(QUEUE.wake_one());
+    S.run_until_idle();
+    assert_eq!(first.try_join().unwrap(), Ok(()));
+    TICKETS.store(1, Relaxed);
+    assert!(QUEUE.wake_one());
+    S.run();
+    assert_eq!(second.try_join().unwrap(), Ok(()));
+}
+
+#[test]
+fn a_wake_at_the_deadline_is_looked_at_and_used() {
+    world!(S, CELLS);
+    static QUEUE: WaitQueue = WaitQueue::new();
+    static TICKETS: AtomicU32 = AtomicU32::new(0);
+    fn take() -> bool {
+        TICKETS.swap(0, Relaxed) == 1
+    }
+    let first = S
+        .spawn(&CELLS, || QUEUE.wait_until_deadline(10, take))
+        .unwrap();
+    let second = S
+        .spawn(&CELLS, || QUEUE.wait_until_deadline(10, take))
+        .unwrap();
+    S.run_until_idle();
+    S.platform().advance(10);
+    TICKETS.store(1, Relaxed);
+    assert!(QUEUE.wake_one());
+    S.run();
+    assert_eq!(first.try_join().unwrap(), Ok(()));
+    assert_eq!(second.try_join().unwrap(), Err(WaitError::TimedOut));
+    assert!(QUEUE.is_empty());
+}
+
+#[test]
+fn a_wake_for_another_while_it_looks_makes_a_fiber_look_again() {
+    world!(S, CELLS, LOG);
+    static QUEUE: WaitQueue = WaitQueue::new();
+    static TICKETS: AtomicU32 = AtomicU32::new(0);
+    S.spawn(&CELLS, || {
+        QUEUE.wait().unwrap();
+        LOG.say("first");
+    })
+    .unwrap()
+    .detach();
+    S.run_until_idle();
+    let looks = S.spawn(&CELLS, || {
+        let mut looks = 0;
+        QUEUE
+            .wait_until(|| {
+                looks += 1;
+                if looks == 1 {
+                    TICKETS.store(1, Relaxed);
+                    assert!(QUEUE.wake_one(), "the first");
+                    return false;
+                }
+                TICKETS.swap(0, Relaxed) == 1
+            })
+            .unwrap();
+        looks
+    });
+    S.run();
+    assert_eq!(looks.unwrap().try_join().unwrap(), 2);
+    assert_eq!(LOG.all(), "first");
+}
+
+#[test]
+fn those_that_wait_keep_their_places_when_another_fiber_fails() {
+    world!(S, CELLS, LOG);
+    static QUEUE: WaitQueue = WaitQueue::new();
+    static TICKETS: AtomicU32 = AtomicU32::new(0);
+    static LOOKS: AtomicU32 = AtomicU32::new(0);
+    S.set_hooks(&Ignore).unwrap();
+    for number in 0..4 {
+        // The urgent look first when they are woken, but have waited less long.
+        let builder = S.builder().priority(Priority::new(10 + number).unwrap());
+        builder
+            .spawn(&CELLS, move || {
+                let take = || {
+                    LOOKS.fetch_add(1, Relaxed);
+                    TICKETS.load(Relaxed) > 0
+                };
+                QUEUE.wait_until(take).unwrap();
+                TICKETS.fetch_sub(1, Relaxed);
+                LOG.say(number);
+            })
+            .unwrap()
+            .detach();
+        S.run_until_idle();
+    }
+    let looks = LOOKS.load(Relaxed);
+    S.spawn(&CELLS, || panic!("one that has nothing to do with them"))
+        .unwrap()
+        .detach();
+    S.run_until_idle();
+    assert_eq!(LOOKS.load(Relaxed), looks + 4, "all look again");
+    for _ in 0..4 {
+        TICKETS.fetch_add(1, Relaxed);
+        assert!(QUEUE.wake_one());
+        S.run_until_idle();
+    }
+    S.run();
+    assert_eq!(LOG.all(), "0 1 2 3");
+}
+
 #[test]
 fn a_condition_may_wait_itself() {
     world!(S, CELLS);
@@ -221,7 +464,7 @@ fn a_condition_may_wait_itself() {
         .spawn(&CELLS, || OUTER.wait_until(|| INNER.wait().is_ok()))
         .unwrap();
     S.run_until_idle();
-    assert!(OUTER.wake_one());
+    assert!(!OUTER.wake_one(), "it looks, and is in one line at most");
     S.run_until_idle();
     assert!(INNER.wake_one());
     S.run();

@@ -1,6 +1,6 @@
-//! The result of a scoped fiber that is not Send stays on its core, and its handle too.
+//! The result of a fiber of a scope crosses to another fiber, so it must be Send.
 //@ code: E0277
-//@ says: `Rc<i32>` cannot be sent between threads safely
+//@ says: cannot be sent between threads safely
 #![allow(unused, non_upper_case_globals, clippy::all)]
 
 use kfiber::scheduler::{FiberPool, scope};

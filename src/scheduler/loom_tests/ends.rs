@@ -113,27 +113,40 @@ fn loom_detach_and_exit() {
     model("detach and exit", || {
         let fiber = Arc::new(Fiber::new(true).0);
         let result = Arc::new(UnsafeCell::new(1));
-        let burials = Arc::new(AtomicUsize::new(0));
-        let bury = |result: &UnsafeCell<i32>, burials: &AtomicUsize| {
-            // SAFETY: whoever buries is alone.
+        let (drops, burials) = (Arc::default(), Arc::<AtomicUsize>::default());
+        let drop_result = |result: &UnsafeCell<i32>, drops: &AtomicUsize| {
+            // SAFETY: whoever drops it is alone.
             result.with_mut(|result| unsafe { *result = 0 });
+            drops.fetch_add(1, Ordering::Relaxed);
+        };
+        let give_back = |result: &UnsafeCell<i32>, burials: &AtomicUsize| {
+            // SAFETY: whoever gives the cell back is alone, and comes after the drop.
+            result.with(|result| assert_eq!(unsafe { *result }, 0));
             burials.fetch_add(1, Ordering::Relaxed);
         };
         let ending = {
             let (fiber, result) = (Arc::clone(&fiber), Arc::clone(&result));
-            let burials = Arc::clone(&burials);
+            let (drops, burials) = (Arc::clone(&drops), Arc::clone(&burials));
             thread::spawn(move || {
-                // SAFETY: it has not finished.
+                // SAFETY: it has not returned.
                 result.with_mut(|result| unsafe { *result = 5 });
+                if fiber.state.has_returned() {
+                    drop_result(&result, &drops);
+                }
                 if fiber.state.finish() {
-                    bury(&result, &burials);
+                    give_back(&result, &burials);
                 }
             })
         };
-        if fiber.state.detach() {
-            bury(&result, &burials);
+        // The destructor of the handle.
+        if !fiber.state.detach_before_return() {
+            drop_result(&result, &drops);
+            if fiber.state.detach() {
+                give_back(&result, &burials);
+            }
         }
         ending.join().expect("does not panic");
+        assert_eq!(drops.load(Ordering::Relaxed), 1);
         assert_eq!(burials.load(Ordering::Relaxed), 1);
         assert!(fiber.state.is_detached() && fiber.state.is_finished());
         assert_eq!(fiber.state.give_token(1), Woken::Stale);

@@ -1,47 +1,67 @@
 //! The walk along rbp through one stack, for reports: it reads that stack, and nothing else, whatever the words there say.
 
 use crate::stack::StackBounds;
+use core::fmt;
 
-/// No report is longer than this.
-const MOST_FRAMES: usize = 32;
+/// No report has more.
+const MOST_FRAMES: usize = 16;
 
-/// Return addresses, from the innermost out: those of an [`Overflow`](super::Overflow) or a
-/// [`Hog`](crate::scheduler::Hog).
-#[derive(Clone, Debug)]
-pub struct Backtrace {
-    stack: StackBounds,
-    rbp: u64,
-    left: usize,
+/// Return addresses, from the innermost out, as they were when the report was made.
+#[derive(Clone, Copy)]
+pub(in crate::scheduler) struct Backtrace {
+    addresses: [u64; MOST_FRAMES],
+    count: usize,
 }
 
 impl Backtrace {
-    pub(in crate::scheduler) const fn new(stack: StackBounds, rbp: u64) -> Self {
-        Self {
-            stack,
-            rbp,
-            left: MOST_FRAMES,
+    /// Walks through a stack, from the frame that `rbp` points to.
+    ///
+    /// # Safety
+    ///
+    /// The stack is a cell's, so that it stays readable for good, and nobody writes to it meanwhile: its fiber was
+    /// interrupted, or runs on this core and has come here.
+    pub(in crate::scheduler) unsafe fn take(stack: StackBounds, rbp: u64) -> Self {
+        let mut backtrace = Self {
+            addresses: [0; MOST_FRAMES],
+            count: 0,
+        };
+        let mut frame = rbp;
+        for address in &mut backtrace.addresses {
+            // SAFETY: the caller's promise.
+            let Some([callers, rip]) = (unsafe { record(stack, frame) }) else {
+                break;
+            };
+            *address = rip;
+            backtrace.count += 1;
+            // Callers are further up; a chain that goes down again is none.
+            frame = if callers > frame { callers } else { 0 };
         }
+        backtrace
+    }
+
+    /// The addresses, which are data.
+    pub(in crate::scheduler) fn as_slice(&self) -> &[u64] {
+        &self.addresses[..self.count]
     }
 }
 
-impl Iterator for Backtrace {
-    type Item = u64;
-
-    fn next(&mut self) -> Option<u64> {
-        let record = usize::try_from(self.rbp).ok()?;
-        let is_ours = self.stack.contains(record)
-            && self.stack.contains(record.wrapping_add(15))
-            && record.is_multiple_of(8);
-        self.left = self.left.checked_sub(1).filter(|_| is_ours)?;
-        let offset = record - self.stack.bottom().addr();
-        let words: *const u64 = self.stack.bottom().wrapping_add(offset).cast();
-        // SAFETY: aligned, and within the stack of a cell, which stays readable for good.
-        let [rbp, rip] = unsafe { words.cast::<[u64; 2]>().read_volatile() };
-        if rip == 0 {
-            return None;
-        }
-        // Callers are further up; a chain that goes down again is none.
-        self.rbp = if rbp > self.rbp { rbp } else { 0 };
-        Some(rip)
+impl fmt::Debug for Backtrace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x?}", self.as_slice())
     }
+}
+
+/// The frame record at this address: the caller's rbp, and the return address. Nothing if none can be there.
+///
+/// # Safety
+///
+/// As [`Backtrace::take`].
+unsafe fn record(stack: StackBounds, rbp: u64) -> Option<[u64; 2]> {
+    let at = usize::try_from(rbp).ok()?;
+    let is_ours = stack.contains(at) && stack.contains(at.wrapping_add(15)) && at.is_multiple_of(8);
+    let offset = is_ours.then(|| at - stack.bottom().addr())?;
+    let words: *const [u64; 2] = stack.bottom().wrapping_add(offset).cast();
+    // SAFETY: aligned, and within the stack, by the caller's promise.
+    let record = unsafe { words.read_volatile() };
+    (record[1] != 0).then_some(record)
 }

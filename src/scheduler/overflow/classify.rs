@@ -5,7 +5,7 @@ use super::super::header::Header;
 use super::super::run_loop::RunLoop;
 use super::owner::Part;
 use super::{Detector, Overflow, Registers, judge};
-use crate::stack::canary_address;
+use crate::stack::{StackBounds, canary_address};
 
 /// Vectors (Intel SDM, volume 3, table 6-1).
 const DEBUG: u8 = 1;
@@ -76,6 +76,9 @@ impl Exception {
 
 impl RunLoop {
     /// Says whether the running fiber of this loop overflowed its stack. Writes nothing, takes no lock.
+    ///
+    /// Reads control blocks and the fiber's own stack, and nothing else, whatever the exception says: not even where the stack
+    /// pointer is, since that is where the memory may be missing.
     pub(in super::super) fn classify(&self, exception: &Exception) -> Option<Overflow> {
         let fiber = current::get();
         if fiber.is_null() || !current::is_in(self) {
@@ -110,7 +113,7 @@ impl RunLoop {
                     (Detector::GuardOfAnother, address, Some(of_another))
                 } else if sp < bottom
                     && address.abs_diff(sp) <= REACH
-                    && judge::is_overflow(self, fiber, sp)
+                    && self.is_where_an_overflow_leads(sp, stack, fiber)
                 {
                     (
                         Detector::StackPointer,
@@ -123,12 +126,26 @@ impl RunLoop {
             }
             _ => return None,
         };
-        // SAFETY: it has a fiber.
+        // SAFETY: it has a fiber, which runs on this core.
         let overflow = unsafe { Overflow::new(header, detector, address, exception.registers()) };
         Some(Overflow {
             with_interrupts_off: exception.rflags & INTERRUPT_FLAG == 0,
             damaged,
             ..overflow
         })
+    }
+
+    /// Says whether a stack pointer that faulted below the fiber's stack is there because of an overflow: it is in the memory
+    /// of another fiber, or next to its own stack. Further away it may be on the stack of a
+    /// [`Fiber`](crate::fiber::Fiber) that the scheduled one has resumed.
+    fn is_where_an_overflow_leads(
+        &self,
+        sp: usize,
+        stack: StackBounds,
+        fiber: *const Header,
+    ) -> bool {
+        let neighbour = self.neighbour_at(sp, fiber);
+        neighbour.is_some_and(|at| at.part != Part::Guard)
+            || stack.guard().start.saturating_sub(sp) <= REACH
     }
 }

@@ -1,5 +1,6 @@
 //! What becomes of a fiber that a check at a switch does not like: is it an overflow, who is told, and the fiber's end.
 
+#[cfg(target_os = "none")]
 use super::super::current;
 use super::super::failing;
 use super::super::failure::Failure;
@@ -94,7 +95,8 @@ unsafe fn on_suspicion(fiber: *const Header, suspicion: Suspicion, registers: Re
     let sp = usize::try_from(registers.rsp).unwrap_or(0);
     let (detector, lowest) = if suspicion == Suspicion::Stored {
         (Detector::SavedStackPointer, sp)
-    } else if is_overflow(run_loop, fiber, sp) {
+    // SAFETY: the caller's promise: it has just made the call that brought us here.
+    } else if unsafe { is_overflow(run_loop, fiber, sp) } {
         (Detector::StackPointer, sp)
     // SAFETY: S1, of a cell's stack.
     } else if !unsafe { is_canary_intact(stack) } {
@@ -130,12 +132,8 @@ unsafe fn on_overflow(
         Detector::Canary => run_loop.neighbour_below(bottom - 1..bottom, fiber),
         _ => None,
     };
-    let was_allowed = current::forbid_waiting();
     run_loop.report(&Report::Overflow(&overflow));
-    if was_allowed {
-        current::allow_waiting();
-    }
-    remember(registers);
+    remember(fiber, registers);
     if detector == Detector::SavedStackPointer {
         let sp = run_loop.below_root();
         // SAFETY: root does not run, and what is below its stack pointer is used by nobody but for a moment. The fiber never
@@ -149,15 +147,31 @@ unsafe fn on_overflow(
     }
 }
 
-/// Where the last overflow was noticed, whose fiber is about to end: rip, rsp, rbp.
-static LAST: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
+/// Where the last overflow was noticed, whose fiber is about to end: rip, rsp, rbp; then the fiber, its generation, and how
+/// often it was noticed there.
+static LAST: [AtomicU64; 6] = [const { AtomicU64::new(0) }; 6];
 
-/// Remembers where the overflow was noticed, until the fiber ends.
-pub(in super::super) fn remember(registers: Registers) {
+/// Remembers where the overflow was noticed, until the fiber ends. Returns how often it was noticed there before.
+pub(in super::super) fn remember(fiber: *const Header, registers: Registers) -> u64 {
     let Registers { rip, rsp, rbp } = registers;
-    for (place, word) in LAST.iter().zip([rip, rsp, rbp]) {
-        place.store(word, Ordering::Relaxed);
-    }
+    // SAFETY: headers stay readable for good.
+    let generation = unsafe { (*fiber).state.generation() };
+    let [ref place @ .., ref count] = LAST;
+    let now = [rip, rsp, rbp, fiber.addr() as u64, generation.into()];
+    let is_same = place
+        .iter()
+        .zip(now)
+        // All are stored, also after one that differs.
+        .fold(true, |is_same, (word, now)| {
+            word.swap(now, Ordering::Relaxed) == now && is_same
+        });
+    let before = if is_same {
+        count.load(Ordering::Relaxed)
+    } else {
+        0
+    };
+    count.store(before + 1, Ordering::Relaxed);
+    before
 }
 
 /// What a fiber runs that cannot go on where it was.
@@ -181,7 +195,7 @@ unsafe extern "sysv64" fn condemned(_payload: Payload, block: *mut ControlBlock)
 ///
 /// The fiber runs in the loop, as its owner, and we are not on its stack.
 unsafe fn end(run_loop: &'static RunLoop, fiber: *const Header) -> ! {
-    let [rip, rsp, rbp] = LAST.each_ref().map(|word| word.load(Ordering::Relaxed));
+    let [rip, rsp, rbp, ..] = LAST.each_ref().map(|word| word.load(Ordering::Relaxed));
     if let Err(why) = failing::begin() {
         panic!("the fiber that overflowed its stack cannot be ended: {why}");
     }
@@ -245,7 +259,12 @@ fn nobody_is_told() -> ! {
 
 /// Says whether a fiber whose stack pointer is this has left its stack through the bottom, rather than run a
 /// [`Fiber`](crate::fiber::Fiber) on another one: it is in the memory of another fiber, or near.
-pub(super) fn is_overflow(run_loop: &RunLoop, fiber: *const Header, sp: usize) -> bool {
+///
+/// # Safety
+///
+/// The fiber runs, and `sp` is its stack pointer, below which code has just run: so that what lies between there and its stack
+/// is mapped, but for the guard.
+unsafe fn is_overflow(run_loop: &RunLoop, fiber: *const Header, sp: usize) -> bool {
     // SAFETY: it runs.
     let stack = unsafe { Header::stack(fiber) };
     let bottom = stack.bottom().addr();
@@ -254,18 +273,22 @@ pub(super) fn is_overflow(run_loop: &RunLoop, fiber: *const Header, sp: usize) -
     }
     let neighbour = run_loop.neighbour_at(sp, fiber);
     neighbour.is_some_and(|at| at.part != Part::Guard)
-        || bottom - sp <= NEAR && !is_below_a_fiber(stack, sp)
+        // SAFETY: the caller's promise.
+        || bottom - sp <= NEAR && !unsafe { is_below_a_fiber(stack, sp) }
 }
 
 /// Says whether, between this stack pointer and the bottom of the stack, there is the control block of a fiber that was
 /// resumed by code on the stack: at the top of every [`Fiber`](crate::fiber::Fiber)'s stack there is one.
-fn is_below_a_fiber(stack: StackBounds, sp: usize) -> bool {
+///
+/// # Safety
+///
+/// As [`is_overflow`].
+unsafe fn is_below_a_fiber(stack: StackBounds, sp: usize) -> bool {
     let first = sp.next_multiple_of(align_of::<ControlBlock>());
     let blocks = (first..stack.guard().start).step_by(align_of::<ControlBlock>());
     blocks.into_iter().any(|at| {
         let block: *const ControlBlock = ptr::with_exposed_provenance(at);
-        // SAFETY: what lies between a stack pointer and a stack that it should be in is mapped, but for the guard. Nothing is
-        // taken for what it says without being looked at.
+        // SAFETY: the caller's promise. Nothing is taken for what it says without being looked at.
         let block = unsafe { block.read_volatile() };
         let resumed_on = block.parent().stack_pointer().addr();
         // Frames also have pointers into other stacks. Only a block has, in the right places, one into the resumer's, and one
