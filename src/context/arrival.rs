@@ -1,8 +1,8 @@
 //! From an exception handler into a fiber, when the one that was interrupted does not go on.
 
+use super::block::{Context, ControlBlock};
 #[cfg(all(feature = "fp-control", target_feature = "sse"))]
 use super::control_words::{MXCSR, X87};
-use super::{Context, ControlBlock};
 use core::arch::{asm, naked_asm};
 use core::mem::offset_of;
 

@@ -4,7 +4,7 @@
 //! some fifty nanoseconds. Of MXCSR only the control bits count, all but the lowest six. Those are flags of exceptions, no
 //! call preserves them, and they are what differs most: they remember that a number was once rounded.
 
-use super::{Context, FpControl};
+use super::block::{Context, FpControl};
 use core::mem::offset_of;
 
 /// Where MXCSR is in a context.

@@ -7,7 +7,7 @@
 
 extern crate std;
 
-use super::{After, Body, Context, ControlBlock, Landed, Payload};
+use super::block::{After, Body, Context, ControlBlock, Landed, Payload};
 use std::boxed::Box;
 use std::ptr;
 use std::sync::{Arc, Condvar, Mutex};

@@ -14,7 +14,7 @@
 //! into both sections. No DWARF expression is needed, so simple unwinders can follow. (DWARF 5, section 6.4; LSB Core,
 //! "Exception Frames".)
 
-use super::{Context, ControlBlock};
+use super::block::{Context, ControlBlock};
 use core::mem::offset_of;
 
 // The rules below speak of these offsets.

@@ -27,9 +27,10 @@
 //! - `int3` after a jump that does not come back stops straight-line speculation, and `endbr64` is where an indirect
 //!   jump may land under indirect-branch tracking. Both are free.
 
+use super::block::{After, Context, ControlBlock, Landed, Payload};
 #[cfg(all(feature = "fp-control", target_feature = "sse"))]
 use super::control_words::{MXCSR, X87, exchange_control_words};
-use super::{After, Context, ControlBlock, Landed, Payload, unwind};
+use super::unwind;
 use core::arch::{asm, naked_asm};
 use core::mem::offset_of;
 

@@ -1,6 +1,6 @@
 //! What can be wrong with a range of memory that is to be a stack, and the check.
 
-use super::{MIN_SIZE_BYTES, STACK_ALIGN, TOP_ALIGN};
+use super::layout::{MIN_SIZE_BYTES, STACK_ALIGN, TOP_ALIGN};
 use core::fmt;
 
 /// Why a range of memory cannot be a stack.

@@ -1,6 +1,7 @@
 //! What was used of a stack: the fill pattern, the high-water mark, and the canary at the bottom.
 
-use super::{FLOOR_BYTES, StackBounds};
+use super::bounds::StackBounds;
+use super::layout::FLOOR_BYTES;
 
 /// The fill pattern. Not a canonical address, not small, and recognisable in a memory dump.
 const PAINT: u64 = 0xf1be_57ac_f1be_57ac;

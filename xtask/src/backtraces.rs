@@ -2,14 +2,17 @@
 
 mod controls;
 mod gdb;
+mod suite;
 mod tables;
 
 use anyhow::Result;
-use clap::Parser as _;
 
-use crate::cli::{Backtraces, Build, CoreSource, Nextest, QemuTest};
+use suite::{KERNEL, options};
+
+use crate::cli::{Backtraces, Build, CoreSource};
+use crate::kernel::cargo;
+use crate::qemu_test;
 use crate::steps::{self, Counts, Step};
-use crate::{cargo, qemu_test};
 
 const STEPS: &[Step<Option<CoreSource>>] = &[
     Step {
@@ -28,9 +31,6 @@ const STEPS: &[Step<Option<CoreSource>>] = &[
         run: |core| controls::check(*core),
     },
 ];
-
-/// The kernel with the scenes.
-const KERNEL: &str = "suite";
 
 /// The steps, for `--help`.
 pub(crate) fn help() -> String {
@@ -70,9 +70,4 @@ fn along_rbp(build: &Build) -> Result<Counts> {
         failed: conclusion.num_failed,
         skipped: conclusion.num_ignored,
     })
-}
-
-/// The options of `qemu-test` for these tests, all others at their defaults.
-fn options(tests: &[&str]) -> QemuTest {
-    Nextest::parse_from([&["qemu-test"], tests].concat()).options
 }

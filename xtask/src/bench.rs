@@ -13,14 +13,15 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser as _;
 
-use crate::cargo::Counted;
 use crate::cli::{Bench, CoreSource, Nextest};
+use crate::kernel::cargo;
+use crate::kernel::cargo::Counted;
 use crate::machine::Machine;
+use crate::machine::qemu::{self, End};
 use crate::protocol::TEST_KEY;
-use crate::qemu::{self, End};
+use crate::qemu_test::verdict::{Outcome, judge};
 use crate::steps::Counts;
-use crate::verdict::{Outcome, judge};
-use crate::{cargo, console, setup, workspace};
+use crate::{console, setup, workspace};
 
 use figures::Figures;
 use sizes::Sizes;

@@ -5,10 +5,11 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use crate::cli::{Build, Ci, CoreSource, Matrix, Test};
+use crate::host_tests::miri;
 use crate::seeds::Seeds;
 use crate::setup::{self, core::TARGET};
 use crate::steps::{self, Counts, Step};
-use crate::{bench, console, host_tests, matrix, miri, stacks, test, tidy, workspace};
+use crate::{bench, console, host_tests, matrix, stacks, test, tidy, workspace};
 
 /// Lints and rustdoc's warnings are errors here, by these words rather than by RUSTFLAGS, which would rebuild the world.
 const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];

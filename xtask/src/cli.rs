@@ -26,7 +26,6 @@ pub(crate) enum Verb {
     /// Prove the switch from its built bytes, for all contents of all registers
     Prove(Prove),
     /// Check backtraces at every instruction: by gdb, along rbp, and with unwind tables that are wrong on purpose
-    #[command(after_help = crate::backtraces::help())]
     Backtraces(Backtraces),
     /// Count the instructions of every operation, exactly, and hold them against the committed table
     Bench(Bench),
@@ -205,7 +204,6 @@ pub(crate) struct Nextest {
 
 /// The steps run one after the other; one that fails does not hide the others.
 #[derive(Debug, Args)]
-#[command(after_help = crate::test::help())]
 pub(crate) struct Test {
     /// Run only the steps of these names
     #[arg(value_name = "STEP")]
@@ -219,7 +217,6 @@ pub(crate) struct Test {
 
 /// The steps run one after the other; one that fails does not hide the others.
 #[derive(Debug, Args)]
-#[command(after_help = crate::ci::help())]
 pub(crate) struct Ci {
     /// Run only the steps of these names
     #[arg(value_name = "STEP")]

@@ -9,10 +9,11 @@ use anyhow::{Context as _, Result, bail};
 use clap::Parser as _;
 
 use crate::cli::{Build, Demo};
+use crate::kernel::cargo;
+use crate::machine::qemu::{self, End};
 use crate::machine::{Machine, Serial};
-use crate::qemu::{self, End};
 use crate::steps::Counts;
-use crate::{cargo, console, setup};
+use crate::{console, setup};
 
 /// Word on the kernel's command line that says that a person watches.
 const TERMINAL: &str = "terminal";

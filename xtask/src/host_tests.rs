@@ -1,5 +1,9 @@
 //! Runs `cargo test` and counts what it reports.
 
+pub(crate) mod explore;
+pub(crate) mod loom;
+pub(crate) mod miri;
+
 use std::io::{BufRead as _, BufReader, IsTerminal as _};
 use std::process::{Command, ExitStatus, Stdio};
 

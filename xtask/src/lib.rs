@@ -1,6 +1,6 @@
 //! Everything a person types: building the test kernels, booting them, judging what they say.
 //!
-//! Every option is in `cli`, once. Each verb is a module of the same name.
+//! Every option is in `cli`, once. Each verb is a module of the same name. The order of the modules is in `CONTRIBUTING.md`.
 
 #![expect(
     clippy::std_instead_of_core,
@@ -17,50 +17,34 @@ mod protocol;
 
 mod backtraces;
 mod bench;
-mod cargo;
 mod ci;
 mod cli;
 mod console;
 mod demo;
 mod doctor;
-mod elf;
-mod explore;
-mod gdb;
 mod host_tests;
-mod interrupt_log;
-mod junit;
-#[cfg(test)]
-mod liars;
-mod loom;
+mod kernel;
 mod machine;
-mod manifest;
 mod matrix;
-mod miri;
 mod parallel;
 mod prove;
-mod qemu;
 mod qemu_test;
-mod report;
-mod runner;
 mod seeds;
 mod setup;
 mod stacks;
 mod steps;
-mod symbolize;
 mod test;
 mod tidy;
-mod unwind_tables;
-mod verdict;
 mod workspace;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser as _};
 
 /// Runs the verb on the command line.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = parse();
     let result = match cli.verb {
         cli::Verb::QemuTest(options) => qemu_test::verb(&options),
         cli::Verb::Matrix(options) => matrix::verb(&options),
@@ -75,6 +59,16 @@ pub fn main() -> ExitCode {
         cli::Verb::Tidy => tidy::verb(),
     };
     exit_code(result)
+}
+
+/// The command line, or its `--help`, to which the verbs that consist of steps add their tables.
+fn parse() -> cli::Cli {
+    let command = cli::Cli::command()
+        .mut_subcommand("test", |verb| verb.after_help(test::help()))
+        .mut_subcommand("backtraces", |verb| verb.after_help(backtraces::help()))
+        .mut_subcommand("ci", |verb| verb.after_help(ci::help()));
+    let matches = command.get_matches();
+    cli::Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
 /// Runs the tests in QEMU for `cargo nextest`, which speaks libtest's command line to a test executable.

@@ -1,10 +1,13 @@
 //! The virtual machine as a value, and the command line it becomes. Each flag has its reason above it.
 
+pub(crate) mod interrupt_log;
+pub(crate) mod qemu;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cli::{self, Accelerator, MachineKind};
-use crate::elf;
+use crate::kernel::elf;
 
 /// Who is connected to the first serial port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

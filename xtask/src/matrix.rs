@@ -8,12 +8,13 @@ use anyhow::{Result, ensure};
 use clap::Parser as _;
 
 use crate::cli::{Build, Matrix, Nextest, QemuTest};
-use crate::elf::{self, TestCase};
+use crate::kernel::cargo;
+use crate::kernel::elf::{self, TestCase};
 use crate::qemu_test::random_seed;
-use crate::report;
-use crate::runner::Runner;
-use crate::verdict::Outcome;
-use crate::{cargo, console, parallel, setup};
+use crate::qemu_test::report;
+use crate::qemu_test::runner::Runner;
+use crate::qemu_test::verdict::Outcome;
+use crate::{console, parallel, setup};
 
 /// The test that makes the switches.
 const FUZZ: &str = "fuzz::randomised_switches_keep_all_callee_saved_registers";

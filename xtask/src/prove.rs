@@ -34,6 +34,8 @@ mod listing;
 mod machine;
 mod mutants;
 mod mutants_of_rules;
+mod part;
+mod proof;
 mod round_trip;
 mod search;
 mod specimen;
@@ -47,11 +49,13 @@ mod walk;
 use anyhow::{Result, bail};
 
 use crate::cli::{Build, Prove};
-use crate::{cargo, console};
+use crate::console;
+use crate::kernel::cargo;
 use equivalent::Equivalents;
 use mutants::Tally;
-use specimen::{Part, Piece, Specimen};
-use walk::Violation;
+use part::Part;
+use proof::prove_piece;
+use specimen::Specimen;
 
 /// The program that contains every form of the switch, and the kernels whose inline copies are checked too.
 const SPECIMEN: &str = "specimen";
@@ -146,41 +150,6 @@ fn report(name: &str, specimen: &Specimen, faults: &mut Vec<String>) {
     for part in Part::COPIES {
         let copies = specimen.copies.iter().filter(|piece| piece.part == part);
         println!("          {:18}  {:2} times", part.name(), copies.count());
-    }
-}
-
-/// Proves one piece of the code.
-fn prove_piece(specimen: &Specimen, piece: &Piece) -> Result<(), Violation> {
-    if Part::FUNCTIONS.contains(&piece.part) {
-        let mut tables = specimen.tables_at(piece.start).peekable();
-        if tables.peek().is_none() {
-            return Err(Violation::whole(
-                "there is no unwind information for it".to_owned(),
-            ));
-        }
-        for table in tables.clone() {
-            if table.covers != (piece.start..piece.end()) {
-                let section = table.section.name();
-                return Err(Violation::whole(format!(
-                    "{section} does not cover exactly this function"
-                )));
-            }
-        }
-        // In a signal frame the return address would be looked up as it is, and not the call before it.
-        if piece.part != Part::Base && tables.any(|table| table.is_signal) {
-            return Err(Violation::whole(
-                "only `base` may be a signal frame".to_owned(),
-            ));
-        }
-    }
-    match piece.part {
-        Part::Tail => tail::prove(specimen, piece),
-        Part::Farewell | Part::Leave => farewell::prove(specimen, piece),
-        Part::Base => first_frame::prove_base(specimen, piece),
-        Part::Suspended => first_frame::prove_suspended(specimen, piece),
-        Part::OutOfLine | Part::Resume | Part::Suspend | Part::Switch => {
-            round_trip::prove(specimen, piece)
-        }
     }
 }
 

@@ -1,5 +1,14 @@
 //! The verb `qemu-test`: selects tests, runs each in a machine of its own, several at a time.
 
+mod gdb;
+mod junit;
+#[cfg(test)]
+mod liars;
+mod manifest;
+pub(crate) mod report;
+pub(crate) mod runner;
+pub(crate) mod verdict;
+
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::PathBuf;
@@ -10,11 +19,12 @@ use anyhow::{Result, bail};
 use libtest_mimic::{Arguments, ColorSetting, Conclusion, Failed, FormatSetting, Trial};
 
 use crate::cli::{Color, Format, QemuTest};
-use crate::elf::{self, TestCase};
-use crate::junit::{self, Entry, Ran};
-use crate::runner::Runner;
-use crate::verdict::Outcome;
-use crate::{cargo, console, gdb, manifest, report, setup};
+use crate::kernel::cargo;
+use crate::kernel::elf::{self, TestCase};
+use crate::{console, setup};
+use junit::{Entry, Ran};
+use runner::Runner;
+use verdict::Outcome;
 
 /// Runs the verb; true if no test failed.
 pub(crate) fn verb(options: &QemuTest) -> Result<bool> {

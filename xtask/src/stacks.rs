@@ -8,11 +8,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::cli::{Build, CoreSource, Nextest, Stacks};
+use crate::kernel::cargo;
 use crate::machine::Machine;
+use crate::machine::qemu::{self, End};
 use crate::protocol::TEST_KEY;
-use crate::qemu::{self, End};
 use crate::steps::Counts;
-use crate::{cargo, console, setup, workspace};
+use crate::{console, setup, workspace};
 
 use clap::Parser as _;
 use table::Table;

@@ -4,9 +4,10 @@ use anyhow::Result;
 use clap::Parser as _;
 
 use crate::cli::{Build, Nextest, Prove, Test};
+use crate::host_tests::{explore, loom};
 use crate::seeds::Seeds;
 use crate::steps::{self, Counts, Step};
-use crate::{backtraces, demo, explore, host_tests, loom, prove, qemu_test};
+use crate::{backtraces, demo, host_tests, prove, qemu_test};
 
 /// Everything, in this order. A new kind of proof is a new line here.
 const STEPS: &[Step<Test>] = &[

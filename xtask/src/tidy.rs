@@ -1,12 +1,16 @@
 //! The verb `tidy`: the rules of the house that no lint knows.
 //!
-//! A module of the library uses only modules before it in `src/lib.rs`. The first line of every file says why the file
-//! exists. No file is longer than a person reads in one sitting. A test that the table of promises names is there, and
-//! every grave hazard in it has one.
+//! A file of the library, or of this program, uses only files that stand before it in the table of `CONTRIBUTING.md`,
+//! and no circle of uses goes through more than two files. The first line of every file says why the file exists. No file
+//! is longer than a person reads in one sitting. A test that the table of promises names is there, and every grave hazard
+//! in it has one.
 
+mod modules;
+mod order;
 mod promises;
 #[cfg(test)]
 mod tests;
+mod uses;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,6 +33,8 @@ const FOLDERS: [&str; 9] = [
 ];
 /// The table of promises and of the tests that hold them.
 const PROMISES: &str = "docs/promises.md";
+/// Folders with the sources of the crates whose files stand in an order.
+const ORDERED: [&str; 2] = ["src", "xtask/src"];
 /// No file has more lines than this.
 const MOST_LINES: usize = 400;
 
@@ -45,7 +51,6 @@ pub(crate) fn verb() -> Result<bool> {
 }
 
 fn complaints(root: &Path) -> Result<Vec<String>> {
-    let order = modules(&read(&root.join("src/lib.rs"))?);
     let mut files = Vec::new();
     for folder in FOLDERS {
         list(&root.join(folder), &mut files)?;
@@ -65,8 +70,8 @@ fn complaints(root: &Path) -> Result<Vec<String>> {
     for (name, text) in &texts {
         complaints.extend(first_line(name, text));
         complaints.extend(length(name, text));
-        complaints.extend(layers(name, text, &order));
     }
+    complaints.extend(out_of_order(root)?);
     let table = root.join(PROMISES);
     if table.is_file() {
         let table = read(&table)?;
@@ -78,6 +83,19 @@ fn complaints(root: &Path) -> Result<Vec<String>> {
                 .into_iter()
                 .map(|fault| format!("{PROMISES}: {fault}")),
         );
+    }
+    Ok(complaints)
+}
+
+/// Where a file of an ordered crate uses one that stands after it.
+fn out_of_order(root: &Path) -> Result<Vec<String>> {
+    let table = read(&root.join(order::TABLE))?;
+    let mut complaints = Vec::new();
+    for sources in ORDERED {
+        let read = |file: &Path| read(&root.join(file));
+        let modules = modules::of_crate(&Path::new(sources).join("lib.rs"), &read)?;
+        let places = order::places(&table, sources);
+        complaints.extend(order::complaints(&modules, &places, sources));
     }
     Ok(complaints)
 }
@@ -132,117 +150,4 @@ fn length(name: &str, text: &str) -> Option<String> {
             "{name}: {lines} lines; split it where a reader would pause, {MOST_LINES} are the most"
         )
     })
-}
-
-/// The library's modules in the order of their `mod` lines.
-fn modules(lib: &str) -> Vec<String> {
-    let module = |line: &str| {
-        let line = line.trim_start();
-        let line = line
-            .strip_prefix("pub(crate) ")
-            .or_else(|| line.strip_prefix("pub "))
-            .unwrap_or(line);
-        Some(
-            line.strip_prefix("mod ")?
-                .split(|letter: char| !is_word(letter))
-                .next()?
-                .to_owned(),
-        )
-    };
-    lib.lines().filter_map(module).collect()
-}
-
-/// The places where a module of the library uses one that comes after it.
-fn layers(name: &str, text: &str, order: &[String]) -> Vec<String> {
-    let Some(own) = name
-        .strip_prefix("src/")
-        .and_then(|path| path.split(['/', '.']).next())
-    else {
-        return Vec::new();
-    };
-    let Some(own_place) = order.iter().position(|module| module == own) else {
-        // `lib.rs` itself stands above all.
-        return if name == "src/lib.rs" {
-            Vec::new()
-        } else {
-            vec![format!("{name}: `src/lib.rs` has no `mod {own}`")]
-        };
-    };
-    let mut complaints = Vec::new();
-    for (used, line) in uses(text) {
-        if order
-            .iter()
-            .position(|module| *module == used)
-            .is_some_and(|place| place > own_place)
-        {
-            complaints.push(format!(
-                "{name}:{line}: `{own}` uses `crate::{used}`, which comes after it in `src/lib.rs`"
-            ));
-        }
-    }
-    complaints
-}
-
-/// The modules after each `crate::` outside of comments, with their lines.
-fn uses(text: &str) -> Vec<(String, usize)> {
-    // Comments may link to anything. They are blanked rather than dropped, so that the lines keep their numbers.
-    let code: Vec<_> = text
-        .lines()
-        .map(|line| line.split("//").next().unwrap_or(""))
-        .collect();
-    let code = code.join("\n");
-    let mut found = Vec::new();
-    for (at, path) in code.match_indices("crate::") {
-        let line = code[..at].matches('\n').count() + 1;
-        // A macro's `$crate` names items for its user, who is outside of all layers.
-        if code[..at]
-            .chars()
-            .next_back()
-            .is_some_and(|before| is_word(before) || before == '$')
-        {
-            continue;
-        }
-        found.extend(
-            heads(&code[at + path.len()..])
-                .into_iter()
-                .map(|module| (module, line)),
-        );
-    }
-    found
-}
-
-/// The first word of a path, or of each path between braces.
-fn heads(path: &str) -> Vec<String> {
-    let Some(group) = path.strip_prefix('{') else {
-        return vec![path.chars().take_while(|letter| is_word(*letter)).collect()];
-    };
-    let mut depth = 1;
-    let mut heads = vec![String::new()];
-    let mut is_head = true;
-    for letter in group.chars() {
-        match letter {
-            '{' => depth += 1,
-            '}' => depth -= 1,
-            ',' if depth == 1 => {
-                heads.push(String::new());
-                is_head = true;
-                continue;
-            }
-            _ => {}
-        }
-        if depth == 0 {
-            break;
-        }
-        if is_word(letter) && is_head {
-            heads.last_mut().expect("there is always one").push(letter);
-        } else if !letter.is_whitespace() {
-            is_head = false;
-        }
-    }
-    heads.retain(|head| !head.is_empty());
-    heads
-}
-
-const fn is_word(letter: char) -> bool {
-    letter.is_ascii_alphanumeric() || letter == '_'
 }

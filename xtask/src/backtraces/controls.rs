@@ -8,13 +8,14 @@ use std::{fs, iter};
 use anyhow::{Context as _, Result};
 
 use super::gdb::{self, Stepping};
+use super::suite::{KERNEL, options};
 use super::tables::Tables;
-use super::{KERNEL, options};
 use crate::cli::{Build, CoreSource};
-use crate::runner::Runner;
+use crate::kernel::{cargo, elf};
+use crate::qemu_test::runner::Runner;
+use crate::qemu_test::verdict::Outcome;
 use crate::steps::Counts;
-use crate::verdict::Outcome;
-use crate::{cargo, console, elf, parallel, setup};
+use crate::{console, parallel, setup};
 
 const BASE: &str = "kfiber::context::x86_64::base";
 const TAIL: &str = "kfiber::context::x86_64::tail";

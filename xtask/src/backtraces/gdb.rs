@@ -8,12 +8,14 @@ use std::{fs, thread};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{KERNEL, options};
+use super::suite::{KERNEL, options};
 use crate::cli::Build;
+use crate::kernel::cargo;
 use crate::machine::Machine;
+use crate::machine::qemu;
 use crate::protocol::TEST_KEY;
 use crate::steps::Counts;
-use crate::{cargo, console, qemu, setup, workspace};
+use crate::{console, setup, workspace};
 
 /// The test that plays the scenes at full speed.
 const TEST: &str = "backtrace::scenes_for_a_debugger";

@@ -12,7 +12,7 @@ use object::{Object as _, ObjectSection as _};
 
 use super::figures::Figures;
 use crate::console;
-use crate::symbolize::Symbols;
+use crate::kernel::symbolize::Symbols;
 
 /// Prints the instructions of an operation.
 pub(super) fn print(kernel: &Path, operation: &str, serial: &str) -> Result<()> {

@@ -9,7 +9,7 @@ use gimli::{Dwarf, EndianArcSlice, LittleEndian, Reader as _};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 
 use super::figures::Figures;
-use crate::cargo::Counted;
+use crate::kernel::cargo::Counted;
 
 type Slice = EndianArcSlice<LittleEndian>;
 

@@ -7,7 +7,7 @@ mod list;
 
 use std::collections::BTreeSet;
 
-use super::specimen::Part;
+use super::part::Part;
 
 /// Part of the code, reason, and the mutants that it is the reason for.
 type List = &'static [(Part, &'static str, &'static [&'static str])];

@@ -3,7 +3,8 @@
 use iced_x86::Register;
 
 use super::machine::{Flow, State, Territory};
-use super::specimen::{Part, Piece, Specimen};
+use super::part::{Part, Piece};
+use super::specimen::Specimen;
 use super::value::Value;
 use super::walk::{Violation, Words, require, require_caller, require_stop_behind, walk};
 

@@ -4,7 +4,8 @@
 use iced_x86::{Code, Register};
 
 use super::machine::{Flow, State, Territory};
-use super::specimen::{Piece, Specimen};
+use super::part::Piece;
+use super::specimen::Specimen;
 use super::value::Value;
 use super::walk::{
     Violation, Words, require, require_caller, require_code, require_stop_behind, walk,

@@ -1,6 +1,7 @@
 //! What `prove --listing` prints: the assembly as it was built, with its instruction counts.
 
-use super::specimen::{Part, Piece, Specimen};
+use super::part::{Part, Piece};
+use super::specimen::Specimen;
 use super::walk::text;
 
 /// Prints every function, and one inline copy of each form.

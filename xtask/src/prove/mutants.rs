@@ -7,8 +7,9 @@
 use iced_x86::{Code, Instruction, OpKind, Register};
 
 use super::equivalent::Equivalents;
-use super::prove_piece;
-use super::specimen::{Part, Piece, Program, Specimen, decode};
+use super::part::{Part, Piece, decode};
+use super::proof::prove_piece;
+use super::specimen::{Program, Specimen};
 use super::value::REGISTERS;
 use super::walk::text;
 

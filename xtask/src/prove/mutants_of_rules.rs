@@ -9,8 +9,9 @@ use gimli::{
 use iced_x86::{Code, Instruction};
 
 use super::mutants::{Tally, Verdict};
-use super::prove_piece;
-use super::specimen::{Part, Piece, Specimen};
+use super::part::{Part, Piece};
+use super::proof::prove_piece;
+use super::specimen::Specimen;
 use super::unwind_table::{self, Section, Table};
 
 /// Plants every error in one function's unwind information.

@@ -10,7 +10,8 @@
 use iced_x86::{Code, Register};
 
 use super::machine::{Flow, State, Territory};
-use super::specimen::{Part, Piece, Specimen};
+use super::part::{Part, Piece};
+use super::specimen::Specimen;
 use super::unwind_table::Caller;
 use super::value::Value;
 use super::walk::{Path, Violation, Words, paths, require, require_caller, require_code, walk};

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use iced_x86::{Code, Instruction, OpKind, Register};
 use object::{Object as _, ObjectSection as _};
 
-use super::specimen::{Part, Piece};
+use super::part::{Part, Piece};
 
 /// Finds the switches that were inlined into a function: each ends in a jump to `tail`.
 pub(super) fn inline_copies(

@@ -3,7 +3,8 @@
 use iced_x86::Register;
 
 use super::machine::{Flow, State, Territory};
-use super::specimen::{Piece, Specimen};
+use super::part::Piece;
+use super::specimen::Specimen;
 use super::unwind_table::Caller;
 use super::value::{REGISTERS, Value};
 use super::walk::{Violation, require, require_caller, require_stop_behind, walk};

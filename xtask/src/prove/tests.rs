@@ -9,7 +9,8 @@ use std::fs;
 use object::Object as _;
 
 use super::equivalent::Equivalents;
-use super::specimen::{Part, Piece, Specimen, function};
+use super::part::{Part, Piece, function};
+use super::specimen::Specimen;
 use super::{first_frame, round_trip, tail, unwind_table};
 use super::{mutants, mutants_of_rules};
 

@@ -15,7 +15,7 @@ use iced_x86::Register;
 use object::{Object as _, ObjectSection as _};
 
 use super::machine::State;
-use super::specimen::{Part, Piece};
+use super::part::{Part, Piece};
 use super::value::Value;
 
 /// General registers by their number in DWARF; the number after the last is the return address.

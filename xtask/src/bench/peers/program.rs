@@ -7,8 +7,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::kernel::cargo;
 use crate::setup::{find_program, packages};
-use crate::{cargo, console, workspace};
+use crate::{console, workspace};
 
 /// How much is measured.
 #[derive(Debug)]

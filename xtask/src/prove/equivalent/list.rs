@@ -2,7 +2,7 @@
 //! matter of speed.
 
 use super::List;
-use crate::prove::specimen::Part;
+use crate::prove::part::Part;
 
 const LOADS: &str = "two loads: neither writes what the other one's address is made of";
 const STORES: &str = "two stores to different words, of registers that neither changes";

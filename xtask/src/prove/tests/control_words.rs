@@ -1,6 +1,6 @@
 //! The conditional jumps over the loads of control words: accepted where they are right, rejected for the right reason.
 
-use super::super::specimen::Part;
+use super::super::part::Part;
 use super::super::{prove_piece, round_trip};
 use super::{Piece, Specimen, specimen};
 

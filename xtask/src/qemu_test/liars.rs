@@ -6,10 +6,12 @@ use std::thread;
 use clap::Parser as _;
 
 use crate::cli::Nextest;
-use crate::elf::TestCase;
-use crate::runner::Runner;
-use crate::verdict::Outcome;
-use crate::{cargo, elf, report, setup};
+use crate::kernel::elf::TestCase;
+use crate::kernel::{cargo, elf};
+use crate::qemu_test::report;
+use crate::qemu_test::runner::Runner;
+use crate::qemu_test::verdict::Outcome;
+use crate::setup;
 
 /// The outcome of each test of the kernel `liars`, and words that must be in what a person reads about it.
 const EXPECTED: &[(&str, &[&str])] = &[

@@ -5,8 +5,8 @@ mod tests;
 
 use std::fmt;
 
+use crate::machine::qemu::End;
 use crate::protocol::{EXIT_FAIL, EXIT_PASS, FAIL, FAULT, PANIC, PASS, PREFIX, RUN};
-use crate::qemu::End;
 
 /// What a test came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

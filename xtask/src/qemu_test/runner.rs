@@ -8,14 +8,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::cli::QemuTest;
-use crate::elf::TestCase;
-use crate::interrupt_log::{self, Exception};
+use crate::kernel::elf::TestCase;
+use crate::kernel::symbolize::Symbols;
+use crate::kernel::unwind_tables;
 use crate::machine::Machine;
+use crate::machine::interrupt_log::{self, Exception};
+use crate::machine::qemu::{self, End, Run};
 use crate::protocol::{ROUNDS_KEY, SEED_KEY, TEST_KEY};
-use crate::qemu::{self, End, Run};
-use crate::symbolize::Symbols;
-use crate::unwind_tables;
-use crate::verdict::{Outcome, Verdict, judge};
+use crate::qemu_test::verdict::{Outcome, Verdict, judge};
 use crate::workspace;
 
 /// Deadline of a test that names none. A boot takes a tenth of a second; the rest is for slow and busy machines.

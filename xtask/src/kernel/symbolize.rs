@@ -153,7 +153,9 @@ mod tests {
             .expect("the function is in the symbol table");
         let text = symbols.describe(*start);
         assert!(
-            text.starts_with("xtask::symbolize::tests::landmark+0x0 at xtask/src/symbolize.rs:"),
+            text.starts_with(
+                "xtask::kernel::symbolize::tests::landmark+0x0 at xtask/src/kernel/symbolize.rs:"
+            ),
             "{text}"
         );
         assert!(text.contains(&format!(":{line}")), "line {line} in {text}");

@@ -6,8 +6,8 @@ use clap::ValueEnum;
 
 use crate::cli::QemuTest;
 use crate::console::quote;
-use crate::elf::TestCase;
-use crate::runner::{Finished, Runner};
+use crate::kernel::elf::TestCase;
+use crate::qemu_test::runner::{Finished, Runner};
 
 /// Of a long output its beginning is shown,
 const FIRST_LINES: usize = 50;

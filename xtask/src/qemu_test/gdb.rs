@@ -5,10 +5,10 @@ use std::net::TcpListener;
 use anyhow::{Context as _, Result};
 
 use crate::console;
-use crate::elf::TestCase;
-use crate::qemu;
-use crate::runner::Runner;
-use crate::verdict::{Outcome, judge};
+use crate::kernel::elf::TestCase;
+use crate::machine::qemu;
+use crate::qemu_test::runner::Runner;
+use crate::qemu_test::verdict::{Outcome, judge};
 
 /// Runs the test under gdb; true if it passed.
 pub(crate) fn debug(runner: &Runner, test: &TestCase, seed: u32) -> Result<bool> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use crate::verdict::{Outcome, Verdict};
+use crate::qemu_test::verdict::{Outcome, Verdict};
 
 /// One line of the table.
 #[derive(Debug)]

@@ -1,0 +1,119 @@
+//! The parts that the assembly consists of, and the pieces of a built program that are one of them.
+
+use anyhow::{Context as _, Result};
+use iced_x86::{Decoder, DecoderOptions, Instruction};
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
+
+/// What the assembly consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    OutOfLine,
+    Tail,
+    Farewell,
+    Base,
+    Suspended,
+    Resume,
+    Suspend,
+    Switch,
+    Leave,
+}
+
+impl Part {
+    pub(super) const FUNCTIONS: [Self; 5] = [
+        Self::OutOfLine,
+        Self::Tail,
+        Self::Farewell,
+        Self::Base,
+        Self::Suspended,
+    ];
+    pub(super) const COPIES: [Self; 4] = [Self::Resume, Self::Suspend, Self::Switch, Self::Leave];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::OutOfLine => "switch out of line",
+            Self::Tail => "tail",
+            Self::Farewell => "farewell",
+            Self::Base => "base",
+            Self::Suspended => "suspended",
+            Self::Resume => "inline resume",
+            Self::Suspend => "inline suspend",
+            Self::Switch => "inline switch",
+            Self::Leave => "inline leave",
+        }
+    }
+
+    pub(super) fn is_called(self, symbol: &str) -> bool {
+        match self {
+            // The version is part of the name.
+            Self::OutOfLine => {
+                let version = symbol
+                    .strip_prefix("kfiber_")
+                    .and_then(|rest| rest.strip_suffix("_switch"));
+                version
+                    .is_some_and(|version| version.chars().all(|c| c.is_ascii_digit() || c == '_'))
+            }
+            Self::Tail => symbol == "kfiber::context::x86_64::tail",
+            Self::Farewell => symbol == "kfiber::context::x86_64::farewell",
+            Self::Base => symbol == "kfiber::context::x86_64::base",
+            Self::Suspended => symbol == "kfiber::context::x86_64::suspended",
+            Self::Resume | Self::Suspend | Self::Switch | Self::Leave => false,
+        }
+    }
+}
+
+/// A run of code: one of the functions, or an inline copy of the switch with its landing.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    pub(super) part: Part,
+    /// The function that it is in.
+    pub(super) function: String,
+    pub(super) start: u64,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Piece {
+    pub(super) const fn end(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+
+    pub(super) fn instructions(&self) -> Vec<Instruction> {
+        decode(&self.bytes, self.start)
+    }
+}
+
+/// All instructions in these bytes.
+pub(super) fn decode(bytes: &[u8], start: u64) -> Vec<Instruction> {
+    Decoder::with_ip(64, bytes, start, DecoderOptions::NONE)
+        .iter()
+        .collect()
+}
+
+/// All functions of a program.
+pub(super) fn all_functions(elf: &object::File<'_>) -> Result<Vec<Piece>> {
+    elf.symbols()
+        .filter_map(|symbol| function(elf, &symbol).transpose())
+        .collect()
+}
+
+/// The function of this symbol, if it is one and has a size. What part it is, if any, is not known yet.
+pub(super) fn function(
+    elf: &object::File<'_>,
+    symbol: &object::Symbol<'_, '_>,
+) -> Result<Option<Piece>> {
+    let Some(section) = symbol.section_index() else {
+        return Ok(None);
+    };
+    if symbol.kind() != object::SymbolKind::Text || symbol.size() == 0 {
+        return Ok(None);
+    }
+    let section = elf.section_by_index(section)?;
+    let bytes = section.data_range(symbol.address(), symbol.size())?;
+    Ok(Some(Piece {
+        part: Part::OutOfLine,
+        function: format!("{:#}", rustc_demangle::demangle(symbol.name()?)),
+        start: symbol.address(),
+        bytes: bytes
+            .context("a symbol reaches out of its section")?
+            .to_vec(),
+    }))
+}
