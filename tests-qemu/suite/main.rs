@@ -4,6 +4,8 @@
 #[cfg(target_os = "none")]
 mod anatomy;
 #[cfg(target_os = "none")]
+mod auto_traits;
+#[cfg(target_os = "none")]
 mod backtrace;
 #[cfg(target_os = "none")]
 mod checked;
