@@ -6,8 +6,8 @@ use core::time::Duration;
 use kfiber::fiber::{Fiber, Resumed};
 use kfiber::platform::Platform;
 use kfiber::scheduler::{
-    FiberLocal, JoinHandle, Priority, WaitError, current, current_name, is_cancelled, park_timeout,
-    shield, sleep, without_waiting, yield_now,
+    JoinHandle, Priority, WaitError, current, current_name, is_cancelled, park_timeout, shield,
+    sleep, without_waiting, yield_now,
 };
 use kfiber::stack::Storage;
 use kfiber::sync::{IrqMutex, LockError, Mutex, RwLock};
@@ -102,18 +102,6 @@ fn neither_name_nor_level_nor_wakes_nor_cancellation_outlive_a_fiber() {
         assert_eq!((info.name, info.priority), ("", Priority::NORMAL));
         S.run();
         assert_eq!(end_of(next), Ok(("", false, Err(WaitError::TimedOut))));
-    });
-}
-
-#[test]
-fn a_local_bound_in_a_fiber_inside_does_not_outlive_its_fiber() {
-    static LOCAL: FiberLocal<u32> = FiberLocal::new();
-    child::passes(|| {
-        contain();
-        let first = || leaves_within(|suspend| LOCAL.bind(&5, suspend));
-        let next = one_after_the_other(first, || LOCAL.with(|value| value.copied()));
-        S.run();
-        assert_eq!(end_of(next), Ok(None));
     });
 }
 

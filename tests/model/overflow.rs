@@ -19,67 +19,61 @@ static TWO: Two = Two {
     above: Stack::new(),
 };
 
-/// Uses about a kilobyte of stack for each call, and writes into all of it.
+/// Calls itself until the stack pointer is this low, and writes into all of the stack.
 #[inline(never)]
-fn deep(calls: usize) -> usize {
-    let mine = black_box([calls; 128]);
-    match calls {
-        0 => mine[5],
-        _ => deep(calls - 1) + black_box(&mine)[7],
+fn deep(until: usize) -> usize {
+    let mine = black_box([until; 32]);
+    match (&raw const mine).addr() < until {
+        true => mine[5],
+        false => deep(until) + black_box(&mine)[7],
     }
 }
 
-/// Whether the canary is there after a fiber used this many kilobytes, and how many bytes a fiber below lost to it.
-fn after(calls: usize) -> (bool, usize) {
-    let below = |suspend: &Pause, ()| {
-        let mine = black_box([0x11_u8; 4096]);
-        suspend.suspend(());
-        black_box(&mine)
-            .iter()
-            .filter(|&&byte| byte != 0x11)
-            .count()
-    };
-    let above = move |suspend: &Pause, ()| {
-        black_box(deep(calls));
+/// Whether the canary is there after a fiber went this far below the bottom of its stack, or stayed this far above it.
+fn has_canary_after(below_bottom: isize) -> bool {
+    let victim = TWO.below.take().unwrap();
+    let bottom = (&raw const TWO.above).addr();
+    let body = move |suspend: &Pause, ()| {
+        black_box(deep(bottom.strict_add_signed(-below_bottom)));
         suspend.suspend(());
     };
-    let mut below = Fiber::new(TWO.below.take().unwrap(), below).unwrap();
-    assert!(matches!(below.resume(()), Resumed::Yielded(())));
-    let mut above = Fiber::new(TWO.above.take().unwrap(), above).unwrap();
-    assert!(matches!(above.resume(()), Resumed::Yielded(())));
-    let is_intact = above.is_canary_intact();
-    assert_eq!(
-        is_intact,
-        calls < SIZE / 1024,
-        "usage {:?}",
-        above.stack_usage()
-    );
-    let Resumed::Returned(lost) = below.resume(()) else {
-        panic!("it suspends once");
-    };
-    (is_intact, lost)
+    let mut fiber = Fiber::new(TWO.above.take().unwrap(), body).unwrap();
+    assert!(matches!(fiber.resume(()), Resumed::Yielded(())));
+    drop(victim);
+    fiber.is_canary_intact()
 }
 
 #[test]
 fn a_fiber_that_stays_in_its_stack_has_its_canary() {
-    child::passes(|| assert_eq!(after(20), (true, 0)));
+    child::passes(|| assert!(has_canary_after(-16384)));
 }
 
 #[test]
-fn a_fiber_that_overflowed_by_little_has_no_canary() {
-    child::passes(|| {
-        let (is_intact, _lost) = after(70);
-        assert!(!is_intact);
-    });
+fn a_fiber_that_used_its_stack_up_and_a_little_more_has_no_canary() {
+    child::passes(|| assert!(!has_canary_after(256)));
 }
 
 #[test]
-fn a_fiber_that_did_damage_has_no_canary() {
+fn a_fiber_that_wrote_over_half_of_its_neighbour_has_no_canary() {
+    child::passes(|| assert!(!has_canary_after(32768)));
+}
+
+#[test]
+fn a_fiber_that_came_back_from_an_overflow_and_goes_on_has_no_canary_either() {
     child::passes(|| {
-        let (is_intact, lost) = after(100);
-        assert!(
-            !is_intact || lost == 0,
-            "{lost} bytes were lost, and nobody says so"
-        );
+        let _neighbour = TWO.below.take().unwrap();
+        let bottom = (&raw const TWO.above).addr();
+        let body = move |suspend: &Pause, ()| {
+            for _ in 0..3 {
+                suspend.suspend(());
+                black_box(deep(bottom - 1024));
+            }
+        };
+        let mut fiber = Fiber::new(TWO.above.take().unwrap(), body).unwrap();
+        let canaries = [(); 3].map(|()| {
+            let _yielded = fiber.resume(());
+            fiber.is_canary_intact()
+        });
+        assert_eq!(canaries, [true, false, false]);
     });
 }
