@@ -3,6 +3,7 @@
 mod fatal;
 mod kinds;
 mod locks;
+mod model;
 mod one_of_many;
 mod scopes;
 

@@ -190,13 +190,13 @@ fn is_the_one_that_fails(words: &[&str], ending: fn()) {
 
 #[test]
 fn a_fiber_that_ends_with_interrupts_off_is_the_one_that_fails() {
-    child::passes(|| is_the_one_that_fails(&["interrupts"], || forget(WORDS.lock())));
+    child::passes(|| is_the_one_that_fails(&["left_behind.rs"], || forget(WORDS.lock())));
 }
 
 #[test]
 fn a_fiber_that_ends_with_interrupts_off_after_a_wait_is_the_one_that_fails() {
     child::passes(|| {
-        is_the_one_that_fails(&["interrupts"], || {
+        is_the_one_that_fails(&["left_behind.rs"], || {
             settle();
             forget(WORDS.lock());
         });

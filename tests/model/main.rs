@@ -17,6 +17,7 @@ mod scopes;
 mod unwinding;
 
 use core::cell::RefCell;
+use core::mem::ManuallyDrop;
 use core::panic::AssertUnwindSafe;
 use kfiber::fiber::{Fiber, Suspend};
 use kfiber::platform::Host;
@@ -115,8 +116,9 @@ fn settle() {
     }
 }
 
-/// A place of the thread, which all its fibers reach, whatever the type: what `Send` does not see.
-struct Smuggled<T>(RefCell<Option<T>>);
+/// A place of the thread, which all its fibers reach, whatever the type: what `Send` does not see. What is left in there is not
+/// dropped at the end.
+struct Smuggled<T>(RefCell<Option<ManuallyDrop<T>>>);
 
 impl<T> Smuggled<T> {
     const fn new() -> Self {
@@ -124,10 +126,12 @@ impl<T> Smuggled<T> {
     }
 
     fn put(&self, it: T) {
-        assert!(self.0.borrow_mut().replace(it).is_none());
+        let before = self.0.borrow_mut().replace(ManuallyDrop::new(it));
+        assert!(before.is_none());
     }
 
     fn take(&self) -> T {
-        self.0.borrow_mut().take().expect("put there before")
+        let it = self.0.borrow_mut().take();
+        ManuallyDrop::into_inner(it.expect("put there before"))
     }
 }
