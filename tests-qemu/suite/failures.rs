@@ -5,6 +5,7 @@ mod kinds;
 mod locks;
 mod model;
 mod one_of_many;
+mod planted;
 mod scopes;
 
 use core::{
