@@ -39,6 +39,14 @@ pub(crate) trait Primitive: Sync {
     }
     /// Waits for what another one has, at most until then; says whether it came. Calls `then` before it is given back.
     fn wait(&self, deadline: Nanoseconds, then: &mut dyn FnMut()) -> bool;
+    /// Gives what a fiber that failed did not; says whether anybody can.
+    fn mend(&self) -> bool {
+        false
+    }
+    /// Whether who waits is told at once if the one that has it fails.
+    fn is_poisoned(&self) -> bool {
+        false
+    }
 }
 
 /// A set of primitives for each fault.
@@ -110,6 +118,9 @@ impl Primitive for Mutex<u32> {
     fn can(&self) -> &'static [Can] {
         GUARD
     }
+    fn is_poisoned(&self) -> bool {
+        self.is_poisoned()
+    }
     fn enter(&self, inside: &mut dyn FnMut()) {
         let mut guard = self.lock();
         inside();
@@ -130,6 +141,9 @@ impl Primitive for RwLock<u32> {
     fn can(&self) -> &'static [Can] {
         GUARD
     }
+    fn is_poisoned(&self) -> bool {
+        self.is_poisoned()
+    }
     fn enter(&self, inside: &mut dyn FnMut()) {
         let mut guard = self.write();
         inside();
@@ -149,6 +163,9 @@ impl Primitive for Semaphore {
     }
     fn can(&self) -> &'static [Can] {
         GUARD
+    }
+    fn mend(&self) -> bool {
+        self.available() > 0 || self.release(1).is_ok()
     }
     fn enter(&self, inside: &mut dyn FnMut()) {
         if self.acquire().is_ok() {
@@ -175,6 +192,9 @@ impl Primitive for (Mutex<bool>, Condvar) {
     }
     fn can(&self) -> &'static [Can] {
         ENTER_AND_WAIT
+    }
+    fn is_poisoned(&self) -> bool {
+        self.0.is_poisoned()
     }
     fn enter(&self, inside: &mut dyn FnMut()) {
         let mut guard = self.0.lock();
@@ -209,6 +229,10 @@ impl Primitive for Event {
     }
     fn can(&self) -> &'static [Can] {
         &[Can::Wait]
+    }
+    fn mend(&self) -> bool {
+        self.set(1);
+        true
     }
     fn enter(&self, inside: &mut dyn FnMut()) {
         inside();
@@ -246,6 +270,9 @@ impl Primitive for Channel<u32, 4> {
     fn can(&self) -> &'static [Can] {
         ENTER_AND_WAIT
     }
+    fn mend(&self) -> bool {
+        self.try_send(1).is_ok()
+    }
     fn enter(&self, inside: &mut dyn FnMut()) {
         inside();
         let _sent = self.try_send(1);
@@ -268,6 +295,11 @@ impl Primitive for (WaitQueue, AtomicBool) {
     fn can(&self) -> &'static [Can] {
         ENTER_AND_WAIT
     }
+    fn mend(&self) -> bool {
+        self.1.store(true, Relaxed);
+        self.0.wake_one();
+        true
+    }
     fn enter(&self, inside: &mut dyn FnMut()) {
         let _waited = self.0.wait_until(|| {
             inside();
@@ -285,9 +317,12 @@ impl Primitive for (WaitQueue, AtomicBool) {
         let waited = self
             .0
             .wait_until_deadline(deadline, || self.1.load(Relaxed));
-        // The condition is true for all, and each wakes the next one.
-        self.0.wake_one();
-        waited.map(|()| then()).is_ok()
+        // It is true for all, and each that was served wakes the next. Who was not leaves that to the queue.
+        if waited.is_ok() {
+            self.0.wake_one();
+            then();
+        }
+        waited.is_ok()
     }
 }
 

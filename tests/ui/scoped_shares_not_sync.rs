@@ -1,6 +1,6 @@
 //! What two fibers of a scope share is Sync: one may wait in the middle of a change.
 //@ code: E0277
-//@ says: `Cell<i32>` cannot be shared between threads safely
+//@ says: Cell<i32>` cannot be shared between threads safely
 #![allow(unused, non_upper_case_globals, clippy::all)]
 
 use kfiber::scheduler::{FiberPool, scope};
