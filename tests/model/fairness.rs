@@ -23,7 +23,8 @@ fn wakes_itself(by_reference: bool) -> impl Future<Output = u32> {
         if by_reference {
             context.waker().wake_by_ref();
         } else {
-            context.waker().clone().wake();
+            let waker = context.waker().clone();
+            waker.wake();
         }
         Poll::Pending
     })

@@ -21,7 +21,7 @@ fn begun(
     body: impl FnOnce(&Pause) + 'static,
 ) -> Fiber<(), (), (), kfiber::stack::Taken<kfiber::stack::Stack<131072>>> {
     let mut fiber = Fiber::new(STACK.take().unwrap(), move |suspend: &Pause, ()| {
-        body(suspend)
+        body(suspend);
     })
     .unwrap();
     assert_eq!(fiber.resume(()), Resumed::Yielded(()));

@@ -1,11 +1,11 @@
 //! A switch hook runs inside the switch: whoever waits in it is told, before the stack is used up.
 
 use crate::child;
+use core::cell::Cell;
 use core::time::Duration;
 use kfiber::platform::{Host, Nanoseconds, Platform, SwitchHook};
 use kfiber::scheduler::{FiberPool, Scheduler, current, park, sleep, yield_now};
 use kfiber::sync::{Mutex, Semaphore};
-use std::cell::Cell;
 
 /// What the program ends with.
 const WORDS: &[&str] = &["switch hook", "wait"];

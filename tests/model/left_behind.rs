@@ -205,19 +205,18 @@ fn a_fiber_that_ends_with_interrupts_off_after_a_wait_is_the_one_that_fails() {
 
 #[test]
 fn a_fiber_that_ends_where_waiting_is_forbidden_is_the_one_that_fails() {
-    let body = || {
+    child::passes(|| {
         is_the_one_that_fails(&["left_behind.rs"], || {
-            leaves_within(|suspend| without_waiting(suspend))
-        })
-    };
-    child::passes(move || body());
+            leaves_within(|suspend| without_waiting(suspend));
+        });
+    });
 }
 
 #[test]
 fn a_fiber_that_ends_in_an_interrupt_is_the_one_that_fails() {
     child::passes(|| {
         is_the_one_that_fails(&["interrupts"], || {
-            leaves_within(|suspend| kfiber::platform::Host::interrupt(suspend))
+            leaves_within(|suspend| kfiber::platform::Host::interrupt(suspend));
         });
     });
 }

@@ -4,6 +4,7 @@
 //! the process on purpose.
 #![cfg(not(any(miri, kfiber_threads)))]
 #![expect(clippy::unwrap_used, reason = "a test says what failed by its line")]
+#![expect(clippy::mem_forget, reason = "what is left behind is what is tested")]
 
 mod child;
 mod fairness;

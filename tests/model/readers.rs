@@ -37,7 +37,7 @@ fn it_is_told_while_other_fibers_go_on() {
     child::passes(|| {
         contain();
         spawn("ticks", || {
-            (0..1000).for_each(|_| sleep(Duration::from_secs(60)).unwrap())
+            (0..1000).for_each(|_| sleep(Duration::from_secs(60)).unwrap());
         })
         .detach();
         let reader = spawn("reader", reads_twice);
@@ -57,7 +57,7 @@ fn a_reader_that_wants_to_write_waits_for_itself() {
             let _first = LOCK.read();
             let _second = LOCK.write();
         });
-        let other = spawn("other", || settle());
+        let other = spawn("other", settle);
         S.run();
         assert_names(&end_of(reader).unwrap_err(), &["deadlock", "\"reader\""]);
         assert_eq!(end_of(other), Ok(()));

@@ -16,6 +16,7 @@ use kfiber::scheduler::{
 use kfiber::stack::{Stack, StackPool, Taken};
 use planter::{Ground, play};
 use primitives::Set;
+use std::sync::Mutex;
 
 /// Room for a panic's message.
 const STACK: usize = 65536;
@@ -65,12 +66,28 @@ impl Hooks for Quiet {
     }
 }
 
+/// What is planted, and into what.
+static ROUND: Mutex<String> = Mutex::new(String::new());
+
+/// Ends the process when somebody waits for ever, which no test takes a hundredth of.
+#[cfg(not(miri))]
+fn watch() {
+    std::thread::spawn(|| {
+        std::thread::sleep(Duration::from_secs(60));
+        eprintln!("it hangs: {}", ROUND.lock().expect("no holder panics"));
+        std::process::exit(1);
+    });
+}
+
 #[test]
 fn a_fault_planted_into_a_primitive_is_that_of_its_fiber_alone() {
+    #[cfg(not(miri))]
+    watch();
     SCHEDULER.set_hooks(&Quiet).expect("the first");
     let mut rounds = 0;
-    for ((fault, _), set) in FAULTS.iter().zip(&SETS) {
+    for ((fault, sentence), set) in FAULTS.iter().zip(&SETS) {
         for primitive in set.all() {
+            *ROUND.lock().expect("no holder panics") = format!("{}: {sentence}", primitive.name());
             rounds += usize::from(play::<Process>(*fault, primitive));
         }
     }

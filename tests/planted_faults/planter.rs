@@ -107,7 +107,7 @@ pub(crate) fn play<G: Ground>(fault: Fault, primitive: &'static dyn Primitive) -
     match culprit.try_join().map_err(|error| error.kind) {
         Ok(_) => assert!(!fault.fails(), "{name}, {fault:?}: it did not fail"),
         Err(JoinErrorKind::Failed(failure)) => {
-            assert!(fault.fails(), "{name}, {fault:?}: it failed: {failure}")
+            assert!(fault.fails(), "{name}, {fault:?}: it failed: {failure}");
         }
         Err(kind) => panic!("{name}, {fault:?}: it hangs: {kind:?}"),
     }

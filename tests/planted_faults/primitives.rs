@@ -1,7 +1,6 @@
 //! What faults are planted into: each primitive, in the words of the planter. The test kernels include this file.
 
 use core::future::poll_fn;
-use core::mem::forget;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use core::task::Poll;
 use kfiber::platform::Nanoseconds;
@@ -126,8 +125,9 @@ impl Primitive for Mutex<u32> {
         inside();
         *guard += 1;
     }
+    #[expect(clippy::mem_forget, reason = "that is the fault")]
     fn forget(&self) {
-        forget(self.lock());
+        core::mem::forget(self.lock());
     }
     fn wait(&self, deadline: Nanoseconds, then: &mut dyn FnMut()) -> bool {
         self.lock_until(deadline).map(|_guard| then()).is_ok()
@@ -149,8 +149,9 @@ impl Primitive for RwLock<u32> {
         inside();
         *guard += 1;
     }
+    #[expect(clippy::mem_forget, reason = "that is the fault")]
     fn forget(&self) {
-        forget(self.write());
+        core::mem::forget(self.write());
     }
     fn wait(&self, deadline: Nanoseconds, then: &mut dyn FnMut()) -> bool {
         self.read_until(deadline).map(|_guard| then()).is_ok()
