@@ -95,6 +95,22 @@ cases! {
     a_hook_keeps_nothing_of_a_stall: "stall_kept_by_hook",
     a_hook_keeps_nothing_of_a_report: "report_kept_by_hook",
     a_platform_is_implemented_by_an_unsafe_impl_only: "safe_platform",
+    a_guard_cannot_be_lent_to_a_fiber_of_a_scope: "scoped_guard_lent",
+    a_guard_cannot_move_into_a_fiber_of_a_scope: "scoped_guard_moved",
+    a_fiber_of_a_scope_cannot_return_a_guard: "scoped_guard_returned",
+    a_fiber_of_a_scope_cannot_return_the_access_of_a_writer: "scoped_write_guard_returned",
+    a_fiber_of_a_scope_cannot_give_back_the_access_of_another_reader: "scoped_read_guard_moved",
+    interrupts_are_not_turned_on_by_a_fiber_of_a_scope: "scoped_irq_guard_moved",
+    a_fiber_inside_cannot_be_lent_to_a_fiber_of_a_scope: "scoped_fiber_lent",
+    a_fiber_inside_cannot_move_into_a_fiber_of_a_scope: "scoped_fiber_moved",
+    a_fiber_of_a_scope_cannot_return_a_fiber_inside: "scoped_fiber_returned",
+    a_fiber_of_a_scope_cannot_suspend_the_fiber_around_it: "scoped_suspend_lent",
+    what_a_fiber_of_a_scope_captures_is_send: "scoped_not_send",
+    what_two_fibers_of_a_scope_share_is_sync: "scoped_shares_not_sync",
+    a_fiber_local_is_read_as_what_it_was_bound_as: "local_read_as_wider",
+    a_message_is_no_guard: "message_is_guard",
+    what_is_made_once_is_no_guard: "once_of_guard",
+    a_mutex_has_no_fiber_inside: "mutex_of_fiber",
 }
 
 fn folder() -> PathBuf {

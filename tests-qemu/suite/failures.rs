@@ -5,7 +5,9 @@ mod fatal;
 mod kinds;
 mod lines;
 mod locks;
+mod model;
 mod one_of_many;
+mod planted;
 mod scopes;
 
 use core::{

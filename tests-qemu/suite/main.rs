@@ -4,6 +4,8 @@
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod anatomy;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
+mod auto_traits;
+#[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod backtrace;
 #[cfg(target_os = "none")]
 mod checked;

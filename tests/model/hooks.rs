@@ -1,0 +1,92 @@
+//! A switch hook runs inside the switch: whoever waits in it is told, before the stack is used up.
+
+use crate::child;
+use core::cell::Cell;
+use core::time::Duration;
+use kfiber::platform::{Host, Nanoseconds, Platform, SwitchHook};
+use kfiber::scheduler::{FiberPool, Scheduler, current, park, sleep, yield_now};
+use kfiber::sync::{Mutex, Semaphore};
+
+/// What the program ends with.
+const WORDS: &[&str] = &["switch hook", "wait"];
+
+/// A host with a hook.
+struct Hooked(Host);
+
+// SAFETY: as that of `Host`, which does the work. The hooks below break the rule of the trait on purpose: they call what waits.
+unsafe impl Platform for Hooked {
+    fn now(&self) -> Nanoseconds {
+        self.0.now()
+    }
+    fn set_timer(&self, deadline: Nanoseconds) {
+        self.0.set_timer(deadline);
+    }
+    fn idle(&self) {
+        self.0.idle();
+    }
+    fn kick(&self) {
+        self.0.kick();
+    }
+    fn switch_hook(&self) -> Option<SwitchHook> {
+        Some(|_prev, _next| {
+            if current().is_some() {
+                DOES.get()();
+            }
+        })
+    }
+}
+
+std::thread_local! {
+    /// What the hook does.
+    static DOES: Cell<fn()> = const { Cell::new(|| ()) };
+}
+
+static HOOKED: Scheduler<Hooked> = Scheduler::new(Hooked(Host::new()));
+static CELLS: FiberPool<131072, 4> = FiberPool::new();
+
+/// Three fibers that let each other run, with a hook that does this.
+fn with(does: fn()) {
+    DOES.set(does);
+    for _ in 0..3 {
+        let body = || (0..5).for_each(|_| yield_now());
+        HOOKED.spawn(&CELLS, body).unwrap().detach();
+    }
+    HOOKED.run();
+}
+
+#[test]
+fn a_hook_that_yields_ends_the_process_with_a_sentence() {
+    child::aborts(WORDS, || with(yield_now));
+}
+
+#[test]
+fn a_hook_that_sleeps_ends_the_process_with_a_sentence() {
+    child::aborts(WORDS, || with(|| sleep(Duration::from_nanos(1)).unwrap()));
+}
+
+#[test]
+fn a_hook_that_parks_ends_the_process_with_a_sentence() {
+    child::aborts(WORDS, || with(|| park().unwrap()));
+}
+
+#[test]
+fn a_hook_that_acquires_ends_the_process_with_a_sentence() {
+    static PERMITS: Semaphore = Semaphore::new(0);
+    child::aborts(WORDS, || with(|| PERMITS.acquire().unwrap()));
+}
+
+#[test]
+fn a_hook_that_only_looks_is_called_for_each_switch() {
+    static COUNT: Mutex<u32> = Mutex::new(0);
+    child::passes(|| {
+        with(|| {
+            // A lock is tried, never waited for.
+            if let Some(mut count) = COUNT.try_lock() {
+                *count += 1;
+            }
+        });
+        let seen = HOOKED.spawn(&CELLS, || *COUNT.lock()).unwrap();
+        HOOKED.run();
+        assert!(seen.try_join().unwrap() > 0);
+    });
+}

@@ -1,0 +1,24 @@
+//! A fiber inside another cannot be lent to a fiber of a scope, which would go on with it.
+//@ code: E0277
+//@ says: cannot be sent between threads safely
+#![allow(unused, non_upper_case_globals, clippy::all)]
+
+use kfiber::scheduler::{FiberPool, scope};
+use kfiber::fiber::{Fiber, Suspend};
+use kfiber::stack::{Stack, Storage};
+
+static CELLS: FiberPool<65536, 2> = FiberPool::new();
+static STACK: Stack<65536> = Stack::new();
+
+fn main() {
+    let mut fiber = Fiber::new(STACK.take().unwrap(), |suspend: &Suspend<(), ()>, ()| {
+        suspend.suspend(());
+    })
+    .unwrap();
+    let _first = fiber.resume(());
+    let lent = &mut fiber;
+    scope(|scope| {
+        #[cfg(not(feature = "fixed"))]
+        scope.spawn(&CELLS, move || drop(lent.resume(()))).unwrap().detach();
+    });
+}
