@@ -10,10 +10,10 @@ use clap::Parser as _;
 use crate::cli::{Build, Matrix, Nextest, QemuTest};
 use crate::kernel::cargo;
 use crate::kernel::elf::{self, TestCase};
-use crate::qemu_test::random_seed;
 use crate::qemu_test::report;
 use crate::qemu_test::runner::Runner;
 use crate::qemu_test::verdict::Outcome;
+use crate::seeds::random_seed;
 use crate::{console, parallel, setup};
 
 /// The test that makes the switches.

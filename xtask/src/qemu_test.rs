@@ -9,8 +9,6 @@ pub(crate) mod report;
 pub(crate) mod runner;
 pub(crate) mod verdict;
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::{env, mem};
@@ -21,6 +19,7 @@ use libtest_mimic::{Arguments, ColorSetting, Conclusion, Failed, FormatSetting, 
 use crate::cli::{Color, Format, QemuTest};
 use crate::kernel::cargo;
 use crate::kernel::elf::{self, TestCase};
+use crate::seeds::random_seed;
 use crate::{console, setup};
 use junit::{Entry, Ran};
 use runner::Runner;
@@ -239,12 +238,6 @@ fn decorate(name: &str, round: u32) -> String {
     } else {
         format!("{name} (repeat {round})")
     }
-}
-
-/// Another seed in every run, so that the runs together see more than one could.
-pub(crate) fn random_seed() -> u32 {
-    let random = RandomState::new().build_hasher().finish();
-    u32::try_from(random >> 32).expect("32 bits are left")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -1,10 +1,11 @@
 //! What the random tests draw their seeds from.
 
+use std::collections::hash_map::RandomState;
 use std::env;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::process::Command;
 
 use crate::console;
-use crate::qemu_test::random_seed;
 
 /// Read by the library's random tests.
 const START: &str = "KFIBER_START";
@@ -58,6 +59,12 @@ impl Seeds {
         variables.retain(|(name, _)| !is_set(name));
         variables
     }
+}
+
+/// Another seed in every run, so that the runs together see more than one could.
+pub(crate) fn random_seed() -> u32 {
+    let random = RandomState::new().build_hasher().finish();
+    u32::try_from(random >> 32).expect("32 bits are left")
 }
 
 #[cfg(test)]

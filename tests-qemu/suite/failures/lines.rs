@@ -119,7 +119,7 @@ fn write_over_the_stack_pointer(slot: usize) {
         block
             .cast::<usize>()
             .wrapping_add(4 + 2)
-            .write_volatile(0x10)
+            .write_volatile(0x10);
     };
 }
 
@@ -305,7 +305,7 @@ kernel_test! {
         for (slot, work) in work.into_iter().enumerate() {
             spawn_in(slot, move || { overflow(slot); work() }).detach();
         }
-        let others = work.map(|work| spawn(work));
+        let others = work.map(spawn);
         settle();
         GO.release(1).expect("there is room");
         settle();
