@@ -84,7 +84,6 @@ rows! {
     scheduler::Outlook                                => Always, Always, Absent,    Absent;
     scheduler::WaitingFiber                           => Never,  Never,  Absent,    Absent;
     scheduler::Needs                                  => Always, Always, Absent,    Absent;
-    scheduler::overflow::Backtrace                    => Always, Always, Absent,    Absent;
     scheduler::overflow::Part                         => Always, Always, Absent,    Absent;
     scheduler::overflow::Neighbour                    => Always, Always, Absent,    Absent;
     scheduler::overflow::Exception                    => Always, Always, Absent,    Absent;
