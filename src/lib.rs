@@ -49,8 +49,9 @@ pub mod platform;
 #[cfg(not(loom))]
 pub mod scheduler;
 #[cfg(all(loom, test))]
-#[path = "scheduler/lock_free.rs"]
-mod scheduler;
+mod scheduler {
+    mod lock_free;
+}
 
 #[cfg(not(loom))]
 pub mod fiber;

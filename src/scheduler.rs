@@ -35,50 +35,20 @@
 //! a mutex, are not disturbed. [`is_cancelled`] asks at any time, and [`shield`] hides it.
 
 mod actions;
-mod all;
 mod block_on;
-mod builder;
-mod cell;
-#[cfg(target_os = "none")]
-mod contain;
-pub(crate) mod current;
-pub(crate) mod deadlock;
-pub(crate) mod failing;
-mod failure;
+pub(crate) mod cpu;
+pub(crate) mod fail;
 pub mod failures;
-pub(crate) mod header;
-mod hooks;
-mod id;
-mod inbox;
+pub(crate) mod graph;
 mod info;
-mod join;
-mod joiner;
-mod level;
-mod local;
+pub(crate) mod lock_free;
 pub(crate) mod made_by;
-pub(crate) mod misuse;
-mod needs;
-pub(crate) mod no_unwind;
-mod not_contained;
 pub mod overflow;
-pub(crate) mod owner;
-mod priority;
-mod ready;
-mod registers;
+pub(crate) mod queue;
+pub(crate) mod report;
 pub(crate) mod run_loop;
-mod scope;
-mod sleepers;
 pub(crate) mod spawn;
-mod stall;
-mod state;
-mod switching;
-mod timer;
-#[cfg(not(target_os = "none"))]
-mod unwound;
-pub(crate) mod wait;
-mod wait_graph;
-mod wait_graph_text;
-pub(crate) mod waiting;
+pub(crate) mod task;
 mod watchdog;
 
 pub use actions::{
@@ -86,28 +56,30 @@ pub use actions::{
     park_until, shield, sleep, sleep_until, unparker, yield_now,
 };
 pub use block_on::block_on;
-pub use builder::{Builder, Home, SpawnError, SpawnErrorKind};
-pub use cell::{Cell, FiberCell, FiberPool, GuardedFiberCell, GuardedFiberPool};
+pub use cpu::current::without_waiting;
 #[cfg(target_os = "none")]
-pub use contain::{ExceptionFrame, fiber_faulted, fiber_panicked};
-pub use current::without_waiting;
-pub use deadlock::{AfterDeadlock, Deadlock};
-pub use failure::{Failure, Fault, FiberFailed, Panic};
-pub use hooks::{Hooks, HooksAlreadySet, Report};
-pub use id::{FiberId, Unparker};
+pub use fail::contain::{ExceptionFrame, fiber_faulted, fiber_panicked};
+pub use graph::deadlock::{AfterDeadlock, Deadlock};
+pub use graph::stall::{AfterStall, Outlook, Stall};
+pub use graph::wait_graph::{Circle, Needs, WaitGraph, WaitingFiber};
 pub use info::{FiberInfo, FiberState, HighWaterMark};
-pub use join::{JoinError, JoinErrorKind, JoinHandle};
-pub use local::FiberLocal;
-pub use not_contained::NotContained;
-pub use priority::Priority;
-pub use registers::Registers;
-pub use scope::{Scope, ScopedJoinHandle, scope};
-pub use stall::{AfterStall, Outlook, Stall};
-pub use timer::LateTimer;
-pub use wait::WaitReason;
-pub use wait_graph::{Circle, Needs, WaitGraph, WaitingFiber};
-pub use waiting::WaitError;
-pub use watchdog::{Hog, Watchdog};
+pub use report::failure::{Failure, Fault, FiberFailed, Panic};
+pub use report::hog::Hog;
+pub use report::hooks::{Hooks, HooksAlreadySet, Report};
+pub use report::late_timer::LateTimer;
+pub use report::not_contained::NotContained;
+pub use report::registers::Registers;
+pub use run_loop::unparker::Unparker;
+pub use run_loop::waiting::WaitError;
+pub use spawn::builder::{Builder, Home, SpawnError, SpawnErrorKind};
+pub use spawn::cell::{Cell, FiberCell, FiberPool, GuardedFiberCell, GuardedFiberPool};
+pub use spawn::join::{JoinError, JoinErrorKind, JoinHandle};
+pub use spawn::local::FiberLocal;
+pub use spawn::scope::{Scope, ScopedJoinHandle, scope};
+pub use task::id::FiberId;
+pub use task::priority::Priority;
+pub use task::wait::WaitReason;
+pub use watchdog::Watchdog;
 
 use crate::platform::Platform;
 use core::fmt;
@@ -158,7 +130,7 @@ impl<P: Platform> Scheduler<P> {
     /// Callable from: exception handler, on the core that runs the scheduler. Takes no lock. Blocks: nothing.
     pub fn on_exception(&'static self, exception: &Exception) -> Option<Overflow> {
         let mut overflow = self.run_loop.classify(exception)?;
-        let times_before = overflow::judge::remember(current::get(), overflow.registers);
+        let times_before = fail::overflow::remember(cpu::current::get(), overflow.registers);
         overflow.is_repeated = times_before > 0;
         // The second report says what is wrong. Those of a loop that has no end would only hide it.
         if times_before < 2 {
@@ -180,7 +152,7 @@ impl<P: Platform> Scheduler<P> {
     #[cfg(target_os = "none")]
     pub fn way_out(&'static self) -> WayOut {
         WayOut {
-            rip: overflow::judge::landing as *const () as u64,
+            rip: fail::overflow::landing as *const () as u64,
             // As after a call.
             rsp: self.run_loop.below_root().addr() as u64 - 8,
         }
@@ -202,7 +174,10 @@ impl<P: Platform> Scheduler<P> {
     ///
     /// Callable from: fiber, scheduler, any core. Blocks: nothing.
     pub fn set_hooks(&'static self, hooks: &'static dyn Hooks) -> Result<(), HooksAlreadySet> {
-        self.run_loop.set_hooks(hooks)
+        {
+            fail::overflow::report_from_here_on();
+            self.run_loop.set_hooks(hooks)
+        }
     }
 
     /// Begins to make a fiber with a name or a priority.
@@ -268,7 +243,7 @@ impl<P: Platform> Scheduler<P> {
     #[track_caller]
     fn run_while_allowed(&'static self, until_idle: bool) {
         assert!(
-            current::get().is_null(),
+            cpu::current::get().is_null(),
             "a scheduler was run from a fiber: fibers run in the scheduler, not around it"
         );
         self.run_loop.set_platform(&self.platform);
@@ -333,7 +308,7 @@ impl<P: Platform> Scheduler<P> {
     /// Callable from: fiber, boot code. Blocks: nothing.
     #[track_caller]
     pub fn wait_graph<R>(&'static self, f: impl FnOnce(&WaitGraph<'_>) -> R) -> Option<R> {
-        WaitGraph::lend(&self.run_loop, f)
+        self.run_loop.lend_wait_graph(f)
     }
 
     /// How much of each stack was ever used, in all cells that ever had a fiber, but for those of fibers that failed: to be

@@ -1,12 +1,14 @@
 //! What a fiber does with itself: lets others run, parks, sleeps, asks who it is and whether it is to end.
 
-use super::current as running;
-use super::header::Header;
-use super::id::{FiberId, Unparker};
-use super::run_loop::deadline_after;
-use super::wait::{Giver, Kind, WaitReason};
-use super::waiting::{self, WaitError, wait_until};
 use crate::platform::{NEVER, Nanoseconds};
+use crate::scheduler::cpu::current as running;
+use crate::scheduler::run_loop::RunLoop;
+use crate::scheduler::run_loop::deadline_after;
+use crate::scheduler::run_loop::unparker::Unparker;
+use crate::scheduler::run_loop::waiting;
+use crate::scheduler::run_loop::waiting::{WaitError, wait_until};
+use crate::scheduler::task::id::FiberId;
+use crate::scheduler::task::wait::{Giver, Kind, WaitReason};
 use core::ptr;
 use core::time::Duration;
 
@@ -20,7 +22,7 @@ static SLEEP: Kind = Kind::new(WaitReason::Sleep, Giver::Anybody);
 /// # Panics
 ///
 /// Panics where waiting is not allowed: outside of fibers, in interrupt handlers, with interrupts off, and in
-/// [`without_waiting`](super::without_waiting).
+/// [`without_waiting`](crate::scheduler::without_waiting).
 ///
 /// # Context
 ///
@@ -31,7 +33,7 @@ pub fn yield_now() {
     let fiber = running::waiting_fiber();
     // From the line that the check of its stack needs next: among very many fibers it comes the sooner.
     // SAFETY: it runs.
-    let run_loop = unsafe { Header::run_loop(fiber) };
+    let run_loop = unsafe { RunLoop::of(fiber) };
     // SAFETY: `waiting_fiber` says that it runs, and that we are the owner.
     unsafe { run_loop.yield_now(fiber) };
 }
@@ -160,7 +162,7 @@ pub fn now() -> Nanoseconds {
         "`now` was called outside of a fiber: ask the platform"
     );
     // SAFETY: it runs.
-    let run_loop = unsafe { Header::run_loop(fiber) };
+    let run_loop = unsafe { RunLoop::of(fiber) };
     let now = run_loop.look_at_clock();
     run_loop.check_timer(now);
     now
@@ -184,7 +186,7 @@ pub fn after(duration: Duration) -> Nanoseconds {
         "`sleep`, `after` or a timeout was used outside of a fiber: only fibers can wait"
     );
     // SAFETY: it runs.
-    deadline_after(unsafe { Header::run_loop(fiber) }, duration)
+    deadline_after(unsafe { RunLoop::of(fiber) }, duration)
 }
 
 /// The running fiber, or nothing outside of fibers. In an interrupt handler it is the one that was interrupted.

@@ -1,12 +1,12 @@
 //! Running a future on a fiber: no allocation, and its waker may be called from an interrupt handler.
 
-use super::actions::yield_now;
-use super::current;
-use super::header::Header;
-use super::id::FiberId;
-use super::state::State;
-use super::wait::{Giver, Kind, WaitReason};
-use super::waiting::wait_shielded;
+use crate::scheduler::actions::yield_now;
+use crate::scheduler::cpu::current;
+use crate::scheduler::lock_free::state::State;
+use crate::scheduler::run_loop::waiting::wait_shielded;
+use crate::scheduler::task::header::Header;
+use crate::scheduler::task::id::FiberId;
+use crate::scheduler::task::wait::{Giver, Kind, WaitReason};
 use core::future::Future;
 use core::pin::pin;
 use core::ptr;

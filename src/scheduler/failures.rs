@@ -1,9 +1,9 @@
 //! A chapter, without code: what happens when a fiber fails, that is, panics or causes an exception of the processor.
 //!
 //! **One fiber ends, the others go on.** It works with `panic = "abort"` on stable, and unwinds nothing. A kernel has it by
-//! three calls: [`set_hooks`](super::Scheduler::set_hooks), so that somebody hears of it; `fiber_panicked`, first thing in its
+//! three calls: [`set_hooks`](crate::scheduler::Scheduler::set_hooks), so that somebody hears of it; `fiber_panicked`, first thing in its
 //! `#[panic_handler]`; and `fiber_faulted` in the handlers of exceptions that code can cause: `#DE`, `#UD`, `#NP`, `#SS`, `#GP`,
-//! `#PF`, `#AC`, `#XM`. Both say why if it cannot be: [`NotContained`](super::NotContained).
+//! `#PF`, `#AC`, `#XM`. Both say why if it cannot be: [`NotContained`](crate::scheduler::NotContained).
 //!
 //! ```text
 //! use kfiber::scheduler::{ExceptionFrame, fiber_faulted, fiber_panicked};
@@ -32,8 +32,8 @@
 //!
 //! | | what happens |
 //! |---|---|
-//! | who joins it, by any way | [`JoinErrorKind::Failed`](super::JoinErrorKind::Failed), with message and place, or with the exception; as a future, an error |
-//! | its cell, its pool | lost: [`SpawnErrorKind::CellLost`](super::SpawnErrorKind::CellLost), [`Pool::lost_cells`](crate::stack::Pool::lost_cells) |
+//! | who joins it, by any way | [`JoinErrorKind::Failed`](crate::scheduler::JoinErrorKind::Failed), with message and place, or with the exception; as a future, an error |
+//! | its cell, its pool | lost: [`SpawnErrorKind::CellLost`](crate::scheduler::SpawnErrorKind::CellLost), [`Pool::lost_cells`](crate::stack::Pool::lost_cells) |
 //! | a [`Mutex`](crate::sync::Mutex#poison) it has, an [`RwLock`](crate::sync::RwLock#poison) it writes | poisoned; those who wait are told at once |
 //! | an `RwLock` it reads | goes on being read: writers wait, until their deadline |
 //! | a [`Once`](crate::sync::Once) it makes | the next fiber that wants the value makes it |
@@ -42,7 +42,7 @@
 //! | fibers of a scope of its own | go on: what they have borrowed lies on its stack, which stays |
 //! | a [`Fiber`](crate::fiber::Fiber) that failed while the scheduled fiber had resumed it | takes the scheduled one along; both stacks stay |
 //! | fiber locals, sleeps, priorities | it is in no queue, and nobody looks there any more |
-//! | [`Scheduler::fibers`](super::Scheduler::fibers) | shows it as [`FiberState::Failed`](super::FiberState::Failed), for good |
+//! | [`Scheduler::fibers`](crate::scheduler::Scheduler::fibers) | shows it as [`FiberState::Failed`](crate::scheduler::FiberState::Failed), for good |
 //!
 //! Why the owner of a scope fails with its fiber: a scope that ended would give the owner back what the fiber had borrowed, and
 //! code that relies on a panic either unwinding or ending everything could have left there anything. For the same reason
@@ -52,7 +52,7 @@
 //! # What ends the kernel after all
 //!
 //! A panic or fault outside of fibers, inside the scheduler, with interrupts off (in a handler, under an
-//! [`IrqMutex`](crate::sync::IrqMutex)), in [`without_waiting`](super::without_waiting), of a fiber that is being ended already,
+//! [`IrqMutex`](crate::sync::IrqMutex)), in [`without_waiting`](crate::scheduler::without_waiting), of a fiber that is being ended already,
 //! with the stack pointer in another fiber's stack, or without hooks. For a fault all queues are looked at first: a stack that
 //! was used up by a call *into* the scheduler can leave a queue half-changed. (One that was used up inside a lock or channel, at
 //! the few instructions between taking a waiter out of its line and waking it, is not noticed; that waiter is then never woken.)

@@ -1,14 +1,14 @@
 //! A look at all fibers: the process list.
 
-use super::current;
-use super::failing;
-use super::failure::Failure;
-use super::header::Header;
-use super::id::FiberId;
-use super::priority::Priority;
-use super::spawn::Extra;
-use super::wait::WaitReason;
 use crate::platform::{Nanoseconds, interrupts};
+use crate::scheduler::cpu::current;
+use crate::scheduler::fail::failing;
+use crate::scheduler::report::failure::Failure;
+use crate::scheduler::task::control::Extra;
+use crate::scheduler::task::header::Header;
+use crate::scheduler::task::id::FiberId;
+use crate::scheduler::task::priority::Priority;
+use crate::scheduler::task::wait::WaitReason;
 use crate::stack::{StackBounds, StackUsage, usage_of};
 use core::panic::Location;
 use core::ptr;
@@ -27,7 +27,7 @@ pub struct FiberInfo {
     pub state: FiberState,
     /// How often it was switched to.
     pub switches: u64,
-    /// The longest time that a [`Watchdog`](super::Watchdog) saw it run without letting others run, by ticks, rounded down to
+    /// The longest time that a [`Watchdog`](crate::scheduler::Watchdog) saw it run without letting others run, by ticks, rounded down to
     /// microseconds; 0 if it never ran from one tick over the next to a third.
     pub longest_run: Nanoseconds,
     /// Where its stack lies.

@@ -1,9 +1,6 @@
-//! The lock-free pieces of the scheduler alone, for loom, which tries all their interleavings: `--cfg loom` builds nothing else.
+//! What interrupt handlers and other cores touch: the state word of a fiber and the inbox of a loop. Tested by loom.
 
-#[path = "inbox.rs"]
-mod inbox;
-#[path = "state.rs"]
-mod state;
-
-#[path = "loom_tests.rs"]
+pub(crate) mod inbox;
+#[cfg(all(loom, test))]
 mod loom_tests;
+pub(crate) mod state;

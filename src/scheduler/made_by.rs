@@ -11,10 +11,10 @@ pub(crate) use unchecked::MadeBy;
 
 #[cfg(not(any(target_os = "none", miri, kfiber_threads)))]
 mod checked {
-    use super::super::current;
-    use super::super::header::Header;
-    use super::super::id::FiberId;
-    use super::super::wait_graph_text::Who;
+    use crate::scheduler::cpu::current;
+    use crate::scheduler::graph::wait_graph_text::Who;
+    use crate::scheduler::task::header::Header;
+    use crate::scheduler::task::id::FiberId;
     use core::fmt;
     use core::ptr;
 

@@ -17,16 +17,30 @@
 //! - **R4**: `fast_ring` is null, or the ring of the running fiber, which is the highest; then there is no hook. It is null,
 //!   or about to become so, when there is mail.
 
-use super::all::AllFibers;
-use super::current::{self, Place};
-use super::header::Header;
-use super::hooks::Hooks;
-use super::inbox::Inbox;
-use super::ready::{Ready, Ring};
-use super::sleepers::Sleepers;
-use super::state::Woken;
-use super::wait::Wait;
+pub(crate) mod deadlock;
+pub(crate) mod hooks;
+pub(crate) mod level;
+pub(crate) mod stack_check;
+pub(crate) mod stall;
+pub(crate) mod suspicion;
+pub(crate) mod switching;
+pub(crate) mod timer;
+pub(crate) mod unparker;
+pub(crate) mod waiting;
+pub(crate) mod wake;
+
+pub(crate) use wake::{deadline_after, wake};
+
 use crate::platform::{NEVER, Nanoseconds, Platform, SwitchHook, interrupts};
+use crate::scheduler::cpu::current;
+use crate::scheduler::cpu::current::Place;
+use crate::scheduler::lock_free::inbox::Inbox;
+use crate::scheduler::queue::all::AllFibers;
+use crate::scheduler::queue::ready::{Ready, Ring};
+use crate::scheduler::queue::sleepers::Sleepers;
+use crate::scheduler::report::hooks::Hooks;
+use crate::scheduler::task::header::Header;
+use crate::scheduler::task::wait::Wait;
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr;
@@ -71,6 +85,38 @@ unsafe impl Sync for RunLoop {}
 impl RunLoop {
     /// Where in a loop the stack pointer of its own context is while a fiber runs.
     pub(super) const ROOT_SP_AT: usize = offset_of!(Self, root) + Header::SP_AT;
+
+    /// The loop that a fiber runs in.
+    ///
+    /// # Safety
+    ///
+    /// The fiber is alive, or was once: its header stays readable.
+    #[inline(always)]
+    pub(crate) unsafe fn of(fiber: *const Header) -> &'static Self {
+        // SAFETY: the caller's promise.
+        let run_loop = unsafe { Header::loop_address(fiber) };
+        // SAFETY: loops are statics, and a cell's header names one from its first fiber on: `spawn` gave it the address.
+        unsafe { &*run_loop.cast() }
+    }
+
+    /// What headers and cores know it by.
+    #[inline(always)]
+    pub(crate) const fn address(&self) -> *const () {
+        ptr::from_ref(self).cast()
+    }
+
+    /// Says whether the fiber that runs is one of this loop; in an interrupt handler, whether the one that was interrupted
+    /// is.
+    #[inline(always)]
+    pub(crate) fn is_entered(&self) -> bool {
+        current::is_in(self.address())
+    }
+
+    /// Says whether the caller is a fiber of this loop, with interrupts on: then it is the loop's owner.
+    #[inline(always)]
+    pub(crate) fn is_owner(&self) -> bool {
+        self.is_entered() && interrupts::are_enabled()
+    }
 
     pub(crate) const fn new() -> Self {
         Self {
@@ -150,7 +196,7 @@ impl RunLoop {
 
     /// Makes the caller the owner, if it is not one already, until the result is dropped; nothing if somebody else is.
     pub(super) fn own(&self) -> Option<Option<Disown<'_>>> {
-        if current::is_owner_of(self) {
+        if self.is_owner() {
             return Some(None);
         }
         let is_ours = !self.is_running.swap(true, Ordering::Acquire);
@@ -354,30 +400,4 @@ impl Drop for Disown<'_> {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
     }
-}
-
-/// Wakes a fiber that is known to be alive, from anywhere.
-///
-/// # Safety
-///
-/// `fiber` is alive.
-#[inline]
-pub(crate) unsafe fn wake(fiber: *const Header) {
-    // SAFETY: the caller's promise.
-    let state = unsafe { &(*fiber).state };
-    // SAFETY: the caller's promise.
-    let run_loop = unsafe { Header::run_loop(fiber) };
-    if current::is_owner_of(run_loop) {
-        // SAFETY: the caller's promise.
-        unsafe { run_loop.wake_own(fiber) };
-    } else if state.wake() == Woken::Enqueue {
-        // SAFETY: it waited, and nobody woke it before.
-        unsafe { run_loop.post(fiber) };
-    }
-}
-
-/// The deadline that is `timeout` from now; at the end of time it stays there.
-pub(crate) fn deadline_after(run_loop: &RunLoop, timeout: core::time::Duration) -> Nanoseconds {
-    let timeout = Nanoseconds::try_from(timeout.as_nanos()).unwrap_or(NEVER);
-    run_loop.look_at_clock().saturating_add(timeout)
 }

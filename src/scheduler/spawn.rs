@@ -10,84 +10,31 @@
 //!          ├──────────────────┤ ◄─ first stack pointer
 //! ```
 
-use super::builder::{Builder, Home, SpawnError, SpawnErrorKind};
-use super::cell::{Cell, Control};
-use super::current;
-use super::failure::Failure;
-use super::header::Header;
-use super::id::FiberId;
-use super::join::JoinHandle;
-use super::joiner::JoinerPlace;
-use super::local::Binding;
-use super::owner;
-use super::run_loop::wake;
-use super::scope::ScopeCount;
+pub(crate) mod builder;
+pub(crate) mod cell;
+pub(crate) mod join;
+pub(crate) mod local;
+pub(crate) mod scope;
+
 use crate::context::{ControlBlock, Payload};
+use crate::scheduler::cpu::current;
+use crate::scheduler::graph::owner;
+use crate::scheduler::report::failure::Failure;
+use crate::scheduler::run_loop::RunLoop;
+use crate::scheduler::run_loop::wake;
+use crate::scheduler::spawn::builder::{Builder, Home, SpawnError, SpawnErrorKind};
+use crate::scheduler::spawn::cell::Cell;
+use crate::scheduler::spawn::join::JoinHandle;
+use crate::scheduler::task::control::Extra;
+use crate::scheduler::task::control::below;
+use crate::scheduler::task::control::result_of;
+use crate::scheduler::task::header::Header;
+use crate::scheduler::task::id::FiberId;
+use crate::scheduler::task::scope_count::ScopeCount;
 use crate::stack::{FLOOR_BYTES, STACK_ALIGN, StackMemory, Storage, Taken};
-use core::cell;
 use core::mem::needs_drop;
 use core::ptr;
-use core::sync::atomic::{AtomicU32, Ordering};
-
-/// The part of a control block that no switch touches.
-pub(crate) struct Extra {
-    pub(crate) joiner: JoinerPlace,
-    /// Whether a result with a destructor is in its place.
-    pub(crate) has_result: cell::Cell<bool>,
-    /// The innermost fiber local.
-    pub(crate) locals: cell::Cell<*const Binding>,
-    /// The first of the mutexes that the fiber owns and others of its loop wait for.
-    pub(crate) wanted: cell::Cell<*const ()>,
-    /// Its place among those of its own level, while it is scheduled at a higher one: see [`level`](super::level).
-    pub(super) place: cell::Cell<*const Header>,
-    /// The last byte of how many turns it had when it was there.
-    pub(super) place_at_turn: cell::Cell<u8>,
-    /// The scope that waits for the fiber, if one does.
-    pub(crate) scope: cell::Cell<*const ScopeCount>,
-    /// What a search through the graph of waits thinks of the fiber; it means nothing between two searches.
-    pub(crate) mark: cell::Cell<u16>,
-    /// The longest time that a watchdog saw it run without letting others run, in microseconds.
-    pub(crate) longest_run: AtomicU32,
-}
-
-impl Extra {
-    #[expect(
-        clippy::declare_interior_mutable_const,
-        reason = "each cell gets a copy of its own"
-    )]
-    pub(crate) const NEW: Self = Self {
-        joiner: JoinerPlace::new(),
-        has_result: cell::Cell::new(false),
-        locals: cell::Cell::new(ptr::null()),
-        wanted: cell::Cell::new(ptr::null()),
-        place: cell::Cell::new(ptr::null()),
-        place_at_turn: cell::Cell::new(0),
-        scope: cell::Cell::new(ptr::null()),
-        mark: cell::Cell::new(0),
-        longest_run: AtomicU32::new(0),
-    };
-
-    /// The extra of a fiber.
-    ///
-    /// # Safety
-    ///
-    /// The header is that of a cell, not of a run loop's root.
-    pub(crate) const unsafe fn of<'a>(header: *const Header) -> &'a Self {
-        // SAFETY: the header is the first field of a control block, and headers are made into pointers from pointers to
-        // the whole cell.
-        unsafe { &(*header.cast::<Control>()).extra }
-    }
-}
-
-/// The place of the result of the fiber with this header.
-pub(crate) fn result_of<T>(header: *const Header) -> *mut T {
-    below(header.cast_mut())
-}
-
-/// The place for what is known of a failure: where handle, closure and result would be, or were, and no frame is.
-pub(crate) fn failure_of(header: *const Header) -> *mut Failure {
-    below(header.cast_mut())
-}
+use core::sync::atomic::Ordering;
 
 /// The place of the handle on the cell.
 fn cell_of<C: Cell, T>(header: *const Header) -> *mut Taken<C> {
@@ -97,15 +44,6 @@ fn cell_of<C: Cell, T>(header: *const Header) -> *mut Taken<C> {
 /// The place of the closure.
 fn closure_of<C: Cell, F, T>(header: *const Header) -> *mut F {
     below(cell_of::<C, T>(header))
-}
-
-/// The highest place for a `B` below `a`.
-#[inline(always)]
-fn below<A, B>(a: *mut A) -> *mut B {
-    let end: *mut u8 = a.cast();
-    end.wrapping_sub(size_of::<B>())
-        .map_addr(|address| address & !(align_of::<B>() - 1))
-        .cast()
 }
 
 /// What a stack needs for all this, and a little for frames. Closure and result are moved, so each counts twice.
@@ -157,7 +95,7 @@ pub(crate) unsafe fn spawn_in<H: Home, F: FnOnce() -> T, T>(
     let header: *const Header = bounds.top().cast_const().cast();
     // SAFETY: `Cell` promises a control block there.
     let fiber = unsafe { &*header };
-    let Some(is_first) = fiber.set_run_loop(builder.run_loop) else {
+    let Some(is_first) = fiber.set_run_loop(builder.run_loop.address()) else {
         let kind = SpawnErrorKind::OtherScheduler;
         return Err(SpawnError { closure, kind });
     };
@@ -168,7 +106,7 @@ pub(crate) unsafe fn spawn_in<H: Home, F: FnOnce() -> T, T>(
     unsafe { place.write(closure) };
     let sp = place
         .cast::<u8>()
-        .map_addr(|address| address.min(failure_of(header).addr()) & !(STACK_ALIGN - 1));
+        .map_addr(|address| address.min(result_of::<Failure>(header).addr()) & !(STACK_ALIGN - 1));
     // SAFETY: C1, C3: the memory is the fiber's until its end, and `body` does not unwind (it is `extern "sysv64"`).
     unsafe { ControlBlock::init(Header::block(header), sp, body::<H::Cell, F, T>) };
     // SAFETY: it is a cell's.
@@ -186,7 +124,7 @@ pub(crate) unsafe fn spawn_in<H: Home, F: FnOnce() -> T, T>(
     fiber.own_level.set(builder.priority.level());
     fiber.turns().set(0);
     fiber.set_stack(bounds);
-    let is_owner = current::is_owner_of(builder.run_loop);
+    let is_owner = builder.run_loop.is_owner();
     let generation = fiber.state.begin(is_owner);
     fiber.tag.set(owner::tag_of(generation));
     // SAFETY: the fiber is complete, and in no queue.
@@ -218,11 +156,11 @@ unsafe extern "sysv64" fn body<C: Cell, F: FnOnce() -> T, T>(
         unsafe { deliver(header, result) };
     };
     // SAFETY: the header is ours.
-    let run_loop = unsafe { Header::run_loop(header) };
+    let run_loop = unsafe { RunLoop::of(header) };
     #[cfg(target_os = "none")]
     all();
     #[cfg(not(target_os = "none"))]
-    if super::unwound::call(all).is_none() {
+    if crate::scheduler::fail::unwound::call(all).is_none() {
         // SAFETY: a fiber runs in its loop, as its owner.
         return unsafe { run_loop.exit(header) };
     }
@@ -235,7 +173,7 @@ unsafe extern "sysv64" fn body<C: Cell, F: FnOnce() -> T, T>(
     }
     if let Some(joiner) = extra.joiner.fiber()
         // SAFETY: headers stay readable for good.
-        && ptr::eq(unsafe { Header::run_loop(joiner) }, run_loop)
+        && ptr::eq(unsafe { RunLoop::of(joiner) }, run_loop)
     {
         // It waits, so nobody changes its mind; and it does not run before we are gone and have finished.
         extra.joiner.close();
@@ -326,4 +264,26 @@ pub(super) unsafe fn give_cell_back(header: *const Header) {
     let give_back = unsafe { (*header).end.get() }.expect("set when it ended");
     // SAFETY: as above.
     unsafe { give_back(Header::block(header)) };
+}
+
+impl Builder {
+    /// Makes the fiber; it runs when its turn comes.
+    ///
+    /// # Errors
+    ///
+    /// Gives the closure back if there is no free cell. A closure too large for the cell's stack does not compile.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
+    #[inline]
+    pub fn spawn<H, F, T>(self, home: H, closure: F) -> Result<JoinHandle<T>, SpawnError<F>>
+    where
+        H: Home,
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        // SAFETY: both may be sent to the core that runs the loop, and borrow nothing.
+        unsafe { spawn(self, home, closure) }
+    }
 }

@@ -9,19 +9,15 @@
 //! A scheduler is idle for as long as its own loop has let the processor sleep, and has not switched to a fiber. The tick looks at
 //! its fibers only when it has interrupted that sleep: then nothing is half-changed.
 
-use super::Scheduler;
-use super::current;
-use super::header::Header;
-use super::hooks::Report;
-use super::id::FiberId;
-use super::overflow::Backtrace;
-use super::registers::Registers;
-use super::run_loop::RunLoop;
-use super::spawn::Extra;
-use super::wait_graph_text::{Seconds, Who};
 use crate::platform::{NEVER, Nanoseconds, Platform};
-use crate::stack::StackBounds;
-use core::fmt;
+use crate::scheduler::Scheduler;
+use crate::scheduler::cpu::current;
+use crate::scheduler::report::hog::Hog;
+use crate::scheduler::report::hooks::Report;
+use crate::scheduler::report::registers::Registers;
+use crate::scheduler::run_loop::RunLoop;
+use crate::scheduler::task::control::Extra;
+use crate::scheduler::task::header::Header;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use core::time::Duration;
@@ -64,23 +60,6 @@ pub struct Watchdog {
     /// The first tick that saw it so.
     idle_since: AtomicU64,
     is_idle_reported: AtomicBool,
-}
-
-/// A fiber that does not let others run: data, which may be kept.
-#[derive(Clone, Copy)]
-#[non_exhaustive]
-pub struct Hog {
-    /// Which one.
-    pub id: FiberId,
-    /// Its name, empty if it has none.
-    pub name: &'static str,
-    /// For how long it has run, at least: since the first tick that found it at it.
-    pub runs_for: Nanoseconds,
-    /// Where it is now; perhaps within a handler that interrupted it.
-    pub interrupted: Registers,
-    /// Its stack.
-    pub stack: StackBounds,
-    calls: Backtrace,
 }
 
 impl Watchdog {
@@ -131,7 +110,7 @@ impl Watchdog {
         run_loop.has_seen(now);
         run_loop.check_timer(now);
         let fiber = current::get();
-        if fiber.is_null() || !current::is_in(run_loop) {
+        if fiber.is_null() || !run_loop.is_entered() {
             self.fiber.store(ptr::null_mut(), Ordering::Relaxed);
             return self.look_at_idle(run_loop, now);
         }
@@ -201,53 +180,4 @@ const fn nanoseconds(duration: Duration) -> Nanoseconds {
         .saturating_add(duration.subsec_nanos() as Nanoseconds)
 }
 
-impl Hog {
-    /// # Safety
-    ///
-    /// The fiber runs, on this core.
-    unsafe fn new(fiber: *const Header, runs_for: Nanoseconds, interrupted: Registers) -> Self {
-        // SAFETY: the caller's promise.
-        let header = unsafe { &*fiber };
-        // SAFETY: the header is of a cell that has a fiber.
-        let stack = unsafe { Header::stack(fiber) };
-        Self {
-            // SAFETY: it is alive.
-            id: unsafe { FiberId::of(fiber) },
-            name: header.name(),
-            runs_for,
-            interrupted,
-            stack,
-            // SAFETY: it is a cell's, of the fiber that was interrupted here.
-            calls: unsafe { Backtrace::take(stack, interrupted.rbp) },
-        }
-    }
-
-    /// The return addresses of the last 16 calls that it was in when the report was made, the innermost first, by a walk along
-    /// rbp. There are none where the code has no frame pointers: then begin an unwinder with
-    /// [`interrupted`](Self::interrupted).
-    #[must_use]
-    pub fn backtrace(&self) -> &[u64] {
-        self.calls.as_slice()
-    }
-}
-
 debug_is_display!(Hog);
-
-impl fmt::Display for Hog {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (who, time) = (Who(self.id, self.name), Seconds(self.runs_for));
-        let rip = self.interrupted.rip;
-        writeln!(
-            f,
-            "hog: {who} has run for {time} without letting others run"
-        )?;
-        write!(f, "  it is at {rip:#x}")?;
-        for address in self.backtrace() {
-            write!(f, "\n  called from {address:#x}")?;
-        }
-        write!(
-            f,
-            "\n  call `yield_now` in its loops, or do the work in smaller pieces"
-        )
-    }
-}

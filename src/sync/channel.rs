@@ -8,9 +8,10 @@ mod shared;
 use super::line::{Served, Waiter};
 use super::locked::{Alone, Locked};
 use crate::platform::{NEVER, Nanoseconds};
-use crate::scheduler::header::Header;
-use crate::scheduler::wait::{Giver, Kind};
-use crate::scheduler::{WaitReason, after, current};
+use crate::scheduler::cpu::current;
+use crate::scheduler::task::header::Header;
+use crate::scheduler::task::wait::{Giver, Kind};
+use crate::scheduler::{WaitReason, after};
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::mem::{ManuallyDrop, MaybeUninit};
@@ -224,7 +225,7 @@ impl<T, const CAP: usize> Channel<T, CAP> {
 
     /// # Safety
     ///
-    /// As [`Leave`](crate::scheduler::wait::Leave) says.
+    /// As [`Leave`](crate::scheduler::task::wait::Leave) says.
     unsafe fn leave_failed_sender(object: *const (), waiter: *const ()) {
         // SAFETY: the caller's promise.
         let (this, waiter) = unsafe { Waiter::of_failed::<Self>(object, waiter) };

@@ -4,9 +4,10 @@ use super::line::{Line, Served, Waiter};
 use super::locked::Locked;
 use super::mutex::MutexGuard;
 use crate::platform::{NEVER, Nanoseconds};
-use crate::scheduler::no_unwind::NoUnwind;
-use crate::scheduler::wait::{Giver, Kind};
-use crate::scheduler::{WaitError, WaitReason, after, current};
+use crate::scheduler::cpu::current;
+use crate::scheduler::cpu::no_unwind::NoUnwind;
+use crate::scheduler::task::wait::{Giver, Kind};
+use crate::scheduler::{WaitError, WaitReason, after};
 use core::fmt;
 use core::ptr;
 use core::time::Duration;
@@ -20,7 +21,7 @@ fn leave(line: &mut Line, waiter: &Waiter) -> Served {
 
 /// # Safety
 ///
-/// As [`Leave`](crate::scheduler::wait::Leave) says.
+/// As [`Leave`](crate::scheduler::task::wait::Leave) says.
 unsafe fn leave_failed(object: *const (), waiter: *const ()) {
     // SAFETY: the caller's promise.
     let (this, waiter) = unsafe { Waiter::of_failed::<Condvar>(object, waiter) };

@@ -3,8 +3,9 @@
 use super::line::{Line, Served, Waiter};
 use super::locked::Locked;
 use crate::platform::{NEVER, Nanoseconds};
-use crate::scheduler::wait::{Giver, Kind};
-use crate::scheduler::{WaitError, WaitReason, after, current};
+use crate::scheduler::cpu::current;
+use crate::scheduler::task::wait::{Giver, Kind};
+use crate::scheduler::{WaitError, WaitReason, after};
 use core::fmt;
 use core::ptr;
 use core::time::Duration;
@@ -13,7 +14,7 @@ static KIND: Kind = Kind::in_line(WaitReason::Event, Giver::Anybody, leave_faile
 
 /// # Safety
 ///
-/// As [`Leave`](crate::scheduler::wait::Leave) says.
+/// As [`Leave`](crate::scheduler::task::wait::Leave) says.
 unsafe fn leave_failed(object: *const (), waiter: *const ()) {
     // SAFETY: the caller's promise.
     let (this, waiter) = unsafe { Waiter::of_failed::<Event>(object, waiter) };

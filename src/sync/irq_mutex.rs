@@ -1,7 +1,7 @@
 //! The interrupt-safe lock: a value that fibers, interrupt handlers and other cores use for a few instructions at a time.
 
 use crate::platform::interrupts;
-use crate::scheduler::current;
+use crate::scheduler::cpu::current;
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::hint::spin_loop;

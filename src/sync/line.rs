@@ -13,10 +13,11 @@
 use super::lock_error::LockError;
 use super::locked::Locked;
 use crate::platform::Nanoseconds;
-use crate::scheduler::header::Header;
+use crate::scheduler::WaitError;
+use crate::scheduler::run_loop::waiting;
 use crate::scheduler::run_loop::wake;
-use crate::scheduler::wait::Kind;
-use crate::scheduler::{WaitError, waiting};
+use crate::scheduler::task::header::Header;
+use crate::scheduler::task::wait::Kind;
 use core::cell::Cell;
 use core::hint::spin_loop;
 use core::mem::MaybeUninit;

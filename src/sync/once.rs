@@ -4,11 +4,12 @@ use super::line::{Line, Served, Waiter};
 use super::lock_error::LockError;
 use super::locked::Locked;
 use crate::platform::{NEVER, Nanoseconds};
-use crate::scheduler::deadlock;
-use crate::scheduler::header::Header;
-use crate::scheduler::owner::{HeldBy, OwnerWord};
-use crate::scheduler::wait::{Giver, Kind};
-use crate::scheduler::{WaitError, WaitReason, after, current};
+use crate::scheduler::cpu::current;
+use crate::scheduler::graph::owner::{HeldBy, OwnerWord};
+use crate::scheduler::run_loop::deadlock;
+use crate::scheduler::task::header::Header;
+use crate::scheduler::task::wait::{Giver, Kind};
+use crate::scheduler::{WaitError, WaitReason, after};
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::mem::{ManuallyDrop, MaybeUninit};
@@ -23,7 +24,7 @@ fn leave(line: &mut Line, waiter: &Waiter) -> Served {
 
 /// # Safety
 ///
-/// As [`HolderOf`](crate::scheduler::wait::HolderOf) says.
+/// As [`HolderOf`](crate::scheduler::task::wait::HolderOf) says.
 unsafe fn maker_of(object: *const (), fiber: *const Header, is_about_to_wait: bool) -> HeldBy {
     // SAFETY: the caller's promise; a `Once` begins with its maker.
     let maker = load(unsafe { &*object.cast() });
@@ -206,7 +207,7 @@ impl<T> Once<T> {
 
     /// # Safety
     ///
-    /// As [`Leave`](crate::scheduler::wait::Leave) says.
+    /// As [`Leave`](crate::scheduler::task::wait::Leave) says.
     unsafe fn leave_failed(object: *const (), waiter: *const ()) {
         // SAFETY: the caller's promise.
         let (this, waiter) = unsafe { Waiter::of_failed::<Self>(object, waiter) };

@@ -1,6 +1,7 @@
 //! For the locks of the crate `spin`: a way to wait that lets other fibers run.
 
-use crate::scheduler::{current, yield_now};
+use crate::scheduler::cpu::current;
+use crate::scheduler::yield_now;
 use core::hint::spin_loop;
 use spin::RelaxStrategy;
 

@@ -4,8 +4,9 @@ mod guards;
 mod raw;
 
 use crate::platform::{NEVER, Nanoseconds};
-use crate::scheduler::owner::OwnerWord;
-use crate::scheduler::{after, current};
+use crate::scheduler::after;
+use crate::scheduler::cpu::current;
+use crate::scheduler::graph::owner::OwnerWord;
 use crate::sync::LockError;
 use core::cell::UnsafeCell;
 use core::fmt;

@@ -6,9 +6,11 @@
 use super::line::{Line, Served, Waiter};
 use super::locked::Locked;
 use crate::platform::{NEVER, Nanoseconds};
-use crate::scheduler::header::Header;
-use crate::scheduler::wait::{Giver, Kind};
-use crate::scheduler::{WaitError, WaitReason, after, current, waiting};
+use crate::scheduler::cpu::current;
+use crate::scheduler::run_loop::RunLoop;
+use crate::scheduler::run_loop::waiting;
+use crate::scheduler::task::wait::{Giver, Kind};
+use crate::scheduler::{WaitError, WaitReason, after};
 use core::fmt;
 use core::ptr;
 use core::time::Duration;
@@ -17,7 +19,7 @@ static KIND: Kind = Kind::in_line(WaitReason::WaitQueue, Giver::Anybody, leave_f
 
 /// # Safety
 ///
-/// As [`Leave`](crate::scheduler::wait::Leave) says.
+/// As [`Leave`](crate::scheduler::task::wait::Leave) says.
 unsafe fn leave_failed(object: *const (), waiter: *const ()) {
     // SAFETY: the caller's promise.
     let (this, waiter) = unsafe { Waiter::of_failed::<WaitQueue>(object, waiter) };
@@ -143,7 +145,7 @@ impl WaitQueue {
         let mut was_woken = false;
         loop {
             // SAFETY: it runs.
-            let failures = unsafe { Header::run_loop(current::waiting_fiber()) }
+            let failures = unsafe { RunLoop::of(current::waiting_fiber()) }
                 .failures
                 .get();
             let wakes = self.queue.with(|queue| queue.wakes);
@@ -202,7 +204,7 @@ impl WaitQueue {
         failures: u32,
     ) -> Result<bool, WaitError> {
         // SAFETY: it runs.
-        let run_loop = unsafe { Header::run_loop(waiter.fiber) };
+        let run_loop = unsafe { RunLoop::of(waiter.fiber) };
         let object = ptr::from_ref(self).cast();
         let is_done = || waiter.is_served() || run_loop.failures.get() != failures;
         let in_line = ptr::from_ref(waiter).cast();

@@ -3,9 +3,10 @@
 use super::shared::{Attempt, Shared};
 use super::{Channel, RecvError, Slot};
 use crate::platform::{NEVER, Nanoseconds};
-use crate::scheduler::header::Header;
-use crate::scheduler::wait::{Giver, Kind};
-use crate::scheduler::{WaitReason, after, current};
+use crate::scheduler::cpu::current;
+use crate::scheduler::task::header::Header;
+use crate::scheduler::task::wait::{Giver, Kind};
+use crate::scheduler::{WaitReason, after};
 use crate::sync::line::Waiter;
 use crate::sync::locked::Alone;
 use core::mem::MaybeUninit;
@@ -150,7 +151,7 @@ impl<T, const CAP: usize> Channel<T, CAP> {
 
     /// # Safety
     ///
-    /// As [`Leave`](crate::scheduler::wait::Leave) says.
+    /// As [`Leave`](crate::scheduler::task::wait::Leave) says.
     unsafe fn leave_failed_receiver(object: *const (), waiter: *const ()) {
         let receiver: *const Receiver<T> = waiter.cast();
         // SAFETY: the caller's promise.

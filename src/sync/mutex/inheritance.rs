@@ -10,11 +10,11 @@
 
 use super::raw::RawMutex;
 use crate::scheduler::WaitReason;
-use crate::scheduler::current;
-use crate::scheduler::header::Header;
-use crate::scheduler::owner::OwnerWord;
+use crate::scheduler::cpu::current;
+use crate::scheduler::graph::owner::OwnerWord;
 use crate::scheduler::run_loop::RunLoop;
-use crate::scheduler::spawn::Extra;
+use crate::scheduler::task::control::Extra;
+use crate::scheduler::task::header::Header;
 use crate::sync::line::Line;
 use core::cell::Cell;
 use core::ptr;
@@ -26,7 +26,7 @@ use core::ptr;
 /// The caller is in a fiber, and is its loop's owner.
 pub(super) unsafe fn wanted(mutex: &RawMutex, owner: OwnerWord) {
     // SAFETY: the caller's promise.
-    let run_loop = unsafe { Header::run_loop(current::get()) };
+    let run_loop = unsafe { RunLoop::of(current::get()) };
     let Some(owner) = ours(run_loop, owner) else {
         return;
     };
@@ -42,7 +42,7 @@ pub(super) unsafe fn wanted(mutex: &RawMutex, owner: OwnerWord) {
 /// `fiber` runs, and the caller is its loop's owner.
 pub(super) unsafe fn no_longer_wanted(mutex: &RawMutex, fiber: *const Header) {
     // SAFETY: the caller's promise.
-    let run_loop = unsafe { Header::run_loop(fiber) };
+    let run_loop = unsafe { RunLoop::of(fiber) };
     let Some(owner) = ours(run_loop, mutex.owner()).filter(|_| mutex.is_wanted.get()) else {
         return;
     };
@@ -62,7 +62,7 @@ pub(super) unsafe fn before_hand_over(mutex: &RawMutex, from: *const Header) {
     if mutex.is_wanted.get() {
         unlist(mutex, from);
         // SAFETY: it runs.
-        let run_loop = unsafe { Header::run_loop(from) };
+        let run_loop = unsafe { RunLoop::of(from) };
         // SAFETY: it runs in this loop.
         unsafe { adjust(run_loop, from) };
     }
@@ -75,7 +75,7 @@ pub(super) unsafe fn before_hand_over(mutex: &RawMutex, from: *const Header) {
 /// The caller is the owner of `from`'s loop, and `to` was not yet woken.
 pub(super) unsafe fn handed_over(mutex: &RawMutex, from: *const Header, to: *const Header) {
     // SAFETY: it runs.
-    let run_loop = unsafe { Header::run_loop(from) };
+    let run_loop = unsafe { RunLoop::of(from) };
     if is_ours(run_loop, to) && mutex.line.with(|line| highest(line, run_loop)).is_some() {
         list(mutex, to);
         // SAFETY: it is of this loop, and waits.
@@ -90,7 +90,7 @@ fn is_ours(run_loop: &RunLoop, fiber: *const Header) -> bool {
         return false;
     };
     // SAFETY: it was alive when it locked the mutex.
-    ptr::eq(unsafe { Header::run_loop(fiber) }, run_loop) && !header.state.is_finished()
+    ptr::eq(unsafe { RunLoop::of(fiber) }, run_loop) && !header.state.is_finished()
 }
 
 /// An owner, if it is of this loop and has not ended.

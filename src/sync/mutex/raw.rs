@@ -9,11 +9,11 @@
 use super::inheritance;
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::WaitReason;
-use crate::scheduler::deadlock;
-use crate::scheduler::failing;
-use crate::scheduler::header::Header;
-use crate::scheduler::owner::{FLAG, HeldBy, OwnerWord};
-use crate::scheduler::wait::{Giver, Kind};
+use crate::scheduler::fail::failing;
+use crate::scheduler::graph::owner::{FLAG, HeldBy, OwnerWord};
+use crate::scheduler::run_loop::deadlock;
+use crate::scheduler::task::header::Header;
+use crate::scheduler::task::wait::{Giver, Kind};
 use crate::sync::line::{Line, Served, Waiter};
 use crate::sync::lock_error::LockError;
 use crate::sync::locked::Locked;
@@ -33,7 +33,7 @@ fn leave(line: &mut Line, waiter: &Waiter) -> Served {
 
 /// # Safety
 ///
-/// As [`Leave`](crate::scheduler::wait::Leave) says.
+/// As [`Leave`](crate::scheduler::task::wait::Leave) says.
 unsafe fn leave_failed(object: *const (), waiter: *const ()) {
     // SAFETY: the caller's promise.
     let (this, waiter) = unsafe { Waiter::of_failed::<RawMutex>(object, waiter) };
@@ -46,7 +46,7 @@ unsafe fn leave_failed(object: *const (), waiter: *const ()) {
 
 /// # Safety
 ///
-/// As [`HolderOf`](crate::scheduler::wait::HolderOf) says.
+/// As [`HolderOf`](crate::scheduler::task::wait::HolderOf) says.
 unsafe fn holder_of(object: *const (), fiber: *const Header, is_about_to_wait: bool) -> HeldBy {
     // SAFETY: the caller's promise.
     let owner = unsafe { &*object.cast::<RawMutex>() }.owner();

@@ -1,8 +1,8 @@
 //! What shows that a fiber has locked a reader-writer lock.
 
 use super::RwLock;
-use crate::scheduler::misuse;
-use crate::scheduler::owner::OwnerWord;
+use crate::scheduler::cpu::misuse;
+use crate::scheduler::graph::owner::OwnerWord;
 use core::fmt;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};

@@ -2,10 +2,10 @@
 
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::WaitReason;
-use crate::scheduler::deadlock;
-use crate::scheduler::header::Header;
-use crate::scheduler::owner::{HeldBy, OwnerWord, Readers};
-use crate::scheduler::wait::{Giver, Kind};
+use crate::scheduler::graph::owner::{HeldBy, OwnerWord, Readers};
+use crate::scheduler::run_loop::deadlock;
+use crate::scheduler::task::header::Header;
+use crate::scheduler::task::wait::{Giver, Kind};
 use crate::sync::line::{Line, Served, Waiter};
 use crate::sync::lock_error::LockError;
 use crate::sync::locked::Locked;
@@ -25,7 +25,7 @@ static WRITE: Kind = Kind::in_line(
 
 /// # Safety
 ///
-/// As [`Leave`](crate::scheduler::wait::Leave) says.
+/// As [`Leave`](crate::scheduler::task::wait::Leave) says.
 unsafe fn leave_failed(object: *const (), waiter: *const ()) {
     // SAFETY: the caller's promise.
     let (this, waiter) = unsafe { Waiter::of_failed::<RawRwLock>(object, waiter) };
@@ -59,7 +59,7 @@ struct Holders {
 
 /// # Safety
 ///
-/// As [`HolderOf`](crate::scheduler::wait::HolderOf) says.
+/// As [`HolderOf`](crate::scheduler::task::wait::HolderOf) says.
 unsafe fn holder_for_reader(
     object: *const (),
     fiber: *const Header,
@@ -86,7 +86,7 @@ unsafe fn holder_for_reader(
 
 /// # Safety
 ///
-/// As [`HolderOf`](crate::scheduler::wait::HolderOf) says.
+/// As [`HolderOf`](crate::scheduler::task::wait::HolderOf) says.
 unsafe fn holder_for_writer(
     object: *const (),
     fiber: *const Header,

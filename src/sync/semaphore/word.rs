@@ -8,9 +8,10 @@
 
 use super::{Semaphore, TooManyPermits};
 use crate::platform::{NEVER, Nanoseconds};
-use crate::scheduler::header::Header;
-use crate::scheduler::wait::{Giver, Kind};
-use crate::scheduler::{WaitError, WaitReason, waiting};
+use crate::scheduler::run_loop::waiting;
+use crate::scheduler::task::header::Header;
+use crate::scheduler::task::wait::{Giver, Kind};
+use crate::scheduler::{WaitError, WaitReason};
 use crate::sync::line::{Line, Served, Waiter};
 use core::ptr;
 use core::sync::atomic::Ordering;
@@ -19,7 +20,7 @@ static KIND: Kind = Kind::in_line(WaitReason::Semaphore, Giver::Anybody, leave_f
 
 /// # Safety
 ///
-/// As [`Leave`](crate::scheduler::wait::Leave) says.
+/// As [`Leave`](crate::scheduler::task::wait::Leave) says.
 unsafe fn leave_failed(object: *const (), waiter: *const ()) {
     // SAFETY: the caller's promise.
     let (this, waiter) = unsafe { Waiter::of_failed::<Semaphore>(object, waiter) };
@@ -224,7 +225,8 @@ impl Semaphore {
 mod tests {
     use super::*;
     use crate::platform::Host;
-    use crate::scheduler::{FiberCell, Scheduler, current};
+    use crate::scheduler::cpu::current;
+    use crate::scheduler::{FiberCell, Scheduler};
 
     /// Runs `body` with a semaphore without permits, in which a waiter waits alone.
     fn with_one_alone(body: fn(&'static Semaphore, &Waiter)) {

@@ -1,0 +1,5 @@
+//! Who runs on this core, and whether it may wait.
+
+pub(crate) mod current;
+pub(crate) mod misuse;
+pub(crate) mod no_unwind;

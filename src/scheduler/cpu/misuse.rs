@@ -1,0 +1,155 @@
+//! Waiting where it is forbidden: a panic that names where it was tried, and where it was forbidden.
+//!
+//! Where it was tried is the panic's own place. Where it was forbidden is kept in a word for each core, written by whoever
+//! forbids it first and read only here, so that a yield still looks at one bit.
+
+use super::current;
+use crate::platform::interrupts;
+use crate::scheduler::graph::owner::OwnerWord;
+use crate::scheduler::graph::wait_graph_text::Who;
+use crate::scheduler::task::id::FiberId;
+use core::panic::Location;
+
+#[cfg(not(target_os = "none"))]
+extern crate std;
+
+#[cfg(target_os = "none")]
+mod place {
+    use core::panic::Location;
+    use core::ptr;
+    use core::sync::atomic::{AtomicPtr, Ordering};
+
+    static PLACE: AtomicPtr<Location<'static>> = AtomicPtr::new(ptr::null_mut());
+
+    #[inline(always)]
+    pub(crate) fn set(place: &'static Location<'static>) {
+        PLACE.store(ptr::from_ref(place).cast_mut(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn get() -> Option<&'static Location<'static>> {
+        // SAFETY: null, or made of such a reference by `set`.
+        unsafe { PLACE.load(Ordering::Relaxed).as_ref() }
+    }
+}
+
+#[cfg(not(target_os = "none"))]
+mod place {
+    use super::std;
+    use core::cell::Cell;
+    use core::panic::Location;
+
+    std::thread_local! {
+        static PLACE: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
+    }
+
+    #[inline(always)]
+    pub(crate) fn set(place: &'static Location<'static>) {
+        PLACE.set(Some(place));
+    }
+
+    pub(crate) fn get() -> Option<&'static Location<'static>> {
+        PLACE.get()
+    }
+}
+
+/// Remembers that waiting is forbidden from here on, by somebody who has forbidden it just now and found it allowed before.
+///
+/// An interrupt handler that forbids it for itself in between writes here too, and that is overwritten.
+#[inline(always)]
+pub(crate) fn forbidden_at(place: &'static Location<'static>) {
+    place::set(place);
+}
+
+/// The panic of one who may not wait.
+#[cold]
+#[inline(never)]
+#[track_caller]
+pub(crate) fn may_not_wait() -> ! {
+    let are_enabled = interrupts::are_enabled();
+    if current::is_in_switch_hook() {
+        panic!(
+            "waiting in a switch hook: it runs in the middle of a switch, and must neither wait nor let others run; wake a fiber \
+             that does the work instead"
+        );
+    }
+    if current::get().is_null() {
+        panic!(
+            "waiting outside of a fiber, or inside of the scheduler: only fibers can wait; spawn one, and call `run`"
+        );
+    }
+    match place::get() {
+        Some(place) if current::is_waiting_forbidden() && are_enabled => panic!(
+            "waiting where it is forbidden by `without_waiting`, a hook or `wait_graph` since {place}: what is held, or looked at, \
+             there must not change hands"
+        ),
+        Some(place) if current::is_waiting_forbidden() => panic!(
+            "waiting with interrupts off, and where it is forbidden since {place} by `without_waiting` or the guard of an \
+             `IrqMutex`: drop the guard first; or, in an interrupt handler, wake a fiber that waits instead"
+        ),
+        _ => panic!(
+            "waiting in an interrupt handler or with interrupts off: wake a fiber that waits instead, or turn them on first \
+             (who turned them off is not known: the guard of an `IrqMutex` would be named)"
+        ),
+    }
+}
+
+/// The panic of a fiber that ended with interrupts off, or where waiting is forbidden. Afterwards both are as a fiber finds them
+/// when it begins, for the sake of the next one.
+#[cold]
+#[inline(never)]
+pub(crate) fn ended_where_waiting_is_forbidden() -> ! {
+    let place = place::get().filter(|_| current::is_waiting_forbidden());
+    current::allow_waiting();
+    interrupts::enable();
+    match place {
+        Some(place) => panic!(
+            "a fiber's closure returned where waiting is forbidden since {place}, by the guard of an `IrqMutex` that was leaked or \
+             by `without_waiting`: drop the guard before the closure returns"
+        ),
+        None => panic!(
+            "a fiber's closure returned with interrupts off: turn them on before (who turned them off is not known)"
+        ),
+    }
+}
+
+/// Panics if the guard of a fiber is used by another one, or outside of fibers.
+///
+/// Only on a host can safe code do that, through a thread local (rule 5 of [the model](crate::model)).
+#[inline(always)]
+#[track_caller]
+pub(crate) fn check_guard(owner: OwnerWord, what: &str) {
+    if cfg!(not(target_os = "none")) && !owner.is_of(current::get()) {
+        not_its_guard(owner, what);
+    }
+}
+
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn not_its_guard(owner: OwnerWord, what: &str) -> ! {
+    let id = owner.id().expect("a guard has an owner");
+    let owner = Who(id, owner.name());
+    let user = current::get();
+    if user.is_null() {
+        panic!(
+            "a guard of {owner} was {what} outside of fibers: a guard belongs to the fiber that locked; what it locked stays locked"
+        );
+    }
+    // SAFETY: it runs.
+    let id = unsafe { FiberId::of(user) };
+    // SAFETY: as above.
+    let user = Who(id, unsafe { &*user }.name());
+    panic!(
+        "a guard of {owner} was {what} by {user}: a guard belongs to the fiber that locked; what it locked stays locked"
+    );
+}
+
+/// The panic of one who may not own a lock.
+#[cold]
+#[inline(never)]
+#[track_caller]
+pub(crate) fn may_not_own() -> ! {
+    panic!(
+        "locking outside of a fiber or with interrupts off: only fibers can own what others wait for; see `IrqMutex`"
+    );
+}

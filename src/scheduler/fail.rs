@@ -1,0 +1,12 @@
+//! A panic, a fault or an overflow ends one fiber, and those who have to do with it are told.
+
+#[cfg(target_os = "none")]
+pub(crate) mod contain;
+pub(crate) mod exception;
+pub(crate) mod failing;
+pub(crate) mod overflow;
+pub(crate) mod scope_end;
+#[cfg(not(target_os = "none"))]
+pub(crate) mod unwound;
+#[cfg(target_os = "none")]
+pub mod watch;

@@ -1,0 +1,153 @@
+//! What an exception means: an overflow of a fiber's stack, or something else.
+
+use crate::scheduler::cpu::current;
+use crate::scheduler::report::neighbour::Part;
+use crate::scheduler::report::overflow::{Detector, Overflow};
+use crate::scheduler::report::registers::Registers;
+use crate::scheduler::run_loop::RunLoop;
+use crate::scheduler::run_loop::suspicion::finds_its_stack;
+use crate::scheduler::task::header::Header;
+use crate::stack::{StackBounds, canary_address};
+
+/// Vectors (Intel SDM, volume 3, table 6-1).
+const DEBUG: u8 = 1;
+const DOUBLE_FAULT: u8 = 8;
+const PAGE_FAULT: u8 = 14;
+/// In the error code of a page fault: the page was there, but not for this (Intel SDM, volume 3, 4.7).
+const IS_PRESENT: u64 = 1;
+/// In RFLAGS: interrupts are on.
+const INTERRUPT_FLAG: u64 = 1 << 9;
+/// How far from the stack pointer code that uses its stack may fault: one page, which the compiler's probes step by.
+const REACH: usize = crate::stack::PAGE_SIZE;
+
+/// An exception, as the kernel's handler finds it. See [`Scheduler::on_exception`](crate::scheduler::Scheduler::on_exception).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Exception {
+    /// Which one: 1 is `#DB`, 8 is `#DF`, 14 is `#PF`.
+    pub vector: u8,
+    /// What the processor pushed, 0 for those without an error code.
+    pub error_code: u64,
+    /// The address that was accessed: for `#PF` and `#DF` what CR2 holds, for `#DB` that of the watchpoint that was hit, or 0.
+    pub address: u64,
+    /// The address of the instruction.
+    pub rip: u64,
+    /// The stack pointer there.
+    pub rsp: u64,
+    /// The frame pointer there, for the backtrace.
+    pub rbp: u64,
+    /// The flags there.
+    pub rflags: u64,
+}
+
+/// What the handler is to put into the exception's frame: see [`Scheduler::way_out`](crate::scheduler::Scheduler::way_out).
+#[cfg(target_os = "none")]
+#[derive(Clone, Copy, Debug)]
+pub struct WayOut {
+    /// For rip.
+    pub rip: u64,
+    /// For rsp.
+    pub rsp: u64,
+}
+
+impl Exception {
+    /// Takes the address from where the processor left it: from CR2, or from the debug registers. To be called before
+    /// anything else can fault.
+    ///
+    /// # Context
+    ///
+    /// Callable from: exception handler. Blocks: nothing.
+    #[cfg(target_os = "none")]
+    #[must_use]
+    pub fn with_address(mut self) -> Self {
+        self.address = match self.vector {
+            DEBUG => super::watch::hit(),
+            DOUBLE_FAULT | PAGE_FAULT => x86_64::registers::control::Cr2::read_raw(),
+            _ => 0,
+        };
+        self
+    }
+
+    const fn registers(&self) -> Registers {
+        Registers {
+            rip: self.rip,
+            rsp: self.rsp,
+            rbp: self.rbp,
+        }
+    }
+}
+
+impl RunLoop {
+    /// Says whether the running fiber of this loop overflowed its stack. Writes nothing, takes no lock.
+    ///
+    /// Reads control blocks and the fiber's own stack, and nothing else, whatever the exception says: not even where the stack
+    /// pointer is, since that is where the memory may be missing.
+    pub(crate) fn classify(&self, exception: &Exception) -> Option<Overflow> {
+        let fiber = current::get();
+        if fiber.is_null() || !self.is_entered() {
+            return None;
+        }
+        // SAFETY: the fiber that runs is alive; cells stay for good.
+        let header = unsafe { &*fiber };
+        // SAFETY: it has a fiber.
+        let stack = unsafe { Header::stack(header) };
+        let address = usize::try_from(exception.address).ok()?;
+        let sp = usize::try_from(exception.rsp).ok()?;
+        let bottom = stack.bottom().addr();
+        let (detector, address, damaged) = match exception.vector {
+            DEBUG if address == canary_address(stack) => {
+                let lowest = sp.min(address);
+                let damaged = (lowest < bottom)
+                    .then(|| self.all.neighbour_below(lowest..bottom, fiber))
+                    .flatten();
+                (Detector::Watchpoint, lowest, damaged)
+            }
+            // SAFETY: it has a fiber.
+            _ if !stack.contains(sp) && !unsafe { finds_its_stack(fiber) } => {
+                (Detector::SavedStackPointer, sp, None)
+            }
+            PAGE_FAULT if exception.error_code & IS_PRESENT != 0 => return None,
+            PAGE_FAULT | DOUBLE_FAULT if stack.guard().contains(&address) => {
+                (Detector::Guard, address, None)
+            }
+            PAGE_FAULT | DOUBLE_FAULT => {
+                let at = self.all.neighbour_at(address, fiber);
+                if let Some(of_another) = at.filter(|at| at.part == Part::Guard) {
+                    (Detector::GuardOfAnother, address, Some(of_another))
+                } else if sp < bottom
+                    && address.abs_diff(sp) <= REACH
+                    && self.is_where_an_overflow_leads(sp, stack, fiber)
+                {
+                    (
+                        Detector::StackPointer,
+                        sp,
+                        self.all.neighbour_below(sp..bottom, fiber),
+                    )
+                } else {
+                    return None;
+                }
+            }
+            _ => return None,
+        };
+        // SAFETY: it has a fiber, which runs on this core.
+        let overflow = unsafe { Overflow::new(header, detector, address, exception.registers()) };
+        Some(Overflow {
+            with_interrupts_off: exception.rflags & INTERRUPT_FLAG == 0,
+            damaged,
+            ..overflow
+        })
+    }
+
+    /// Says whether a stack pointer that faulted below the fiber's stack is there because of an overflow: it is in the memory
+    /// of another fiber, or next to its own stack. Further away it may be on the stack of a
+    /// [`Fiber`](crate::fiber::Fiber) that the scheduled one has resumed.
+    fn is_where_an_overflow_leads(
+        &self,
+        sp: usize,
+        stack: StackBounds,
+        fiber: *const Header,
+    ) -> bool {
+        let neighbour = self.all.neighbour_at(sp, fiber);
+        neighbour.is_some_and(|at| at.part != Part::Guard)
+            || stack.guard().start.saturating_sub(sp) <= REACH
+    }
+}

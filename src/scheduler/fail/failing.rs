@@ -1,0 +1,171 @@
+//! Ending a fiber that failed: whether it can be done, and what follows for those who have to do with the fiber.
+//!
+//! To everybody else it is as if the fiber stood still for ever where it failed: its stack, the closure and everything on it
+//! stay as they are, and whatever it borrowed or locked stays borrowed. It is only that those who would wait for it are told.
+//!
+//! - **X1**: a failed fiber never runs again, and its cell is never used again. So what lies there stays, for good.
+
+use crate::context::ControlBlock;
+use crate::scheduler::cpu::current;
+use crate::scheduler::fail::scope_end::leave_scope;
+use crate::scheduler::queue::all::is_whole;
+use crate::scheduler::report::failure::{Failure, FiberFailed};
+use crate::scheduler::report::not_contained::NotContained;
+use crate::scheduler::run_loop::{RunLoop, wake};
+use crate::scheduler::task::control::{Extra, result_of};
+use crate::scheduler::task::header::Header;
+use crate::scheduler::task::id::FiberId;
+use crate::scheduler::task::joiner::Joiner;
+use crate::scheduler::task::wait::WaitReason;
+use core::ptr;
+
+/// Says why the running fiber cannot be ended here, if so; otherwise marks it as failed and returns it.
+///
+/// The caller has looked at the interrupt flag.
+pub(crate) fn begin() -> Result<*const Header, NotContained> {
+    let fiber = current::get();
+    if fiber.is_null() {
+        return Err(NotContained::NotInFiber);
+    }
+    // SAFETY: a fiber that runs is alive.
+    let header = unsafe { &*fiber };
+    if header.state.is_failed() {
+        return Err(NotContained::FailedTwice);
+    }
+    // SAFETY: as above.
+    let run_loop = unsafe { RunLoop::of(fiber) };
+    if !run_loop.ready.is_first(fiber) || header.state.is_waiting() || !header.wait.get().is_null()
+    {
+        return Err(NotContained::InsideScheduler);
+    }
+    if current::is_waiting_forbidden() {
+        return Err(NotContained::WaitingForbidden);
+    }
+    if !run_loop.has_hooks() {
+        return Err(NotContained::NoHooks);
+    }
+    let _was_not = header.state.fail();
+    // Hooks and whatever else is called from here on must not wait.
+    let _could = current::forbid_waiting();
+    Ok(fiber)
+}
+
+/// Puts on record what happened, reports it, and tells those who wait for the fiber. Then only the switch is left.
+///
+/// # Safety
+///
+/// [`begin`] returned the fiber, and the caller is the loop's owner, or has interrupted it. What the failure refers to stays
+/// for good.
+pub(crate) unsafe fn end(fiber: *const Header, failure: Failure) {
+    // A result that is there already is written over, and its destructor never runs.
+    // SAFETY: it is a cell's.
+    unsafe { Extra::of(fiber) }.has_result.set(false);
+    // SAFETY: X1: the place is in the fiber's stack, below all that is still wanted there: see `spawn`.
+    unsafe { result_of::<Failure>(fiber).write(failure) };
+    // SAFETY: it runs.
+    let header = unsafe { &*fiber };
+    // SAFETY: as above.
+    let id = unsafe { FiberId::of(fiber) };
+    // SAFETY: it runs.
+    let run_loop = unsafe { RunLoop::of(fiber) };
+    run_loop.report_failure(&FiberFailed {
+        id,
+        name: header.name(),
+        failure,
+    });
+    header.end.set(Some(stay));
+    // SAFETY: it is a cell's.
+    let joiner = unsafe { Extra::of(fiber) }.joiner.end();
+    let _is_detached = header.state.finish();
+    match joiner {
+        // SAFETY: it waits until the other has finished; a wake too many does no harm.
+        Some(Joiner::Fiber(joiner)) => unsafe { wake(joiner) },
+        Some(Joiner::Waker(waker)) => waker.wake(),
+        None => {}
+    }
+    wake_those_it_keeps(run_loop, fiber);
+    leave_scope(fiber);
+}
+
+/// Takes a fiber that is about to fail, and waits or was about to, out of the sleep queue and the line that it stands in. What
+/// it was given there goes to the next.
+///
+/// # Safety
+///
+/// It is the running fiber, and does not go on; the caller is the owner of its loop, with nothing locked.
+pub(crate) unsafe fn leave_wait(fiber: *const Header) {
+    // SAFETY: it runs.
+    let header = unsafe { &*fiber };
+    let wait = header.wait.replace(ptr::null());
+    // Where the stack above came down to, that word may be anything.
+    if !is_whole(header) {
+        return;
+    }
+    // SAFETY: the record is on the fiber's stack, which it has not left since it put it there.
+    let Some(wait) = (unsafe { wait.as_ref() }) else {
+        return;
+    };
+    if wait.is_sleeping() {
+        // SAFETY: it runs.
+        let run_loop = unsafe { RunLoop::of(fiber) };
+        // SAFETY: it is in there.
+        unsafe { run_loop.sleepers.remove(wait) };
+    }
+    if let Some(leave) = wait.kind().leave {
+        // SAFETY: a wait of such a kind has one.
+        let waiter = unsafe { wait.waiter.assume_init() };
+        // SAFETY: both are of this wait; the rest is the caller's promise.
+        unsafe { leave(wait.object, waiter) };
+    }
+}
+
+/// What is done with a failed fiber once it has left its stack: nothing, for good (**X1**).
+const unsafe extern "sysv64" fn stay(_block: *mut ControlBlock) {}
+
+/// Has all look again who may wait for something that the fiber holds, or for a wake that it was given and did not use.
+fn wake_those_it_keeps(run_loop: &RunLoop, failed: *const Header) {
+    run_loop
+        .failures
+        .set(run_loop.failures.get().wrapping_add(1));
+    for fiber in run_loop.all.iter() {
+        // SAFETY: headers stay readable for good.
+        let header = unsafe { &*fiber };
+        if ptr::eq(fiber, failed) || !header.state.is_waiting() {
+            continue;
+        }
+        // SAFETY: we are the owner, or have interrupted it, and the fiber waits.
+        let wait = unsafe { header.waits_for() };
+        let reason = wait.map(|wait| wait.reason());
+        if let Some(
+            WaitReason::Mutex
+            | WaitReason::Read
+            | WaitReason::Write
+            | WaitReason::Once
+            | WaitReason::WaitQueue,
+        ) = reason
+        {
+            // SAFETY: it waits, so it is alive; a wake too many does no harm.
+            unsafe { wake(fiber) };
+        }
+    }
+}
+
+/// Whether a fiber, if it is one, fails or has failed.
+#[inline(always)]
+pub(crate) fn has_failed(fiber: *const Header) -> bool {
+    // SAFETY: headers stay readable for good.
+    unsafe { fiber.as_ref() }.is_some_and(|header| header.state.is_failed())
+}
+
+/// What is known of the failure of a fiber that failed and has ended.
+///
+/// # Safety
+///
+/// The header is that of a cell.
+#[inline(always)]
+pub(crate) unsafe fn failure(header: *const Header) -> Option<&'static Failure> {
+    // SAFETY: headers stay readable for good.
+    let state = unsafe { &(*header).state };
+    // SAFETY: `end` put it there before the state said so, and X1.
+    (state.is_failed() && state.is_finished()).then(|| unsafe { &*result_of::<Failure>(header) })
+}

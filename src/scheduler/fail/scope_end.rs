@@ -1,0 +1,58 @@
+//! A fiber of a scope has ended, or failed: the owner of the scope is told, or fails with it.
+
+use crate::scheduler::run_loop::{RunLoop, wake};
+use crate::scheduler::task::control::Extra;
+use crate::scheduler::task::header::Header;
+use crate::scheduler::task::scope_count::ScopeCount;
+use core::ptr;
+use core::sync::atomic::Ordering;
+
+impl ScopeCount {
+    pub(crate) fn running(&self) -> usize {
+        // Acquire: what the fibers wrote into what they borrowed.
+        self.running.load(Ordering::Acquire)
+    }
+
+    /// A fiber of the scope has failed, and what it had borrowed nobody else has.
+    pub(crate) fn one_has_failed(&self) {
+        self.has_failure.store(true, Ordering::Relaxed);
+        self.one_is_done();
+    }
+
+    /// A fiber of the scope is done with everything that it borrowed.
+    pub(crate) fn one_is_done(&self) {
+        // Afterwards the owner may leave the scope, and take the count along.
+        let owner = self.owner;
+        if self.running.fetch_sub(1, Ordering::Release) == 1 {
+            // SAFETY: headers stay readable for good. Who lives there now is woken once too often at most.
+            unsafe { wake(owner) };
+            // SAFETY: as above.
+            if unsafe { (*owner).state.is_failed() } {
+                leave_scope(owner);
+            }
+        }
+    }
+}
+
+/// The scope that waits for a failed fiber, if there is one, is told, as soon as the fiber's own scopes are empty: what it
+/// borrowed it may have lent on.
+pub(crate) fn leave_scope(failed: *const Header) {
+    // SAFETY: it is a cell's.
+    let place = unsafe { &Extra::of(failed).scope };
+    // SAFETY: a scope waits for its fibers.
+    let Some(scope) = (unsafe { place.get().as_ref() }) else {
+        return;
+    };
+    // SAFETY: headers stay readable for good.
+    let run_loop = unsafe { RunLoop::of(failed) };
+    let lends = run_loop.all.iter().any(|fiber| {
+        // SAFETY: it is a cell's.
+        let scope = unsafe { Extra::of(fiber) }.scope.get();
+        // SAFETY: a scope waits for its fibers.
+        unsafe { scope.as_ref() }.is_some_and(|scope| ptr::eq(scope.owner(), failed))
+    });
+    if !lends {
+        place.set(ptr::null());
+        scope.one_has_failed();
+    }
+}

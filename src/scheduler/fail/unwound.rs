@@ -1,0 +1,51 @@
+//! On a host a panic unwinds: it is caught where the fiber began, and ends the fiber as it would in a kernel.
+
+extern crate std;
+
+use super::failing;
+use crate::scheduler::report::failure::{Failure, Panic};
+use core::any::Any;
+use core::panic::AssertUnwindSafe;
+use std::boxed::Box;
+use std::panic::{catch_unwind, resume_unwind};
+use std::string::String;
+
+/// Calls the closure of the running fiber. Returns nothing if it panicked, and the fiber has failed. Where that cannot be, the
+/// panic goes on: to the fiber's base, which does not unwind, so that it ends the process.
+pub(crate) fn call<R>(closure: impl FnOnce() -> R) -> Option<R> {
+    // The closure and all that it captured is gone with this, except for what the program shares with others on purpose.
+    match catch_unwind(AssertUnwindSafe(closure)) {
+        Ok(result) => Some(result),
+        Err(payload) => {
+            fail(payload);
+            None
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn fail(payload: Box<dyn Any + Send>) {
+    let fiber = match failing::begin() {
+        Ok(fiber) => fiber,
+        Err(why) => {
+            std::eprintln!("a fiber's panic ends the process: {why}");
+            resume_unwind(payload)
+        }
+    };
+    let message = match payload.downcast::<&'static str>() {
+        Ok(message) => *message,
+        Err(payload) => {
+            let mut message = payload.downcast::<String>().map_or_else(
+                |_| String::from("a panic whose payload is no text"),
+                |message| *message,
+            );
+            message.truncate(message.floor_char_boundary(Panic::LENGTH));
+            message.leak()
+        }
+    };
+    let place = None;
+    let failure = Failure::Panicked(Panic { message, place });
+    // SAFETY: `begin` returned it, and we run in it, as the owner.
+    unsafe { failing::end(fiber, failure) };
+}

@@ -1,0 +1,95 @@
+//! Watchpoints for kernels without paging: a debug register follows the running fiber, and the write to its stack's canary
+//! raises `#DB`.
+//!
+//! It is the kernel's choice, by its platform's switch hook, and costs nothing without:
+//!
+//! ```ignore
+//! unsafe impl Platform for Mine {
+//!     fn switch_hook(&self) -> Option<SwitchHook> {
+//!         Some(watch::follow::<0>) // DR0
+//!     }
+//! }
+//! ```
+//!
+//! Or the kernel's own hook calls [`follow`]. It uses the debug register of that number for the address and its bits in DR7,
+//! and leaves all others alone, so that a kernel or a debugger in it can have the other three. The register is on while a fiber runs,
+//! and off in the scheduler's own context. The handler of `#DB` needs a stack of its own (an IST entry), because the stack
+//! has just ended, and calls [`Scheduler::on_exception`](crate::scheduler::Scheduler::on_exception).
+//!
+//! The processor looks at what is written, not at what is used: a frame that leaves the eight bytes out is seen only by the
+//! checks at the next switch. The exception comes after the instruction that wrote (Intel SDM, volume 3, 17.3.1.1).
+
+use crate::scheduler::task::header::Header;
+use crate::stack::canary_address;
+use core::ptr;
+use x86_64::registers::debug::{
+    BreakpointCondition, BreakpointSize, DebugAddressRegister, DebugAddressRegisterNumber, Dr0,
+    Dr1, Dr2, Dr3, Dr6, Dr6Flags, Dr7, Dr7Flags,
+};
+
+/// A [`SwitchHook`](crate::platform::SwitchHook): from here on the debug register `REGISTER`, 0 to 3, watches the canary of
+/// the fiber that is about to run.
+///
+/// # Context
+///
+/// Called from: scheduler.
+pub fn follow<const REGISTER: u8>(prev: *const u8, next: *const u8) {
+    const { assert!(REGISTER < 4, "debug registers for addresses are DR0 to DR3") };
+    // SAFETY: the scheduler's addresses within stacks of fibers are those of headers, which stay for good.
+    let Some(next) = (unsafe { next.cast::<Header>().as_ref() }) else {
+        return turn::<REGISTER>(false);
+    };
+    // SAFETY: it has a fiber.
+    let address = canary_address(unsafe { Header::stack(next) }) as u64;
+    match REGISTER {
+        0 => Dr0::write(address),
+        1 => Dr1::write(address),
+        2 => Dr2::write(address),
+        _ => Dr3::write(address),
+    }
+    if ptr::eq(prev, ptr::null()) {
+        turn::<REGISTER>(true);
+    }
+}
+
+/// Turns the watchpoint on or off, for writes to eight bytes.
+fn turn<const REGISTER: u8>(is_on: bool) {
+    let number = number(REGISTER);
+    let mut dr7 = Dr7::read();
+    dr7.set_condition(number, BreakpointCondition::DataWrites);
+    dr7.set_size(number, BreakpointSize::Length8B);
+    // "Local" is only about task switches of 32-bit mode.
+    dr7.set_flags(Dr7Flags::global_breakpoint_enable(number), is_on);
+    Dr7::write(dr7);
+}
+
+/// The address of the watchpoint that raised this `#DB`, 0 if none did. Forgets it: the processor only ever adds.
+pub(crate) fn hit() -> u64 {
+    let status = Dr6::read();
+    for register in 0..4 {
+        let is_ours = Dr7::read().condition(number(register)) == BreakpointCondition::DataWrites;
+        if is_ours && status.contains(Dr6Flags::trap(number(register))) {
+            forget(register);
+            return match register {
+                0 => Dr0::read(),
+                1 => Dr1::read(),
+                2 => Dr2::read(),
+                _ => Dr3::read(),
+            };
+        }
+    }
+    0
+}
+
+/// Clears one of the bits in DR6 that say what raised a `#DB`.
+fn forget(register: u8) {
+    let status = Dr6::read_raw() & !Dr6Flags::trap(number(register)).bits();
+    // SAFETY: DR6 is for the handlers of `#DB`, one of which calls us.
+    unsafe {
+        core::arch::asm!("mov dr6, {}", in(reg) status, options(nomem, nostack, preserves_flags));
+    }
+}
+
+const fn number(register: u8) -> DebugAddressRegisterNumber {
+    DebugAddressRegisterNumber::new(register).expect("0 to 3")
+}

@@ -1,0 +1,8 @@
+//! Who waits for whom, and who can never go on; as data and as text.
+
+pub(crate) mod deadlock;
+pub(crate) mod needs;
+pub(crate) mod owner;
+pub(crate) mod stall;
+pub(crate) mod wait_graph;
+pub(crate) mod wait_graph_text;

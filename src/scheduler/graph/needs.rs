@@ -1,0 +1,300 @@
+//! What a fiber that waits needs to go on, and which fibers can never go on.
+//!
+//! Each fiber waits for one thing. If only a certain fiber can give it, that is an edge of the
+//! graph of waits. A scope needs all of its fibers, and a writer all fibers that read, so these
+//! have several edges. A fiber is *stuck* if one of its edges leads to a fiber that is stuck, or
+//! that has ended: the largest set of fibers for which that is so. Nothing that happens can then
+//! help it, except the cancellation of a fiber in the set.
+//!
+//! The wait of a fiber of another loop is not ours to look at, so what only it can give is taken to come.
+
+use super::owner::{HeldBy, OwnerWord, Readers};
+use crate::scheduler::queue::all::AllFibers;
+use crate::scheduler::task::control::Extra;
+use crate::scheduler::task::header::Header;
+use crate::scheduler::task::header::is_cancelled;
+use crate::scheduler::task::id::FiberId;
+use crate::scheduler::task::scope_count::ScopeCount;
+use crate::scheduler::task::wait::{Giver, Wait, WaitReason};
+use core::ptr;
+
+/// See the [module](self).
+#[derive(Clone, Copy)]
+pub(crate) enum Need {
+    /// Only this fiber, of the same loop, can end the wait.
+    Fiber(*const Header),
+    /// The fiber that could end it has ended.
+    Ended(FiberId),
+    /// All of these fibers must do something. None of them has ended.
+    All(All),
+    /// Only fibers can end it, but which ones nobody knows, or they are of another loop.
+    Fibers,
+    /// A deadline ends it.
+    Clock,
+    /// Interrupt handlers, or anybody else.
+    Anybody,
+}
+
+/// Several fibers that a wait needs, all of them.
+#[derive(Clone, Copy)]
+pub(crate) enum All {
+    /// Those of a scope.
+    Scope(*const ScopeCount),
+    /// Those who read.
+    Readers(Readers),
+}
+
+/// The waits of a loop's fibers. Only the loop's owner makes one.
+///
+/// - **G1**: all fibers in it, as `*const Header`, are in cells of this loop: readable for good, as pointers to all of their
+///   control block.
+#[derive(Clone, Copy)]
+pub(crate) struct Waits<'a> {
+    /// All fibers of the loop that is looked at.
+    pub(crate) all: &'a AllFibers,
+    /// The address of the loop.
+    pub(crate) run_loop: *const (),
+    /// How many fibers have not ended.
+    pub(crate) live: usize,
+    /// A fiber that still runs and is about to wait, if there is one, and for what.
+    pub(crate) about_to_wait: Option<(*const Header, &'a Wait)>,
+}
+
+/// Not marked.
+const FREE: u16 = 0;
+/// Marked as stuck. Distances in [`Waits::mark_ways_to`] begin here too.
+const STUCK: u16 = 1;
+
+impl<'a> Waits<'a> {
+    /// The fibers of the loop that have not ended.
+    pub(crate) fn fibers(self) -> impl Iterator<Item = *const Header> {
+        // SAFETY: G1.
+        let is_alive = |fiber: &*const Header| unsafe { !(**fiber).state.is_finished() };
+        self.all.iter().filter(is_alive)
+    }
+
+    /// What a fiber of the loop waits for; nothing if it can run.
+    ///
+    /// One that was woken for nothing, and only has to find out that it must wait on, still waits.
+    pub(crate) fn wait_of(self, fiber: *const Header) -> Option<&'a Wait> {
+        if let Some((about_to, wait)) = self.about_to_wait
+            && ptr::eq(fiber, about_to)
+        {
+            return Some(wait);
+        }
+        // SAFETY: G1.
+        let header = unsafe { &*fiber };
+        // SAFETY: the record is on the fiber's stack until it runs again, and the owner of the loop looks, so it stays there.
+        let wait = unsafe { header.waits_for() }?;
+        let waits = header.state.is_parked() || self.waits_on(fiber, wait);
+        waits.then_some(wait)
+    }
+
+    /// Whether it is the one that is about to wait.
+    pub(crate) fn is_about_to_wait(self, fiber: *const Header) -> bool {
+        let about_to = self.about_to_wait;
+        about_to.is_some_and(|(about_to, _wait)| ptr::eq(fiber, about_to))
+    }
+
+    /// Whether a fiber that was woken will find that what it needs of another fiber is still not there.
+    fn waits_on(self, fiber: *const Header, wait: &Wait) -> bool {
+        // The other waits for a certain fiber are not disturbed by a cancellation.
+        let is_to_end = wait.reason() == WaitReason::Join && is_cancelled(fiber);
+        let needs_a_fiber = match self.need_of(fiber, wait) {
+            Need::Fiber(_) | Need::Ended(_) => true,
+            Need::All(all) => self.in_all(all).next().is_some(),
+            Need::Fibers | Need::Clock | Need::Anybody => false,
+        };
+        needs_a_fiber && !is_to_end
+    }
+
+    /// Who can end this fiber's wait.
+    pub(crate) fn need_of(self, fiber: *const Header, wait: &Wait) -> Need {
+        if wait.has_deadline() {
+            return Need::Clock;
+        }
+        match wait.kind().giver {
+            Giver::Anybody => Need::Anybody,
+            Giver::Fibers => Need::Fibers,
+            // It was alive when the wait began; if it has ended, the waiter was woken.
+            Giver::Joined => self
+                .need_of_fiber(wait.object.cast())
+                .unwrap_or(Need::Anybody),
+            Giver::Scope => Need::All(All::Scope(wait.object.cast())),
+            Giver::Holder(holder_of) => {
+                let is_about_to_wait = self.is_about_to_wait(fiber);
+                // SAFETY: its fiber waits, or is about to, so it is alive.
+                match unsafe { holder_of(wait.object, fiber, is_about_to_wait) } {
+                    HeldBy::Nobody => Need::Anybody, // it is about to be served
+                    HeldBy::Fiber(owner) => self.need_of_owner(owner),
+                    HeldBy::Readers(readers) => self.need_of_readers(readers),
+                }
+            }
+        }
+    }
+
+    fn need_of_owner(self, owner: OwnerWord) -> Need {
+        if !owner.is_alive() {
+            return owner.id().map_or(Need::Anybody, Need::Ended);
+        }
+        self.need_of_fiber(owner.fiber()).unwrap_or(Need::Anybody)
+    }
+
+    fn need_of_readers(self, readers: Readers) -> Need {
+        if let Some(ended) = readers.known().find(|reader| !reader.is_alive()) {
+            return ended.id().map_or(Need::Anybody, Need::Ended);
+        }
+        let all = All::Readers(readers);
+        if self.in_all(all).next().is_none() {
+            return Need::Fibers;
+        }
+        Need::All(all)
+    }
+
+    /// The need of a fiber, unless that has ended.
+    fn need_of_fiber(self, fiber: *const Header) -> Option<Need> {
+        // SAFETY: it was alive when the wait began, so it is in a cell, which stays readable for good.
+        if !ptr::eq(unsafe { Header::loop_address(fiber) }, self.run_loop) {
+            return Some(Need::Fibers);
+        }
+        // SAFETY: as above.
+        (!unsafe { (*fiber).state.is_finished() }).then_some(Need::Fiber(fiber))
+    }
+
+    /// Those of several that are of this loop and have not ended.
+    pub(crate) fn in_all(self, all: All) -> impl Iterator<Item = *const Header> {
+        self.fibers().filter(move |fiber| match all {
+            All::Scope(scope) => ptr::eq(extra(*fiber).scope.get(), scope),
+            All::Readers(readers) => readers
+                .known()
+                .any(|reader| ptr::eq(reader.fiber(), *fiber)),
+        })
+    }
+
+    /// Whether a wait to read is for a fiber in front of it in the line, which waits to write.
+    pub(crate) fn is_writer_in_front(self, other: *const Header, wait: &Wait) -> bool {
+        let its = self.wait_of(other);
+        wait.reason() == WaitReason::Read
+            && its.is_some_and(|its| {
+                its.reason() == WaitReason::Write && ptr::eq(its.object, wait.object)
+            })
+    }
+
+    /// Of several, one that says why the wait does not end, and how many others there are: the one that is about to wait, or
+    /// is on the way that was marked, or else any.
+    pub(crate) fn one_of(self, readers: Readers) -> Option<(OwnerWord, usize)> {
+        let distance = |reader: &OwnerWord| {
+            let is_ours = self.fibers().any(|fiber| ptr::eq(fiber, reader.fiber()));
+            match is_ours.then(|| extra(reader.fiber()).mark.get()) {
+                Some(_) if self.is_about_to_wait(reader.fiber()) => FREE,
+                Some(mark) if mark != FREE => mark,
+                _ => u16::MAX,
+            }
+        };
+        let one = readers.known().min_by_key(distance)?;
+        Some((one, readers.count() - 1))
+    }
+
+    /// Marks the fibers that are stuck.
+    pub(crate) fn mark_stuck(self) {
+        for fiber in self.fibers() {
+            let needs_a_fiber = self.wait_of(fiber).is_some_and(|wait| {
+                matches!(
+                    self.need_of(fiber, wait),
+                    Need::Fiber(_) | Need::Ended(_) | Need::All(_)
+                )
+            });
+            set_mark(fiber, if needs_a_fiber { STUCK } else { FREE });
+        }
+        // Who needs only those that are free is free too, until nothing changes any more.
+        let mut has_changed = true;
+        while has_changed {
+            has_changed = false;
+            for fiber in self.fibers().filter(|fiber| is_marked(*fiber)) {
+                let is_stuck =
+                    self.wait_of(fiber)
+                        .is_some_and(|wait| match self.need_of(fiber, wait) {
+                            Need::Fiber(next) => is_marked(next),
+                            Need::All(all) => self.in_all(all).any(is_marked),
+                            _ => true,
+                        });
+                if !is_stuck {
+                    set_mark(fiber, FREE);
+                    has_changed = true;
+                }
+            }
+        }
+    }
+
+    /// Marks each fiber from which the edges lead to `target` with the length of the way, `target` itself too if there is a
+    /// way round.
+    pub(crate) fn mark_ways_to(self, target: *const Header) {
+        for fiber in self.fibers() {
+            set_mark(fiber, FREE);
+        }
+        for distance in STUCK..u16::MAX {
+            let is_next = |next: *const Header| {
+                if distance == STUCK {
+                    ptr::eq(next, target)
+                } else {
+                    extra(next).mark.get() == distance - 1
+                }
+            };
+            let mut has_changed = false;
+            for fiber in self.fibers().filter(|fiber| !is_marked(*fiber)) {
+                let leads_there =
+                    self.wait_of(fiber)
+                        .is_some_and(|wait| match self.need_of(fiber, wait) {
+                            Need::Fiber(next) => is_next(next),
+                            Need::All(all) => self.in_all(all).any(is_next),
+                            _ => false,
+                        });
+                if leads_there {
+                    set_mark(fiber, distance);
+                    has_changed = true;
+                }
+            }
+            if !has_changed {
+                return;
+            }
+        }
+    }
+
+    /// Where the edge of a fiber leads: in a scope, to `target`, or to the marked one that is nearest to it.
+    pub(crate) fn next_towards(
+        self,
+        target: *const Header,
+        fiber: *const Header,
+    ) -> Option<*const Header> {
+        let distance = |fiber: &*const Header| {
+            if ptr::eq(*fiber, target) {
+                0
+            } else {
+                extra(*fiber).mark.get()
+            }
+        };
+        match self.need_of(fiber, self.wait_of(fiber)?) {
+            Need::Fiber(next) => Some(next),
+            Need::All(all) => self
+                .in_all(all)
+                .filter(|fiber| ptr::eq(*fiber, target) || is_marked(*fiber))
+                .min_by_key(distance),
+            _ => None,
+        }
+    }
+}
+
+/// Whether the last search marked a fiber.
+pub(crate) const fn is_marked(fiber: *const Header) -> bool {
+    extra(fiber).mark.get() != FREE
+}
+
+fn set_mark(fiber: *const Header, mark: u16) {
+    extra(fiber).mark.set(mark);
+}
+
+/// The other half of a fiber's control block.
+const fn extra<'a>(fiber: *const Header) -> &'a Extra {
+    // SAFETY: G1.
+    unsafe { Extra::of(fiber) }
+}

@@ -1,0 +1,123 @@
+//! How waits read: one line for each fiber, for a person at night.
+
+use super::wait_graph::{Circle, Needs, WaitGraph, WaitingFiber};
+use crate::platform::{NEVER, Nanoseconds};
+use crate::scheduler::task::id::FiberId;
+use crate::scheduler::task::wait::WaitReason;
+use core::fmt;
+
+/// A fiber by name, if it has one, and id.
+pub(crate) struct Who(pub(crate) FiberId, pub(crate) &'static str);
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(id, name) = self;
+        if name.is_empty() {
+            write!(f, "fiber {id:?}")
+        } else {
+            write!(f, "\"{name}\" ({id:?})")
+        }
+    }
+}
+
+/// A moment, or a duration, in seconds.
+pub(crate) struct Seconds(pub(crate) Nanoseconds);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let milliseconds = self.0 / 1_000_000;
+        write!(f, "{}.{:03} s", milliseconds / 1000, milliseconds % 1000)
+    }
+}
+
+impl fmt::Display for WaitingFiber {
+    /// `"left" (10f40.1) waits for the mutex 0x2040 since 0.010 s at src/main.rs:10:20: "right" (11f40.1) has it`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (object, location) = (self.object, self.location);
+        write!(f, "{} waits ", Who(self.id, self.name))?;
+        match self.reason {
+            WaitReason::Park => write!(f, "to be unparked"),
+            WaitReason::Sleep => write!(f, "for a moment"),
+            WaitReason::Join => write!(f, "to join"),
+            WaitReason::Scope => write!(f, "for the fibers of its scope"),
+            WaitReason::Future => write!(f, "for a future's waker"),
+            WaitReason::WaitQueue => write!(f, "in the queue {object:p}"),
+            WaitReason::Mutex => write!(f, "for the mutex {object:p}"),
+            WaitReason::Read => write!(f, "to read the lock {object:p}"),
+            WaitReason::Write => write!(f, "to write the lock {object:p}"),
+            WaitReason::Semaphore => write!(f, "for a permit of the semaphore {object:p}"),
+            WaitReason::Condvar => write!(f, "for the condition variable {object:p}"),
+            WaitReason::Event => write!(f, "for flags of the event {object:p}"),
+            WaitReason::Barrier => write!(f, "at the barrier {object:p}"),
+            WaitReason::Once => write!(f, "for the value {object:p}"),
+            WaitReason::Receive => write!(f, "for a message of the channel {object:p}"),
+            WaitReason::Send => write!(f, "for room in the channel {object:p}"),
+        }?;
+        write!(f, " since {} at {location}", Seconds(self.since))?;
+        if self.deadline != NEVER {
+            write!(f, ", until {}", Seconds(self.deadline))?;
+        }
+        let is_owned = matches!(
+            self.reason,
+            WaitReason::Mutex | WaitReason::Read | WaitReason::Write
+        );
+        match self.needs {
+            Needs::Fiber { id, name } if self.reason == WaitReason::Join => {
+                write!(f, ": {} has not ended", Who(id, name))
+            }
+            Needs::Fiber { id, name } if self.reason == WaitReason::Once => {
+                write!(f, ": {} makes it", Who(id, name))
+            }
+            Needs::Fiber { id, name } => write!(f, ": {} has it", Who(id, name)),
+            Needs::EndedFiber { id } => {
+                write!(f, ": fiber {id:?} has it, and has ended")
+            }
+            Needs::Readers { id, name, others } => match others {
+                0 => write!(f, ": {} reads it", Who(id, name)),
+                1 => write!(f, ": {} and another one read it", Who(id, name)),
+                _ => write!(f, ": {} and {others} others read it", Who(id, name)),
+            },
+            Needs::WriterInFront { id, name } => {
+                write!(f, ": {} waits to write it and comes first", Who(id, name))
+            }
+            Needs::Scope { running } => write!(f, ": {running} have not ended"),
+            Needs::Fibers if is_owned => {
+                write!(f, ": a fiber of another scheduler has it")
+            }
+            Needs::Fibers | Needs::Clock | Needs::Anybody => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for WaitGraph<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut is_first = true;
+        for fiber in self.fibers() {
+            let end = if is_first { "" } else { "\n" };
+            write!(f, "{end}  {fiber}")?;
+            is_first = false;
+        }
+        if is_first {
+            write!(f, "  no fiber waits")?;
+        }
+        for circle in self.circles() {
+            write!(f, "\n  circle: {circle}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Circle<'_> {
+    /// `"left" (10f40.1) needs "right" (11f40.1) needs "left"`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for fiber in self.fibers() {
+            write!(f, "{} needs ", Who(fiber.id, fiber.name))?;
+        }
+        let first = self.fibers().next();
+        first.map_or(Ok(()), |first| write!(f, "{}", Who(first.id, first.name)))
+    }
+}
+
+debug_is_display!(WaitGraph<'_>);
+
+debug_is_display!(Circle<'_>);

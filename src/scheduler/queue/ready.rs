@@ -1,0 +1,275 @@
+//! The ready queue of a run loop: a ring of fibers for each priority, and a bit map of those that are not empty.
+//!
+//! ```text
+//!   rings[p] ─► last ─► first ─► second ─► … ─► last       the fiber that runs is the first of its ring
+//! ```
+//!
+//! The running fiber stays in its ring, so a yield among equals only moves `rings[p]` one step: the first becomes the last.
+//! No link is written. Adding one, and removing the one that runs, take the same few instructions however many are ready.
+//! Only the owner of the run loop touches any of this, with interrupts on, in no handler.
+
+use crate::scheduler::lock_free::inbox::Node as _;
+use crate::scheduler::task::header::Header;
+use crate::scheduler::task::priority::Priority;
+use core::cell::Cell;
+use core::num::NonZeroUsize;
+use core::ptr;
+
+/// The ready fibers of one level: the last of them, or null.
+pub(crate) struct Ring(Cell<*const Header>);
+
+impl Ring {
+    /// The first of the ring becomes the last.
+    ///
+    /// # Safety
+    ///
+    /// `fiber` is the first of this ring.
+    #[inline(always)]
+    pub(crate) unsafe fn rotate(&self, fiber: *const Header) {
+        self.0.set(fiber);
+    }
+
+    /// Takes the first of the ring out, whose next is `second`.
+    ///
+    /// # Safety
+    ///
+    /// The ring has two at least.
+    #[inline(always)]
+    pub(crate) unsafe fn cut_first(&self, second: *const Header) {
+        // SAFETY: fibers in a ring are alive.
+        unsafe { (*self.0.get()).link() }.set(second);
+    }
+}
+
+/// See the [module](self).
+pub(crate) struct Ready {
+    levels: Cell<usize>,
+    rings: [Ring; Priority::COUNT],
+}
+
+impl Ready {
+    pub(crate) const fn new() -> Self {
+        Self {
+            levels: Cell::new(0),
+            rings: [const { Ring(Cell::new(ptr::null())) }; Priority::COUNT],
+        }
+    }
+
+    /// Says whether no fiber is ready.
+    #[inline(always)]
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.levels.get() == 0
+    }
+
+    /// The highest level that has a fiber.
+    ///
+    /// # Safety
+    ///
+    /// The queue is not empty.
+    #[inline(always)]
+    pub(crate) const unsafe fn highest(&self) -> usize {
+        // SAFETY: a bit is set for each level that has a fiber. (Said so, it is one instruction, `bsr`.)
+        let levels = unsafe { NonZeroUsize::new_unchecked(self.levels.get()) };
+        levels.ilog2() as usize
+    }
+
+    /// The fiber whose turn it is.
+    ///
+    /// # Safety
+    ///
+    /// The queue is not empty.
+    #[inline(always)]
+    pub(crate) unsafe fn first(&self) -> *const Header {
+        // SAFETY: the caller's promise.
+        let last = self.tail(unsafe { self.highest() }).get();
+        // SAFETY: a level whose bit is set has a tail, and fibers in a ring are alive.
+        unsafe { (*last).next() }
+    }
+
+    /// The ring of a level.
+    #[inline(always)]
+    pub(crate) fn ring(&self, level: usize) -> &Ring {
+        // SAFETY: levels are those of priorities, and there is a ring for each.
+        unsafe { self.rings.get_unchecked(level) }
+    }
+
+    #[inline(always)]
+    fn tail(&self, level: usize) -> &Cell<*const Header> {
+        &self.ring(level).0
+    }
+
+    /// The first of its ring becomes the last.
+    ///
+    /// # Safety
+    ///
+    /// `fiber` is the first of the ring of its level.
+    #[inline(always)]
+    pub(crate) unsafe fn rotate(&self, fiber: *const Header) {
+        // SAFETY: fibers in a ring are alive.
+        let level = unsafe { (*fiber).level() };
+        // SAFETY: the caller's promise.
+        unsafe { self.ring(level).rotate(fiber) };
+    }
+
+    /// Adds a fiber as the last of its level, and returns the level's ring.
+    ///
+    /// # Safety
+    ///
+    /// The fiber is alive, in no ring and in no inbox.
+    #[inline]
+    pub(crate) unsafe fn push_back(&self, fiber: *const Header) -> &Ring {
+        // SAFETY: the caller's promise.
+        let ring = unsafe { self.push_front(fiber) };
+        // SAFETY: it is the first of its ring.
+        unsafe { ring.rotate(fiber) };
+        ring
+    }
+
+    /// Adds a fiber as the first of its level, and returns the level's ring.
+    ///
+    /// # Safety
+    ///
+    /// As [`push_back`](Self::push_back).
+    #[inline]
+    pub(crate) unsafe fn push_front(&self, fiber: *const Header) -> &Ring {
+        // SAFETY: the caller vouches for the fiber.
+        let level = unsafe { (*fiber).level() };
+        let ring = self.ring(level);
+        let last = ring.0.get();
+        // SAFETY: the caller vouches for the fiber.
+        let fiber_link = unsafe { (*fiber).link() };
+        if last.is_null() {
+            fiber_link.set(fiber);
+            ring.0.set(fiber);
+            self.levels.set(self.levels.get() | 1 << level);
+            return ring;
+        }
+        // SAFETY: fibers in a ring are alive.
+        let last_link = unsafe { (*last).link() };
+        fiber_link.set(last_link.get());
+        last_link.set(fiber);
+        ring
+    }
+
+    /// Takes the first of its ring out.
+    ///
+    /// # Safety
+    ///
+    /// The fiber is the first of the ring of its level.
+    #[inline]
+    pub(crate) unsafe fn remove_first(&self, fiber: *const Header) {
+        // SAFETY: the caller vouches for the fiber.
+        let header = unsafe { &*fiber };
+        let last = self.tail(header.level()).get();
+        if ptr::eq(last, fiber) {
+            self.clear(header.level());
+        } else {
+            // SAFETY: fibers in a ring are alive.
+            unsafe { (*last).link() }.set(header.next());
+        }
+    }
+
+    /// Takes a fiber out, wherever in its ring it is: looks for the one before it, so the cost grows with the ring.
+    ///
+    /// # Safety
+    ///
+    /// The fiber is in the ring of its level.
+    pub(crate) unsafe fn remove(&self, fiber: *const Header) {
+        // SAFETY: the caller vouches for the fiber.
+        let header = unsafe { &*fiber };
+        let tail = self.tail(header.level());
+        if ptr::eq(header.next(), fiber) {
+            return self.clear(header.level());
+        }
+        let mut before = tail.get();
+        // SAFETY: fibers in a ring are alive.
+        let mut link = unsafe { (*before).link() };
+        while !ptr::eq(link.get(), fiber) {
+            before = link.get();
+            // SAFETY: as above.
+            link = unsafe { (*before).link() };
+        }
+        link.set(header.next());
+        if ptr::eq(tail.get(), fiber) {
+            tail.set(before);
+        }
+    }
+
+    /// The fiber behind this one in the ring of its level, null if it is the last.
+    ///
+    /// # Safety
+    ///
+    /// The fiber is in the ring of its level.
+    pub(crate) unsafe fn behind(&self, fiber: *const Header) -> *const Header {
+        // SAFETY: the caller's promise.
+        let header = unsafe { &*fiber };
+        if ptr::eq(self.tail(header.level()).get(), fiber) {
+            return ptr::null();
+        }
+        header.next()
+    }
+
+    /// Adds a fiber to the ring of its level, before `other`, or says that this is not in the ring.
+    ///
+    /// # Safety
+    ///
+    /// As [`push_back`](Self::push_back).
+    pub(crate) unsafe fn insert_before(&self, fiber: *const Header, other: *const Header) -> bool {
+        // SAFETY: the caller vouches for the fiber.
+        let header = unsafe { &*fiber };
+        let last = self.tail(header.level()).get();
+        let mut at = last;
+        // SAFETY: fibers in a ring are alive.
+        while let Some(before) = unsafe { at.as_ref() } {
+            at = before.next();
+            if ptr::eq(at, other) {
+                header.link().set(other);
+                before.link().set(fiber);
+                return true;
+            }
+            if ptr::eq(at, last) {
+                break;
+            }
+        }
+        false
+    }
+
+    /// Whether a fiber is the first of the ring of its level.
+    pub(crate) fn is_first(&self, fiber: *const Header) -> bool {
+        // SAFETY: the fiber runs.
+        let level = unsafe { (*fiber).level() };
+        // SAFETY: fibers in a ring are alive.
+        unsafe { self.tail(level).get().as_ref() }.is_some_and(|last| ptr::eq(last.next(), fiber))
+    }
+
+    /// How many fibers are in the rings; nothing if these are broken, or have more than `most`.
+    #[cfg(target_os = "none")]
+    pub(crate) fn count(&self, most: usize) -> Option<usize> {
+        let mut count = 0;
+        for level in 0..Priority::COUNT {
+            let last = self.tail(level).get();
+            if last.is_null() != (self.levels.get() & 1 << level == 0) {
+                return None;
+            }
+            let mut at = last;
+            // SAFETY: fibers in a ring are alive.
+            while let Some(fiber) = unsafe { at.as_ref() } {
+                count += 1;
+                at = fiber.next();
+                if count > most || at.is_null() {
+                    return None;
+                }
+                if ptr::eq(at, last) {
+                    break;
+                }
+            }
+        }
+        Some(count)
+    }
+
+    /// A level has lost its last fiber.
+    fn clear(&self, level: usize) {
+        self.tail(level).set(ptr::null());
+        self.levels.set(self.levels.get() & !(1 << level));
+    }
+}

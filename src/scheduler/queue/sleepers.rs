@@ -1,0 +1,172 @@
+//! The sleep queue: who is to be woken when, the earliest first, equal deadlines in the order of arrival.
+//!
+//! A pairing heap whose nodes lie on the sleepers' own stacks. Looking at the earliest and adding one take constant time,
+//! removing one logarithmic time on average, and a switch never looks at it.
+//! (Fredman, Sedgewick, Sleator, Tarjan: "The pairing heap", Algorithmica 1, 1986.)
+
+use crate::platform::{NEVER, Nanoseconds};
+use crate::scheduler::task::header::Header;
+use crate::scheduler::task::wait::{Node, Sleep, Wait};
+use core::cell::Cell;
+use core::ptr;
+
+/// See the [module](self). Only the owner of the run loop touches it.
+pub(crate) struct Sleepers {
+    root: Cell<*const Wait>,
+    arrivals: Cell<u64>,
+}
+
+impl Sleepers {
+    pub(crate) const fn new() -> Self {
+        Self {
+            root: Cell::new(ptr::null()),
+            arrivals: Cell::new(0),
+        }
+    }
+
+    /// When the earliest is to be woken, [`NEVER`] if there is none.
+    pub(crate) fn next_deadline(&self) -> Nanoseconds {
+        // SAFETY: nodes in the heap are alive, by `insert`'s promise.
+        unsafe { node(self.root.get()) }.map_or(NEVER, |node| node.deadline)
+    }
+
+    /// Adds a wait of `fiber`, which is to be woken at the deadline.
+    ///
+    /// # Safety
+    ///
+    /// `wait` is not in the heap, and stays in place until it was removed.
+    pub(crate) unsafe fn insert(
+        &self,
+        wait: *const Wait,
+        fiber: *const Header,
+        deadline: Nanoseconds,
+    ) {
+        // SAFETY: the caller vouches for it.
+        let sleeper = unsafe { &*wait };
+        self.arrivals.set(self.arrivals.get() + 1);
+        sleeper.set_sleep(Sleep::Now);
+        let node = Node::new(fiber, deadline, self.arrivals.get());
+        // SAFETY: it is not in the heap, so nobody refers to its node.
+        unsafe { (*sleeper.node.get()).write(node) };
+        // SAFETY: both are roots of heaps whose nodes are alive.
+        self.root.set(unsafe { meld(self.root.get(), wait) });
+    }
+
+    /// Takes the earliest out if its time has come, and returns its fiber.
+    pub(crate) fn pop_due(&self, now: Nanoseconds) -> Option<*const Header> {
+        let first = self.root.get();
+        // SAFETY: nodes in the heap are alive.
+        let node = unsafe { node(first) }.filter(|node| node.deadline <= now)?;
+        // SAFETY: it is in the heap.
+        unsafe { self.remove(first) };
+        Some(node.fiber)
+    }
+
+    /// Takes a sleeper out.
+    ///
+    /// # Safety
+    ///
+    /// `wait` is in this heap.
+    pub(crate) unsafe fn remove(&self, wait: *const Wait) {
+        // SAFETY: the caller's promise; nodes in the heap are alive.
+        unsafe { (*wait).set_sleep(Sleep::Over) };
+        // SAFETY: as above.
+        let this = unsafe { node(wait) }.expect("it is in the heap");
+        // SAFETY: the children of a node are heaps of living nodes.
+        let children = unsafe { meld_pairs(this.child.get()) };
+        if ptr::eq(self.root.get(), wait) {
+            self.root.set(children);
+            return;
+        }
+        // SAFETY: a node that is not the root has one in front of it, alive.
+        let back = unsafe { node(this.back.get()) }.expect("it is not the root");
+        if ptr::eq(back.child.get(), wait) {
+            back.child.set(this.sibling.get());
+        } else {
+            back.sibling.set(this.sibling.get());
+        }
+        // SAFETY: nodes in the heap are alive.
+        if let Some(sibling) = unsafe { node(this.sibling.get()) } {
+            sibling.back.set(this.back.get());
+        }
+        // SAFETY: both are roots of heaps whose nodes are alive.
+        self.root.set(unsafe { meld(self.root.get(), children) });
+    }
+}
+
+/// The node of a wait, if there is one.
+///
+/// # Safety
+///
+/// It is null, or in the heap.
+unsafe fn node<'a>(wait: *const Wait) -> Option<&'a Node> {
+    // SAFETY: the caller's promise.
+    let wait = unsafe { wait.as_ref() }?;
+    // SAFETY: it is in the heap.
+    Some(unsafe { Node::of(wait) })
+}
+
+/// Joins two heaps and returns the new root.
+///
+/// # Safety
+///
+/// Each is null or the root of a heap of living nodes, with no sibling.
+unsafe fn meld(a: *const Wait, b: *const Wait) -> *const Wait {
+    // SAFETY: the caller's promise.
+    let (Some(first), Some(second)) = (unsafe { node(a) }, unsafe { node(b) }) else {
+        return if a.is_null() { b } else { a };
+    };
+    let is_first = (first.deadline, first.order) <= (second.deadline, second.order);
+    let (winner, at, loser) = if is_first {
+        (first, a, b)
+    } else {
+        (second, b, a)
+    };
+    let losing = if is_first { second } else { first };
+    losing.sibling.set(winner.child.get());
+    // SAFETY: children are alive.
+    if let Some(child) = unsafe { node(winner.child.get()) } {
+        child.back.set(loser);
+    }
+    losing.back.set(at);
+    winner.child.set(loser);
+    at
+}
+
+/// Joins a list of siblings to one heap: pairs from left to right, then all from right to left.
+///
+/// # Safety
+///
+/// `list` is null or the first of siblings that are roots of heaps of living nodes.
+unsafe fn meld_pairs(list: *const Wait) -> *const Wait {
+    let mut rest = list;
+    let mut pairs: *const Wait = ptr::null();
+    // SAFETY: siblings are alive.
+    while let Some(first) = unsafe { node(rest) } {
+        let (left, right) = (rest, first.sibling.replace(ptr::null()));
+        // SAFETY: as above.
+        rest = unsafe { node(right) }
+            .map_or(ptr::null(), |second| second.sibling.replace(ptr::null()));
+        // SAFETY: both are now roots without siblings.
+        let pair = unsafe { meld(left, right) };
+        // SAFETY: the result of melding living nodes is alive.
+        unsafe { node(pair) }
+            .expect("one of the two")
+            .sibling
+            .set(pairs);
+        pairs = pair;
+    }
+    let mut root: *const Wait = ptr::null();
+    // SAFETY: as above.
+    while let Some(pair) = unsafe { node(pairs) } {
+        let (left, right) = (pairs, root);
+        pairs = pair.sibling.replace(ptr::null());
+        // SAFETY: both are roots without siblings.
+        root = unsafe { meld(right, left) };
+    }
+    // SAFETY: alive if there is one.
+    if let Some(root) = unsafe { node(root) } {
+        root.back.set(ptr::null());
+    }
+    root
+}

@@ -1,0 +1,148 @@
+//! A fiber that failed: what is known of it, for joiners, hooks and the list of fibers.
+
+use super::registers::Registers;
+use crate::scheduler::task::id::FiberId;
+use core::fmt;
+use core::panic::Location;
+
+/// Why a fiber failed.
+///
+/// What it refers to lies on the fiber's stack, which is never used again, and stays readable for good.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Failure {
+    /// It panicked.
+    Panicked(Panic),
+    /// The processor raised an exception at one of its instructions.
+    Faulted(Fault),
+    /// It overflowed its stack, or its control block was written over: its [`Overflow`](super::overflow::Overflow) was
+    /// reported. This is where it was noticed.
+    Overflowed(Registers),
+}
+
+/// A panic, as far as it is kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Panic {
+    /// The message; of a longer one the first [`LENGTH`](Self::LENGTH) bytes, cut at the end of a character.
+    pub message: &'static str,
+    /// Where in the source; on a host nothing, where only the panic hook is told.
+    pub place: Option<Location<'static>>,
+}
+
+impl Panic {
+    /// How many bytes of a message are kept.
+    pub const LENGTH: usize = 256;
+}
+
+/// An exception, as the processor tells it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    /// Which one: 14 is a page fault.
+    pub vector: u8,
+    /// What the processor pushed, 0 for those without an error code.
+    pub error_code: u64,
+    /// For a page fault the address that was accessed: what CR2 holds. Otherwise 0.
+    pub address: u64,
+    /// The address of the instruction.
+    pub instruction: u64,
+    /// The stack pointer there.
+    pub stack_pointer: u64,
+}
+
+impl Fault {
+    /// The exception's name as the manuals have it, and what it means.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self.vector {
+            0 => "#DE (division by zero, or its result is too large)",
+            1 => "#DB (debug)",
+            3 => "#BP (breakpoint)",
+            4 => "#OF (overflow)",
+            5 => "#BR (bound range exceeded)",
+            6 => "#UD (invalid instruction)",
+            7 => "#NM (no floating-point unit)",
+            8 => "#DF (double fault)",
+            10 => "#TS (invalid task state)",
+            11 => "#NP (segment not present)",
+            12 => "#SS (stack segment, or an address on the stack that is not canonical)",
+            13 => "#GP (general protection, or an address that is not canonical)",
+            14 => "#PF (page fault)",
+            16 => "#MF (x87 floating point)",
+            17 => "#AC (alignment check)",
+            18 => "#MC (machine check)",
+            19 => "#XM (SIMD floating point)",
+            21 => "#CP (control protection)",
+            _ => "an exception",
+        }
+    }
+}
+
+/// The report of a fiber's failure.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct FiberFailed {
+    /// Which one.
+    pub id: FiberId,
+    /// Its name, empty if it has none.
+    pub name: &'static str,
+    /// What happened to it.
+    pub failure: Failure,
+}
+
+debug_is_display!(Failure);
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Panicked(panic) => panic.fmt(f),
+            Self::Faulted(fault) => fault.fmt(f),
+            Self::Overflowed(Registers { rip, rsp, .. }) => {
+                write!(f, "overflowed its stack at {rip:#x}, rsp {rsp:#x}")
+            }
+        }
+    }
+}
+
+debug_is_display!(Panic);
+
+impl fmt::Display for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let message = self.message;
+        match self.place {
+            Some(place) => write!(f, "panicked at {place}: {message}"),
+            None => write!(f, "panicked: {message}"),
+        }
+    }
+}
+
+debug_is_display!(Fault);
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "faulted at {:#x}: {}, error code {:#x}",
+            self.instruction,
+            self.name(),
+            self.error_code,
+        )?;
+        if self.vector == 14 {
+            write!(f, ", address {:#x}", self.address)?;
+        }
+        write!(f, ", rsp {:#x}", self.stack_pointer)
+    }
+}
+
+debug_is_display!(FiberFailed);
+
+impl fmt::Display for FiberFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, name, failure } = self;
+        writeln!(f, "fiber \"{name}\" ({id:?}) {failure}")?;
+        write!(
+            f,
+            "  it has ended, the others go on; its stack and what it had locked are never used again"
+        )
+    }
+}

@@ -1,0 +1,163 @@
+//! A stack overflow as data, and as text for a report.
+
+use super::backtrace::Backtrace;
+use super::neighbour::Neighbour;
+use super::registers::Registers;
+use crate::scheduler::task::header::Header;
+use crate::scheduler::task::id::FiberId;
+use crate::stack::StackBounds;
+use core::fmt;
+
+/// What noticed an overflow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Detector {
+    /// The guard page: nothing was written.
+    Guard,
+    /// The watchpoint at the bottom of the stack: the write has happened.
+    Watchpoint,
+    /// The canary, when the fiber was about to leave its stack.
+    Canary,
+    /// The stack pointer, when the fiber was about to leave its stack.
+    StackPointer,
+    /// The stack pointer that was stored when the fiber last left its stack: it lies elsewhere now. Not this fiber overflowed,
+    /// but somebody wrote over its control block.
+    SavedStackPointer,
+    /// The guard page of another fiber, [`damaged`](Overflow::damaged): nothing was written.
+    GuardOfAnother,
+}
+
+/// A stack overflow: data, which may be kept. See [the chapter](crate::scheduler::overflow).
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct Overflow {
+    /// Which fiber.
+    pub id: FiberId,
+    /// Its name, empty if it has none.
+    pub name: &'static str,
+    /// Its stack.
+    pub stack: StackBounds,
+    /// What noticed it.
+    pub detector: Detector,
+    /// The lowest address that is known to have been used, or tried.
+    pub address: usize,
+    /// Where it was noticed.
+    pub registers: Registers,
+    /// Whether interrupts were off there, as in a handler that interrupted the fiber.
+    pub with_interrupts_off: bool,
+    /// Whose memory was written over, if that of another fiber of this scheduler was.
+    pub damaged: Option<Neighbour>,
+    /// Whether the same fiber was reported at the same place before: the handler of the exception returned to it, because it
+    /// did not write the new rip and rsp into the frame. See [`Scheduler::on_exception`](crate::scheduler::Scheduler::on_exception).
+    pub is_repeated: bool,
+    pub(crate) calls: Backtrace,
+}
+
+impl Overflow {
+    /// # Safety
+    ///
+    /// The header is a cell's that has a fiber, which runs on this core, or does not run.
+    pub(crate) unsafe fn new(
+        fiber: &'static Header,
+        detector: Detector,
+        address: usize,
+        registers: Registers,
+    ) -> Self {
+        // SAFETY: it had a fiber.
+        let stack = unsafe { Header::stack(fiber) };
+        Self {
+            // SAFETY: it is alive.
+            id: unsafe { FiberId::of(fiber) },
+            name: fiber.name(),
+            stack,
+            detector,
+            address,
+            registers,
+            with_interrupts_off: false,
+            damaged: None,
+            is_repeated: false,
+            // SAFETY: it is a cell's, and the caller's promise.
+            calls: unsafe { Backtrace::take(stack, registers.rbp) },
+        }
+    }
+
+    /// How far below the stack the address lies, in bytes; 0 if it is in the stack's floor, where the canary is.
+    #[must_use]
+    pub fn below_bytes(&self) -> usize {
+        self.stack.bottom().addr().saturating_sub(self.address)
+    }
+
+    /// The return addresses along rbp, from the innermost out, as they were when the overflow was noticed: those of the last
+    /// 16 calls in a kernel built with `-Cforce-frame-pointers=yes`, otherwise few or none. An unwinder begins with
+    /// [`registers`](Self::registers).
+    #[must_use]
+    pub fn backtrace(&self) -> &[u64] {
+        self.calls.as_slice()
+    }
+}
+
+debug_is_display!(Overflow);
+
+impl fmt::Display for Overflow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            id, name, stack, ..
+        } = self;
+        let (bottom, top) = (stack.bottom(), stack.top());
+        let what = match self.detector {
+            Detector::SavedStackPointer => "control block was written over",
+            Detector::GuardOfAnother => "hit another's guard",
+            _ => "stack overflowed",
+        };
+        writeln!(f, "fiber \"{name}\" ({id:?}): {what}")?;
+        writeln!(
+            f,
+            "  stack {bottom:p}..{top:p}, {} bytes; {:#x} was used, {} bytes below it",
+            stack.size_bytes(),
+            self.address,
+            self.below_bytes(),
+        )?;
+        let noticed = match self.detector {
+            Detector::Guard => "by the guard page, before anything was written",
+            Detector::Watchpoint => "by the watchpoint at its bottom, right after the write",
+            Detector::Canary => "by the canary at its bottom, when the fiber was to leave it",
+            Detector::StackPointer => "by the stack pointer, when the fiber was to leave it",
+            Detector::SavedStackPointer => {
+                "by the stored stack pointer, when the fiber was to run again"
+            }
+            Detector::GuardOfAnother => "by that guard page, before anything was written",
+        };
+        writeln!(f, "  noticed {noticed}")?;
+        writeln!(f, "  {}", self.registers)?;
+        for rip in self.backtrace() {
+            writeln!(f, "  called from rip={rip:#x}")?;
+        }
+        if self.with_interrupts_off {
+            writeln!(
+                f,
+                "  interrupts were off: perhaps in a handler on the fiber's stack"
+            )?;
+        }
+        match &self.damaged {
+            Some(neighbour) if self.detector == Detector::GuardOfAnother => {
+                writeln!(f, "  the guard is of {neighbour}")?;
+            }
+            Some(neighbour) => writeln!(f, "  written over: {neighbour}")?,
+            None => {}
+        }
+        if self.is_repeated {
+            return f.write_str(
+                "  reported again: the handler returned without writing the new rip and rsp into the frame: \
+                 use a volatile write through a pointer to the frame",
+            );
+        }
+        match self.detector {
+            Detector::SavedStackPointer => f.write_str(
+                "  next: look at who else has a pointer there, and at the stack that lies above this control block",
+            ),
+            _ => f.write_str(
+                "  next: a larger stack (`cargo xtask stacks` shows what is used), or less on it",
+            ),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! A fiber that is about to wait for what it will never get: found before it waits.
+
+use super::RunLoop;
+use crate::scheduler::graph::deadlock::{AfterDeadlock, Deadlock};
+use crate::scheduler::task::header::Header;
+use crate::scheduler::task::wait::{Kind, Wait};
+use core::panic::Location;
+use core::ptr;
+
+/// Looks whether the running fiber, which is about to wait without a deadline, would wait for ever.
+///
+/// # Panics
+///
+/// Panics if so, and the hooks do not say otherwise.
+#[cold]
+#[inline(never)]
+#[track_caller]
+pub(crate) fn look(fiber: *const Header, kind: &'static Kind, object: *const ()) {
+    let place = Location::caller();
+    // SAFETY: it runs.
+    let run_loop = unsafe { RunLoop::of(fiber) };
+    let wait = Wait::new(kind, object, place, run_loop.last_look());
+    if let Some(deadlock) = Deadlock::of(run_loop.waits(Some((fiber, &wait))), fiber) {
+        let after = run_loop.ask_after(&deadlock);
+        assert!(after == AfterDeadlock::Wait, "{deadlock}");
+    }
+}
+
+/// As [`look`], for a wait that cannot fail: it is reported, and the answer is not heeded.
+#[cold]
+#[inline(never)]
+pub(crate) fn look_and_wait(
+    place: &'static Location<'static>,
+    fiber: *const Header,
+    kind: &'static Kind,
+    object: *const (),
+) {
+    // SAFETY: it runs.
+    let run_loop = unsafe { RunLoop::of(fiber) };
+    let wait = Wait::new(kind, object, place, run_loop.last_look());
+    if let Some(deadlock) = Deadlock::of(run_loop.waits(Some((fiber, &wait))), fiber) {
+        let _waits = run_loop.ask_after(&deadlock);
+    }
+}
+
+/// Says whether it is worth a look if the running fiber is about to wait for the end of another: not if that can run.
+#[inline(always)]
+pub(crate) fn can_be_closed(fiber: *const Header, other: *const Header) -> bool {
+    // SAFETY: `fiber` runs, and `other` was alive when it was made.
+    let [ours, its] = [fiber, other].map(|fiber| unsafe { RunLoop::of(fiber) });
+    // SAFETY: headers stay readable for good.
+    let other_header = unsafe { &*other };
+    // SAFETY: asked only if it is of our loop, whose owner we are.
+    let waits = || unsafe { other_header.waits_for() }.is_some();
+    ptr::eq(ours, its) && (ptr::eq(fiber, other) || waits())
+}
+
+/// Says whether the running fiber would wait for ever.
+#[cold]
+#[inline(never)]
+#[track_caller]
+pub(crate) fn is_closed_by(fiber: *const Header, kind: &'static Kind, object: *const ()) -> bool {
+    let place = Location::caller();
+    // SAFETY: it runs.
+    let run_loop = unsafe { RunLoop::of(fiber) };
+    let wait = Wait::new(kind, object, place, run_loop.last_look());
+    Deadlock::of(run_loop.waits(Some((fiber, &wait))), fiber).is_some()
+}

@@ -1,0 +1,356 @@
+//! The switch from fiber to fiber.
+//!
+//! A yield that finds nothing special is a handful of instructions. Whatever else there is to do, mail, a higher level, a
+//! hook, is told to it by one word, `fast_ring`: the ring that the next may be taken from blindly, or null.
+
+use super::RunLoop;
+use super::stack_check::{before_leaving, before_running};
+use crate::context::{self, Payload};
+use crate::platform::SwitchHook;
+use crate::scheduler::cpu::current;
+use crate::scheduler::cpu::no_unwind::NoUnwind;
+use crate::scheduler::queue::ready::Ring;
+use crate::scheduler::task::header::Header;
+use core::ptr;
+use core::sync::atomic::Ordering;
+
+impl RunLoop {
+    /// Lets the next of the same level run, or one of a higher level if there is one.
+    ///
+    /// # Safety
+    ///
+    /// `prev` is the running fiber of this loop, and the caller is the owner (**R1**).
+    #[inline(always)]
+    pub(crate) unsafe fn yield_now(&self, prev: *const Header) {
+        let ring = self.fast_ring.load(Ordering::Relaxed);
+        // SAFETY: R4: null, or a ring of this loop's.
+        let next = if let Some(ring) = unsafe { ring.as_ref() } {
+            // SAFETY: R3: `prev` is the first of its ring, and alive.
+            let next = unsafe { (*prev).next() };
+            if ptr::eq(next, prev) {
+                return;
+            }
+            // SAFETY: it runs, and its turn is not over yet.
+            unsafe { before_leaving(prev) };
+            // SAFETY: R4: `prev` is its first.
+            unsafe { ring.rotate(prev) };
+            // SAFETY: R2: the next in the ring is alive, and ready.
+            unsafe { Self::set_running(next) };
+            next
+        } else {
+            // SAFETY: the caller's promise.
+            let next = unsafe { self.next_after_yield(prev) };
+            if ptr::eq(next, prev) {
+                return;
+            }
+            next
+        };
+        // SAFETY: R2.
+        unsafe { self.switch(prev, next) };
+    }
+
+    /// Who is next after a yield that finds mail, a change of level, or a hook: set running. It may be `prev`.
+    ///
+    /// # Safety
+    ///
+    /// As [`yield_now`](Self::yield_now).
+    #[cold]
+    #[inline(never)]
+    unsafe fn next_after_yield(&self, prev: *const Header) -> *const Header {
+        // SAFETY: it runs, and its turn is not over yet.
+        unsafe { before_leaving(prev) };
+        // SAFETY: the caller is the owner.
+        unsafe { self.drain() };
+        // SAFETY: R3.
+        unsafe { self.ready.rotate(prev) };
+        // SAFETY: the running fiber is ready, so the queue is not empty; the caller is the owner.
+        unsafe { self.announce_first(prev) }
+    }
+
+    /// The running fiber waits until it is woken; returns at once if it was woken since it last waited.
+    ///
+    /// # Safety
+    ///
+    /// As [`yield_now`](Self::yield_now); what it waits for is on record.
+    #[inline(always)]
+    pub(crate) unsafe fn block(&self, prev: *const Header) {
+        // SAFETY: it runs, and does not wait yet.
+        unsafe { before_leaving(prev) };
+        let ring = self.fast_ring.load(Ordering::Relaxed);
+        // SAFETY: R3: `prev` is the first of its ring, and alive.
+        let mut next = unsafe { (*prev).next() };
+        if ring.is_null() || ptr::eq(next, prev) {
+            // SAFETY: the caller's promise.
+            next = unsafe { self.next_after_wait(prev) };
+            if ptr::eq(next, prev) {
+                return;
+            }
+        } else {
+            // SAFETY: R4: it is a ring of this loop's.
+            let ring = unsafe { &*ring };
+            // Before anybody can see that it waits: from then on its link is the inbox's.
+            // SAFETY: R4: `prev` is its first, and not its only one.
+            unsafe { ring.cut_first(next) };
+            // SAFETY: it runs.
+            if unsafe { !(*prev).state.park() } {
+                // SAFETY: it is in no ring.
+                return unsafe { self.stay(prev) };
+            }
+            // SAFETY: R2: the next in the ring is alive, and ready.
+            unsafe { Self::set_running(next) };
+        }
+        // SAFETY: R2.
+        unsafe { self.switch(prev, next) };
+    }
+
+    /// Who is next after a wait that finds mail, nobody else of its level, or a hook: set running. It is `prev` if that was
+    /// woken.
+    ///
+    /// # Safety
+    ///
+    /// As [`block`](Self::block).
+    #[inline(never)]
+    unsafe fn next_after_wait(&self, prev: *const Header) -> *const Header {
+        // SAFETY: R3.
+        unsafe { self.ready.remove_first(prev) };
+        // SAFETY: it runs.
+        if unsafe { !(*prev).state.park() } {
+            // SAFETY: it is in no ring any more.
+            unsafe { self.stay(prev) };
+            return prev;
+        }
+        // SAFETY: as above.
+        unsafe { self.next_without(prev) }
+    }
+
+    /// The running fiber was about to wait, and was woken before: it is the first of its ring again.
+    ///
+    /// # Safety
+    ///
+    /// As [`block`](Self::block); it is in no ring.
+    #[cold]
+    #[inline(never)]
+    unsafe fn stay(&self, fiber: *const Header) {
+        // SAFETY: the caller's promise.
+        unsafe { self.ready.push_front(fiber) };
+    }
+
+    /// Who is to run now that `prev` left the ready queue: set running. It is `prev` itself, if that was woken meanwhile.
+    ///
+    /// # Safety
+    ///
+    /// `prev` runs, is in no ring, and the caller is the owner.
+    #[inline]
+    unsafe fn next_without(&self, prev: *const Header) -> *const Header {
+        if !self.inbox.is_empty() {
+            // Fibers that only ever wait for each other never yield and never reach root, so they look too.
+            // SAFETY: the caller is the owner.
+            unsafe { self.drain_aside() };
+        }
+        if self.ready.is_empty() {
+            self.announce_root(prev);
+            return &raw const self.root;
+        }
+        // SAFETY: it is not empty, and the caller is the owner.
+        unsafe { self.announce_first(prev) }
+    }
+
+    /// # Safety
+    ///
+    /// The caller is the owner.
+    #[cold]
+    #[inline(never)]
+    pub(crate) unsafe fn drain_aside(&self) {
+        // SAFETY: the caller's promise.
+        unsafe { self.drain() };
+    }
+
+    /// Says that the first of the ready fibers is the next to run, after `prev`, which may be the same, or root; returns it.
+    ///
+    /// # Safety
+    ///
+    /// One is ready; the caller is the owner.
+    #[inline]
+    pub(crate) unsafe fn announce_first(&self, prev: *const Header) -> *const Header {
+        // SAFETY: the caller's promise.
+        let next = unsafe { self.ready.first() };
+        // SAFETY: R2; `prev` itself, if it is the next, left its stack pointer in its stack the last time.
+        unsafe { before_running(next) };
+        // SAFETY: it is the first, and the caller is the owner.
+        unsafe { self.announce(prev, next) };
+        if !ptr::eq(next, prev) {
+            // SAFETY: R2.
+            unsafe { Self::set_running(next) };
+        }
+        next
+    }
+
+    /// Says that root is the next to run, after `prev`.
+    fn announce_root(&self, prev: *const Header) {
+        if let Some(hook) = self.hook.get() {
+            call_hook(hook, prev, ptr::null());
+        }
+        current::set_nobody();
+    }
+
+    /// Says that the fiber `next` is the next to run, after `prev`, which may be root: to the hook, and to yields.
+    ///
+    /// # Safety
+    ///
+    /// `next` is the first of the highest ring; the caller is the owner.
+    #[inline(always)]
+    unsafe fn announce(&self, prev: *const Header, next: *const Header) {
+        let Some(hook) = self.hook.get() else {
+            // SAFETY: R2.
+            let level = unsafe { (*next).level() };
+            return self.allow_fast_yields(self.ready.ring(level));
+        };
+        if !ptr::eq(next, prev) {
+            let is_root = ptr::eq(prev, &raw const self.root);
+            call_hook(hook, if is_root { ptr::null() } else { prev }, next);
+        }
+    }
+
+    /// From here on yields may take the next of this ring blindly, until something else comes up.
+    #[inline(always)]
+    fn allow_fast_yields(&self, ring: &Ring) {
+        let ring = ptr::from_ref(ring).cast_mut();
+        if cfg!(target_os = "none") {
+            self.fast_ring.store(ring, Ordering::Relaxed);
+            core::sync::atomic::compiler_fence(Ordering::SeqCst);
+        } else {
+            // Other threads post, too: what they write and what we write must not pass each other.
+            self.fast_ring.swap(ring, Ordering::SeqCst);
+        }
+        if !self.inbox.is_empty() {
+            self.forbid_fast_yields();
+        }
+    }
+
+    /// The next yield looks at everything. From anywhere.
+    #[inline(always)]
+    pub(crate) fn forbid_fast_yields(&self) {
+        self.fast_ring.store(ptr::null_mut(), Ordering::Relaxed);
+    }
+
+    /// Says who runs, after another fiber of this loop.
+    ///
+    /// # Safety
+    ///
+    /// `next` is a fiber that is about to run.
+    #[inline(always)]
+    unsafe fn set_running(next: *const Header) {
+        current::set_next(next);
+    }
+
+    /// Counts a turn that is over. Not when it begins: what `next` holds is not at hand yet then, and the switch waits for it.
+    ///
+    /// # Safety
+    ///
+    /// `prev` runs, or has ended just now.
+    #[inline(always)]
+    unsafe fn count_turn(prev: *const Header) {
+        // SAFETY: the caller's promise.
+        let turns = unsafe { (*prev).turns() };
+        turns.set(turns.get().wrapping_add(1));
+    }
+
+    /// The switch.
+    ///
+    /// # Safety
+    ///
+    /// `prev` runs in this loop; `next` does not, and is ready or is root; the caller is the owner.
+    #[inline(always)]
+    pub(crate) unsafe fn switch(&self, prev: *const Header, next: *const Header) {
+        // SAFETY: the caller's promise.
+        unsafe { Self::count_turn(prev) };
+        let (prev_block, next_block) = (Header::block(prev), Header::block(next));
+        // SAFETY: C1 to C3: `next` does not run and its registers are stored: only the owner leaves it, and only the owner
+        // takes it up again; or it is new. Headers do not move while their fiber lives.
+        let _landed = unsafe { context::switch(prev_block, next_block, Payload::uninit()) };
+        if cfg!(any(miri, kfiber_threads)) {
+            // With threads for fibers, the words that say who runs are two for each of them.
+            if ptr::eq(prev, &raw const self.root) {
+                current::set_nobody();
+            } else {
+                // SAFETY: it runs again.
+                unsafe { current::set_first(prev) };
+            }
+        }
+    }
+
+    /// The running fiber has ended; `end` in its header says what is to be done with it once nobody is on its stack. Returns
+    /// with threads for fibers only: what the thread then returns.
+    ///
+    /// # Safety
+    ///
+    /// As [`block`](Self::block); nothing on the fiber's stack is wanted any more but what `end` knows of.
+    pub(crate) unsafe fn exit(&self, fiber: *const Header) -> Payload {
+        // SAFETY: it runs, and does not yet end.
+        unsafe { before_leaving(fiber) };
+        // SAFETY: the caller's promise.
+        unsafe { self.leave_for_good(fiber) }
+    }
+
+    /// As [`exit`](Self::exit), of a fiber whose stack nobody looks at any more.
+    ///
+    /// # Safety
+    ///
+    /// As [`exit`](Self::exit). The caller may be on another stack, which is used no more once the next fiber runs.
+    pub(crate) unsafe fn leave_for_good(&self, fiber: *const Header) -> Payload {
+        self.live.fetch_sub(1, Ordering::Relaxed);
+        // SAFETY: it has ended.
+        unsafe { Self::count_turn(fiber) };
+        // SAFETY: the caller's promise.
+        let next = unsafe { self.next_for_good(fiber) };
+        // SAFETY: the caller's promise.
+        let end = unsafe { (*fiber).end.get() }.expect("set by spawn");
+        // SAFETY: C1 to C3, as in `switch`; the rest is the caller's promise.
+        unsafe { context::leave(Header::block(next), end, Header::block(fiber)) }
+    }
+
+    /// Takes the running fiber, which ends, out of its ring, and says who is next: a fiber, set running, or root.
+    ///
+    /// # Safety
+    ///
+    /// As [`exit`](Self::exit).
+    #[inline(always)]
+    pub(crate) unsafe fn next_for_good(&self, fiber: *const Header) -> *const Header {
+        let ring = self.fast_ring.load(Ordering::Relaxed);
+        // SAFETY: R3: it is the first of its ring, and alive.
+        let next = unsafe { (*fiber).next() };
+        if ring.is_null() || ptr::eq(next, fiber) {
+            // SAFETY: the caller's promise.
+            return unsafe { self.next_for_good_slowly(fiber) };
+        }
+        // SAFETY: R4: it is a ring of this loop's.
+        let ring = unsafe { &*ring };
+        // SAFETY: R4: the fiber is its first, and not its only one.
+        unsafe { ring.cut_first(next) };
+        // SAFETY: R2.
+        unsafe { Self::set_running(next) };
+        next
+    }
+
+    /// # Safety
+    ///
+    /// As [`exit`](Self::exit).
+    #[inline(never)]
+    unsafe fn next_for_good_slowly(&self, fiber: *const Header) -> *const Header {
+        // SAFETY: R3.
+        unsafe { self.ready.remove_first(fiber) };
+        // SAFETY: it is in no ring any more, and nobody wakes it.
+        unsafe { self.next_without(fiber) }
+    }
+}
+
+/// Calls a switch hook, in the middle of a switch from `prev` to `next`; null is root.
+#[inline(always)]
+fn call_hook(hook: SwitchHook, prev: *const Header, next: *const Header) {
+    let no_unwind = NoUnwind::begin(
+        "a switch hook panicked: it runs in the middle of a switch, and must neither wait nor panic",
+    );
+    current::enter_switch_hook(prev);
+    hook(prev.cast(), next.cast());
+    no_unwind.done();
+}

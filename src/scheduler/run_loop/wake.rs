@@ -1,0 +1,32 @@
+//! Waking a fiber from anywhere, and the deadline of a wait that has a timeout.
+
+use super::RunLoop;
+use crate::platform::{NEVER, Nanoseconds};
+use crate::scheduler::lock_free::state::Woken;
+use crate::scheduler::task::header::Header;
+
+/// Wakes a fiber that is known to be alive, from anywhere.
+///
+/// # Safety
+///
+/// `fiber` is alive.
+#[inline]
+pub(crate) unsafe fn wake(fiber: *const Header) {
+    // SAFETY: the caller's promise.
+    let state = unsafe { &(*fiber).state };
+    // SAFETY: the caller's promise.
+    let run_loop = unsafe { RunLoop::of(fiber) };
+    if run_loop.is_owner() {
+        // SAFETY: the caller's promise.
+        unsafe { run_loop.wake_own(fiber) };
+    } else if state.wake() == Woken::Enqueue {
+        // SAFETY: it waited, and nobody woke it before.
+        unsafe { run_loop.post(fiber) };
+    }
+}
+
+/// The deadline that is `timeout` from now; at the end of time it stays there.
+pub(crate) fn deadline_after(run_loop: &RunLoop, timeout: core::time::Duration) -> Nanoseconds {
+    let timeout = Nanoseconds::try_from(timeout.as_nanos()).unwrap_or(NEVER);
+    run_loop.look_at_clock().saturating_add(timeout)
+}

@@ -1,0 +1,176 @@
+//! What a fiber is given when it is made, where it may be made, and why it was not.
+
+use super::cell::Cell;
+use crate::scheduler::run_loop::RunLoop;
+use crate::scheduler::task::header::Header;
+use crate::scheduler::task::priority::Priority;
+use crate::stack::{Pool, PoolExhausted, StackInUse, Taken};
+use core::fmt;
+
+/// A place for a fiber: a cell or a pool of cells, in a static.
+pub trait Home: sealed::Sealed + Copy {
+    /// The kind of cell.
+    type Cell: Cell;
+
+    /// Takes a cell.
+    ///
+    /// # Errors
+    ///
+    /// Says why there is none.
+    fn take(self) -> Result<Taken<Self::Cell>, SpawnErrorKind>;
+}
+
+mod sealed {
+    #[expect(unnameable_types, reason = "that is its purpose")]
+    pub trait Sealed {}
+    impl<C: super::Cell> Sealed for &'static C {}
+    impl<C: super::Cell, const COUNT: usize> Sealed for &'static super::Pool<C, COUNT> {}
+}
+
+impl<C: Cell> Home for &'static C {
+    type Cell = C;
+
+    #[inline]
+    fn take(self) -> Result<Taken<C>, SpawnErrorKind> {
+        C::take(self).map_err(|StackInUse| why_not(self))
+    }
+}
+
+impl<C: Cell, const COUNT: usize> Home for &'static Pool<C, COUNT> {
+    type Cell = C;
+
+    #[inline]
+    fn take(self) -> Result<Taken<C>, SpawnErrorKind> {
+        Pool::take(self).map_err(|PoolExhausted { count }| match self.lost_cells() {
+            0 => SpawnErrorKind::PoolExhausted { count },
+            lost => SpawnErrorKind::PoolDiminished { count, lost },
+        })
+    }
+}
+
+/// Why a cell cannot be taken.
+#[cold]
+fn why_not<C: Cell>(cell: &C) -> SpawnErrorKind {
+    if is_lost(cell) {
+        SpawnErrorKind::CellLost
+    } else {
+        SpawnErrorKind::CellInUse
+    }
+}
+
+/// Whether a fiber has failed in a cell.
+fn is_lost<C: Cell>(cell: &C) -> bool {
+    let header: *const Header = cell.storage_bounds().top().cast_const().cast();
+    // SAFETY: `Cell` promises a control block there.
+    unsafe { (*header).state.is_failed() }
+}
+
+impl<C: Cell, const COUNT: usize> Pool<C, COUNT> {
+    /// In how many of the cells a fiber has failed: these are never used again.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
+    #[must_use]
+    pub fn lost_cells(&self) -> usize {
+        self.stacks().iter().filter(|cell| is_lost(*cell)).count()
+    }
+}
+
+/// Why a fiber was not made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SpawnErrorKind {
+    /// A fiber lives in the cell, or one has ended there whose result nobody took.
+    CellInUse,
+    /// All cells of the pool are in use.
+    PoolExhausted {
+        /// How many the pool has.
+        count: usize,
+    },
+    /// The fiber that lived in the cell has failed, so the cell is lost: its stack is never used again.
+    CellLost,
+    /// All cells of the pool that are not lost are in use.
+    PoolDiminished {
+        /// How many the pool has.
+        count: usize,
+        /// In how many of them a fiber has failed.
+        lost: usize,
+    },
+    /// The cell had a fiber of another scheduler before, and stays with that one: its old ids still lead there.
+    OtherScheduler,
+}
+
+debug_is_display!(SpawnErrorKind);
+
+impl fmt::Display for SpawnErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CellInUse => {
+                f.write_str("the cell is in use: join its fiber or drop the handle, use another cell, or a pool")
+            }
+            Self::CellLost => {
+                f.write_str("the cell is lost, since a fiber failed there, and its stack is never used again: use another cell, or a pool")
+            }
+            Self::PoolDiminished { count, lost } => {
+                write!(f, "all {count} cells of the pool are in use, {lost} of them lost to fibers that failed: join a fiber, or make the pool larger")
+            }
+            Self::OtherScheduler => {
+                f.write_str("the cell belongs to another scheduler since its first fiber: give each scheduler cells of its own")
+            }
+            Self::PoolExhausted { count } => {
+                write!(f, "all {count} cells of the pool are in use: join a fiber, or make the pool larger")
+            }
+        }
+    }
+}
+
+/// A fiber was not made; the closure is given back.
+pub struct SpawnError<F> {
+    /// The closure, which did not run.
+    pub closure: F,
+    /// What was wrong.
+    pub kind: SpawnErrorKind,
+}
+
+debug_is_display!(<F> SpawnError<F>);
+
+impl<F> fmt::Display for SpawnError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)
+    }
+}
+
+impl<F> core::error::Error for SpawnError<F> {}
+
+/// Name and priority of a fiber that is about to be made: [`Scheduler::builder`](crate::scheduler::Scheduler::builder).
+#[derive(Clone, Copy)]
+#[must_use = "it makes nothing before `spawn`"]
+pub struct Builder {
+    pub(crate) run_loop: &'static RunLoop,
+    pub(crate) name: &'static str,
+    pub(crate) priority: Priority,
+}
+
+impl Builder {
+    /// Names the fiber, for reports and debuggers. Any length; of a longer name the first 255 bytes are kept.
+    pub const fn name(mut self, name: &'static str) -> Self {
+        self.name = name;
+        self
+    }
+
+    /// Sets how urgent it is.
+    pub const fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("name", &self.name)
+            .field("priority", &self.priority)
+            .finish_non_exhaustive()
+    }
+}

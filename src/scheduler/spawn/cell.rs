@@ -1,0 +1,181 @@
+//! Where scheduled fibers live: a static with a stack and, above it, a control block that is never anything else.
+//!
+//! Ids of fibers that have ended still point to the control block and are compared with what is there, so it must not
+//! become a stack's memory. That is why a scheduler does not take the plain stacks of [`stack`](crate::stack).
+
+use crate::scheduler::task::control::Control;
+use crate::stack::{MIN_SIZE_BYTES, PAGE_SIZE, Pool, StackBounds, Storage, TOP_ALIGN, page_colour};
+use core::cell::UnsafeCell;
+use core::fmt;
+use core::mem::MaybeUninit;
+use core::ptr;
+
+/// A static that a scheduled fiber can live in: [`FiberCell`] or [`GuardedFiberCell`].
+///
+/// # Safety
+///
+/// At the top of [`storage_bounds`](Storage::storage_bounds) lies a control block of this module, zero at first, that
+/// nothing but the scheduler uses, for good.
+pub unsafe trait Cell: Storage + 'static {}
+
+/// Stack, closure, result and control block of one fiber in one static: dense, with `N` bytes of stack.
+///
+/// `N` is a multiple of 128, at least [`MIN_SIZE_BYTES`]. The static has `N + 192` bytes on the bare target, so that
+/// neighbours in an array are an odd number of cache lines apart.
+///
+/// ```
+/// use kfiber::{platform::Host, scheduler::{FiberCell, Scheduler}};
+///
+/// static SCHEDULER: Scheduler<Host> = Scheduler::new(Host::new());
+/// static WORKER: FiberCell<65536> = FiberCell::new();
+///
+/// let data = [1, 2, 3];
+/// let worker = SCHEDULER.spawn(&WORKER, move || data.iter().sum::<i32>())?;
+/// SCHEDULER.run();
+/// assert_eq!(worker.try_join().unwrap(), 6);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[repr(C, align(64))]
+pub struct FiberCell<const N: usize> {
+    frames: UnsafeCell<[MaybeUninit<u8>; N]>,
+    control: Control,
+}
+
+// SAFETY: shared references give access to the frames only through the owner word, and to the control block only as the
+// scheduler's rules allow.
+unsafe impl<const N: usize> Sync for FiberCell<N> {}
+
+impl<const N: usize> FiberCell<N> {
+    const CHECK: () = {
+        assert!(
+            N >= MIN_SIZE_BYTES,
+            "FiberCell<N>: N is too small, a stack needs at least 1024 bytes"
+        );
+        assert!(
+            N.is_multiple_of(128),
+            "FiberCell<N>: N must be a multiple of 128 bytes"
+        );
+    };
+
+    /// Returns an unused cell. Too small an `N`, or one that is no multiple of 128, does not compile.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self::NEW
+    }
+}
+
+impl<const N: usize> Default for FiberCell<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+// SAFETY: the range is `frames`, which is private and used nowhere else. It begins with zero bytes.
+unsafe impl<const N: usize> Storage for FiberCell<N> {
+    const NEW: Self = {
+        let () = Self::CHECK;
+        Self {
+            frames: UnsafeCell::new([MaybeUninit::zeroed(); N]),
+            control: Control::NEW,
+        }
+    };
+    const SIZE_BYTES: usize = N;
+
+    #[inline]
+    fn storage_bounds(&self) -> StackBounds {
+        let bottom = ptr::from_ref(self).cast_mut().cast();
+        // SAFETY: the address of a value; 64-byte aligned; N was checked.
+        unsafe { StackBounds::new_unchecked(bottom, N, 0) }
+    }
+}
+
+// SAFETY: `control` follows `frames`, as N is a multiple of its alignment.
+unsafe impl<const N: usize> Cell for FiberCell<N> {}
+
+impl<const N: usize> fmt::Debug for FiberCell<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("FiberCell")
+            .field(&self.storage_bounds())
+            .finish()
+    }
+}
+
+/// As [`FiberCell`], page-aligned, with one page below the stack that is for a guard. `N` counts stack and control block.
+///
+/// `N` is a multiple of [`PAGE_SIZE`] and at least two pages; up to 1,152 bytes of it are not for the stack. The guard is
+/// ordinary memory until the kernel unmaps it: [`guard::unmap`](crate::stack::guard::unmap).
+#[repr(C, align(4096))]
+pub struct GuardedFiberCell<const N: usize> {
+    guard: UnsafeCell<[MaybeUninit<u8>; PAGE_SIZE]>,
+    memory: UnsafeCell<[MaybeUninit<u8>; N]>,
+}
+
+// SAFETY: as for `FiberCell`.
+unsafe impl<const N: usize> Sync for GuardedFiberCell<N> {}
+
+/// The most that is not for the stack.
+const MAX_ABOVE: usize = 15 * TOP_ALIGN + size_of::<Control>();
+
+impl<const N: usize> GuardedFiberCell<N> {
+    const CHECK: () = {
+        assert!(
+            N.is_multiple_of(PAGE_SIZE),
+            "GuardedFiberCell<N>: N must be a multiple of the page size, 4096 bytes"
+        );
+        assert!(
+            N >= 2 * PAGE_SIZE,
+            "GuardedFiberCell<N>: N is too small, a guarded cell needs at least 8192 bytes"
+        );
+    };
+
+    /// Returns an unused cell. An `N` below two pages, or one that is no multiple of a page, does not compile.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self::NEW
+    }
+}
+
+impl<const N: usize> Default for GuardedFiberCell<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+// SAFETY: the range is the lower part of `memory`, which is private and used nowhere else. It begins with zero bytes.
+unsafe impl<const N: usize> Storage for GuardedFiberCell<N> {
+    const NEW: Self = {
+        let () = Self::CHECK;
+        Self {
+            guard: UnsafeCell::new([MaybeUninit::zeroed(); _]),
+            memory: UnsafeCell::new([MaybeUninit::zeroed(); N]),
+        }
+    };
+    const SIZE_BYTES: usize = N - MAX_ABOVE;
+
+    #[inline]
+    fn storage_bounds(&self) -> StackBounds {
+        let start: *mut u8 = ptr::from_ref(self).cast_mut().cast();
+        let bottom = start.wrapping_add(PAGE_SIZE);
+        let above = page_colour(bottom.addr()) * TOP_ALIGN + size_of::<Control>();
+        // SAFETY: an address inside a value; all sizes are multiples of 64.
+        unsafe { StackBounds::new_unchecked(bottom, N - above, PAGE_SIZE) }
+    }
+}
+
+// SAFETY: above the top that `storage_bounds` gives are at least the bytes of a control block, aligned, and zero, which is
+// what a new one is.
+unsafe impl<const N: usize> Cell for GuardedFiberCell<N> {}
+
+impl<const N: usize> fmt::Debug for GuardedFiberCell<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("GuardedFiberCell")
+            .field(&self.storage_bounds())
+            .finish()
+    }
+}
+
+/// `COUNT` equal cells in one static, dense.
+pub type FiberPool<const N: usize, const COUNT: usize> = Pool<FiberCell<N>, COUNT>;
+
+/// `COUNT` equal cells in one static, with room for guards.
+pub type GuardedFiberPool<const N: usize, const COUNT: usize> = Pool<GuardedFiberCell<N>, COUNT>;

@@ -1,0 +1,398 @@
+//! The handle on a fiber: waiting for its end, taking its result, asking it to end.
+
+use super::{Extra, give_cell_back, result_of};
+use crate::platform::{NEVER, Nanoseconds};
+use crate::scheduler::cpu::current;
+use crate::scheduler::fail::failing;
+use crate::scheduler::lock_free::state::State;
+use crate::scheduler::report::failure::Failure;
+use crate::scheduler::run_loop::RunLoop;
+use crate::scheduler::run_loop::deadline_after;
+use crate::scheduler::run_loop::deadlock;
+use crate::scheduler::run_loop::unparker::Unparker;
+use crate::scheduler::run_loop::waiting;
+use crate::scheduler::run_loop::waiting::WaitError;
+use crate::scheduler::task::id::FiberId;
+use crate::scheduler::task::joiner::{Joiner, JoinerPlace};
+use crate::scheduler::task::wait::{Giver, Kind, WaitReason};
+use core::fmt;
+use core::future::Future;
+use core::marker::PhantomData;
+use core::mem::{ManuallyDrop, needs_drop};
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use core::time::Duration;
+
+static KIND: Kind = Kind::new(WaitReason::Join, Giver::Joined);
+
+/// The only handle on a fiber that takes its result. Dropping it detaches the fiber: it runs on, and its result is dropped.
+#[must_use = "dropping the handle detaches the fiber"]
+pub struct JoinHandle<T> {
+    id: FiberId,
+    /// Whether the result was taken by polling; then the cell is no longer ours.
+    is_taken: bool,
+    result: PhantomData<T>,
+}
+
+// SAFETY: what it gives access to is the result, which may be sent, and the state word, which is atomic.
+unsafe impl<T: Send> Send for JoinHandle<T> {}
+// SAFETY: a shared handle gives no access to the result.
+unsafe impl<T> Sync for JoinHandle<T> {}
+
+/// Why a fiber was not joined; the handle is given back.
+pub struct JoinError<T> {
+    /// The handle, as it was.
+    pub handle: JoinHandle<T>,
+    /// What was wrong.
+    pub kind: JoinErrorKind,
+}
+
+/// See [`JoinError`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JoinErrorKind {
+    /// The fiber has not ended yet.
+    NotFinished,
+    /// The deadline has passed.
+    TimedOut,
+    /// The fiber that wanted to join was asked to end.
+    Cancelled,
+    /// The fiber waits for the caller, or is the caller: neither would ever end. It may wait for the caller's end, or for a
+    /// lock that the caller has, perhaps through others. (Not noticed is a circle through a fiber of another scheduler, or
+    /// through one in [`block_on`](crate::scheduler::block_on()), which may wait for something else as well.) Where one of the others
+    /// waits with a deadline there is no deadlock; the caller's own deadline makes no difference.
+    Deadlock,
+    /// The fiber panicked or faulted, so there is no result, and its cell is lost. Asking again gives the same answer.
+    Failed(&'static Failure),
+}
+
+impl<T> JoinHandle<T> {
+    pub(crate) const fn new(id: FiberId) -> Self {
+        Self {
+            id,
+            is_taken: false,
+            result: PhantomData,
+        }
+    }
+
+    /// Which fiber it is.
+    #[must_use]
+    pub const fn id(&self) -> FiberId {
+        self.id
+    }
+
+    /// What wakes the fiber when it parks.
+    #[must_use]
+    pub const fn unparker(&self) -> Unparker {
+        Unparker(self.id)
+    }
+
+    fn state(&self) -> &State {
+        assert!(!self.is_taken, "a join handle was used after it was ready");
+        // SAFETY: the handle keeps the cell taken, so the header is this fiber's.
+        unsafe { &(*self.id.header()).state }
+    }
+
+    /// Says whether the fiber has ended: its closure has returned, or it has failed.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.state().is_finished()
+    }
+
+    /// Asks the fiber to end. It notices where it waits, by an error, or where it asks
+    /// [`is_cancelled`](crate::scheduler::is_cancelled); it may take its time. A second time changes nothing.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler, any core. Lock-free. Blocks: nothing.
+    pub fn cancel(&self) {
+        let _is_alive = self.id.signal(State::cancel);
+    }
+
+    /// Waits for the fiber's end and returns its result.
+    ///
+    /// The wait lends the fiber no priority: one of a low priority lets all those in between run first.
+    ///
+    /// # Errors
+    ///
+    /// Gives the handle back if the fiber has failed, if the caller was cancelled, or if the wait would never end.
+    ///
+    /// # Panics
+    ///
+    /// Panics where waiting is not allowed. Outside of fibers use [`try_join`](Self::try_join) after `run`.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: the fiber.
+    #[track_caller]
+    pub fn join(self) -> Result<T, JoinError<T>> {
+        self.join_until(NEVER)
+    }
+
+    /// As [`join`](Self::join), but waits no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Self::join), and when the time has passed.
+    ///
+    /// # Panics
+    ///
+    /// As [`join`](Self::join).
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: the fiber.
+    #[track_caller]
+    pub fn join_timeout(self, timeout: Duration) -> Result<T, JoinError<T>> {
+        let fiber = current::waiting_fiber();
+        // SAFETY: it runs.
+        let run_loop = unsafe { RunLoop::of(fiber) };
+        self.join_until(deadline_after(run_loop, timeout))
+    }
+
+    /// As [`join`](Self::join), but waits no longer than until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Self::join), and when the deadline has passed.
+    ///
+    /// # Panics
+    ///
+    /// As [`join`](Self::join).
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: the fiber.
+    #[track_caller]
+    pub fn join_until(self, deadline: Nanoseconds) -> Result<T, JoinError<T>> {
+        let fiber = current::waiting_fiber();
+        let other = self.id.header();
+        if self.is_finished() {
+            // SAFETY: it has finished, and the handle is gone with this.
+            return unsafe { self.take() };
+        }
+        if deadlock::can_be_closed(fiber, other)
+            && deadlock::is_closed_by(fiber, &KIND, other.cast())
+        {
+            return Err(JoinError {
+                handle: self,
+                kind: JoinErrorKind::Deadlock,
+            });
+        }
+        self.tell(Joiner::Fiber(fiber));
+        let waited =
+            waiting::wait_until(fiber, &KIND, other.cast(), deadline, || self.is_finished());
+        match waited {
+            // SAFETY: it has finished, and the handle is gone with this.
+            Ok(()) => unsafe { self.take() },
+            Err(error) => {
+                self.tell_nobody();
+                let kind = match error {
+                    WaitError::TimedOut => JoinErrorKind::TimedOut,
+                    WaitError::Cancelled => JoinErrorKind::Cancelled,
+                };
+                Err(JoinError { handle: self, kind })
+            }
+        }
+    }
+
+    /// Returns the result if the fiber has ended; never waits.
+    ///
+    /// # Errors
+    ///
+    /// Gives the handle back if it has not ended, or has failed.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, scheduler, any core. Blocks: nothing.
+    pub fn try_join(self) -> Result<T, JoinError<T>> {
+        if self.is_finished() {
+            // SAFETY: it has finished, and the handle is gone with this.
+            unsafe { self.take() }
+        } else {
+            Err(JoinError {
+                handle: self,
+                kind: JoinErrorKind::NotFinished,
+            })
+        }
+    }
+
+    /// Where it says who is told when the fiber has ended.
+    const fn joiner(&self) -> &JoinerPlace {
+        // SAFETY: the handle keeps the cell taken, and it is a cell's.
+        unsafe { &Extra::of(self.id.header()).joiner }
+    }
+
+    /// Has `joiner` told when the fiber has ended, instead of who was to be told before.
+    ///
+    /// If it is ending on another core at this moment, returns when it has finished.
+    #[inline(always)]
+    fn tell(&self, joiner: Joiner) {
+        if self.joiner().set(joiner).is_err() {
+            self.await_end();
+        }
+    }
+
+    /// Has nobody told. As [`tell`](Self::tell).
+    fn tell_nobody(&self) {
+        if !self.joiner().clear() {
+            self.await_end();
+        }
+    }
+
+    /// Waits for another core that is ending the fiber at this moment, for a few instructions.
+    #[cold]
+    fn await_end(&self) {
+        while !self.is_finished() {
+            core::hint::spin_loop();
+        }
+    }
+
+    /// Lets the fiber run on by itself, as dropping the handle does.
+    pub fn detach(self) {
+        drop(self);
+    }
+
+    /// Takes the result, if there is one, and gives the cell back.
+    ///
+    /// # Safety
+    ///
+    /// The fiber has finished.
+    #[inline(always)]
+    unsafe fn take(self) -> Result<T, JoinError<T>> {
+        if let Some(failure) = self.failure() {
+            return Err(JoinError {
+                handle: self,
+                kind: JoinErrorKind::Failed(failure),
+            });
+        }
+        let this = ManuallyDrop::new(self);
+        // SAFETY: the caller's promise, and it has not failed.
+        Ok(unsafe { this.take_in_place() })
+    }
+
+    /// Why the fiber failed, if it did.
+    #[inline(always)]
+    fn failure(&self) -> Option<&'static Failure> {
+        // SAFETY: it is a cell's.
+        unsafe { failing::failure(self.id.header()) }
+    }
+
+    /// # Safety
+    ///
+    /// The fiber has finished and not failed, and the handle is not used again.
+    unsafe fn take_in_place(&self) -> T {
+        let header = self.id.header();
+        // SAFETY: it has finished, so its result is in its place, and is moved only here.
+        let result = unsafe { result_of::<T>(header).read() };
+        let _has_finished = self.state().detach();
+        // SAFETY: it has finished, and its result was taken.
+        unsafe { give_cell_back(header) };
+        result
+    }
+}
+
+/// The destructor of a result that nobody took runs where the handle is dropped if the fiber has returned, and at the end of the
+/// fiber otherwise.
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        /// Gives the cell back, also when the result's destructor unwinds.
+        struct GiveBack<'a, T>(&'a JoinHandle<T>);
+        impl<T> Drop for GiveBack<'_, T> {
+            fn drop(&mut self) {
+                if self.0.state().detach() {
+                    // SAFETY: it had finished before; the result was dropped, and so is the handle.
+                    unsafe { give_cell_back(self.0.id.header()) };
+                }
+            }
+        }
+
+        if self.is_taken {
+            return;
+        }
+        self.joiner().drop_waker();
+        if needs_drop::<T>() && self.state().detach_before_return() {
+            return;
+        }
+        let _cell = GiveBack(self);
+        let header = self.id.header();
+        // SAFETY: the handle keeps the cell taken, and it is a cell's.
+        if needs_drop::<T>() && unsafe { Extra::of(header) }.has_result.replace(false) {
+            // SAFETY: it is there, and by `detach_before_return` ours.
+            unsafe { result_of::<T>(header).drop_in_place() };
+        }
+    }
+}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T, &'static Failure>;
+
+    /// Ready with the result, or with why there is none, once the fiber has ended. Polling again after a result panics.
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        assert!(
+            !self.is_taken,
+            "a join handle was polled again after it was ready"
+        );
+        if !self.is_finished() {
+            let waker = Joiner::Waker(context.waker().clone());
+            let is_late = self.joiner().set(waker).is_err();
+            if !self.is_finished() {
+                if is_late {
+                    // It is about to leave its stack, perhaps interrupted by us: ask again soon.
+                    context.waker().wake_by_ref();
+                }
+                return Poll::Pending;
+            }
+        }
+        if let Some(failure) = self.failure() {
+            return Poll::Ready(Err(failure));
+        }
+        // SAFETY: it has finished, and `is_taken` keeps the handle from being used again.
+        let result = unsafe { self.take_in_place() };
+        self.is_taken = true;
+        Poll::Ready(Ok(result))
+    }
+}
+
+impl<T> Unpin for JoinHandle<T> {}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("JoinHandle");
+        fields.field("id", &self.id);
+        if !self.is_taken {
+            fields.field("is_finished", &self.is_finished());
+        }
+        fields.finish_non_exhaustive()
+    }
+}
+
+debug_is_display!(JoinErrorKind);
+
+impl fmt::Display for JoinErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotFinished => "the fiber has not ended yet: `join` waits for it",
+            Self::TimedOut => "the fiber has not ended in time",
+            Self::Cancelled => "the fiber that waits was asked to end",
+            Self::Deadlock => {
+                "the fiber waits for the caller, or is the caller: neither would ever end"
+            }
+            Self::Failed(failure) => return write!(f, "the fiber {failure}"),
+        })
+    }
+}
+
+debug_is_display!(<T> JoinError<T>);
+
+impl<T> fmt::Display for JoinError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)
+    }
+}
+
+impl<T> core::error::Error for JoinError<T> {}

@@ -1,0 +1,132 @@
+//! Fiber locals: a value that a fiber binds for as long as a function runs, and that whatever this calls can see.
+//!
+//! The binding lies on the fiber's own stack, so any number may be bound, of any type, with no storage set aside.
+
+use crate::scheduler::cpu::current;
+use crate::scheduler::task::binding::Binding;
+use crate::scheduler::task::control::Extra;
+use crate::scheduler::task::header::Header;
+use core::fmt;
+use core::marker::PhantomData;
+use core::ptr;
+
+/// A name for a value that each fiber has of its own, or has not.
+///
+/// ```
+/// use kfiber::{platform::Host, scheduler::{FiberCell, FiberLocal, Scheduler}};
+///
+/// static SCHEDULER: Scheduler<Host> = Scheduler::new(Host::new());
+/// static CELL: FiberCell<65536> = FiberCell::new();
+/// static REQUEST: FiberLocal<u32> = FiberLocal::new();
+///
+/// fn log() -> Option<u32> {
+///     REQUEST.with(|request| request.copied())
+/// }
+///
+/// let fiber = SCHEDULER.spawn(&CELL, || (REQUEST.bind(&7, log), log()))?;
+/// SCHEDULER.run();
+/// assert_eq!(fiber.try_join().unwrap(), (Some(7), None));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct FiberLocal<T> {
+    // A static needs an address of its own, which a type without size might not have.
+    address: u8,
+    // Invariant: values are written under one type and read under another, so neither may be a subtype of the other.
+    value: PhantomData<fn(T) -> T>,
+}
+
+impl<T> FiberLocal<T> {
+    /// Returns a name, bound in no fiber.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            address: 0,
+            value: PhantomData,
+        }
+    }
+
+    const fn key(&'static self) -> *const () {
+        (&raw const self.address).cast()
+    }
+}
+
+impl<T: Sync> FiberLocal<T> {
+    /// Binds a value in the running fiber while `f` runs. An inner binding hides an outer one.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside of scheduled fibers, and in a [`Fiber`](crate::fiber::Fiber) that one of them resumed: that could be
+    /// suspended and leave its binding behind.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: nothing.
+    #[track_caller]
+    pub fn bind<R>(&'static self, value: &T, f: impl FnOnce() -> R) -> R {
+        /// Unbinds, also when `f` unwinds.
+        struct Unbind<'a>(&'a Extra, *const Binding);
+        impl Drop for Unbind<'_> {
+            fn drop(&mut self) {
+                self.0.locals.set(self.1);
+            }
+        }
+
+        let extra = running().expect(
+            "a fiber local was bound outside of a fiber, or in one that a scheduled fiber resumed",
+        );
+        let binding = Binding {
+            key: self.key(),
+            value: ptr::from_ref(value).cast(),
+            outer: extra.locals.get(),
+        };
+        extra.locals.set(&raw const binding);
+        let _unbind = Unbind(extra, binding.outer);
+        f()
+    }
+
+    /// Calls `f` with the value that the running fiber has bound, if it has. On any other stack than the fiber's own, that of
+    /// a [`Fiber`](crate::fiber::Fiber) that it resumed or one for interrupts, nothing is bound.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt (it is then that of the interrupted fiber), scheduler. Blocks: nothing.
+    pub fn with<R>(&'static self, f: impl FnOnce(Option<&T>) -> R) -> R {
+        let mut binding = running().map_or(ptr::null(), |extra| extra.locals.get());
+        // SAFETY: a binding is on the fiber's stack while it is in the list.
+        while let Some(this) = unsafe { binding.as_ref() } {
+            if ptr::eq(this.key, self.key()) {
+                // SAFETY: the key is that of a `FiberLocal<T>`, so it was bound to a `&T`, which outlives the binding, and
+                // the binding cannot end while `f`, called from within it on the same stack, runs. In a handler `T` is
+                // used as if on another core, so it is `Sync`.
+                return f(Some(unsafe { &*this.value.cast::<T>() }));
+            }
+            binding = this.outer;
+        }
+        f(None)
+    }
+}
+
+/// The extra of the running fiber, if we are on its own stack. Only there do bindings end in the order in which they began.
+fn running<'a>() -> Option<&'a Extra> {
+    let fiber: *const Header = current::get();
+    // SAFETY: a fiber that runs is alive.
+    let header = unsafe { fiber.as_ref() }?;
+    let here = 0_u8;
+    let stack = header.stack_bottom.get().addr()..fiber.addr();
+    // With threads for fibers, another fiber's thread runs no scheduled fiber.
+    let is_own = cfg!(any(miri, kfiber_threads)) || stack.contains(&(&raw const here).addr());
+    // SAFETY: as above, and it is a cell's.
+    is_own.then(|| unsafe { Extra::of(fiber) })
+}
+
+impl<T> Default for FiberLocal<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> fmt::Debug for FiberLocal<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FiberLocal").finish_non_exhaustive()
+    }
+}

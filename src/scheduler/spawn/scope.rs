@@ -1,0 +1,244 @@
+//! Fibers that borrow from the fiber that makes them, which waits for all of them.
+
+use super::builder::{Builder, Home, SpawnError};
+use super::join::{JoinError, JoinHandle};
+use crate::scheduler::cpu::current;
+use crate::scheduler::cpu::no_unwind::NoUnwind;
+use crate::scheduler::run_loop::RunLoop;
+use crate::scheduler::run_loop::deadlock;
+use crate::scheduler::run_loop::waiting;
+use crate::scheduler::spawn;
+use crate::scheduler::task::id::FiberId;
+use crate::scheduler::task::priority::Priority;
+use crate::scheduler::task::scope_count::ScopeCount;
+use crate::scheduler::task::wait::{Giver, Kind, WaitReason};
+use core::fmt;
+use core::marker::PhantomData;
+use core::panic::Location;
+use core::ptr;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+static KIND: Kind = Kind::new(WaitReason::Scope, Giver::Scope);
+
+/// Where fibers are spawned that borrow from the fiber around them: see [`scope`].
+///
+/// It is shared by reference: a fiber of the scope may spawn others in it.
+pub struct Scope<'scope, 'env: 'scope> {
+    count: ScopeCount,
+    // Invariant in both, as in `std::thread::Scope`.
+    scope: PhantomData<&'scope mut &'scope ()>,
+    env: PhantomData<&'env mut &'env ()>,
+}
+
+// SAFETY: the owner is only woken, and its header stays readable for good; the rest is atomic.
+unsafe impl Sync for ScopeCount {}
+
+/// Calls `f` with a scope in which it can make fibers that borrow what is around them, and returns when all have returned.
+///
+/// ```
+/// use kfiber::{platform::Host, scheduler::{self, FiberCell, FiberPool, Scheduler}};
+///
+/// static SCHEDULER: Scheduler<Host> = Scheduler::new(Host::new());
+/// static MAIN: FiberCell<65536> = FiberCell::new();
+/// static HELPERS: FiberPool<65536, 2> = FiberPool::new();
+///
+/// let main = SCHEDULER.spawn(&MAIN, || {
+///     let mut numbers = [1, 2, 3, 4];
+///     let (low, high) = numbers.split_at_mut(2);
+///     scheduler::scope(|scope| {
+///         scope.spawn(&HELPERS, || low.iter_mut().for_each(|number| *number *= 10)).unwrap().detach();
+///         scope.spawn(&HELPERS, || high.iter_mut().for_each(|number| *number *= 100)).unwrap().detach();
+///     });
+///     numbers
+/// })?;
+/// SCHEDULER.run();
+/// assert_eq!(main.try_join().unwrap(), [10, 20, 300, 400]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// What crosses to a fiber of the scope is `Send`, as with [`std::thread::scope`]: the closure, what it captures, and its
+/// result. That all of them run on one core is no exception, since a lock's guard, for instance, belongs to the fiber that locked.
+///
+/// Cancelling the owner does not end the wait: the borrows must end first. The fibers of the scope run in its loop. The wait
+/// lends them no priority: a scope's fibers of a lower priority than its owner wait for those in between.
+///
+/// [`std::thread::scope`]: https://doc.rust-lang.org/std/thread/fn.scope.html
+///
+/// # Panics
+///
+/// Panics where waiting is not allowed; and at the end, when all have ended, if one of them failed, joined or not: what it
+/// had borrowed may be half-changed, so nobody may see it again.
+///
+/// A scope is never left while one of its fibers runs. If the owner cannot wait for them (interrupts are off, waiting is
+/// forbidden, a hook panics), a host's process aborts with a message, and a kernel panics.
+///
+/// # Context
+///
+/// Callable from: fiber. Blocks: the fiber.
+#[track_caller]
+pub fn scope<'env, F, R>(f: F) -> R
+where
+    F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
+{
+    /// Waits, also when `f` unwinds.
+    struct WaitForAll<'a, 'scope, 'env>(&'a Scope<'scope, 'env>, &'static Location<'static>);
+    impl Drop for WaitForAll<'_, '_, '_> {
+        fn drop(&mut self) {
+            let Self(Scope { count, .. }, place) = *self;
+            if count.running() == 0 {
+                return;
+            }
+            let no_unwind = NoUnwind::begin(
+                "a scope cannot be left while its fibers run, for they borrow what is around it: do not keep the guard of an \
+                 `IrqMutex` beyond the end of the scope's closure, and do not panic in hooks",
+            );
+            let (owner, object) = (current::waiting_fiber(), ptr::from_ref(count).cast());
+            // It cannot fail: the borrows must end.
+            deadlock::look_and_wait(place, owner, &KIND, object);
+            waiting::wait_shielded_at(place, owner, &KIND, object, || count.running() == 0);
+            no_unwind.done();
+        }
+    }
+
+    let count = ScopeCount {
+        owner: current::waiting_fiber(),
+        running: AtomicUsize::new(0),
+        has_failure: AtomicBool::new(false),
+    };
+    let scope = Scope {
+        count,
+        scope: PhantomData,
+        env: PhantomData,
+    };
+    let all = WaitForAll(&scope, Location::caller());
+    let result = f(&scope);
+    drop(all);
+    assert!(
+        !scope.count.has_failure.load(Ordering::Relaxed),
+        "a fiber of this scope failed: what it had borrowed may be half-changed, so the scope's owner fails with it"
+    );
+    result
+}
+
+impl<'scope> Scope<'scope, '_> {
+    /// Spawns a fiber that may borrow what outlives the scope, with the default name and priority.
+    ///
+    /// # Errors
+    ///
+    /// Gives the closure back if there is no free cell.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: nothing.
+    pub fn spawn<H, F, T>(
+        &'scope self,
+        home: H,
+        closure: F,
+    ) -> Result<ScopedJoinHandle<'scope, T>, SpawnError<F>>
+    where
+        H: Home,
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        self.spawn_as(home, "", Priority::NORMAL, closure)
+    }
+
+    /// As [`spawn`](Self::spawn), with a name and a priority.
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn).
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: nothing.
+    pub fn spawn_as<H, F, T>(
+        &'scope self,
+        home: H,
+        name: &'static str,
+        priority: Priority,
+        closure: F,
+    ) -> Result<ScopedJoinHandle<'scope, T>, SpawnError<F>>
+    where
+        H: Home,
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        // SAFETY: the owner of the scope is alive, and loops are statics.
+        let run_loop = unsafe { RunLoop::of(self.count.owner) };
+        let builder = Builder {
+            run_loop,
+            name,
+            priority,
+        };
+        self.count.running.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: closure and result may be sent. By B1 the fiber is done with all that it borrowed before the scope ends.
+        // Its result is dropped by then, or belongs to the handle.
+        let spawned = unsafe { spawn::spawn_in(builder, home, closure, &raw const self.count) };
+        let handle = spawned.inspect_err(|_| {
+            // Nobody waits for this one: who calls us is the scope's closure, or a fiber of it, which counts itself.
+            self.count.running.fetch_sub(1, Ordering::Relaxed);
+        })?;
+        Ok(ScopedJoinHandle {
+            handle,
+            scope: PhantomData,
+        })
+    }
+}
+
+impl fmt::Debug for Scope<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope")
+            .field("running", &self.count.running())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The handle on a fiber of a scope.
+#[derive(Debug)]
+pub struct ScopedJoinHandle<'scope, T> {
+    handle: JoinHandle<T>,
+    scope: PhantomData<&'scope ()>,
+}
+
+impl<'scope, T> ScopedJoinHandle<'scope, T> {
+    /// Waits for the fiber's end and returns its result.
+    ///
+    /// # Errors
+    ///
+    /// As [`JoinHandle::join`].
+    ///
+    /// # Panics
+    ///
+    /// As [`JoinHandle::join`].
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: the fiber.
+    #[track_caller]
+    pub fn join(self) -> Result<T, JoinError<T>> {
+        self.handle.join()
+    }
+
+    /// Asks the fiber to end: see [`JoinHandle::cancel`].
+    pub fn cancel(&self) {
+        self.handle.cancel();
+    }
+
+    /// Says whether the closure has returned.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.handle.is_finished()
+    }
+
+    /// Which fiber it is.
+    #[must_use]
+    pub const fn id(&self) -> FiberId {
+        self.handle.id()
+    }
+
+    /// Lets the fiber run on by itself; the scope still waits for it.
+    pub fn detach(self) {
+        self.handle.detach();
+    }
+}

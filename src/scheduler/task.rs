@@ -1,0 +1,10 @@
+//! What is known of one scheduled fiber: its control block, state, id, level, and what it waits for.
+
+pub(crate) mod binding;
+pub(crate) mod control;
+pub(crate) mod header;
+pub(crate) mod id;
+pub(crate) mod joiner;
+pub(crate) mod priority;
+pub(crate) mod scope_count;
+pub(crate) mod wait;

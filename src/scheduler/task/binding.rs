@@ -1,0 +1,8 @@
+//! A fiber local that is bound: a link of the list on the stack of its fiber.
+
+/// One bound value, on the stack of the fiber that bound it.
+pub(crate) struct Binding {
+    pub(crate) key: *const (),
+    pub(crate) value: *const (),
+    pub(crate) outer: *const Self,
+}

@@ -1,0 +1,97 @@
+//! What lies in a cell above the top of its stack, and right below it.
+
+use super::binding::Binding;
+use super::header::Header;
+use super::joiner::JoinerPlace;
+use super::scope_count::ScopeCount;
+use core::cell::Cell;
+use core::ptr;
+use core::sync::atomic::AtomicU32;
+
+/// The part of a control block that no switch touches.
+pub(crate) struct Extra {
+    pub(crate) joiner: JoinerPlace,
+    /// Whether a result with a destructor is in its place.
+    pub(crate) has_result: Cell<bool>,
+    /// The innermost fiber local.
+    pub(crate) locals: Cell<*const Binding>,
+    /// The first of the mutexes that the fiber owns and others of its loop wait for.
+    pub(crate) wanted: Cell<*const ()>,
+    /// Its place among those of its own level, while it is scheduled at a higher one: see [`level`](crate::scheduler::run_loop::level).
+    pub(crate) place: Cell<*const Header>,
+    /// The last byte of how many turns it had when it was there.
+    pub(crate) place_at_turn: Cell<u8>,
+    /// The scope that waits for the fiber, if one does.
+    pub(crate) scope: Cell<*const ScopeCount>,
+    /// What a search through the graph of waits thinks of the fiber; it means nothing between two searches.
+    pub(crate) mark: Cell<u16>,
+    /// The longest time that a watchdog saw it run without letting others run, in microseconds.
+    pub(crate) longest_run: AtomicU32,
+}
+
+impl Extra {
+    #[expect(
+        clippy::declare_interior_mutable_const,
+        reason = "each cell gets a copy of its own"
+    )]
+    pub(crate) const NEW: Self = Self {
+        joiner: JoinerPlace::new(),
+        has_result: Cell::new(false),
+        locals: Cell::new(ptr::null()),
+        wanted: Cell::new(ptr::null()),
+        place: Cell::new(ptr::null()),
+        place_at_turn: Cell::new(0),
+        scope: Cell::new(ptr::null()),
+        mark: Cell::new(0),
+        longest_run: AtomicU32::new(0),
+    };
+
+    /// The extra of a fiber.
+    ///
+    /// # Safety
+    ///
+    /// The header is that of a cell, not of a run loop's root.
+    pub(crate) const unsafe fn of<'a>(header: *const Header) -> &'a Self {
+        // SAFETY: the header is the first field of a control block, and headers are made into pointers from pointers to
+        // the whole cell.
+        unsafe { &(*header.cast::<Control>()).extra }
+    }
+}
+
+/// What lies above the stack of a scheduled fiber: three cache lines.
+#[repr(C, align(64))]
+pub(crate) struct Control {
+    pub(crate) header: Header,
+    pub(crate) extra: Extra,
+}
+
+impl Control {
+    #[expect(
+        clippy::declare_interior_mutable_const,
+        reason = "each cell gets a copy of its own"
+    )]
+    pub(crate) const NEW: Self = Self {
+        header: Header::root(),
+        extra: Extra::NEW,
+    };
+}
+
+#[cfg(not(all(feature = "fp-control", target_feature = "sse")))]
+const _: () = assert!(
+    size_of::<Control>() == 3 * 64,
+    "three lines: an odd stride for neighbours"
+);
+
+/// The place of the result of the fiber with this header.
+pub(crate) fn result_of<T>(header: *const Header) -> *mut T {
+    below(header.cast_mut())
+}
+
+/// The highest place for a `B` below `a`.
+#[inline(always)]
+pub(crate) fn below<A, B>(a: *mut A) -> *mut B {
+    let end: *mut u8 = a.cast();
+    end.wrapping_sub(size_of::<B>())
+        .map_addr(|address| address & !(align_of::<B>() - 1))
+        .cast()
+}

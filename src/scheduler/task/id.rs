@@ -1,0 +1,66 @@
+//! Who a fiber is: its id, and the handle that wakes it.
+
+use super::header::Header;
+use core::fmt;
+use core::hash::{Hash, Hasher};
+use core::ptr;
+
+/// Which fiber: where it lives, and the how-manieth that lived there. An id of a fiber that has ended is of no other.
+///
+/// (The generation has 32 bits: after four thousand million fibers in one place an old id would be taken for a new one.)
+#[derive(Clone, Copy)]
+pub struct FiberId {
+    pub(crate) header: *const Header,
+    pub(crate) generation: u32,
+}
+
+// SAFETY: through an id only the state word of the header is used, which is atomic, and the header's loop, which never
+// changes while the generation is current. The memory is never given back, see `Unparker`.
+unsafe impl Send for FiberId {}
+// SAFETY: as above.
+unsafe impl Sync for FiberId {}
+
+impl FiberId {
+    /// # Safety
+    ///
+    /// The header is in memory that stays readable for good.
+    pub(crate) const unsafe fn new(header: *const Header, generation: u32) -> Self {
+        Self { header, generation }
+    }
+
+    /// # Safety
+    ///
+    /// `fiber` is alive.
+    pub(crate) unsafe fn of(fiber: *const Header) -> Self {
+        // SAFETY: the caller's promise.
+        let generation = unsafe { (*fiber).state.generation() };
+        Self {
+            header: fiber,
+            generation,
+        }
+    }
+
+    pub(crate) const fn header(self) -> *const Header {
+        self.header
+    }
+}
+
+impl PartialEq for FiberId {
+    fn eq(&self, other: &Self) -> bool {
+        ptr::eq(self.header, other.header) && self.generation == other.generation
+    }
+}
+
+impl Eq for FiberId {}
+
+impl Hash for FiberId {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        (self.header.addr(), self.generation).hash(hasher);
+    }
+}
+
+impl fmt::Debug for FiberId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}.{}", self.header.addr(), self.generation)
+    }
+}
