@@ -2,11 +2,10 @@
 
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::cpu::current as running;
-use crate::scheduler::run_loop::RunLoop;
-use crate::scheduler::run_loop::deadline_after;
 use crate::scheduler::run_loop::unparker::Unparker;
 use crate::scheduler::run_loop::waiting;
 use crate::scheduler::run_loop::waiting::{WaitError, wait_until};
+use crate::scheduler::run_loop::{RunLoop, deadline_after};
 use crate::scheduler::task::id::FiberId;
 use crate::scheduler::task::wait::{Giver, Kind, WaitReason};
 use core::ptr;

@@ -2,7 +2,6 @@
 
 pub(crate) mod deadlock;
 pub(crate) mod needs;
-pub(crate) mod owner;
 pub(crate) mod stall;
 pub(crate) mod wait_graph;
 pub(crate) mod wait_graph_text;

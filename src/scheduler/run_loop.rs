@@ -20,6 +20,7 @@
 pub(crate) mod deadlock;
 pub(crate) mod hooks;
 pub(crate) mod level;
+pub(crate) mod ownership;
 pub(crate) mod stack_check;
 pub(crate) mod stall;
 pub(crate) mod suspicion;
@@ -32,8 +33,7 @@ pub(crate) mod wake;
 pub(crate) use wake::{deadline_after, wake};
 
 use crate::platform::{NEVER, Nanoseconds, Platform, SwitchHook, interrupts};
-use crate::scheduler::cpu::current;
-use crate::scheduler::cpu::current::Place;
+use crate::scheduler::cpu::current::{self, Place};
 use crate::scheduler::lock_free::inbox::Inbox;
 use crate::scheduler::queue::all::AllFibers;
 use crate::scheduler::queue::ready::{Ready, Ring};
@@ -105,19 +105,6 @@ impl RunLoop {
         ptr::from_ref(self).cast()
     }
 
-    /// Says whether the fiber that runs is one of this loop; in an interrupt handler, whether the one that was interrupted
-    /// is.
-    #[inline(always)]
-    pub(crate) fn is_entered(&self) -> bool {
-        current::is_in(self.address())
-    }
-
-    /// Says whether the caller is a fiber of this loop, with interrupts on: then it is the loop's owner.
-    #[inline(always)]
-    pub(crate) fn is_owner(&self) -> bool {
-        self.is_entered() && interrupts::are_enabled()
-    }
-
     pub(crate) const fn new() -> Self {
         Self {
             ready: Ready::new(),
@@ -186,21 +173,6 @@ impl RunLoop {
         if self.live.load(Ordering::Relaxed) == 0 {
             self.place.set(None);
         }
-    }
-
-    /// Runs `f` as the owner; nothing if somebody else is.
-    pub(crate) fn while_owned<R>(&self, f: impl FnOnce() -> R) -> Option<R> {
-        let _disown = self.own()?;
-        Some(f())
-    }
-
-    /// Makes the caller the owner, if it is not one already, until the result is dropped; nothing if somebody else is.
-    pub(super) fn own(&self) -> Option<Option<Disown<'_>>> {
-        if self.is_owner() {
-            return Some(None);
-        }
-        let is_ours = !self.is_running.swap(true, Ordering::Acquire);
-        is_ours.then(|| Some(Disown(&self.is_running)))
     }
 
     /// The running fiber waits, on record, until it is woken or the deadline has passed; returns at once if it was woken
@@ -389,15 +361,5 @@ impl RunLoop {
                 interrupts::enable();
             }
         }
-    }
-}
-
-/// The loop has no owner again when it is dropped, also by unwinding.
-#[derive(Debug)]
-pub(super) struct Disown<'a>(&'a AtomicBool);
-
-impl Drop for Disown<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
     }
 }

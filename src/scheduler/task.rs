@@ -3,8 +3,10 @@
 pub(crate) mod binding;
 pub(crate) mod control;
 pub(crate) mod header;
+pub(crate) mod held_by;
 pub(crate) mod id;
 pub(crate) mod joiner;
+pub(crate) mod owner;
 pub(crate) mod priority;
 pub(crate) mod scope_count;
 pub(crate) mod wait;

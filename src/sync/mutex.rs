@@ -5,7 +5,7 @@ mod raw;
 
 use crate::platform::Nanoseconds;
 use crate::scheduler::cpu::{current, misuse};
-use crate::scheduler::graph::owner::OwnerWord;
+use crate::scheduler::task::owner::OwnerWord;
 use crate::scheduler::{FiberId, after};
 use crate::sync::LockError;
 use core::cell::UnsafeCell;

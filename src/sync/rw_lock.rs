@@ -6,7 +6,7 @@ mod raw;
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::after;
 use crate::scheduler::cpu::current;
-use crate::scheduler::graph::owner::OwnerWord;
+use crate::scheduler::task::owner::OwnerWord;
 use crate::sync::LockError;
 use core::cell::UnsafeCell;
 use core::fmt;

@@ -5,9 +5,9 @@
 
 use super::current;
 use crate::platform::interrupts;
-use crate::scheduler::graph::owner::OwnerWord;
 use crate::scheduler::graph::wait_graph_text::Who;
 use crate::scheduler::task::id::FiberId;
+use crate::scheduler::task::owner::OwnerWord;
 use core::panic::Location;
 
 #[cfg(not(target_os = "none"))]

@@ -150,13 +150,6 @@ fn wake_those_it_keeps(run_loop: &RunLoop, failed: *const Header) {
     }
 }
 
-/// Whether a fiber, if it is one, fails or has failed.
-#[inline(always)]
-pub(crate) fn has_failed(fiber: *const Header) -> bool {
-    // SAFETY: headers stay readable for good.
-    unsafe { fiber.as_ref() }.is_some_and(|header| header.state.is_failed())
-}
-
 /// What is known of the failure of a fiber that failed and has ended.
 ///
 /// # Safety

@@ -8,12 +8,11 @@
 //!
 //! The wait of a fiber of another loop is not ours to look at, so what only it can give is taken to come.
 
-use super::owner::{HeldBy, OwnerWord, Readers};
 use crate::scheduler::queue::all::AllFibers;
 use crate::scheduler::task::control::Extra;
-use crate::scheduler::task::header::Header;
-use crate::scheduler::task::header::is_cancelled;
+use crate::scheduler::task::header::{Header, is_cancelled};
 use crate::scheduler::task::id::FiberId;
+use crate::scheduler::task::owner::{HeldBy, OwnerWord, Readers};
 use crate::scheduler::task::scope_count::ScopeCount;
 use crate::scheduler::task::wait::{Giver, Wait, WaitReason};
 use core::ptr;

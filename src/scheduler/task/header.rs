@@ -43,7 +43,7 @@ pub(crate) struct Header {
     pub(crate) own_level: Cell<u8>,
     /// How many pages below the stack are for a guard.
     guard_pages: Cell<u8>,
-    /// What an [`OwnerWord`](crate::scheduler::graph::owner::OwnerWord) has of the generation.
+    /// What an [`OwnerWord`](crate::scheduler::task::owner::OwnerWord) has of the generation.
     pub(crate) tag: Cell<u8>,
     /// Made of `next_of_all`: an overflow of the stack above this header writes over that, and a walk through the list
     /// must notice.
@@ -210,4 +210,11 @@ pub(crate) fn is_cancelled(fiber: *const Header) -> bool {
     // SAFETY: it runs.
     let fiber = unsafe { &*fiber };
     fiber.state.is_cancelled() && fiber.shields.get() == 0
+}
+
+/// Whether a fiber, if it is one, fails or has failed.
+#[inline(always)]
+pub(crate) fn has_failed(fiber: *const Header) -> bool {
+    // SAFETY: headers stay readable for good.
+    unsafe { fiber.as_ref() }.is_some_and(|header| header.state.is_failed())
 }

@@ -1,8 +1,8 @@
 //! What a fiber waits for: a record on the waiter's own stack, for the sleep queue, for reports, and for debuggers.
 
 use super::header::Header;
+use super::held_by::HeldBy;
 use crate::platform::{NEVER, Nanoseconds};
-use crate::scheduler::graph::owner::HeldBy;
 use core::cell::{Cell, UnsafeCell};
 use core::mem::MaybeUninit;
 use core::panic::Location;

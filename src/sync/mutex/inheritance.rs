@@ -11,10 +11,10 @@
 use super::raw::RawMutex;
 use crate::scheduler::WaitReason;
 use crate::scheduler::cpu::current;
-use crate::scheduler::graph::owner::OwnerWord;
 use crate::scheduler::run_loop::RunLoop;
 use crate::scheduler::task::control::Extra;
 use crate::scheduler::task::header::Header;
+use crate::scheduler::task::owner::OwnerWord;
 use crate::sync::line::Line;
 use core::cell::Cell;
 use core::ptr;

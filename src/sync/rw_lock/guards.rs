@@ -2,7 +2,7 @@
 
 use super::RwLock;
 use crate::scheduler::cpu::misuse;
-use crate::scheduler::graph::owner::OwnerWord;
+use crate::scheduler::task::owner::OwnerWord;
 use core::fmt;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};

@@ -2,9 +2,9 @@
 
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::WaitReason;
-use crate::scheduler::graph::owner::{HeldBy, OwnerWord, Readers};
 use crate::scheduler::run_loop::deadlock;
 use crate::scheduler::task::header::Header;
+use crate::scheduler::task::owner::{HeldBy, OwnerWord, Readers};
 use crate::scheduler::task::wait::{Giver, Kind};
 use crate::sync::line::{Line, Served, Waiter};
 use crate::sync::lock_error::LockError;

@@ -14,10 +14,10 @@
 //! named in reports, is lent priority, and is refused the lock as one that has it already; it can
 //! neither unlock it nor reach the value, for which one needs the guard.
 
-use crate::scheduler::fail::failing;
-use crate::scheduler::task::header::Header;
-use crate::scheduler::task::id::FiberId;
-use core::ptr;
+pub(crate) use super::held_by::{HeldBy, OwnerWord, Readers};
+
+use super::header::{Header, has_failed};
+use super::id::FiberId;
 
 /// The owner's own bit in a word that is stored.
 pub(crate) const FLAG: usize = 1;
@@ -31,15 +31,6 @@ const _: () = assert!(
     "the low bits of a header's address are free"
 );
 
-/// See the [module](self). Without the flag.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct OwnerWord(*const Header);
-
-// SAFETY: what is used through it of a header is the state, which is atomic.
-unsafe impl Send for OwnerWord {}
-// SAFETY: as above.
-unsafe impl Sync for OwnerWord {}
-
 /// What a header keeps of the generation of its fiber, in place, so that locking costs no shift.
 #[expect(clippy::cast_possible_truncation, reason = "cut to six bits before")]
 pub(crate) const fn tag_of(generation: u32) -> u8 {
@@ -47,8 +38,6 @@ pub(crate) const fn tag_of(generation: u32) -> u8 {
 }
 
 impl OwnerWord {
-    pub(crate) const NOBODY: Self = Self(ptr::null());
-
     /// The word of a fiber.
     ///
     /// # Safety
@@ -58,7 +47,11 @@ impl OwnerWord {
     pub(crate) unsafe fn of(fiber: *const Header) -> Self {
         // SAFETY: the caller's promise.
         let tag = unsafe { (*fiber).tag.get() };
-        Self(fiber.map_addr(|address| address | usize::from(tag)))
+        Self(
+            fiber
+                .cast::<()>()
+                .map_addr(|address| address | usize::from(tag)),
+        )
     }
 
     /// As [`of`](Self::of), of nobody if the pointer is null.
@@ -77,22 +70,24 @@ impl OwnerWord {
     /// What is stored, be the flag set or not.
     #[inline(always)]
     pub(crate) fn from_stored(word: *mut Header) -> Self {
-        Self(word.map_addr(|address| address & !FLAG).cast_const())
+        Self(
+            word.cast::<()>()
+                .map_addr(|address| address & !FLAG)
+                .cast_const(),
+        )
     }
 
     /// To be stored.
     #[inline(always)]
     pub(crate) const fn raw(self) -> *mut Header {
-        self.0.cast_mut()
-    }
-
-    pub(crate) const fn is_nobody(self) -> bool {
-        self.0.is_null()
+        self.0.cast::<Header>().cast_mut()
     }
 
     /// The header, of which another fiber may be the owner by now.
     pub(crate) fn fiber(self) -> *const Header {
-        self.0.map_addr(|address| address & !(FLAG | TAG))
+        self.0
+            .cast::<Header>()
+            .map_addr(|address| address & !(FLAG | TAG))
     }
 
     /// Whether this is the word of a fiber that runs.
@@ -120,7 +115,7 @@ impl OwnerWord {
 
     /// Whether it is somebody who fails, or has failed.
     pub(crate) fn has_failed(self) -> bool {
-        failing::has_failed(self.fiber()) && self.is_current_generation()
+        has_failed(self.fiber()) && self.is_current_generation()
     }
 
     /// Which fiber, if it is one: of those with these bits, the latest.
@@ -142,56 +137,5 @@ impl OwnerWord {
         }
         // SAFETY: headers stay readable for good.
         unsafe { &*self.fiber() }.name()
-    }
-}
-
-/// Who has what is waited for.
-pub(crate) enum HeldBy {
-    /// Nobody any more: the waiter is about to be served.
-    Nobody,
-    /// This fiber, and only it can give what is waited for.
-    Fiber(OwnerWord),
-    /// All of these must give it back.
-    Readers(Readers),
-}
-
-/// The fibers that read what another one wants to write.
-#[derive(Clone, Copy)]
-pub(crate) struct Readers {
-    pub(crate) known: [OwnerWord; Self::KNOWN],
-    /// How many more there are.
-    pub(crate) others: usize,
-}
-
-impl Readers {
-    /// How many are known by name.
-    pub(crate) const KNOWN: usize = 4;
-    pub(crate) const NONE: Self = Self {
-        known: [OwnerWord::NOBODY; Self::KNOWN],
-        others: 0,
-    };
-
-    pub(crate) fn count(&self) -> usize {
-        self.known().count() + self.others
-    }
-
-    pub(crate) fn known(&self) -> impl Iterator<Item = OwnerWord> {
-        self.known.into_iter().filter(|word| !word.is_nobody())
-    }
-
-    /// One more, who may be there already.
-    pub(crate) fn add(&mut self, word: OwnerWord) {
-        match self.known.iter_mut().find(|place| place.is_nobody()) {
-            Some(place) => *place = word,
-            None => self.others += 1,
-        }
-    }
-
-    /// One that was added leaves.
-    pub(crate) fn remove(&mut self, word: OwnerWord) {
-        match self.known.iter_mut().find(|place| **place == word) {
-            Some(place) => *place = OwnerWord::NOBODY,
-            None => self.others -= 1,
-        }
     }
 }
