@@ -1,7 +1,7 @@
 //! The model: a fiber is to Rust what a thread is. Ten rules that follow from this, and where each is enforced.
 //!
 //! A *fiber* here is a scheduled fiber, one that [`Scheduler::spawn`](crate::scheduler::Scheduler::spawn) or a
-//! [`scope`](crate::scheduler::spawn::scope()) made. Comments on `unsafe` code cite the rules by these names.
+//! [`scope`](crate::scheduler::scope()) made. Comments on `unsafe` code cite the rules by these names.
 //!
 //! - **M1, crossing**: what moves from one fiber to another is `Send`, and what two fibers share is `Sync`. This holds for
 //!   closures and results of `spawn` and `scope`, for messages, and for whatever a fiber local or a hook can reach. Two

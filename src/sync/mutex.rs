@@ -49,7 +49,7 @@ use raw::RawMutex;
 ///
 /// Of all waits in this crate only those for a mutex lend priority. A wait for an
 /// [`RwLock`](super::RwLock), for a [`Once`](super::Once), for the end of a fiber or of a
-/// [scope](crate::scheduler::spawn::scope) does not, nor does one for a semaphore, a message or an event,
+/// [scope](crate::scheduler::scope()) does not, nor does one for a semaphore, a message or an event,
 /// where it is not known who will give.
 ///
 /// # Poison
