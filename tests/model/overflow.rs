@@ -50,7 +50,10 @@ fn comes_back_after(below_bottom: isize) -> bool {
         Err(panic) => {
             let message = *panic.downcast::<String>().unwrap();
             assert!(message.contains("overflowed its stack at 0x"), "{message}");
-            assert!(message.contains(&format!("{} bytes", size_of::<Stack<SIZE>>())), "{message}");
+            assert!(
+                message.contains(&format!("{} bytes", size_of::<Stack<SIZE>>())),
+                "{message}"
+            );
         }
     }
     fiber.is_canary_intact()
