@@ -37,7 +37,7 @@
 //! |---|---|---|---|---|
 //! | closure of `spawn`, `Scope::spawn` | the new fiber | fine | the fiber fails | the fiber fails |
 //! | result's destructor, handle dropped before the fiber returned | the fiber, after its closure | fine | the fiber fails, its cell is lost | the fiber fails |
-//! | result's destructor, handle dropped later | where the handle is dropped | fine in a fiber | the panic is that code's; the cell is given back | that code's |
+//! | result's destructor, handle dropped later | where the handle is dropped | fine in a fiber | the panic is that code's; the cell is given back on a host, and lost on the bare machine | that code's |
 //! | closure of `scope` | the fiber that calls `scope` | fine | the scope waits for its fibers first | the end of the scope aborts a host's process if fibers of it run; on the bare machine it panics |
 //! | closure of [`Fiber::new`](crate::fiber::Fiber::new) | on its stack, in the fiber that resumes it | fine: the fiber around it waits | the process aborts, or the kernel panics: nothing unwinds out of a stack | as in the code around it |
 //! | future of `block_on`, its `poll` and destructor | the fiber | fine | the fiber's panic | as in the code around it |

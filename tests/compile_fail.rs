@@ -12,13 +12,12 @@ use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 use std::{env, fs, io};
 
+/// What each program shows, and its file. One test builds them all: a test runner with a process for each test would build them
+/// as many times.
 macro_rules! cases {
-    ($($test:ident: $file:literal,)*) => {
+    ($($shown:ident: $file:literal,)*) => {
         const ALL: &[&str] = &[$($file),*];
-        $(#[test]
-        fn $test() {
-            check($file);
-        })*
+        const SHOWN: &[&str] = &[$(stringify!($shown)),*];
     };
 }
 
@@ -111,6 +110,19 @@ cases! {
     a_message_is_no_guard: "message_is_guard",
     what_is_made_once_is_no_guard: "once_of_guard",
     a_mutex_has_no_fiber_inside: "mutex_of_fiber",
+}
+
+#[test]
+fn each_program_fails_for_its_reason_and_for_no_other() {
+    let failed: Vec<_> = SHOWN
+        .iter()
+        .zip(ALL)
+        .filter(|(shown, file)| {
+            println!("{shown} ({file})");
+            std::panic::catch_unwind(|| check(file)).is_err()
+        })
+        .collect();
+    assert!(failed.is_empty(), "not as they say: {failed:#?}");
 }
 
 fn folder() -> PathBuf {

@@ -26,8 +26,6 @@ pub(crate) struct Sampling {
 /// One sample.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample {
-    /// Of the timed run.
-    pub(crate) laps: usize,
     /// Of one lap.
     pub(crate) nanoseconds: f64,
     /// Runs before it that were too short.
@@ -70,7 +68,6 @@ impl Sampling {
                 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
                 let nanoseconds = time.as_secs_f64() * 1e9 / laps as f64;
                 return Sample {
-                    laps,
                     nanoseconds,
                     discarded,
                 };
@@ -136,24 +133,25 @@ mod tests {
         );
     }
 
-    /// The first sample of a machine, calibrated on it.
-    fn first_sample(machine: &mut Machine, operations: usize) -> Sample {
-        Sampling::calibrate(WANTED, operations, |laps| machine.run(laps))
-            .sample(|laps| machine.run(laps))
+    /// The first sample of a machine, calibrated on it, and its laps.
+    fn first_sample(machine: &mut Machine, operations: usize) -> (Sample, usize) {
+        let mut sampling = Sampling::calibrate(WANTED, operations, |laps| machine.run(laps));
+        let sample = sampling.sample(|laps| machine.run(laps));
+        (sample, sampling.laps)
     }
 
     #[test]
     fn samples_of_a_machine_that_nothing_disturbs_are_long_enough_at_once() {
-        let sample = first_sample(&mut Machine::new(2600, &[]), 1);
+        let (sample, laps) = first_sample(&mut Machine::new(2600, &[]), 1);
         is_about(sample.nanoseconds, 2.6);
         assert_eq!(sample.discarded, 0);
-        assert!((700_000..800_000).contains(&sample.laps), "{sample:?}");
+        assert!((700_000..800_000).contains(&laps), "{laps} laps");
     }
 
     #[test]
     fn a_page_fault_in_the_first_lap_does_not_make_the_samples_short() {
         // Half of the wanted time.
-        let sample = first_sample(&mut Machine::new(2600, &[1_000_000]), 1);
+        let (sample, _) = first_sample(&mut Machine::new(2600, &[1_000_000]), 1);
         is_about(sample.nanoseconds, 2.6);
         assert_eq!(sample.discarded, 0);
     }
@@ -161,10 +159,10 @@ mod tests {
     #[test]
     fn a_sample_that_is_too_short_is_discarded_and_taken_again_with_more_laps() {
         // Delays in all runs of the calibration.
-        let sample = first_sample(&mut Machine::new(2600, &[1_000_000; TRIES]), 1);
+        let (sample, laps) = first_sample(&mut Machine::new(2600, &[1_000_000; TRIES]), 1);
         is_about(sample.nanoseconds, 2.6);
         assert!(sample.discarded > 0);
-        assert!((500_000..1_000_000).contains(&sample.laps), "{sample:?}");
+        assert!((500_000..1_000_000).contains(&laps), "{laps} laps");
     }
 
     #[test]
@@ -190,12 +188,12 @@ mod tests {
     #[test]
     fn a_sample_has_enough_operations_that_the_clock_does_not_count() {
         // A lap takes ten microseconds: two hundred would take the wanted time.
-        let sample = first_sample(&mut Machine::new(10_000_000, &[]), 1);
-        assert_eq!(sample.laps, LEAST_OPERATIONS);
+        let (_, laps) = first_sample(&mut Machine::new(10_000_000, &[]), 1);
+        assert_eq!(laps, LEAST_OPERATIONS);
         // Of a ring a lap has many operations, and one is enough.
-        let sample = first_sample(&mut Machine::new(3_000_000_000, &[]), 100_000);
-        assert_eq!(sample.laps, 1);
-        let sample = first_sample(&mut Machine::new(3_000_000_000, &[]), 300);
-        assert_eq!(sample.laps, 4);
+        let (_, laps) = first_sample(&mut Machine::new(3_000_000_000, &[]), 100_000);
+        assert_eq!(laps, 1);
+        let (_, laps) = first_sample(&mut Machine::new(3_000_000_000, &[]), 300);
+        assert_eq!(laps, 4);
     }
 }

@@ -11,7 +11,7 @@ use kfiber::{
 };
 use tests_qemu::kernel_test;
 
-const STACK_SIZE: usize = 32 * 1024;
+const STACK_SIZE: usize = 128 * 1024; // a debug build copies what goes in and comes out many times
 type DenseStack = Taken<Stack<STACK_SIZE>>;
 static STACKS: StackPool<STACK_SIZE, 8> = StackPool::new();
 

@@ -124,7 +124,7 @@ kernel_test! {
     }
 
     /// The memory below the stack belongs to the test, so that the overflow does no harm.
-    fn the_canary_of_a_dense_stack_detects_an_overflow() {
+    fn the_canary_of_a_dense_stack_detects_an_overflow() panics("a `Fiber` overflowed its stack at 0x") {
         #[repr(C, align(64))]
         struct Exposed {
             below: UnsafeCell<[u8; 64 * 1024]>,
@@ -143,10 +143,8 @@ kernel_test! {
         .expect("a small closure");
         let _ = fiber.resume(());
         assert!(fiber.is_canary_intact());
-        let _ = fiber.resume(());
-        assert!(!fiber.is_canary_intact());
-        assert_eq!(fiber.stack_usage().used_bytes, bounds.size_bytes(), "all of it is used, at least");
         assert!(EXPOSED.below.get().addr() < bounds.bottom().addr());
+        let _ = fiber.resume(());
     }
 
     fn a_fiber_runs_on_memory_that_the_kernel_brings() {

@@ -77,6 +77,7 @@ rows! {
     scheduler::NotContained                           => Always, Always, Absent,    Absent;
     scheduler::Registers                              => Always, Always, Absent,    Absent;
     scheduler::Watchdog                               => Always, Always, Absent,    Absent;
+    scheduler::LateTimer                              => Always, Always, Absent,    Absent;
     scheduler::Hog                                    => Always, Always, Absent,    Absent;
     scheduler::HooksAlreadySet                        => Always, Always, Absent,    Absent;
     scheduler::AfterDeadlock                          => Always, Always, Absent,    Absent;

@@ -33,6 +33,8 @@ fn is_possible(fault: Fault, primitive: &dyn Primitive) -> bool {
     let can = |wanted| primitive.can().contains(&wanted);
     match fault {
         Fault::Inside(Inside::IsForgotten) => can(Can::Forget),
+        // With threads for fibers, code of a fiber inside runs in no scheduled fiber.
+        Fault::Inside(Inside::LeavesAFiber) if cfg!(any(miri, kfiber_threads)) => false,
         Fault::Inside(Inside::LeavesAFiber) if primitive.name() == "FiberLocal" => false,
         // A failure with interrupts off ends a kernel.
         Fault::Inside(_) if can(Can::EnterQuietly) => !fault.waits_inside() && !fault.keeps(),

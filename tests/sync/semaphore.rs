@@ -102,10 +102,10 @@ fn one_that_times_out_in_the_middle_leaves_the_others_in_order() {
     S.run_until_idle();
     S.platform().advance(5);
     S.run_until_idle();
-    assert_eq!(LOG.all(), "2:TimedOut");
+    assert_eq!(LOG.all(), "2:the deadline has passed");
     PERMITS.release(4).unwrap();
     S.run();
-    assert_eq!(LOG.all(), "2:TimedOut 0 1 3 4");
+    assert_eq!(LOG.all(), "2:the deadline has passed 0 1 3 4");
     assert_eq!(PERMITS.available(), 0);
 }
 

@@ -37,6 +37,10 @@ const RETURNED: u64 = 1024;
 /// Somebody looks at a fiber that has finished, for a few instructions; its cell is not given back before that is over.
 const LOOKED_AT: u64 = 512;
 
+/// The destructor of the result runs, in place: if it does not come to an end, the cell is lost.
+#[cfg(not(loom))]
+const IN_DESTRUCTOR: u64 = 2048;
+
 const GENERATION_SHIFT: u32 = 32;
 
 /// What a wake means for the one who made it.
@@ -329,6 +333,23 @@ impl State {
     #[cfg(not(loom))]
     pub(crate) fn fail(&self) -> bool {
         self.0.fetch_or(FAILED, Ordering::AcqRel) & FAILED != 0
+    }
+
+    /// The destructor of the result begins to run, or has come to an end.
+    #[cfg(not(loom))]
+    pub(crate) fn set_in_destructor(&self, is_in: bool) {
+        if is_in {
+            self.0.fetch_or(IN_DESTRUCTOR, Ordering::Relaxed);
+        } else {
+            self.0.fetch_and(!IN_DESTRUCTOR, Ordering::Relaxed);
+        }
+    }
+
+    /// Says whether the cell cannot be used again: its fiber fails or has failed, or the destructor of its result runs, or ended in
+    /// a failure.
+    #[cfg(not(loom))]
+    pub(crate) fn is_lost(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & (FAILED | IN_DESTRUCTOR) != 0
     }
 
     /// Says whether a failure ends the fiber, or has.

@@ -62,7 +62,7 @@ fn why_not<C: Cell>(cell: &C) -> SpawnErrorKind {
 fn is_lost<C: Cell>(cell: &C) -> bool {
     let header: *const Header = cell.storage_bounds().top().cast_const().cast();
     // SAFETY: `Cell` promises a control block there.
-    unsafe { (*header).state.is_failed() }
+    unsafe { (*header).state.is_lost() }
 }
 
 impl<C: Cell, const COUNT: usize> Pool<C, COUNT> {

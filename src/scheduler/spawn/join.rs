@@ -302,6 +302,9 @@ impl<T> Drop for JoinHandle<T> {
         struct GiveBack<'a, T>(&'a JoinHandle<T>);
         impl<T> Drop for GiveBack<'_, T> {
             fn drop(&mut self) {
+                if needs_drop::<T>() {
+                    self.0.state().set_in_destructor(false);
+                }
                 if self.0.state().detach() {
                     // SAFETY: it had finished before; the result was dropped, and so is the handle.
                     unsafe { give_cell_back(self.0.id.header()) };
@@ -316,10 +319,11 @@ impl<T> Drop for JoinHandle<T> {
         if needs_drop::<T>() && self.state().detach_before_return() {
             return;
         }
-        let _cell = GiveBack(self);
+        let cell = GiveBack(self);
         let header = self.id.header();
         // SAFETY: the handle keeps the cell taken, and it is a cell's.
         if needs_drop::<T>() && unsafe { Extra::of(header) }.has_result.replace(false) {
+            cell.0.state().set_in_destructor(true);
             // SAFETY: it is there, and by `detach_before_return` ours.
             unsafe { result_of::<T>(header).drop_in_place() };
         }

@@ -14,6 +14,8 @@ pub(crate) fn models() -> Result<Counts> {
     command
         // Another build of everything, which must not throw away the usual one.
         .env("RUSTFLAGS", "--cfg loom")
+        // Enough for a backtrace.
+        .env("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only")
         .env(
             "CARGO_TARGET_DIR",
             workspace::target_directory()?.join("loom"),

@@ -50,6 +50,8 @@ pub(crate) fn threads(seeds: Seeds) -> Result<Counts> {
         .args(["test", "--package", "kfiber"])
         .args(host_tests::programs_without(WITHOUT_FIBERS)?)
         .env("RUSTFLAGS", "--cfg kfiber_threads")
+        // Enough for a backtrace. Everything is built for this step alone.
+        .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")
         .env(
             "CARGO_TARGET_DIR",
             workspace::target_directory()?.join("threads"),
