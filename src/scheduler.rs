@@ -174,10 +174,9 @@ impl<P: Platform> Scheduler<P> {
     ///
     /// Callable from: fiber, scheduler, any core. Blocks: nothing.
     pub fn set_hooks(&'static self, hooks: &'static dyn Hooks) -> Result<(), HooksAlreadySet> {
-        {
-            fail::overflow::report_from_here_on();
-            self.run_loop.set_hooks(hooks)
-        }
+        fail::overflow::report_from_here_on();
+        run_loop::timer::watch_timers_from_here_on();
+        self.run_loop.set_hooks(hooks)
     }
 
     /// Begins to make a fiber with a name or a priority.

@@ -6,6 +6,24 @@ use crate::scheduler::cpu::current;
 use crate::scheduler::report::hooks::Report;
 use crate::scheduler::report::late_timer::LateTimer;
 use core::sync::atomic::Ordering;
+use spin::Once;
+
+/// What looks for a timer that does not come.
+struct TimerWatch {
+    look: fn(&RunLoop, Nanoseconds),
+    note: fn(&RunLoop, Nanoseconds),
+}
+
+/// In kernels with hooks. The others have nothing of it in their text.
+static TIMER_WATCH: Once<TimerWatch> = Once::new();
+
+/// From here on a timer that does not come is reported.
+pub(crate) fn watch_timers_from_here_on() {
+    TIMER_WATCH.call_once(|| TimerWatch {
+        look: RunLoop::look,
+        note: RunLoop::note,
+    });
+}
 
 impl RunLoop {
     /// The time. It is remembered, so that what needs no exact time need not ask the platform.
@@ -68,9 +86,23 @@ impl RunLoop {
         self.idle_on.load(Ordering::Relaxed) == current::this_core()
     }
 
-    /// Somebody knows the time: has the timer interrupted as it was asked to? A machine that is interrupted itself may lose
-    /// some time between the clock and the timer, so it counts only if it is still late after the limit has passed again.
+    /// Somebody knows the time: has the timer interrupted as it was asked to?
     pub(crate) fn check_timer(&self, now: Nanoseconds) {
+        if let Some(watch) = TIMER_WATCH.get() {
+            (watch.look)(self, now);
+        }
+    }
+
+    /// The loop itself has found that a deadline has passed.
+    pub(crate) fn note_deadline_without_interrupt(&self, deadline: Nanoseconds) {
+        if let Some(watch) = TIMER_WATCH.get() {
+            (watch.note)(self, deadline);
+        }
+    }
+
+    /// A machine that is interrupted itself may lose some time between the clock and the timer, so a timer that is late counts
+    /// only if it is still late after the limit has passed again.
+    fn look(&self, now: Nanoseconds) {
         let deadline = self.timer.load(Ordering::Relaxed);
         if now <= deadline || !self.is_late(deadline, now) {
             return;
@@ -82,10 +114,7 @@ impl RunLoop {
         }
     }
 
-    /// The loop itself has found that a deadline has passed.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn note_deadline_without_interrupt(&self, deadline: Nanoseconds) {
+    fn note(&self, deadline: Nanoseconds) {
         let now = self.last_look();
         if self.is_late(deadline, now) {
             self.report_late_timer(deadline, now);
