@@ -105,7 +105,7 @@ pub(crate) fn svg(lines: &[Line]) -> String {
     let (outer_width, outer_height) = (width + 2 * MARGIN, height + 2 * MARGIN);
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {outer_width} {outer_height}\" \
-         width=\"{outer_width}\" height=\"{outer_height}\" id=\"kfiber-demo\" role=\"img\" \
+         width=\"{outer_width}\" height=\"{outer_height}\" id=\"kfiber-demo\" style=\"max-width:100%;height:auto\" role=\"img\" \
          aria-label=\"A recording of the demo kernel's shell in QEMU\">
 <!-- Written by `cargo xtask demo` and its option `record`. The times are those of the run, with pauses before the commands. -->
 <style>
