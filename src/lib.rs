@@ -1,6 +1,12 @@
 //! The modules stand in the order in which they use each other. The tour is the README:
 //!
+#![doc = include_str!("links.md")]
 #![doc = include_str!("../README.md")]
+//! # The pictures
+//!
+#![doc = include_str!("../docs/demo.svg")]
+//!
+#![doc = include_str!("../docs/peers/amd-epyc-25-1.svg")]
 #![cfg_attr(
     not(all(feature = "stack-check", not(any(miri, kfiber_threads)))),
     allow(
@@ -28,6 +34,9 @@ compile_error!(
     "kfiber needs a target with ELF object files, since its unwind tables and stacks lie in sections of that format: build a \
      kernel for `x86_64-unknown-none`, also if a UEFI loader starts it, and run host tests on Linux"
 );
+
+#[cfg(doc)]
+pub mod chapters;
 
 #[macro_use]
 mod readable;

@@ -13,7 +13,8 @@ pub const RUN: &str = "run";
 pub const PASS: &str = "pass";
 /// `@kfiber fail REASON`: the test ended, but not as it promised (an expected panic did not come).
 pub const FAIL: &str = "fail";
-/// `@kfiber panic FILE:LINE:COLUMN MESSAGE`: an unexpected panic. Line breaks of the message are sent as `\n`.
+/// `@kfiber panic FILE:LINE:COLUMN MESSAGE`: an unexpected panic. Line breaks of the message are sent
+/// as `\n`, and backslashes as `\\`.
 pub const PANIC: &str = "panic";
 /// `@kfiber fault NAME vector=N error=0x… rip=0x… rsp=0x… rbp=0x… cr2=0x…`: an unexpected CPU exception.
 pub const FAULT: &str = "fault";

@@ -85,7 +85,7 @@ impl Write for Output {
     }
 }
 
-/// Shows a message on one line, as the protocol wants it: line breaks become `\n`.
+/// Shows a message on one line, as the protocol wants it: line breaks become `\n`, backslashes `\\`.
 #[derive(Debug)]
 pub(crate) struct OneLine<T>(pub(crate) T);
 
@@ -103,7 +103,12 @@ impl Write for Escape<'_, '_> {
             if index > 0 {
                 self.0.write_str("\\n")?;
             }
-            self.0.write_str(line)?;
+            for (index, part) in line.split('\\').enumerate() {
+                if index > 0 {
+                    self.0.write_str("\\\\")?;
+                }
+                self.0.write_str(part)?;
+            }
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::host_tests::miri;
 use crate::seeds::Seeds;
 use crate::setup::{self, core::TARGET};
 use crate::steps::{self, Counts, Step};
-use crate::{bench, console, host_tests, matrix, stacks, test, tidy, workspace};
+use crate::{bench, console, host_tests, links, matrix, stacks, test, tidy, workspace};
 
 /// Lints and rustdoc's warnings are errors here, by these words rather than by RUSTFLAGS, which would rebuild the world.
 const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
@@ -74,6 +74,11 @@ const STEPS: &[Step<Ci>] = &[
                 command.args(words).env("RUSTDOCFLAGS", "-Dwarnings")
             })
         },
+    },
+    Step {
+        name: "links",
+        help: "no dead link in the documentation of either target and in the package, which is made without a warning",
+        run: |ci| links::step(&ci.build),
     },
     Step {
         name: "tidy",

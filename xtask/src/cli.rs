@@ -252,6 +252,9 @@ pub(crate) struct Demo {
     /// When not on a terminal, the demo must end by itself within this time
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) timeout: u32,
+    /// Play the demo's script, and write what it prints to FILE as an animated SVG
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) machine: Machine,
     #[command(flatten)]

@@ -1,9 +1,12 @@
 //! The verb `demo`: boots the demo kernel; on a terminal the person types to it, elsewhere it must end by itself.
 
+mod recording;
+
 use std::fs;
 use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser as _;
@@ -13,7 +16,8 @@ use crate::kernel::cargo;
 use crate::machine::qemu::{self, End};
 use crate::machine::{Machine, Serial};
 use crate::steps::Counts;
-use crate::{console, setup};
+use crate::{console, setup, workspace};
+use recording::Line;
 
 /// Word on the kernel's command line that says that a person watches.
 const TERMINAL: &str = "terminal";
@@ -23,6 +27,9 @@ const SUCCESS: i32 = 33;
 /// Runs the verb; true if the demo ended as it should.
 pub(crate) fn verb(options: &Demo) -> Result<bool> {
     let mut machine = machine(options)?;
+    if let Some(file) = &options.record {
+        return record(&machine, options.timeout, file).map(|()| true);
+    }
     if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
         machine.serial = Serial::Terminal;
         TERMINAL.clone_into(&mut machine.command_line);
@@ -45,10 +52,39 @@ pub(crate) fn test(build: &Build) -> Result<Counts> {
     let printed = Mutex::new(String::new());
     let keep = |line: &str| printed.lock().expect("no holder panics").push_str(line);
     let ended = play(&machine(&options)?, options.timeout, &keep);
+    let printed = printed.into_inner().expect("no holder panics");
     if ended.is_err() {
-        print!("{}", printed.lock().expect("no holder panics"));
+        print!("{printed}");
     }
-    ended.map(|()| Counts::PASSED)
+    ended?;
+    let file = recording::COMMITTED;
+    let picture = fs::read_to_string(workspace::root().join(file)).context(file)?;
+    if recording::commands(&printed) != recording::commands_of(&picture) {
+        bail!(
+            "{file} shows other commands than the demo's script has: `cargo xtask demo --record {file}` makes it again"
+        );
+    }
+    Ok(Counts::PASSED)
+}
+
+/// Has the demo play its script, and writes what it prints, with the times, as a moving picture.
+fn record(machine: &Machine, timeout: u32, file: &Path) -> Result<()> {
+    let lines = Mutex::new((None, Vec::new()));
+    let keep = |text: &str| {
+        let (first, lines) = &mut *lines.lock().expect("no holder panics");
+        // The machine's boot is not part of the picture.
+        let since = first.get_or_insert_with(Instant::now).elapsed();
+        let at = u64::try_from(since.as_millis()).expect("a deadline ends it before");
+        let text = text.trim_end().to_owned();
+        lines.push(Line { at, text });
+    };
+    console::say("recording the demo's script");
+    play(machine, timeout, &keep)?;
+    let (_, lines) = lines.into_inner().expect("no holder panics");
+    let picture = recording::svg(&recording::with_pauses(&lines));
+    fs::write(file, picture).with_context(|| format!("cannot write {}", file.display()))?;
+    console::say(format!("{} shows it in any browser", file.display()));
+    Ok(())
 }
 
 fn machine(options: &Demo) -> Result<Machine> {

@@ -24,6 +24,7 @@ mod demo;
 mod doctor;
 mod host_tests;
 mod kernel;
+mod links;
 mod machine;
 mod matrix;
 mod parallel;

@@ -6,8 +6,9 @@ use anyhow::{Context as _, Result};
 
 use crate::console;
 use crate::kernel::elf::TestCase;
-use crate::machine::qemu;
-use crate::qemu_test::runner::Runner;
+use crate::machine::interrupt_log;
+use crate::machine::qemu::{self, End};
+use crate::qemu_test::runner::{Runner, keep_tail};
 use crate::qemu_test::verdict::{Outcome, judge};
 
 /// Runs the test under gdb; true if it passed.
@@ -15,6 +16,9 @@ pub(crate) fn debug(runner: &Runner, test: &TestCase, seed: u32) -> Result<bool>
     let port = free_port()?;
     let mut machine = runner.machine(test, seed)?;
     machine.gdb_port = Some(port);
+    // A triple fault and gdb's `kill` both end QEMU with status 0; only the log tells them apart.
+    let log = tempfile::NamedTempFile::new()?;
+    machine.interrupt_log = Some(log.path().to_owned());
     let kernel = console::quote(&runner.kernel.to_string_lossy());
     // A breakpoint in the test is set before the kernel has switched to long mode, which needs a hardware breakpoint.
     println!("{} waits for gdb. In another terminal:\n", test.name);
@@ -26,6 +30,10 @@ pub(crate) fn debug(runner: &Runner, test: &TestCase, seed: u32) -> Result<bool>
     let run = qemu::run(&mut machine.command(), None, &|line| {
         println!("| {}", line.trim_end());
     })?;
+    if run.end == End::Status(0) && interrupt_log::triple_fault(&keep_tail(log.path())?).is_none() {
+        println!("gdb ended the machine before the test had ended");
+        return Ok(true);
+    }
     let verdict = judge(&test.name, &run.serial, run.end);
     println!("{} {}", verdict.outcome, verdict.reason);
     Ok(verdict.outcome == Outcome::Pass)

@@ -71,7 +71,14 @@ const EXPECTED: &[(&str, &[&str])] = &[
         "panic::panics_instead_of_faulting",
         &["panicked at", "liars/panic.rs:"],
     ),
-    ("panic::panics_in_several_lines", &["panicked at", "\\n"]),
+    (
+        "panic::panics_in_several_lines",
+        &[
+            "panicked at",
+            "first line\n    @kfiber pass",
+            "liars/panic.rs:20\n",
+        ],
+    ),
     (
         "panic::panics_while_panicking",
         &["panicked while reporting a panic"],

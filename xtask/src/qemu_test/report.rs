@@ -1,6 +1,7 @@
 //! What a person reads about a test that did not pass: the verdict, what the guest said, and what to type next.
 
 use std::fmt::Write as _;
+use std::fs;
 
 use clap::ValueEnum;
 
@@ -8,6 +9,7 @@ use crate::cli::QemuTest;
 use crate::console::quote;
 use crate::kernel::elf::TestCase;
 use crate::qemu_test::runner::{Finished, Runner};
+use crate::workspace;
 
 /// Of a long output its beginning is shown,
 const FIRST_LINES: usize = 50;
@@ -27,7 +29,9 @@ pub(crate) fn failure(runner: &Runner, test: &TestCase, seed: u32, finished: &Fi
     {
         let _ = writeln!(text, "  rip={address:#x} is {description}");
     }
-    let _ = writeln!(text, "  the test is at {}:{}", test.file, test.line);
+    let source = fs::read_to_string(workspace::root().join(&test.file)).unwrap_or_default();
+    let line = line_of(test, &source);
+    let _ = writeln!(text, "  the test is at {}:{line}", test.file);
     section(&mut text, "serial port", &serial);
     section(&mut text, "QEMU's standard error", &finished.run.stderr);
     if let Some(log) = &finished.interrupt_log {
@@ -87,6 +91,19 @@ pub(crate) fn rerun(options: &QemuTest, test: &TestCase, seed: u32) -> String {
         add(true, format!("--timeout {timeout}"));
     }
     words.join(" ")
+}
+
+/// The line of a test's function. The kernel knows only that of the `kernel_test!` around it.
+fn line_of(test: &TestCase, source: &str) -> usize {
+    let macro_line = usize::try_from(test.line).expect("a line number");
+    let name = test.name.rsplit("::").next().unwrap_or(&test.name);
+    let start = format!("fn {name}()");
+    let mut lines = source
+        .lines()
+        .enumerate()
+        .skip(macro_line.saturating_sub(1));
+    let line = lines.find(|(_, line)| line.trim_start().starts_with(&start));
+    line.map_or(macro_line, |(index, _)| index + 1)
 }
 
 fn section(text: &mut String, title: &str, content: &str) {
@@ -160,6 +177,17 @@ mod tests {
                 "--{option} is missing in {again}"
             );
         }
+    }
+
+    #[test]
+    fn the_line_of_a_test_is_that_of_its_function() {
+        let source = "fn b() {}\n\nkernel_test! {\n    /// Says `fn b()`.\n    fn bb() {}\n\n    fn b() panics(\"x\") {\n    }\n}\n";
+        let test = TestCase {
+            line: 3,
+            ..test_case()
+        };
+        assert_eq!(line_of(&test, source), 7);
+        assert_eq!(line_of(&test, "the file has changed"), 3);
     }
 
     #[test]

@@ -154,7 +154,7 @@ impl Runner {
 }
 
 /// Cuts a log down to its end and returns that.
-fn keep_tail(log: &Path) -> Result<String> {
+pub(crate) fn keep_tail(log: &Path) -> Result<String> {
     use std::io::{Read as _, Seek as _, SeekFrom};
     let mut file =
         fs::File::open(log).with_context(|| format!("QEMU wrote no {}", log.display()))?;

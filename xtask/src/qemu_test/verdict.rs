@@ -189,14 +189,35 @@ fn reported(first_final: Option<&Message>) -> Verdict {
         );
     };
     match &*message.word {
-        PANIC => Verdict::new(Outcome::Panic, format!("panicked at {}", message.rest)),
+        PANIC => {
+            let text = unescape(&message.rest);
+            Verdict::new(Outcome::Panic, format!("panicked at {text}"))
+        }
         FAULT => Verdict::new(Outcome::Fault, format!("CPU exception {}", message.rest)),
-        FAIL => Verdict::new(Outcome::Fail, message.rest.clone()),
+        FAIL => Verdict::new(Outcome::Fail, unescape(&message.rest)),
         word => Verdict::new(
             Outcome::Fail,
             format!("the guest said `{word}`, but ended with the status of failure"),
         ),
     }
+}
+
+/// The text that the guest made one line of. Its further lines are indented, so that they belong to the first.
+fn unescape(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    let mut letters = line.chars();
+    while let Some(letter) = letters.next() {
+        match (letter, letters.as_str().chars().next()) {
+            ('\\', Some('n')) => text.push_str("\n    "),
+            ('\\', Some('\\')) => text.push('\\'),
+            _ => {
+                text.push(letter);
+                continue;
+            }
+        }
+        letters.next();
+    }
+    text
 }
 
 /// The lines for the runner. One that begins in the middle of a line, or is not ended, is none.

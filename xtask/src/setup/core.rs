@@ -17,6 +17,10 @@ pub(crate) const TARGET: &str = "x86_64-unknown-none";
 /// Debian's current Rust with its library source; it disturbs no other Rust.
 pub(crate) const PACKAGES: &[&str] = &["rustc-web", "cargo-web", "rust-web-src"];
 
+/// A kernel that unwinds at every instruction would take minutes without. It stands here because a package's manifest must not
+/// name packages that are not in it.
+const OPTIMISED: &str = "profile.dev.package.tests-unwind.opt-level=3";
+
 /// Cargo's variable for the linker of [`TARGET`].
 const LINKER: &str = "CARGO_TARGET_X86_64_UNKNOWN_NONE_LINKER";
 /// The oldest Rust that compiles this workspace.
@@ -132,7 +136,8 @@ impl CoreSource {
         };
         command
             .current_dir(workspace::root())
-            .args([verb, "--target", TARGET]);
+            .args([verb, "--target", TARGET])
+            .args(["--config", OPTIMISED]);
         if self == Self::Distribution {
             command.arg("-Zbuild-std=core");
         }

@@ -16,9 +16,16 @@ const HEAD: &str = "\
 
 `cargo xtask bench --peers` measures all of this anew, and says where it differs from the file of the same processor; with
 `--update` it writes the file and the picture. How it is measured, what was tried, and why some figures are what they are:
-[performance](../performance.md).
+[performance].
 
-![Round trips of kfiber and of others](PICTURE)
+![Round trips of kfiber and of others][picture]
+";
+
+/// Links stand at the end, so that the documentation can lead them to its chapters instead.
+const FOOT: &str = "
+[instructions]: ../instructions.md
+[performance]: ../performance.md
+[picture]: PICTURE
 ";
 
 const CONTRACT: &str = "
@@ -111,8 +118,7 @@ impl Document {
             format!(", {:.2} GHz while it was measured", clock.median)
         });
         let picture = self.picture();
-        let head = HEAD.replace("PICTURE", &picture[FOLDER.len() + 1..]);
-        let mut text = format!("{head}\nProcessor: {processor}{clock}\n\nCompiler: {compiler}\n");
+        let mut text = format!("{HEAD}\nProcessor: {processor}{clock}\n\nCompiler: {compiler}\n");
         let _ = writeln!(
             text,
             "\nMeasured: {method}. {} samples were taken; {} runs before them were too short to be one, were discarded, and were \
@@ -147,10 +153,10 @@ impl Document {
         if let Some(bytes) = &self.smallest_text {
             let _ = writeln!(
                 text,
-                "| code of [the smallest kernel with two fibers](../instructions.md), at opt-level z | {bytes} bytes |"
+                "| code of [the smallest kernel with two fibers][instructions], at opt-level z | {bytes} bytes |"
             );
         }
-        text
+        text + &FOOT.replace("PICTURE", &picture[FOLDER.len() + 1..])
     }
 
     /// A row for each shape, a column for each contender; rows and columns without a figure are left out.

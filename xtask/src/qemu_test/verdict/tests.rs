@@ -245,3 +245,19 @@ fn a_timeout_tells_the_last_words() {
     );
     is("", end, Outcome::Timeout, "wrote nothing at all");
 }
+
+#[test]
+fn a_message_of_several_lines_is_shown_in_several_lines() {
+    is(
+        "@kfiber run stack::fits\n@kfiber panic a.rs:1:2 first\\n  second `\\\\n` \\x\n",
+        FAILURE,
+        Outcome::Panic,
+        "panicked at a.rs:1:2 first\n      second `\\n` \\x",
+    );
+    is(
+        "@kfiber run stack::fits\n@kfiber fail first\\nsecond\n",
+        FAILURE,
+        Outcome::Fail,
+        "first\n    second",
+    );
+}

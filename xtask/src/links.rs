@@ -1,0 +1,97 @@
+//! The step `links`: no link of the built documentation or of the packaged files is dead, and the package has no warning.
+
+mod html;
+mod markdown;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::cli::Build;
+use crate::setup::core::{self, TARGET};
+use crate::steps::Counts;
+use crate::{console, workspace};
+
+/// Builds the documentation for both targets as docs.rs does, and the package, and follows all links.
+pub(crate) fn step(build: &Build) -> Result<Counts> {
+    let folder = workspace::target_directory()?.join("links");
+    // Pages of what is gone would hide dead links to them.
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    let mut dead = Vec::new();
+    quietly(doc(None, &folder))?;
+    dead.extend(html::dead_links(&folder.join("doc"), "kfiber")?);
+    let mut counts = Counts::default();
+    if build.core == Some(crate::cli::CoreSource::Distribution)
+        || core::ensure(Some(crate::cli::CoreSource::Rustup)).is_err()
+    {
+        console::loud("SKIPPED: the documentation for the bare machine needs rustup's target");
+        counts = counts.plus(Counts::SKIPPED);
+    } else {
+        quietly(doc(Some(TARGET), &folder))?;
+        dead.extend(html::dead_links(
+            &folder.join(TARGET).join("doc"),
+            "kfiber",
+        )?);
+    }
+    dead.extend(package(&folder)?);
+    for link in &dead {
+        console::loud(link);
+    }
+    Ok(counts.plus(Counts {
+        passed: u64::from(dead.is_empty()),
+        failed: dead.len() as u64,
+        skipped: 0,
+    }))
+}
+
+fn doc(target: Option<&str>, folder: &Path) -> Command {
+    let mut command = cargo(&["doc", "--no-deps", "--package", "kfiber"], folder);
+    command.args(target.map(|target| format!("--target={target}")));
+    command
+}
+
+/// Makes the package as for crates.io, and looks at the texts in it.
+fn package(folder: &Path) -> Result<Vec<String>> {
+    let words = ["package", "--package", "kfiber", "--allow-dirty"];
+    let said = quietly(cargo(&words, folder))?;
+    let warnings = said.lines().filter(|line| line.starts_with("warning"));
+    let mut dead: Vec<_> = warnings
+        .map(|line| format!("`cargo package`: {line}"))
+        .collect();
+    let mut list = cargo(&words, folder);
+    let output = list.arg("--list").output()?;
+    ensure!(output.status.success(), "{} failed", console::line(&list));
+    let list = String::from_utf8(output.stdout)?;
+    let files: BTreeSet<_> = list.lines().collect();
+    for file in files.iter().filter(|file| file.ends_with(".md")) {
+        let text = fs::read_to_string(workspace::root().join(file)).context(file.to_string())?;
+        dead.extend(markdown::dead_links(file, &text, &files));
+    }
+    Ok(dead)
+}
+
+fn cargo(words: &[&str], folder: &Path) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(words).arg("--target-dir").arg(folder);
+    command.current_dir(workspace::root());
+    command
+}
+
+/// Runs a command, and returns what it said to a person.
+fn quietly(mut command: Command) -> Result<String> {
+    let output = command
+        .output()
+        .with_context(|| format!("cannot start {}", console::line(&command)))?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if !output.status.success() {
+        bail!("{} failed\n{said}", console::line(&command));
+    }
+    Ok(said)
+}
