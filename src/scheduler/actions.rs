@@ -3,9 +3,9 @@
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::cpu::current as running;
 use crate::scheduler::run_loop::unparker::Unparker;
-use crate::scheduler::run_loop::waiting;
 use crate::scheduler::run_loop::waiting::{WaitError, wait_until};
 use crate::scheduler::run_loop::{RunLoop, deadline_after};
+use crate::scheduler::task::header;
 use crate::scheduler::task::id::FiberId;
 use crate::scheduler::task::wait::{Giver, Kind, WaitReason};
 use core::ptr;
@@ -230,7 +230,7 @@ pub fn current_name() -> &'static str {
 #[must_use]
 pub fn is_cancelled() -> bool {
     let fiber = running::get();
-    !fiber.is_null() && waiting::is_cancelled(fiber)
+    !fiber.is_null() && header::is_cancelled(fiber)
 }
 
 /// As [`is_cancelled`], for use with `?`.

@@ -2,8 +2,7 @@
 
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::run_loop::RunLoop;
-use crate::scheduler::task::header::Header;
-pub(crate) use crate::scheduler::task::header::is_cancelled;
+use crate::scheduler::task::header::{Header, is_cancelled};
 use crate::scheduler::task::wait::{Kind, Wait};
 use core::fmt;
 use core::panic::Location;

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, AtomicUsize};
 /// Who waits for how many. It is what the owner waits for, by its record.
 ///
 /// - **B1**: `running` counts the fibers that may still use what the scope lent them, from before each is spawned. The owner
-///   leaves [`scope`] neither by returning nor by unwinding before the count is zero; if all else fails, the process ends.
+///   leaves [`scope`](crate::scheduler::scope()) neither by returning nor by unwinding before the count is zero; if all else fails, the process ends.
 pub(crate) struct ScopeCount {
     pub(crate) owner: *const Header,
     pub(crate) running: AtomicUsize,
