@@ -7,7 +7,7 @@ use super::overflow::Overflow;
 use super::overflow::judge;
 use super::run_loop::RunLoop;
 use super::stall::{AfterStall, Outlook, Stall};
-use super::timer::LateTimer;
+use super::timer::{self, LateTimer};
 use super::watchdog::Hog;
 use core::fmt;
 
@@ -126,6 +126,7 @@ impl RunLoop {
             hooks
         });
         judge::report_from_here_on();
+        timer::report_from_here_on();
         is_first.then_some(()).ok_or(HooksAlreadySet)
     }
 

@@ -7,6 +7,7 @@ use super::wait_graph_text::Seconds;
 use crate::platform::{NEVER, Nanoseconds};
 use core::fmt;
 use core::sync::atomic::Ordering;
+use spin::Once;
 
 /// A deadline has passed by more than 100 ms (the platform's
 /// [`late_timer_limit`](crate::platform::Platform::late_timer_limit)), and nobody has called
@@ -85,44 +86,20 @@ impl RunLoop {
         self.idle_on.load(Ordering::Relaxed) == current::this_core()
     }
 
-    /// Somebody knows the time: has the timer interrupted as it was asked to? A machine that is interrupted itself may lose
-    /// some time between the clock and the timer, so it counts only if it is still late after the limit has passed again.
+    /// Somebody knows the time: has the timer interrupted as it was asked to?
     pub(super) fn check_timer(&self, now: Nanoseconds) {
         let deadline = self.timer.load(Ordering::Relaxed);
-        if now <= deadline || !self.is_late(deadline, now) {
-            return;
-        }
-        match self.late_since.load(Ordering::Relaxed) {
-            0 => self.late_since.store(now, Ordering::Relaxed),
-            since if self.is_late(since, now) => self.report_late_timer(deadline, now),
-            _ => {}
+        if now > deadline
+            && let Some(on_late) = ON_LATE.get()
+        {
+            on_late(self, deadline, false);
         }
     }
 
     /// The loop itself has found that a deadline has passed.
-    #[cold]
-    #[inline(never)]
     pub(super) fn note_deadline_without_interrupt(&self, deadline: Nanoseconds) {
-        let now = self.last_look();
-        if self.is_late(deadline, now) {
-            self.report_late_timer(deadline, now);
-        }
-    }
-
-    /// Whether so much time has passed since then, without a call of `timer_interrupt` that was not heeded yet.
-    fn is_late(&self, since: Nanoseconds, now: Nanoseconds) -> bool {
-        let limit = self
-            .platform
-            .get()
-            .map_or(NEVER, |platform| platform.late_timer_limit());
-        now.saturating_sub(since) > limit && !self.root.state.has_timer_request()
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn report_late_timer(&self, deadline: Nanoseconds, now: Nanoseconds) {
-        if self.has_hooks() && self.late_since.swap(NEVER, Ordering::Relaxed) != NEVER {
-            self.report(&Report::LateTimer(&LateTimer { deadline, now }));
+        if let Some(on_late) = ON_LATE.get() {
+            on_late(self, deadline, true);
         }
     }
 
@@ -133,6 +110,36 @@ impl RunLoop {
         if let Some(platform) = self.platform.get() {
             platform.kick();
         }
+    }
+}
+
+type OnLate = fn(&RunLoop, deadline: Nanoseconds, is_certain: bool);
+
+/// What is done when a deadline is found to have passed, in kernels with hooks. The others have nothing of it in their text.
+static ON_LATE: Once<OnLate> = Once::new();
+
+/// From here on, late timers are reported.
+pub(super) fn report_from_here_on() {
+    ON_LATE.call_once(|| on_late);
+}
+
+/// A deadline has passed. Reports it if it has by more than the limit, and nobody has called `timer_interrupt` since.
+///
+/// A machine that is interrupted itself may lose some time between the clock and the timer. So, if it is not certain, it counts
+/// only if it is still so after the limit has passed again.
+fn on_late(run_loop: &RunLoop, deadline: Nanoseconds, is_certain: bool) {
+    let now = run_loop.last_look();
+    let limit = run_loop.platform().late_timer_limit();
+    let is_late = |since: Nanoseconds| now.saturating_sub(since) > limit;
+    if !is_late(deadline) || run_loop.root.state.has_timer_request() {
+        return;
+    }
+    let since = run_loop.late_since.load(Ordering::Relaxed);
+    if since == 0 && !is_certain {
+        run_loop.late_since.store(now, Ordering::Relaxed);
+    } else if since != NEVER && (is_certain || is_late(since)) {
+        run_loop.late_since.store(NEVER, Ordering::Relaxed);
+        run_loop.report(&Report::LateTimer(&LateTimer { deadline, now }));
     }
 }
 
