@@ -32,7 +32,7 @@ fn check(error: &(impl core::fmt::Display + Debug)) -> String {
 }
 
 #[track_caller]
-fn check_error(error: &(impl Error + Debug)) {
+fn check_error(error: &impl Error) {
     check(error);
 }
 

@@ -142,7 +142,7 @@ fn errors_say_what_to_do() {
         message.contains("stack of 1024 bytes is too small") && message.contains("at least"),
         "{message}"
     );
-    assert!(format!("{error:?}").contains("StackTooSmall"));
+    assert_eq!(format!("{error:?}"), message);
     assert!(FiberFinished(()).to_string().contains("make a new one"));
 }
 

@@ -133,7 +133,7 @@ fn a_late_timer_is_noticed_by_a_fiber_that_asks_for_the_time_and_looks_twice() {
     };
     S.spawn(&CELLS, busy).unwrap().detach();
     let sleeper = S.spawn(&CELLS, || {
-        scheduler::sleep(Duration::from_millis(50)).unwrap()
+        scheduler::sleep(Duration::from_millis(50)).unwrap();
     });
     sleeper.unwrap().detach();
     S.run();
@@ -155,7 +155,7 @@ fn a_fiber_that_lets_nobody_run_is_not_a_late_timer() {
     };
     S.spawn(&CELLS, hog).unwrap().detach();
     let sleeper = S.spawn(&CELLS, || {
-        scheduler::sleep(Duration::from_millis(50)).unwrap()
+        scheduler::sleep(Duration::from_millis(50)).unwrap();
     });
     sleeper.unwrap().detach();
     S.run();
