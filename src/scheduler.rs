@@ -104,7 +104,10 @@ impl<P: Platform> Scheduler<P> {
     }
 
     /// To be called first by the kernel's handlers of `#DB`, `#DF` and `#PF`, each on a stack of its own: says whether the
-    /// running fiber overflowed its stack, and if so tells the hooks. The fiber cannot go on then.
+    /// running fiber overflowed its stack, and if so tells the hooks. The fiber cannot go on then: see `way_out`.
+    ///
+    /// It reads control blocks and the running fiber's own stack, and nothing else. So registers that are wrong make a wrong
+    /// report, and do no harm.
     ///
     /// ```no_run
     /// # use kfiber::{platform::Host, scheduler::{Scheduler, overflow::Exception}};
@@ -143,6 +146,32 @@ impl<P: Platform> Scheduler<P> {
     /// ends, without any use of its stack, and the others go on: whoever joins it gets
     /// [`Failure::Overflowed`].
     ///
+    /// Both values must reach the frame that the processor pushed. The handlers of `extern "x86-interrupt"` have that frame as a
+    /// parameter by value, which they never read again: the compiler takes plain assignments to it out of a release build, and
+    /// the same exception comes again. (The second report says so: [`is_repeated`](Overflow::is_repeated).) Write through a
+    /// volatile pointer:
+    ///
+    /// ```ignore
+    /// extern "x86-interrupt" fn page_fault(mut frame: InterruptStackFrame, error: PageFaultErrorCode) {
+    ///     // ...
+    ///     if SCHEDULER.on_exception(&exception).is_some() {
+    ///         let way_out = SCHEDULER.way_out();
+    ///         // SAFETY: the fiber that was interrupted ends there, and nothing on its stack is used any more.
+    ///         unsafe {
+    ///             frame.as_mut().update(|frame| { // `Volatile`: the stores stay
+    ///                 frame.instruction_pointer = VirtAddr::new(way_out.rip);
+    ///                 frame.stack_pointer = VirtAddr::new(way_out.rsp);
+    ///             });
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// With a frame type of your own, `(&raw mut frame.rip).write_volatile(way_out.rip)`, and the same for `rsp`.
+    ///
+    /// The `#DF` handler of the `x86_64` crate never returns, by its type, so it can only report. Give `#PF` a stack of the
+    /// IST: then an overflow ends one fiber there, and no `#DF` comes of it.
+    ///
     /// The exception must not have come in an interrupt handler that holds something, a lock or an unacknowledged interrupt,
     /// that others need: see [`with_interrupts_off`](Overflow::with_interrupts_off).
     ///
@@ -175,7 +204,7 @@ impl<P: Platform> Scheduler<P> {
     /// Callable from: fiber, scheduler, any core. Blocks: nothing.
     pub fn set_hooks(&'static self, hooks: &'static dyn Hooks) -> Result<(), HooksAlreadySet> {
         fail::overflow::report_from_here_on();
-        run_loop::timer::watch_timers_from_here_on();
+        run_loop::timer::report_from_here_on();
         self.run_loop.set_hooks(hooks)
     }
 

@@ -49,6 +49,10 @@
 //! it is `unsafe` to put a poisoned mutex back to use. Fibers of another scheduler that already wait for a mutex of a fiber that
 //! fails are not woken; give such waits a deadline.
 //!
+//! An overflow is reported as [`Report::Overflow`](super::Report::Overflow) where it is noticed, and not as
+//! [`Report::FiberFailed`](super::Report::FiberFailed) again. The handler of `#PF` needs a stack of its own for that: see
+//! [the chapter on overflows](super::overflow), which also says what is not seen.
+//!
 //! # What ends the kernel after all
 //!
 //! A panic or fault outside of fibers, inside the scheduler, with interrupts off (in a handler, under an
@@ -63,7 +67,8 @@
 //! |---|---|
 //! | in a destructor | as anywhere else |
 //! | in the panic handler, before `fiber_panicked` | as anywhere else: the panic waits for its turn meanwhile |
-//! | in hooks, and while the panic's message is formatted | a panic, which is the second one, so it is fatal |
+//! | in hooks | a panic: waiting is forbidden there, so that what a report lends does not change |
+//! | while the panic's message is formatted | a panic, which is the second one, so it is fatal |
 //! | with interrupts off, under an `IrqMutex`, in `without_waiting` | a panic, which is fatal there |
 //!
 //! # On a host

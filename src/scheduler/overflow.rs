@@ -16,8 +16,18 @@
 //! interrupt stack table the processor has nowhere to push the frame, and resets (`guard::check_exception_stacks` tells).
 //! If it was an overflow, the handler puts what `way_out` says into the frame and returns; or it stops the kernel.
 //!
+//! An overflow is one report: [`Report::Overflow`](super::Report::Overflow), when it is noticed. The end of the fiber is not
+//! reported again. How the frame is written, and what `#DF` can do, is said at `Scheduler::way_out`.
+//!
 //! # What is not seen
 //!
+//! - What no detector of the table watches. A dense stack without a watchpoint that overflows by more than the canary, and does
+//!   not come back to a switch, has written over whatever lies below, and nobody is told.
+//! - A guard that was never unmapped: a `Guarded…` cell only has the room for it, and is a dense stack until
+//!   [`guard::unmap`](crate::stack::guard::unmap) has returned `Ok`.
+//! - Anything, where `#PF` or `#DF` has no IST stack: the processor cannot push the frame, and resets.
+//! - A fault below a stack, further than a page from it and in nobody's memory: it may be one of the stack of a
+//!   [`Fiber`](crate::fiber::Fiber), or of the kernel's. It ends the fiber as a fault.
 //! - Without a guard, a frame that leaves the canary's word out, and is given back before its fiber switches. The switch looks
 //!   at the upper four bytes of the canary, at the end of the fiber too; [`StackUsage`](crate::stack::StackUsage) at all eight.
 //! - A stack pointer further than 64 KiB below its stack, where no fiber of the scheduler lives: that may be a stack of the

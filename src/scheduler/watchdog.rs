@@ -129,12 +129,12 @@ impl Watchdog {
         extra.longest_run.fetch_max(longest, Ordering::Relaxed);
         if runs_for >= self.limit && !self.is_reported.swap(true, Ordering::Relaxed) {
             // SAFETY: it runs.
-            let hog = unsafe { Hog::new(fiber, runs_for, interrupted) };
-            run_loop.report(&Report::Hog(&hog));
+            unsafe { report_hog(run_loop, fiber, runs_for, interrupted) };
         }
     }
 
     /// Nobody of the loop runs: for how long?
+    #[inline(never)]
     fn look_at_idle(&self, run_loop: &RunLoop, now: Nanoseconds) {
         if self.idle_limit == NEVER || !run_loop.is_idle_here() {
             return;
@@ -171,6 +171,24 @@ impl Watchdog {
         self.is_noted.store(false, Ordering::Relaxed);
         self.is_reported.store(false, Ordering::Relaxed);
     }
+}
+
+/// In a frame of its own: ticks come on every fiber's stack, and hogs are few.
+///
+/// # Safety
+///
+/// The fiber runs, on this core.
+#[cold]
+#[inline(never)]
+unsafe fn report_hog(
+    run_loop: &RunLoop,
+    fiber: *const Header,
+    runs_for: Nanoseconds,
+    interrupted: Registers,
+) {
+    // SAFETY: the caller's promise.
+    let hog = unsafe { Hog::new(fiber, runs_for, interrupted) };
+    run_loop.report(&Report::Hog(&hog));
 }
 
 const fn nanoseconds(duration: Duration) -> Nanoseconds {

@@ -32,10 +32,10 @@ fn two_that_lock_in_opposite_order_are_named_with_places_and_owners() {
     });
     let reports = world.run();
     let right = format!(
-        "  \"right\" (@) waits for the mutex @ since 0.000 s at tests/stall/circles.rs:{right}:9: \"left\" (@) has it\n"
+        "  \"right\" (@) waits for the mutex @ since t = 0.000 s at tests/stall/circles.rs:{right}:9: \"left\" (@) has it\n"
     );
     let left = format!(
-        "  \"left\" (@) waits for the mutex @ since 0.000 s at tests/stall/circles.rs:{left}:9: \"right\" (@) has it"
+        "  \"left\" (@) waits for the mutex @ since t = 0.000 s at tests/stall/circles.rs:{left}:9: \"right\" (@) has it"
     );
     assert_eq!(
         reports,
@@ -84,7 +84,7 @@ fn a_circle_is_reported_while_others_go_on_and_only_once() {
     let reports = world.run();
     assert_eq!(reports.len(), 2, "{reports:#?}");
     assert!(reports[1].contains("nothing can ever wake any"));
-    assert!(reports[1].contains("\"late\" (@) waits for the mutex @ since 1.000 s at "));
+    assert!(reports[1].contains("\"late\" (@) waits for the mutex @ since t = 1.000 s at "));
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn a_child_that_locks_what_its_scopes_owner_has_is_reported() {
         "{reports:#?}"
     );
     assert!(reports[0].contains(
-        "\"owner\" (@) waits for the fibers of its scope since 0.000 s at tests/stall/circles.rs"
+        "\"owner\" (@) waits for the fibers of its scope since t = 0.000 s at tests/stall/circles.rs"
     ));
     assert!(reports[0].contains(": 2 have not ended\n"), "{reports:#?}");
     assert!(

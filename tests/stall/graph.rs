@@ -50,7 +50,7 @@ fn every_kind_of_wait_is_in_the_graph_in_words() {
         let look = |graph: &WaitGraph<'_>| (plain(&graph.to_string()), graph.fibers().next());
         let (text, fiber) = world.scheduler.wait_graph(look).unwrap();
         let start =
-            format!("  \"waiter\" (@) waits {words} since 2.500 s at tests/stall/graph.rs:");
+            format!("  \"waiter\" (@) waits {words} since t = 2.500 s at tests/stall/graph.rs:");
         assert!(text.starts_with(&start), "{text}");
         let fiber = fiber.unwrap();
         assert!(!fiber.is_stuck);
@@ -168,7 +168,10 @@ fn the_address_in_the_text_is_that_of_the_thing() {
     world.scheduler.run_until_idle();
     let text = text_of(world.scheduler);
     assert!(
-        text.contains(&format!("the semaphore {:p} since", &raw const SEMAPHORE)),
+        text.contains(&format!(
+            "the semaphore {:p} since t = ",
+            &raw const SEMAPHORE
+        )),
         "{text}"
     );
     SEMAPHORE.release(1).unwrap();

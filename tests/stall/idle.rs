@@ -75,8 +75,9 @@ fn fibers_that_lack_one_at_a_barrier_are_reported() {
     );
     assert!(reports[0].starts_with("stalled: 2 fibers wait, and only a new one or one of another scheduler could wake any\n"), "{reports:#?}");
     assert!(
-        reports[0]
-            .contains("\"two\" (@) waits at the barrier @ since 0.000 s at tests/stall/idle.rs:"),
+        reports[0].contains(
+            "\"two\" (@) waits at the barrier @ since t = 0.000 s at tests/stall/idle.rs:"
+        ),
         "{reports:#?}"
     );
 }

@@ -57,8 +57,12 @@ fn kernel_of(scheduler: &'static Scheduler<Machine>) -> &'static Kernel {
     kernel
 }
 
+/// The reports that begin so. None is of a fiber that failed an assertion.
+#[track_caller]
 fn reports_with(kernel: &Kernel, start: &str) -> Vec<String> {
     let reports = kernel.reports.lock().unwrap();
+    let failed = reports.iter().find(|report| report.starts_with("fiber"));
+    assert_eq!(failed, None);
     let reports = reports.iter().filter(|report| report.starts_with(start));
     reports.cloned().collect()
 }

@@ -31,7 +31,7 @@ impl fmt::Display for Seconds {
 }
 
 impl fmt::Display for WaitingFiber {
-    /// `"left" (10f40.1) waits for the mutex 0x2040 since 0.010 s at src/main.rs:10:20: "right" (11f40.1) has it`
+    /// `"left" (10f40.1) waits for the mutex 0x2040 since t = 0.010 s at src/main.rs:10:20: "right" (11f40.1) has it`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (object, location) = (self.object, self.location);
         write!(f, "{} waits ", Who(self.id, self.name))?;
@@ -53,9 +53,9 @@ impl fmt::Display for WaitingFiber {
             WaitReason::Receive => write!(f, "for a message of the channel {object:p}"),
             WaitReason::Send => write!(f, "for room in the channel {object:p}"),
         }?;
-        write!(f, " since {} at {location}", Seconds(self.since))?;
+        write!(f, " since t = {} at {location}", Seconds(self.since))?;
         if self.deadline != NEVER {
-            write!(f, ", until {}", Seconds(self.deadline))?;
+            write!(f, ", until t = {}", Seconds(self.deadline))?;
         }
         let is_owned = matches!(
             self.reason,

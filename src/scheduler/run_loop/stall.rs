@@ -64,6 +64,7 @@ impl RunLoop {
     /// For the handler of an interrupt of the platform's `idle`, which this loop has called: reports that all wait, and have
     /// for so long. Returns false if one of them is to go on.
     #[cold]
+    #[inline(never)]
     pub(crate) fn report_idle(&self, lasts_for: Nanoseconds) -> bool {
         let Some((outlook, _mark)) = self.outlook() else {
             return false;

@@ -8,23 +8,6 @@ use crate::scheduler::report::late_timer::LateTimer;
 use core::sync::atomic::Ordering;
 use spin::Once;
 
-/// What looks for a timer that does not come.
-struct TimerWatch {
-    look: fn(&RunLoop, Nanoseconds),
-    note: fn(&RunLoop, Nanoseconds),
-}
-
-/// In kernels with hooks. The others have nothing of it in their text.
-static TIMER_WATCH: Once<TimerWatch> = Once::new();
-
-/// From here on a timer that does not come is reported.
-pub(crate) fn watch_timers_from_here_on() {
-    TIMER_WATCH.call_once(|| TimerWatch {
-        look: RunLoop::look,
-        note: RunLoop::note,
-    });
-}
-
 impl RunLoop {
     /// The time. It is remembered, so that what needs no exact time need not ask the platform.
     pub(crate) fn look_at_clock(&self) -> Nanoseconds {
@@ -88,53 +71,18 @@ impl RunLoop {
 
     /// Somebody knows the time: has the timer interrupted as it was asked to?
     pub(crate) fn check_timer(&self, now: Nanoseconds) {
-        if let Some(watch) = TIMER_WATCH.get() {
-            (watch.look)(self, now);
+        let deadline = self.timer.load(Ordering::Relaxed);
+        if now > deadline
+            && let Some(on_late) = ON_LATE.get()
+        {
+            on_late(self, deadline, false);
         }
     }
 
     /// The loop itself has found that a deadline has passed.
     pub(crate) fn note_deadline_without_interrupt(&self, deadline: Nanoseconds) {
-        if let Some(watch) = TIMER_WATCH.get() {
-            (watch.note)(self, deadline);
-        }
-    }
-
-    /// A machine that is interrupted itself may lose some time between the clock and the timer, so a timer that is late counts
-    /// only if it is still late after the limit has passed again.
-    fn look(&self, now: Nanoseconds) {
-        let deadline = self.timer.load(Ordering::Relaxed);
-        if now <= deadline || !self.is_late(deadline, now) {
-            return;
-        }
-        match self.late_since.load(Ordering::Relaxed) {
-            0 => self.late_since.store(now, Ordering::Relaxed),
-            since if self.is_late(since, now) => self.report_late_timer(deadline, now),
-            _ => {}
-        }
-    }
-
-    fn note(&self, deadline: Nanoseconds) {
-        let now = self.last_look();
-        if self.is_late(deadline, now) {
-            self.report_late_timer(deadline, now);
-        }
-    }
-
-    /// Whether so much time has passed since then, without a call of `timer_interrupt` that was not heeded yet.
-    fn is_late(&self, since: Nanoseconds, now: Nanoseconds) -> bool {
-        let limit = self
-            .platform
-            .get()
-            .map_or(NEVER, |platform| platform.late_timer_limit());
-        now.saturating_sub(since) > limit && !self.root.state.has_timer_request()
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn report_late_timer(&self, deadline: Nanoseconds, now: Nanoseconds) {
-        if self.has_hooks() && self.late_since.swap(NEVER, Ordering::Relaxed) != NEVER {
-            self.report(&Report::LateTimer(&LateTimer { deadline, now }));
+        if let Some(on_late) = ON_LATE.get() {
+            on_late(self, deadline, true);
         }
     }
 
@@ -145,5 +93,35 @@ impl RunLoop {
         if let Some(platform) = self.platform.get() {
             platform.kick();
         }
+    }
+}
+
+type OnLate = fn(&RunLoop, deadline: Nanoseconds, is_certain: bool);
+
+/// What is done when a deadline is found to have passed, in kernels with hooks. The others have nothing of it in their text.
+static ON_LATE: Once<OnLate> = Once::new();
+
+/// From here on, late timers are reported.
+pub(crate) fn report_from_here_on() {
+    ON_LATE.call_once(|| on_late);
+}
+
+/// A deadline has passed. Reports it if it has by more than the limit, and nobody has called `timer_interrupt` since.
+///
+/// A machine that is interrupted itself may lose some time between the clock and the timer. So, if it is not certain, it counts
+/// only if it is still so after the limit has passed again.
+fn on_late(run_loop: &RunLoop, deadline: Nanoseconds, is_certain: bool) {
+    let now = run_loop.last_look();
+    let limit = run_loop.platform().late_timer_limit();
+    let is_late = |since: Nanoseconds| now.saturating_sub(since) > limit;
+    if !is_late(deadline) || run_loop.root.state.has_timer_request() {
+        return;
+    }
+    let since = run_loop.late_since.load(Ordering::Relaxed);
+    if since == 0 && !is_certain {
+        run_loop.late_since.store(now, Ordering::Relaxed);
+    } else if since != NEVER && (is_certain || is_late(since)) {
+        run_loop.late_since.store(NEVER, Ordering::Relaxed);
+        run_loop.report(&Report::LateTimer(&LateTimer { deadline, now }));
     }
 }
