@@ -28,31 +28,64 @@ pub enum AfterDeadlock {
     Wait,
 }
 
+/// Where a chain of waits leads.
+enum Chain {
+    /// To a fiber that can run, or to what anybody can give; or into a circle that was there before.
+    Nowhere,
+    /// Back to where it began, perhaps, or to several fibers.
+    Back,
+    /// The first one waits for what a fiber has that has ended.
+    Ended,
+}
+
+fn follow(waits: &Waits<'_>, fiber: *const Header) -> Chain {
+    let mut at = fiber;
+    for _ in 0..=waits.live {
+        let Some(wait) = waits.wait_of(at) else {
+            return Chain::Nowhere;
+        };
+        match waits.need_of(at, wait) {
+            Need::Fiber(next) if !ptr::eq(next, fiber) => at = next,
+            Need::Fiber(_) | Need::All(_) => return Chain::Back,
+            Need::Ended(_) if ptr::eq(at, fiber) => return Chain::Ended,
+            Need::Ended(_) | Need::Fibers | Need::Clock | Need::Anybody => return Chain::Nowhere,
+        }
+    }
+    Chain::Nowhere
+}
+
 impl<'a> Deadlock<'a> {
+    /// Says whether it is worth a longer look if a fiber waits: the chain of waits that begins there leads back, into several
+    /// fibers, or to one that has ended. In a frame of its own, since it is all that most waits need of a stack.
+    #[inline(never)]
+    pub(crate) fn is_possible(waits: &Waits<'_>, fiber: *const Header) -> bool {
+        !matches!(follow(waits, fiber), Chain::Nowhere)
+    }
+
     /// The deadlock of a fiber that is about to wait, if there is one.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn of(waits: Waits<'a>, fiber: *const Header) -> Option<Self> {
-        let found = |is_circle| Self {
+        let is_circle = match follow(&waits, fiber) {
+            Chain::Nowhere => return None,
+            Chain::Back => {
+                waits.mark_ways_to(fiber);
+                if !Circle::of(waits, fiber).closes() {
+                    return None;
+                }
+                true
+            }
+            Chain::Ended => {
+                waits.mark_stuck();
+                false
+            }
+        };
+        Some(Self {
             waits,
             fiber,
             is_circle,
             not_send: PhantomData,
-        };
-        let mut at = fiber;
-        for _ in 0..=waits.live {
-            match waits.need_of(at, waits.wait_of(at)?) {
-                Need::Fiber(next) if !ptr::eq(next, fiber) => at = next,
-                Need::Fiber(_) | Need::All(_) => {
-                    waits.mark_ways_to(fiber);
-                    return Circle::of(waits, fiber).closes().then(|| found(true));
-                }
-                Need::Ended(_) if ptr::eq(at, fiber) => {
-                    waits.mark_stuck();
-                    return Some(found(false));
-                }
-                Need::Ended(_) | Need::Fibers | Need::Clock | Need::Anybody => return None,
-            }
-        }
-        None // it leads into a circle that was there before
+        })
     }
 
     /// The fibers of the circle, each before the one that it needs; the first is the one that closes it. If there is no

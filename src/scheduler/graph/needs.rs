@@ -195,6 +195,8 @@ impl<'a> Waits<'a> {
     }
 
     /// Marks the fibers that are stuck.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn mark_stuck(self) {
         for fiber in self.fibers() {
             let needs_a_fiber = self.wait_of(fiber).is_some_and(|wait| {
@@ -227,6 +229,8 @@ impl<'a> Waits<'a> {
 
     /// Marks each fiber from which the edges lead to `target` with the length of the way, `target` itself too if there is a
     /// way round.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn mark_ways_to(self, target: *const Header) {
         for fiber in self.fibers() {
             set_mark(fiber, FREE);

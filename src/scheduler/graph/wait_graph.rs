@@ -209,6 +209,7 @@ impl<'a> Circle<'a> {
     }
 
     /// Whether it leads back to the first.
+    #[inline(never)]
     pub(crate) fn closes(&self) -> bool {
         self.pointers()
             .last()

@@ -2,6 +2,7 @@
 
 use super::RunLoop;
 use crate::scheduler::graph::deadlock::{AfterDeadlock, Deadlock};
+use crate::scheduler::graph::needs::Waits;
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::wait::{Kind, Wait};
 use core::panic::Location;
@@ -20,7 +21,18 @@ pub(crate) fn look(fiber: *const Header, kind: &'static Kind, object: *const ())
     // SAFETY: it runs.
     let run_loop = unsafe { RunLoop::of(fiber) };
     let wait = Wait::new(kind, object, place, run_loop.last_look());
-    if let Some(deadlock) = Deadlock::of(run_loop.waits(Some((fiber, &wait))), fiber) {
+    let waits = run_loop.waits(Some((fiber, &wait)));
+    if Deadlock::is_possible(&waits, fiber) {
+        heed(run_loop, waits, fiber);
+    }
+}
+
+/// Asks the hooks if there is a deadlock.
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn heed(run_loop: &RunLoop, waits: Waits<'_>, fiber: *const Header) {
+    if let Some(deadlock) = Deadlock::of(waits, fiber) {
         let after = run_loop.ask_after(&deadlock);
         assert!(after == AfterDeadlock::Wait, "{deadlock}");
     }
