@@ -1,6 +1,7 @@
 //! The console: bytes come by interrupt into a channel, and a fiber reads lines from it.
 
 use core::time::Duration;
+use kfiber::scheduler;
 use kfiber::sync::Channel;
 use tests_qemu::{print, println, serial_input};
 
@@ -13,6 +14,7 @@ const LONGEST: usize = 80;
 const BACKSPACE: u8 = 8;
 const DELETE: u8 = 127;
 const CTRL_C: u8 = 3;
+const CTRL_D: u8 = 4;
 
 /// Lets the serial port interrupt.
 pub(crate) fn init() {
@@ -35,8 +37,8 @@ impl Line {
     }
 }
 
-/// Waits for a line, and shows what is typed on the way.
-pub(crate) fn read_line() -> Line {
+/// Waits for a line, and shows what is typed on the way. Ctrl-C begins anew; Ctrl-D in an empty line is `None`.
+pub(crate) fn read_line() -> Option<Line> {
     let mut line = Line {
         bytes: [0; LONGEST],
         length: 0,
@@ -48,13 +50,14 @@ pub(crate) fn read_line() -> Line {
         {
             b'\r' | b'\n' => {
                 println!();
-                return line;
+                return Some(line);
             }
             CTRL_C => {
                 println!("^C");
                 line.length = 0;
-                return line;
+                return Some(line);
             }
+            CTRL_D if line.length == 0 => return None,
             BACKSPACE | DELETE if line.length > 0 => {
                 line.length -= 1;
                 print!("\x08 \x08");
@@ -65,6 +68,23 @@ pub(crate) fn read_line() -> Line {
                 print!("{}", char::from(key));
             }
             _ => {}
+        }
+    }
+}
+
+/// Waits for this long, or until Ctrl-C, and returns whether that came. Other keys are lost meanwhile.
+pub(crate) fn wait_for_ctrl_c(longest: Duration) -> bool {
+    let nanoseconds = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
+    let deadline = scheduler::now().saturating_add(nanoseconds);
+    loop {
+        let left = deadline.saturating_sub(scheduler::now());
+        match KEYS.recv_timeout(Duration::from_nanos(left)) {
+            Ok(CTRL_C) => {
+                println!("^C");
+                return true;
+            }
+            Ok(_other_key) => {}
+            Err(_no_key) => return false,
         }
     }
 }

@@ -38,16 +38,17 @@ pub(crate) fn run(is_terminal: bool) {
         "Six ways to sort {COUNT} numbers, each in a fiber that suspends itself after every step.\n"
     );
     let mut finished = 0;
+    let mut is_hurried = false;
     for round in 0_u32.. {
         let is_over = finished == racers.len();
-        if is_terminal || is_over || round.is_multiple_of(200) {
+        if (is_terminal && !is_hurried) || is_over || round.is_multiple_of(200) {
             screen::draw(&lanes, is_terminal && round > 0);
         }
         if is_over {
             break;
         }
-        if is_terminal {
-            screen::wait_for_next_frame();
+        if is_terminal && !is_hurried {
+            is_hurried = screen::wait_for_next_frame();
         }
         for (racer, lane) in racers.iter_mut().zip(&mut lanes) {
             if racer.is_finished() {

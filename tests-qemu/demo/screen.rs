@@ -1,9 +1,9 @@
 //! What the race looks like: one line of bars for each racer, drawn over the last ones on a terminal.
 
+use crate::console;
 use crate::sorts::{COUNT, Row};
 use core::fmt;
 use core::time::Duration;
-use kfiber::scheduler;
 use tests_qemu::{print, println};
 
 /// One racer as it stands.
@@ -58,7 +58,7 @@ pub(crate) fn draw(lanes: &[Lane], again: bool) {
     println!();
 }
 
-/// Waits for the next of some sixty frames a second, while other fibers run.
-pub(crate) fn wait_for_next_frame() {
-    scheduler::sleep(Duration::from_millis(16)).expect("nobody cancels the shell");
+/// Waits for the next of some sixty frames a second, while other fibers run. Returns whether Ctrl-C was pressed.
+pub(crate) fn wait_for_next_frame() -> bool {
+    console::wait_for_ctrl_c(Duration::from_millis(16))
 }

@@ -44,7 +44,8 @@ const HELP: &str =
   overflow        a fiber that calls itself until its stack is used up
   race            six ways to sort, each in a fiber without a scheduler
   help            this
-  exit            ends the kernel";
+  exit            ends the kernel; so does Ctrl-D
+  Ctrl-C          drops the line, ends `sleep` and `top`, and lets `race` run to its end at once";
 
 /// The shell's fiber. Returns whether all went well.
 pub(crate) fn run() -> bool {
@@ -56,7 +57,13 @@ pub(crate) fn run() -> bool {
         let line;
         let words = if is_terminal {
             line = console::read_line();
-            line.text()
+            line.as_ref().map_or_else(
+                || {
+                    println!("exit");
+                    "exit"
+                },
+                console::Line::text,
+            )
         } else {
             let line = script.next().expect("the script ends with `exit`");
             println!("{line}");
@@ -111,8 +118,7 @@ fn kill(name: &str) {
 fn sleep(argument: &str) {
     match argument.parse() {
         Ok(milliseconds) => {
-            scheduler::sleep(Duration::from_millis(milliseconds))
-                .expect("nobody cancels the shell");
+            let _is_cut_short = console::wait_for_ctrl_c(Duration::from_millis(milliseconds));
         }
         Err(_) => println!("sleep how many milliseconds? `sleep 500`"),
     }

@@ -9,6 +9,10 @@ kernel_test! {
         read_non_canonical_address();
     }
 
+    fn reads_in_a_function_of_core() {
+        read_by_core(black_box(0x5ead_0000_0000));
+    }
+
     fn overflows_the_stack() {
         recurse(black_box(u64::MAX));
     }
@@ -27,6 +31,13 @@ kernel_test! {
 fn read_non_canonical_address() {
     // SAFETY: The fault ends the run.
     unsafe { asm!("mov rax, [{}]", in(reg) 0x8000_0000_0000_0000_u64, out("rax") _) };
+}
+
+/// The runner must name this function too: the exception is in one of `core` that it calls.
+#[inline(never)]
+fn read_by_core(address: usize) {
+    // SAFETY: The fault ends the run.
+    black_box(unsafe { core::ptr::with_exposed_provenance::<u64>(address).read_volatile() });
 }
 
 #[inline(never)]

@@ -11,11 +11,11 @@ use core::{
     sync::atomic::{AtomicPtr, Ordering},
 };
 
-use x86_64::registers::control::Cr2;
+use x86_64::{VirtAddr, registers::control::Cr2, structures::paging::Translate as _};
 
 use crate::{
-    exit,
-    protocol::{EXPECT_FAULT, FAULT},
+    exit, paging,
+    protocol::{EXPECT_FAULT, FAULT, STACK_WORDS, STACK_WORDS_MOST},
     run, serial,
 };
 
@@ -141,10 +141,31 @@ pub fn report(frame: &TrapFrame) -> ! {
     } = frame;
     let cr2 = Cr2::read_raw();
     crate::println!("{frame}");
+    print_stack(*rsp);
     serial::print_to_runner(format_args!(
         "{FAULT} {name} vector={vector} error={error:#x} rip={rip:#x} rsp={rsp:#x} rbp={rbp:#x} cr2={cr2:#x}"
     ));
     exit::fail()
+}
+
+/// Prints the words at the stack pointer, by which the runner finds the callers.
+fn print_stack(rsp: u64) {
+    // SAFETY: the run ends here: whoever used the table does not go on.
+    let table = unsafe { paging::table() };
+    crate::print!("{STACK_WORDS}");
+    for word in 0..STACK_WORDS_MOST {
+        let address = rsp.wrapping_add(8 * word);
+        let is_mapped = VirtAddr::try_new(address).is_ok_and(|address| {
+            address.is_aligned(8_u64) && table.translate_addr(address).is_some()
+        });
+        if !is_mapped {
+            break;
+        }
+        // SAFETY: mapped and aligned, so that it lies in one page; any bits are a number.
+        let value = unsafe { (address as *const u64).read_volatile() };
+        crate::print!(" {value:#x}");
+    }
+    crate::println!();
 }
 
 /// Returns the exception's name as the manuals have it.

@@ -19,6 +19,11 @@ pub const PANIC: &str = "panic";
 /// `@kfiber fault NAME vector=N error=0x… rip=0x… rsp=0x… rbp=0x… cr2=0x…`: an unexpected CPU exception.
 pub const FAULT: &str = "fault";
 
+/// `stack words: 0x… 0x…`: what lies at the stack pointer of a fault. Free text, from which the runner finds the callers.
+pub const STACK_WORDS: &str = "stack words:";
+/// As many of them at most.
+pub const STACK_WORDS_MOST: u64 = 48;
+
 /// `stack used=N size=N NAME`: how many bytes of a stack were used, and how many it has. Free text, for `cargo xtask stacks`.
 pub const STACK: &str = "stack";
 

@@ -65,6 +65,12 @@ impl Module {
     fn list(&self, path: &str, found: &mut BTreeSet<String>) {
         for item in self.items() {
             match item {
+                // A chapter is an empty module.
+                Item::Mod(item)
+                    if item
+                        .content
+                        .as_ref()
+                        .is_some_and(|(_, items)| items.is_empty()) => {}
                 Item::Mod(item) if is_public(&item.vis) => {
                     let name = item.ident.to_string();
                     self.child(&name).list(&format!("{path}{name}::"), found);

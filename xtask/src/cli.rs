@@ -7,6 +7,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Build, boot, test and look into kfiber
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
+#[command(after_help = "\
+A verb that needs a package of the distribution installs it, and on a terminal asks first. KFIBER_INSTALL=yes or =no answers \
+in advance.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) verb: Verb,
@@ -312,7 +315,7 @@ pub(crate) struct Stacks {
     pub(crate) core: Option<CoreSource>,
 }
 
-/// Nothing is installed or changed without --fix.
+/// Nothing is installed or changed without --fix. On a terminal it asks first, unless `KFIBER_INSTALL` is `yes` or `no`.
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
     /// Install what is missing

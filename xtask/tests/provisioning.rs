@@ -52,6 +52,11 @@ impl Machine {
     }
 
     fn xtask(&self, words: &[&str], install: &str) -> Output {
+        let mut command = self.command(words, install);
+        command.output().expect("the program starts")
+    }
+
+    fn command(&self, words: &[&str], install: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command
             .args(words)
@@ -60,8 +65,8 @@ impl Machine {
             .env("INSTALL", install);
         command
             .env_remove("KFIBER_CORE")
-            .output()
-            .expect("the program starts")
+            .env_remove("KFIBER_INSTALL");
+        command
     }
 
     fn log(&self) -> std::path::PathBuf {
@@ -135,6 +140,21 @@ fn nothing_is_installed_without_being_asked_for() {
     );
     assert_eq!(machine.asked(), "");
     assert!(said(&output).contains("MISSING"), "{}", said(&output));
+}
+
+#[test]
+fn a_no_in_advance_installs_nothing_and_says_what_to_type() {
+    let machine = Machine::new();
+    let mut command = machine.command(&["doctor", "--fix"], &machine.installs_qemu());
+    let output = command.env("KFIBER_INSTALL", "no").output();
+    let output = output.expect("the program starts");
+    assert!(!output.status.success(), "{}", said(&output));
+    assert_eq!(machine.asked(), "");
+    assert!(
+        said(&output).contains("sudo apt-get update && sudo apt-get install"),
+        "{}",
+        said(&output)
+    );
 }
 
 #[test]

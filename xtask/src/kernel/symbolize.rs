@@ -99,6 +99,15 @@ impl Symbols {
         place.or_else(|| self.function(address)).unwrap_or_default()
     }
 
+    /// Whether the innermost function at an address was written in this workspace.
+    pub(crate) fn is_of_the_workspace(&self, address: u64) -> bool {
+        let frames = self.context.find_frames(address).skip_all_loads();
+        frames.is_ok_and(|mut frames| {
+            let frame = frames.next().ok().flatten();
+            frame.is_some_and(|frame| of_the_workspace(&frame).is_some())
+        })
+    }
+
     fn function(&self, address: u64) -> Option<String> {
         let after = self
             .functions

@@ -92,6 +92,14 @@ const EXPECTED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "fault::reads_in_a_function_of_core",
+        &[
+            "#PF",
+            "called by liars::fault::read_by_core+",
+            "liars/fault.rs:",
+        ],
+    ),
+    (
         "fault::overflows_the_stack",
         &["#PF", "is liars::fault::recurse+", "liars/fault.rs:"],
     ),

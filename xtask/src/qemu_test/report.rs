@@ -29,6 +29,9 @@ pub(crate) fn failure(runner: &Runner, test: &TestCase, seed: u32, finished: &Fi
     {
         let _ = writeln!(text, "  rip={address:#x} is {description}");
     }
+    for caller in runner.callers(&serial) {
+        let _ = writeln!(text, "  called by {caller}");
+    }
     let source = fs::read_to_string(workspace::root().join(&test.file)).unwrap_or_default();
     let line = line_of(test, &source);
     let _ = writeln!(text, "  the test is at {}:{line}", test.file);

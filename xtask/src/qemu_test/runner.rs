@@ -10,11 +10,11 @@ use anyhow::{Context as _, Result};
 use crate::cli::QemuTest;
 use crate::kernel::elf::TestCase;
 use crate::kernel::symbolize::Symbols;
-use crate::kernel::unwind_tables;
+use crate::kernel::{callers, unwind_tables};
 use crate::machine::Machine;
 use crate::machine::interrupt_log::{self, Exception};
 use crate::machine::qemu::{self, End, Run};
-use crate::protocol::{ROUNDS_KEY, SEED_KEY, TEST_KEY};
+use crate::protocol::{FAULT, PREFIX, ROUNDS_KEY, SEED_KEY, STACK_WORDS, TEST_KEY};
 use crate::qemu_test::verdict::{Outcome, Verdict, judge};
 use crate::workspace;
 
@@ -85,21 +85,45 @@ impl Runner {
 
     /// What lies at an address of the kernel.
     pub(crate) fn describe(&self, address: u64) -> String {
+        self.with_symbols(|symbols| symbols.describe(address))
+            .unwrap_or_else(|error| {
+                format!("unknown, for the debug information cannot be read: {error:#}")
+            })
+    }
+
+    /// The callers of what faulted, up to the first that is the workspace's own, if it faulted in a function of `core`.
+    pub(crate) fn callers(&self, serial: &str) -> Vec<String> {
+        let Some((words, rip)) = faulted(serial) else {
+            return Vec::new();
+        };
+        let Ok((tables, _)) = unwind_tables::read(&self.kernel) else {
+            return Vec::new();
+        };
+        self.with_symbols(|symbols| {
+            let mut callers = Vec::new();
+            let (mut rip, mut words) = (rip, &*words);
+            while !symbols.is_of_the_workspace(rip)
+                && let Some((address, above)) = callers::step(&tables, rip, words)
+            {
+                // The call is before the address that it returns to.
+                (rip, words) = (address.wrapping_sub(1), above);
+                callers.push(symbols.describe(rip));
+            }
+            callers
+        })
+        .unwrap_or_default()
+    }
+
+    fn with_symbols<T>(&self, look: impl FnOnce(&Symbols) -> T) -> Result<T> {
         let mut symbols = self
             .symbols
             .lock()
             .expect("nothing panics while it holds the symbols");
-        if symbols.is_none() {
-            match Symbols::load(&self.kernel) {
-                Ok(loaded) => *symbols = Some(loaded),
-                Err(error) => {
-                    return format!("unknown, for the debug information cannot be read: {error:#}");
-                }
-            }
-        }
-        symbols
-            .as_ref()
-            .map_or_else(String::new, |symbols| symbols.describe(address))
+        let symbols = match &mut *symbols {
+            Some(loaded) => loaded,
+            none => none.insert(Symbols::load(&self.kernel)?),
+        };
+        Ok(look(symbols))
     }
 
     fn deadline(&self, test: &TestCase) -> Duration {
@@ -151,6 +175,18 @@ impl Runner {
         }
         text
     }
+}
+
+/// The words on the stack and the instruction pointer of the fault that the guest reported.
+fn faulted(serial: &str) -> Option<(Vec<u64>, u64)> {
+    let hexadecimal = |word: &str| u64::from_str_radix(word.trim_start_matches("0x"), 16).ok();
+    let line = |start: &str| serial.lines().find_map(|line| line.strip_prefix(start));
+    let words = line(STACK_WORDS)?.split_whitespace().map(hexadecimal);
+    let fault = line(&format!("{PREFIX}{FAULT} "))?;
+    let rip = fault
+        .split(' ')
+        .find_map(|word| word.strip_prefix("rip="))?;
+    Some((words.collect::<Option<_>>()?, hexadecimal(rip)?))
 }
 
 /// Cuts a log down to its end and returns that.

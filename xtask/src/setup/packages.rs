@@ -1,13 +1,17 @@
 //! Installs packages of the distribution, or says how a person can.
 
-use std::fs;
+use std::io::{IsTerminal as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::process::{Command, Stdio};
+use std::{env, fs, io};
 
 use anyhow::{Result, bail};
 
-use crate::console;
+use crate::console::{self, LOUD};
 use crate::setup::find_program;
+
+/// The variable that answers in advance: `yes` or `no`.
+pub(crate) const ANSWER: &str = "KFIBER_INSTALL";
 
 /// How this process may become root.
 enum Privilege {
@@ -22,7 +26,7 @@ pub(crate) fn can_install() -> bool {
     find_program("apt-get").is_some() && privilege().is_some()
 }
 
-/// Installs Debian packages with `apt-get`, saying what it does.
+/// Installs Debian packages with `apt-get`, saying what it does. On a terminal it asks first.
 pub(crate) fn install(packages: &[&str]) -> Result<()> {
     let Some(privilege) = privilege() else {
         bail!(
@@ -30,6 +34,14 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
             packages.join(", ")
         );
     };
+    let answer = env::var(ANSWER).ok();
+    let asks = io::stdin().is_terminal() && io::stderr().is_terminal();
+    if !is_agreed(answer.as_deref(), asks, || ask(packages))? {
+        bail!(
+            "nothing was installed, as you said. This does it:\n{}",
+            apt_line(packages)
+        );
+    }
     // Always: an old list names versions that the servers no longer have, or that are too old for us.
     let update = console::run(
         "refreshing the list of Debian packages (apt-get update)",
@@ -54,6 +66,38 @@ pub(crate) fn apt_line(packages: &[&str]) -> String {
         "sudo apt-get update && sudo apt-get install --no-install-recommends {}",
         packages.join(" ")
     )
+}
+
+/// Whether packages may be installed: what was answered in advance counts, then what a person says. Where nobody can be
+/// asked, as in continuous integration, they may.
+fn is_agreed(
+    in_advance: Option<&str>,
+    is_terminal: bool,
+    ask: impl FnOnce() -> Result<String>,
+) -> Result<bool> {
+    match in_advance {
+        Some("yes") => return Ok(true),
+        Some("no") => return Ok(false),
+        Some(other) => bail!("{ANSWER} is `{other}`; it can be `yes` or `no`"),
+        None if !is_terminal => return Ok(true),
+        None => {}
+    }
+    let said = ask()?.trim().to_lowercase();
+    Ok(["", "y", "yes"].contains(&&*said))
+}
+
+fn ask(packages: &[&str]) -> Result<String> {
+    let packages = packages.join(", ");
+    anstream::eprint!(
+        "{LOUD}xtask:{LOUD:#} install {packages} with apt-get? ({ANSWER}=yes or =no answers in advance) [Y/n] "
+    );
+    io::stderr().flush()?;
+    let mut said = String::new();
+    // The end of the input is no answer, and no consent.
+    if io::stdin().read_line(&mut said)? == 0 {
+        said.push_str("no");
+    }
+    Ok(said)
 }
 
 fn privilege() -> Option<Privilege> {
@@ -90,4 +134,40 @@ fn quietly(command: &mut Command) -> bool {
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn agreed(in_advance: Option<&str>, is_terminal: bool, says: Option<&str>) -> bool {
+        let ask = || Ok(says.expect("nobody is asked").to_owned());
+        is_agreed(in_advance, is_terminal, ask).expect("an answer")
+    }
+
+    #[test]
+    fn a_person_at_a_terminal_is_asked_and_obeyed() {
+        for yes in ["\n", "y\n", "Yes\n"] {
+            assert!(agreed(None, true, Some(yes)), "{yes:?}");
+        }
+        for no in ["n\n", "no\n", "what?\n"] {
+            assert!(!agreed(None, true, Some(no)), "{no:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_answered_in_advance_is_not_asked() {
+        for is_terminal in [true, false] {
+            assert!(agreed(Some("yes"), is_terminal, None));
+            assert!(!agreed(Some("no"), is_terminal, None));
+        }
+        let error = is_agreed(Some("maybe"), true, || unreachable!("nobody is asked"));
+        assert!(error.is_err(), "a word that is no answer is an error");
+    }
+
+    #[test]
+    fn without_a_terminal_nobody_is_asked() {
+        assert!(agreed(None, false, None));
+    }
 }
