@@ -19,6 +19,26 @@ impl Module {
         }
     }
 
+    fn root() -> Self {
+        let children = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        Self {
+            file: children.join("lib.rs"),
+            children,
+        }
+    }
+
+    fn parent(&self) -> Self {
+        let children = self.children.parent().expect("it is not the root");
+        let root = Self::root();
+        if children == root.children {
+            return root;
+        }
+        Self {
+            file: children.with_extension("rs"),
+            children: children.to_owned(),
+        }
+    }
+
     fn items(&self) -> Vec<Item> {
         let text = fs::read_to_string(&self.file).expect("a module's file");
         syn::parse_file(&text).expect("Rust").items
@@ -55,8 +75,13 @@ impl Module {
             file: self.file.clone(),
             children: self.children.clone(),
         };
-        for step in path.iter().filter(|step| *step != "self") {
-            module = module.child(step);
+        for step in path {
+            module = match step.as_str() {
+                "self" => module,
+                "super" => module.parent(),
+                "crate" => Self::root(),
+                step => module.child(step),
+            };
         }
         module.has_type(name)
     }
@@ -135,9 +160,7 @@ fn leaves(tree: &UseTree, path: &mut Vec<String>, found: &mut Vec<(Vec<String>, 
 
 /// All of them, as `sync::Mutex`.
 pub(crate) fn types() -> BTreeSet<String> {
-    let children = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let file = children.join("lib.rs");
     let mut found = BTreeSet::new();
-    Module { file, children }.list("", &mut found);
+    Module::root().list("", &mut found);
     found
 }

@@ -159,9 +159,6 @@ fn a_value_whose_maker_ended_is_waited_for_by_nobody() {
     let _more = &CELLS;
 }
 
-static LOCK: Mutex<u32> = Mutex::new(0);
-static SHARED: RwLock<u32> = RwLock::new(0);
-
 std::thread_local! {
     static GUARD: RefCell<Option<MutexGuard<'static, u32>>> = const { RefCell::new(None) };
     static READER: RefCell<Option<RwLockReadGuard<'static, u32>>> = const { RefCell::new(None) };
@@ -171,6 +168,7 @@ std::thread_local! {
 #[test]
 fn dropping_the_guard_of_another_fiber_panics_names_both_and_unlocks_nothing() {
     world!(S, CELLS);
+    static LOCK: Mutex<u32> = Mutex::new(0);
     let owner = S.builder().name("owner").spawn(&CELLS, || {
         GUARD.set(Some(LOCK.lock()));
         settle();
@@ -193,6 +191,8 @@ fn dropping_the_guard_of_another_fiber_panics_names_both_and_unlocks_nothing() {
 #[test]
 fn dropping_a_guard_outside_of_fibers_panics() {
     world!(S, CELLS);
+    static LOCK: Mutex<u32> = Mutex::new(0);
+    static SHARED: RwLock<u32> = RwLock::new(0);
     let owner = S.builder().name("owner").spawn(&CELLS, || {
         GUARD.set(Some(LOCK.lock()));
         READER.set(Some(SHARED.read()));
@@ -214,6 +214,7 @@ fn dropping_a_guard_outside_of_fibers_panics() {
 #[test]
 fn waiting_with_the_guard_of_another_fiber_panics_before_it_unlocks() {
     world!(S, CELLS);
+    static LOCK: Mutex<u32> = Mutex::new(0);
     static CHANGED: Condvar = Condvar::new();
     let owner = S.builder().name("owner").spawn(&CELLS, || {
         GUARD.set(Some(LOCK.lock()));
@@ -242,6 +243,7 @@ fn waiting_with_the_guard_of_another_fiber_panics_before_it_unlocks() {
 #[test]
 fn dropping_the_guard_of_one_who_reads_or_writes_panics_too() {
     world!(S, CELLS);
+    static SHARED: RwLock<u32> = RwLock::new(0);
     let reader = S.builder().name("reader").spawn(&CELLS, || {
         READER.set(Some(SHARED.read()));
         settle();
@@ -260,6 +262,7 @@ fn dropping_the_guard_of_one_who_reads_or_writes_panics_too() {
 #[test]
 fn dropping_the_guard_of_one_who_writes_leaves_it_locked() {
     world!(S, CELLS);
+    static SHARED: RwLock<u32> = RwLock::new(0);
     let writer = S.builder().name("writer").spawn(&CELLS, || {
         WRITER.set(Some(SHARED.write()));
         settle();

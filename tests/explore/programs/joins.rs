@@ -87,9 +87,10 @@ fn poll(bench: &Arc<Bench>, mut handle: JoinHandle<Output>) -> Output {
             let polled = Pin::new(&mut handle).poll(&mut Context::from_waker(&waker));
             if let Some(last) = last.take() {
                 let expected = usize::from(polled.is_ready());
-                // Elsewhere it may see the end before it is told, and be told at any moment: one look only.
+                // Elsewhere it may see the end before it is told, or be told before the other has left its stack: one look
+                // only.
                 let told = times(&last);
-                let is_right = told == expected || (!is_alone() && told == 0);
+                let is_right = told == expected || (!is_alone() && told <= 1);
                 assert!(is_right, "it was told {told} times");
                 bench.told.lock().expect("no holder panics").push(last);
             }
