@@ -102,7 +102,7 @@ impl<T> JoinHandle<T> {
         self.state().is_finished()
     }
 
-    /// Asks the fiber to end, which it may do in its own time. Its waits return errors, and
+    /// Asks the fiber to end, in its own time. Its waits that can fail return an error, and
     /// [`is_cancelled`](crate::scheduler::is_cancelled) returns `true`. A second call does nothing.
     ///
     /// # Context
