@@ -141,7 +141,7 @@ impl<P: Platform> Scheduler<P> {
         let mut overflow = self.run_loop.classify(exception)?;
         let times_before = fail::overflow::remember(cpu::current::get(), overflow.registers);
         overflow.is_repeated = times_before > 0;
-        // The second report says what is wrong. Those of a loop that has no end would only hide it.
+        // The second report says what is wrong. More of them, in an endless loop, would hide it.
         if times_before < 2 {
             self.run_loop.report(&Report::Overflow(&overflow));
         }
@@ -153,11 +153,11 @@ impl<P: Platform> Scheduler<P> {
     /// any use of its stack, and the other fibers go on. Whoever joins the fiber gets
     /// [`Failure::Overflowed`].
     ///
-    /// Both values must reach the frame that the processor pushed. A handler of type `extern
-    /// "x86-interrupt"` has that frame as a parameter by value, which it never reads again. In a
-    /// release build the compiler removes plain assignments to it, and the same exception is raised
-    /// again. (The second report says so: [`is_repeated`](Overflow::is_repeated).) Write through a
-    /// volatile pointer instead:
+    /// Both values must reach the frame that the processor pushed. A handler of type
+    /// `extern "x86-interrupt"` has that frame as a parameter by value, which it never reads again.
+    /// In a release build the compiler removes plain assignments to it, and the same exception is
+    /// raised again. (The second report says so: [`is_repeated`](Overflow::is_repeated).) Write
+    /// through a volatile pointer instead:
     ///
     /// ```ignore
     /// extern "x86-interrupt" fn page_fault(mut frame: InterruptStackFrame, error: PageFaultErrorCode) {
@@ -193,7 +193,7 @@ impl<P: Platform> Scheduler<P> {
     pub fn way_out(&'static self) -> WayOut {
         WayOut {
             rip: fail::overflow::landing as *const () as u64,
-            // As after a call.
+            // The alignment is that after a call.
             rsp: self.run_loop.below_root().addr() as u64 - 8,
         }
     }
@@ -321,7 +321,7 @@ impl<P: Platform> Scheduler<P> {
     /// Callable from: fiber, boot code. Blocks: nothing.
     pub fn fibers(&'static self) -> impl Iterator<Item = FiberInfo> {
         let mut headers = self.run_loop.all.iter();
-        // Asked at each step, for the iterator may be kept, or sent elsewhere.
+        // Ownership is checked at each step: the iterator may be kept, or sent elsewhere.
         core::iter::from_fn(move || {
             self.run_loop
                 .while_owned(|| {

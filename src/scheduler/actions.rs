@@ -32,7 +32,8 @@ static SLEEP: Kind = Kind::new(WaitReason::Sleep, Giver::Anybody);
 #[track_caller]
 pub fn yield_now() {
     let fiber = running::waiting_fiber();
-    // From the line that the check of its stack needs next: among very many fibers it comes the sooner.
+    // This reads the cache line that the check of the stack needs next. With very many fibers the
+    // line arrives earlier that way.
     // SAFETY: it runs.
     let run_loop = unsafe { RunLoop::of(fiber) };
     // SAFETY: `waiting_fiber` says that it runs, and that we are the owner.

@@ -61,7 +61,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            // A `block_on` around this one may have been notified, and this one may have taken it.
+            // An outer `block_on` may have been notified, and this one may have consumed that.
             // SAFETY: it runs.
             let _is_alive = unsafe { FiberId::of(fiber) }.signal(State::notify);
             return output;

@@ -44,7 +44,7 @@
 //! | its cell, its pool | the cell is lost: [`SpawnErrorKind::CellLost`](crate::scheduler::SpawnErrorKind::CellLost), [`Pool::lost_cells`](crate::stack::Pool::lost_cells) |
 //! | a [`Mutex`](crate::sync::Mutex#poison) that it holds, an [`RwLock`](crate::sync::RwLock#poison) that it holds for writing | is poisoned; its waiters are told at once |
 //! | an `RwLock` that it holds for reading | stays locked for reading: writers wait, until their deadline |
-//! | a [`Once`](crate::sync::Once) that it initializes | is initialized by the next fiber that wants the value |
+//! | a [`Once`](crate::sync::Once) that it initialises | is initialised by the next fiber that wants the value |
 //! | permits of a semaphore, messages taken out of a channel | are lost; a barrier waits for one more fiber |
 //! | the scope in which it was spawned | waits for all other fibers, and for those to which the failed one has lent; then its owner fails |
 //! | fibers of a scope of its own | go on: what they have borrowed lies on its stack, which stays |
@@ -63,7 +63,7 @@
 //! `#PF` needs a stack of its own for this: see [the chapter on overflows](super::overflow), which
 //! also says what is not detected.
 //!
-//! # What ends the kernel after all
+//! # What still ends the kernel
 //!
 //! A panic or fault still ends the kernel in these cases:
 //!
@@ -79,7 +79,7 @@
 //! at the few instructions between removing a waiter from its queue and waking it, this is not
 //! noticed. That waiter is then never woken.)
 //!
-//! # Waiting where it is odd
+//! # Waiting in unusual places
 //!
 //! | where | what happens |
 //! |---|---|

@@ -68,8 +68,8 @@ impl FiberInfo {
     pub(crate) unsafe fn of(fiber: *const Header) -> Option<Self> {
         // SAFETY: the caller's promise.
         let state = unsafe { &(*fiber).state };
-        // One that has finished may be taken elsewhere, and its cell used again, while we look; a handler on this core that
-        // did so would wait for us.
+        // The result of a finished fiber may be taken elsewhere, and its cell used again, while we
+        // look. A handler on this core that did so would wait for us.
         let were_enabled = interrupts::are_enabled();
         interrupts::disable();
         let is_held = state.begin_look();

@@ -24,7 +24,7 @@
 //! noticed. The end of the fiber is not reported again. The documentation of `Scheduler::way_out`
 //! explains how the frame is written, and what `#DF` can do.
 //!
-//! # What is not seen
+//! # What is not detected
 //!
 //! - Anything that no detector of the table watches. If a dense stack without a watchpoint
 //!   overflows by more than the canary, and its fiber never switches again, it has overwritten

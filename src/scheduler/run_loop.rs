@@ -100,7 +100,8 @@ impl RunLoop {
     pub(crate) unsafe fn of(fiber: *const Header) -> &'static Self {
         // SAFETY: the caller's promise.
         let run_loop = unsafe { Header::loop_address(fiber) };
-        // SAFETY: loops are statics, and a cell's header names one from its first fiber on: `spawn` gave it the address.
+        // SAFETY: loops are statics, and a cell's header names one from its first fiber on: `spawn`
+        // gave it the address.
         unsafe { &*run_loop.cast() }
     }
 
@@ -142,7 +143,7 @@ impl RunLoop {
         // SAFETY: the header's own block.
         let root = unsafe { (*Header::block(&raw const self.root)).own() };
         let root = root.stack_pointer();
-        // If it never left, it runs, and we are on its stack.
+        // If root never left, it runs, and we are on its stack.
         let sp = if root.is_null() { &raw mut here } else { root };
         sp.wrapping_sub(ROOM).map_addr(|address| address & !15)
     }
@@ -261,7 +262,8 @@ impl RunLoop {
     pub(super) unsafe fn wake_own(&self, fiber: *const Header) {
         // SAFETY: the caller's promise.
         if unsafe { (*fiber).state.wake_as_owner() } {
-            // SAFETY: it waited, so it is in no ring, and it was not woken before, so it is in no inbox.
+            // SAFETY: it waited, so it is in no ring, and it was not woken before, so it is in no
+            // inbox.
             unsafe { self.enqueue(fiber) };
         }
     }
@@ -320,7 +322,7 @@ impl RunLoop {
                 unsafe { self.enqueue(fiber) };
             }
         }
-        // Even to the same moment: a timer that came too early has to come again.
+        // The deadline may be the same: a timer that interrupted too early must do so again.
         self.set_timer(self.sleepers.next_deadline());
     }
 
@@ -361,7 +363,8 @@ impl RunLoop {
                 return;
             }
             if next != self.timer.load(Ordering::Relaxed) {
-                // The sleeper whose deadline it was set to was woken before, and nothing is to wake the processor for it.
+                // The timer was set for a sleeper that was woken before its deadline, which must
+                // not wake the processor any more.
                 self.set_timer(next);
             }
             interrupts::disable();

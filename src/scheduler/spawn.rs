@@ -6,7 +6,8 @@
 //!          │ header           │  what the run loop knows
 //!   top ─► ├──────────────────┤
 //!          │ result           │  written by the fiber, read by the join handle
-//!          │ handle, closure  │  the cell's handle, given back at the end; the closure, moved out at the start
+//!          │ handle, closure  │  the cell's handle, which is given back at the end;
+//!          │                  │  the closure, which is moved out at the start
 //!          ├──────────────────┤ ◄─ first stack pointer
 //! ```
 
@@ -107,14 +108,15 @@ pub(crate) unsafe fn spawn_in<H: Home, F: FnOnce() -> T, T>(
     let sp = place
         .cast::<u8>()
         .map_addr(|address| address.min(result_of::<Failure>(header).addr()) & !(STACK_ALIGN - 1));
-    // SAFETY: C1, C3: the memory is the fiber's until its end, and `body` does not unwind (it is `extern "sysv64"`).
+    // SAFETY: C1, C3: the memory is the fiber's until its end, and `body` does not unwind (it is
+    // `extern "sysv64"`).
     unsafe { ControlBlock::init(Header::block(header), sp, body::<H::Cell, F, T>) };
     // SAFETY: it is a cell's.
     let extra = unsafe { Extra::of(header) };
     extra.scope.set(scope);
     extra.joiner.begin();
-    // Rule 8: whatever the last fiber left, a guard or a suspended `Fiber` that it leaked, this one does not find it. (Its
-    // locals are unbound by whatever way it ends.)
+    // Rule 8: this fiber finds nothing that the last one left, such as a guard or a suspended
+    // `Fiber` that it leaked. (Locals are unbound however a fiber ends.)
     extra.wanted.set(ptr::null());
     fiber.shields.set(0);
     extra.longest_run.store(0, Ordering::Relaxed);
@@ -175,7 +177,8 @@ unsafe extern "sysv64" fn body<C: Cell, F: FnOnce() -> T, T>(
         // SAFETY: headers stay readable for good.
         && ptr::eq(unsafe { RunLoop::of(joiner) }, run_loop)
     {
-        // It waits, so nobody changes its mind; and it does not run before we are gone and have finished.
+        // The joiner waits, so it cannot withdraw; and it does not run before we have left and
+        // finished.
         extra.joiner.close();
         // SAFETY: it waits for us, in the loop whose owner we are.
         unsafe { run_loop.wake_own(joiner) };
@@ -197,7 +200,8 @@ unsafe fn deliver<T>(header: *const Header, result: T) {
     // SAFETY: it is a cell's.
     let extra = unsafe { Extra::of(header) };
     let place = result_of::<T>(header);
-    // SAFETY: the place is for the result, and nobody reads it before the state says that it is there.
+    // SAFETY: the place is for the result, and nobody reads it before the state says that it is
+    // there.
     unsafe { place.write(result) };
     if needs_drop::<T>() {
         extra.has_result.set(true);
@@ -223,8 +227,8 @@ unsafe extern "sysv64" fn end<C: Cell, T>(block: *mut ControlBlock) {
     // SAFETY: alive until its cell is given back.
     let fiber = unsafe { &*header };
     fiber.end.set(Some(give_back::<C, T>));
-    // Whoever has the handle, on another core perhaps, may take the result and use the cell again as soon as the fiber has
-    // finished. So this is the last look at the control block.
+    // Whoever has the handle, perhaps on another core, may take the result and use the cell again
+    // as soon as the fiber has finished. This is therefore the last look at the control block.
     // SAFETY: it is a cell's.
     let joiner = unsafe { Extra::of(header) }.joiner.fiber();
     if fiber.state.finish() {
@@ -240,8 +244,9 @@ unsafe extern "sysv64" fn end<C: Cell, T>(block: *mut ControlBlock) {
 #[cold]
 #[inline(never)]
 fn tell(joiner: *const Header) {
-    // SAFETY: it waits until the other has finished. If it has seen that already, it may even have ended: then its header is
-    // still a header, and who lives there now is woken once too often, which every wait bears.
+    // SAFETY: the joiner waits until the other fiber has finished. If it has noticed that already,
+    // it may even have ended. Its header is then still a header, and the fiber that lives there now
+    // gets one superfluous wake-up, which every wait tolerates.
     unsafe { wake(joiner) };
 }
 

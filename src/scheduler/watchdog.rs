@@ -123,7 +123,7 @@ impl Watchdog {
             return self.begin(fiber, now);
         }
         if !self.is_noted.swap(true, Ordering::Relaxed) {
-            // It may have yielded until now, and found nobody else.
+            // The fiber may have yielded until now and found no other fiber ready.
             self.since.store(now, Ordering::Relaxed);
             return run_loop.leave_note();
         }
@@ -144,7 +144,8 @@ impl Watchdog {
         if self.idle_limit == NEVER || !run_loop.is_idle_here() {
             return;
         }
-        // We have interrupted the loop's owner where it sleeps, so all that is the owner's is as it should be.
+        // We have interrupted the loop's owner where it sleeps, so none of its state is
+        // half-changed.
         let runs = run_loop.root.turns().get();
         let has_run = self.idle_runs.swap(runs, Ordering::Relaxed) != runs;
         if has_run || run_loop.sleepers.next_deadline() != NEVER {

@@ -88,7 +88,8 @@ fn try_end(info: &PanicInfo<'_>) -> Result<Infallible, NotContained> {
         text.written()
     });
     let place = info.location().copied();
-    // SAFETY: we do not return, and X1: so what lies on this stack, as this text may, and what `info` borrows, stays for good.
+    // SAFETY: we do not return. By X1, what lies on this stack stays permanently: this text, if it
+    // is there, and what `info` borrows.
     let message = unsafe { core::mem::transmute::<&str, &'static str>(message) };
     // SAFETY: as above.
     let place =
@@ -98,7 +99,7 @@ fn try_end(info: &PanicInfo<'_>) -> Result<Infallible, NotContained> {
     unsafe { failing::end(fiber, failure) };
     // SAFETY: it runs.
     let run_loop = unsafe { RunLoop::of(fiber) };
-    // SAFETY: as above; of what is on the stack nothing is used any more by those who clean up, for nobody does.
+    // SAFETY: as above. Nothing on the stack is used any more, since no destructor runs.
     let _payload = unsafe { run_loop.exit(fiber) };
     unreachable!("a fiber that failed was switched to");
 }

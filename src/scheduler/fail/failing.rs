@@ -61,10 +61,11 @@ pub(crate) fn begin() -> Result<*const Header, NotContained> {
 /// [`begin`] returned the fiber, and the caller is the loop's owner, or has interrupted it. What
 /// the failure refers to stays permanently.
 pub(crate) unsafe fn end(fiber: *const Header, failure: Failure) {
-    // A result that is there already is written over, and its destructor never runs.
+    // A result that is already there is overwritten, and its destructor never runs.
     // SAFETY: it is a cell's.
     unsafe { Extra::of(fiber) }.has_result.set(false);
-    // SAFETY: X1: the place is in the fiber's stack, below all that is still wanted there: see `spawn`.
+    // SAFETY: X1: the place is in the fiber's stack, below all that is still wanted there: see
+    // `spawn`.
     unsafe { result_of::<Failure>(fiber).write(failure) };
     // SAFETY: it runs.
     let header = unsafe { &*fiber };
@@ -102,7 +103,7 @@ pub(crate) unsafe fn leave_wait(fiber: *const Header) {
     // SAFETY: it runs.
     let header = unsafe { &*fiber };
     let wait = header.wait.replace(ptr::null());
-    // Where the stack above came down to, that word may be anything.
+    // If the stack above has overwritten the block, this word may be anything.
     if !is_whole(header) {
         return;
     }

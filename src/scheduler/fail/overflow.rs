@@ -79,7 +79,7 @@ unsafe fn on_overflow(
     let bottom = overflow.stack.bottom().addr();
     overflow.damaged = match detector {
         Detector::StackPointer => run_loop.all.neighbour_below(lowest..bottom, fiber),
-        // Who goes down word by word comes there next.
+        // A fiber that goes down word by word reaches this neighbour next.
         Detector::Canary => run_loop.all.neighbour_below(bottom - 1..bottom, fiber),
         _ => None,
     };
@@ -87,11 +87,11 @@ unsafe fn on_overflow(
     remember(fiber, registers);
     if detector == Detector::SavedStackPointer {
         let sp = run_loop.below_root();
-        // SAFETY: root does not run, and what is below its stack pointer is used by nobody but for a moment. The fiber never
-        // comes back from there. `condemned` does not unwind.
+        // SAFETY: root does not run, and what is below its stack pointer is used only for a moment.
+        // The fiber never comes back from there. `condemned` does not unwind.
         unsafe { ControlBlock::init(Header::block(fiber), sp, condemned) };
     } else {
-        // It was about to wait, perhaps, and stands in line.
+        // The fiber may have been about to wait, and may be in a queue of waiters.
         // SAFETY: it runs, and we are its owner, and do not come back.
         unsafe { failing::leave_wait(fiber) };
         // SAFETY: it runs, and we are on another stack.
@@ -114,7 +114,7 @@ pub(crate) fn remember(fiber: *const Header, registers: Registers) -> u64 {
     let is_same = place
         .iter()
         .zip(now)
-        // All are stored, also after one that differs.
+        // All words are stored, even after one that differs.
         .fold(true, |is_same, (word, now)| {
             word.swap(now, Ordering::Relaxed) == now && is_same
         });
@@ -173,7 +173,7 @@ pub(crate) unsafe extern "sysv64" fn landing() -> ! {
     );
     // SAFETY: as above.
     if !unsafe { finds_its_stack(fiber) } {
-        // It never came back from where it waited.
+        // The fiber has not returned from the place where it waited.
         // SAFETY: as above, and it never comes back.
         unsafe { failing::leave_wait(fiber) };
     }
@@ -217,8 +217,9 @@ unsafe fn is_below_a_fiber(stack: StackBounds, sp: usize) -> bool {
         // SAFETY: the caller's promise. Nothing is taken for what it says without being looked at.
         let block = unsafe { block.read_volatile() };
         let resumed_on = block.parent().stack_pointer().addr();
-        // Frames also have pointers into other stacks. Only a block has, in the right places, one into the resumer's, and one
-        // into its own, and the address of a landing.
+        // Frames also hold pointers into other stacks. Only a control block holds, in the right
+        // places, a pointer into the resumer's stack, one into its own, and the address of a
+        // landing.
         let own = block.own().stack_pointer().addr();
         stack.contains(resumed_on)
             && own <= at

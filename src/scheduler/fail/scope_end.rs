@@ -10,7 +10,7 @@ use core::sync::atomic::Ordering;
 
 impl ScopeCount {
     pub(crate) fn running(&self) -> usize {
-        // Acquire: what the fibers wrote into what they borrowed.
+        // Acquire makes visible what the fibers wrote into what they borrowed.
         self.running.load(Ordering::Acquire)
     }
 
@@ -22,10 +22,11 @@ impl ScopeCount {
 
     /// Records that a fiber of the scope no longer uses anything that it borrowed.
     pub(crate) fn one_is_done(&self) {
-        // Afterwards the owner may leave the scope, and take the count along.
+        // This is read first: afterwards the owner may leave the scope, which ends the count.
         let owner = self.owner;
         if self.running.fetch_sub(1, Ordering::Release) == 1 {
-            // SAFETY: headers stay readable for good. Who lives there now is woken once too often at most.
+            // SAFETY: headers stay readable for good. The fiber that lives there now gets at most
+            // one superfluous wake-up.
             unsafe { wake(owner) };
             // SAFETY: as above.
             if unsafe { (*owner).state.is_failed() } {

@@ -15,7 +15,8 @@ use std::string::String;
 /// If the fiber cannot fail, the panic continues to the fiber's base, which does not unwind, so
 /// that it ends the process.
 pub(crate) fn call<R>(closure: impl FnOnce() -> R) -> Option<R> {
-    // The closure and all that it captured is gone with this, except for what the program shares with others on purpose.
+    // The closure and all that it captured are gone after this, except for what the program shares
+    // with others on purpose.
     match catch_unwind(AssertUnwindSafe(closure)) {
         Ok(result) => Some(result),
         Err(payload) => {

@@ -38,7 +38,8 @@ use x86_64::registers::debug::{
 /// Called from: scheduler.
 pub fn follow<const REGISTER: u8>(prev: *const u8, next: *const u8) {
     const { assert!(REGISTER < 4, "debug registers for addresses are DR0 to DR3") };
-    // SAFETY: the scheduler's addresses within stacks of fibers are those of headers, which stay for good.
+    // SAFETY: the scheduler's addresses within stacks of fibers are those of headers, which stay
+    // for good.
     let Some(next) = (unsafe { next.cast::<Header>().as_ref() }) else {
         return turn::<REGISTER>(false);
     };

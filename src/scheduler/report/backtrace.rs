@@ -34,7 +34,7 @@ impl Backtrace {
             };
             *address = rip;
             backtrace.count += 1;
-            // Callers are further up; a chain that goes down again is none.
+            // Callers are further up, so a chain that goes down again is invalid.
             frame = if callers > frame { callers } else { 0 };
         }
         backtrace

@@ -100,7 +100,7 @@ fn highest_common(
     header: &'static Header,
     is_damaged: bool,
 ) -> Option<usize> {
-    // Of one that is damaged nobody knows whether it had a fiber, or where its stack begins.
+    // If the cell is damaged, nobody knows whether it had a fiber or where its stack begins.
     if !is_damaged && header.state.is_finished() {
         return None;
     }

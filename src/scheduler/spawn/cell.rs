@@ -44,8 +44,8 @@ pub struct FiberCell<const N: usize> {
     control: Control,
 }
 
-// SAFETY: shared references give access to the frames only through the owner word, and to the control block only as the
-// scheduler's rules allow.
+// SAFETY: shared references give access to the frames only through the owner word, and to the
+// control block only as the scheduler's rules allow.
 unsafe impl<const N: usize> Sync for FiberCell<N> {}
 
 impl<const N: usize> FiberCell<N> {
@@ -147,7 +147,8 @@ impl<const N: usize> Default for GuardedFiberCell<N> {
     }
 }
 
-// SAFETY: the range is the lower part of `memory`, which is private and used nowhere else. It begins with zero bytes.
+// SAFETY: the range is the lower part of `memory`, which is private and used nowhere else. It
+// begins with zero bytes.
 unsafe impl<const N: usize> Storage for GuardedFiberCell<N> {
     const NEW: Self = {
         let () = Self::CHECK;
@@ -168,8 +169,8 @@ unsafe impl<const N: usize> Storage for GuardedFiberCell<N> {
     }
 }
 
-// SAFETY: above the top that `storage_bounds` gives are at least the bytes of a control block, aligned, and zero, which is
-// what a new one is.
+// SAFETY: above the top that `storage_bounds` gives are at least the bytes of a control block,
+// aligned, and zero, which is what a new one is.
 unsafe impl<const N: usize> Cell for GuardedFiberCell<N> {}
 
 impl<const N: usize> fmt::Debug for GuardedFiberCell<N> {

@@ -32,7 +32,7 @@ pub struct JoinHandle<T> {
     result: PhantomData<T>,
 }
 
-// SAFETY: what it gives access to is the result, which may be sent, and the state word, which is atomic.
+// SAFETY: it gives access to the result, which may be sent, and to the atomic state word.
 unsafe impl<T: Send> Send for JoinHandle<T> {}
 // SAFETY: a shared handle gives no access to the result.
 unsafe impl<T> Sync for JoinHandle<T> {}

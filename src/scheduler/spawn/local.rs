@@ -31,9 +31,10 @@ use core::ptr;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct FiberLocal<T> {
-    // A static needs an address of its own, which a type without size might not have.
+    // A static needs an address of its own, which a zero-sized type might not have.
     address: u8,
-    // Invariant: values are written under one type and read under another, so neither may be a subtype of the other.
+    // Invariant: values are written under one type and read under another, so neither may be a
+    // subtype of the other.
     value: PhantomData<fn(T) -> T>,
 }
 
@@ -99,9 +100,10 @@ impl<T: Sync> FiberLocal<T> {
         // SAFETY: a binding is on the fiber's stack while it is in the list.
         while let Some(this) = unsafe { binding.as_ref() } {
             if ptr::eq(this.key, self.key()) {
-                // SAFETY: the key is that of a `FiberLocal<T>`, so it was bound to a `&T`, which outlives the binding, and
-                // the binding cannot end while `f`, called from within it on the same stack, runs. In a handler `T` is
-                // used as if on another core, so it is `Sync`.
+                // SAFETY: the key is that of a `FiberLocal<T>`, so it was bound to a `&T`, which
+                // outlives the binding, and the binding cannot end while `f`, called from within it
+                // on the same stack, runs. In a handler `T` is used as if on another core, so it is
+                // `Sync`.
                 return f(Some(unsafe { &*this.value.cast::<T>() }));
             }
             binding = this.outer;
@@ -118,7 +120,7 @@ fn running<'a>() -> Option<&'a Extra> {
     let header = unsafe { fiber.as_ref() }?;
     let here = 0_u8;
     let stack = header.stack_bottom.get().addr()..fiber.addr();
-    // With threads for fibers, another fiber's thread runs no scheduled fiber.
+    // Where threads stand in for fibers, the thread of a `Fiber` runs no scheduled fiber.
     let is_own = cfg!(any(miri, kfiber_threads)) || stack.contains(&(&raw const here).addr());
     // SAFETY: as above, and it is a cell's.
     is_own.then(|| unsafe { Extra::of(fiber) })

@@ -97,7 +97,7 @@ where
                  `IrqMutex` beyond the end of the scope's closure, and do not panic in hooks",
             );
             let (owner, object) = (current::waiting_fiber(), ptr::from_ref(count).cast());
-            // It cannot fail: the borrows must end.
+            // This wait cannot fail, because the borrows must end.
             deadlock::look_and_wait(place, owner, &KIND, object);
             waiting::wait_shielded_at(place, owner, &KIND, object, || count.running() == 0);
             no_unwind.done();
@@ -176,11 +176,12 @@ impl<'scope> Scope<'scope, '_> {
             priority,
         };
         self.count.running.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: closure and result may be sent. By B1 the fiber is done with all that it borrowed before the scope ends.
-        // Its result is dropped by then, or belongs to the handle.
+        // SAFETY: closure and result may be sent. By B1 the fiber is done with all that it borrowed
+        // before the scope ends. Its result is dropped by then, or belongs to the handle.
         let spawned = unsafe { spawn::spawn_in(builder, home, closure, &raw const self.count) };
         let handle = spawned.inspect_err(|_| {
-            // Nobody waits for this one: who calls us is the scope's closure, or a fiber of it, which counts itself.
+            // Nobody waits for this count: the caller is the scope's closure, or a fiber of the
+            // scope, which is counted itself.
             self.count.running.fetch_sub(1, Ordering::Relaxed);
         })?;
         Ok(ScopedJoinHandle {
