@@ -15,8 +15,8 @@ use core::time::Duration;
 static PARK: Kind = Kind::new(WaitReason::Park, Giver::Anybody);
 static SLEEP: Kind = Kind::new(WaitReason::Sleep, Giver::Anybody);
 
-/// Lets the other ready fibers of the same priority run, each once, or a fiber of higher priority
-/// if one is ready.
+/// Yields to the other ready fibers of the same priority, each of which runs once, or to a fiber of
+/// higher priority if one is ready.
 ///
 /// It takes no lock and does not change the interrupt flag.
 ///

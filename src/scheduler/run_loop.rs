@@ -183,8 +183,8 @@ impl RunLoop {
         }
     }
 
-    /// Lets the running fiber wait, with a record of the wait, until it is woken or the deadline
-    /// has passed. Returns at once if the fiber was woken since it last waited.
+    /// Blocks the running fiber, with a record of the wait, until it is woken or the deadline has
+    /// passed. Returns at once if the fiber was woken since it last waited.
     ///
     /// # Safety
     ///

@@ -1,5 +1,5 @@
-//! Detects fibers that do not let others run, and schedulers in which no fiber runs. The timer's
-//! interrupt handler does the work, so no switch pays for it.
+//! Detects hogs, which are fibers that do not let others run, and schedulers in which no fiber
+//! runs. The timer's interrupt handler does the work, so no switch pays for it.
 //!
 //! At each tick the handler compares the running fiber and its count of turns with those of the
 //! last tick. If both are the same, it leaves a note in the scheduler's inbox, which every yield
@@ -47,7 +47,7 @@ use core::time::Duration;
 #[derive(Debug)]
 pub struct Watchdog {
     limit: Nanoseconds,
-    /// The fiber that ran at the last tick; the next field is its count of turns.
+    /// The fiber that ran at the last tick. The next field is its count of turns.
     fiber: AtomicPtr<Header>,
     switches: AtomicU64,
     /// The first tick that found this fiber with this count.
@@ -98,9 +98,9 @@ impl Watchdog {
 
     /// Checks the running fiber and the scheduler, and reports what it finds to the hooks. The
     /// handler of a periodic interrupt calls this on the core that runs the scheduler, with the
-    /// time by the scheduler's clock. It reports a hog once for each of its runs, with an [idle
-    /// limit](Self::with_idle_limit) that all fibers wait, and once that the scheduler's timer is
-    /// late.
+    /// time by the scheduler's clock. It reports a hog once for each of its runs, and once that the
+    /// scheduler's timer is late. With an [idle limit](Self::with_idle_limit) it also reports that
+    /// all fibers wait.
     ///
     /// # Context
     ///
