@@ -1,4 +1,5 @@
-//! The cooperative scheduler: fibers that are spawned, yield, park, sleep, join, and are woken from interrupt handlers.
+//! The cooperative scheduler. Its fibers are spawned, yield, park, sleep and join, and interrupt
+//! handlers can wake them.
 //!
 //! ```
 //! use kfiber::{platform::Host, scheduler::{self, FiberCell, Scheduler}};
@@ -18,21 +19,24 @@
 //!
 //! # How it works
 //!
-//! One [`Scheduler`] is one run loop, on the core that calls [`run`](Scheduler::run). Fibers switch straight to each other;
-//! the loop's own context only runs when no fiber is ready, to look at the clock and to let the processor sleep. Interrupt
-//! handlers and other cores put what they wake into an inbox, wait-free; a fiber takes it out when it next yields or waits.
+//! A [`Scheduler`] is one run loop, which runs on the core that calls [`run`](Scheduler::run).
+//! Fibers switch directly to each other. The loop's own context runs only when no fiber is ready:
+//! it reads the clock and lets the processor sleep. Interrupt handlers and other cores put the
+//! fibers that they wake into an inbox, wait-free. The next fiber that yields or waits empties the
+//! inbox.
 //!
 //! | | cost |
 //! |---|---|
-//! | yield among equals | a few loads, one store, the switch |
-//! | making ready, waiting | constant, however many fibers there are |
+//! | a yield among fibers of the same priority | a few loads, one store, the switch |
+//! | making a fiber ready, waiting | constant, whatever the number of fibers |
 //! | a sleep or a deadline | constant to begin, logarithmic to end; switches never look at it |
-//! | a wake from an interrupt | one atomic exchange, one store |
+//! | a wake-up from an interrupt | one atomic exchange, one store |
 //!
 //! # Cancellation
 //!
-//! is cooperative: [`JoinHandle::cancel`] asks, and waits that can fail return [`WaitError::Cancelled`]; others, like locking
-//! a mutex, are not disturbed. [`is_cancelled`] asks at any time, and [`shield`] hides it.
+//! Cancellation is cooperative. [`JoinHandle::cancel`] requests it, and waits that can fail then
+//! return [`WaitError::Cancelled`]. Other waits, such as locking a mutex, are not affected. A fiber
+//! can call [`is_cancelled`] at any time, and [`shield`] hides the request while a closure runs.
 
 mod actions;
 mod block_on;
@@ -88,7 +92,7 @@ use overflow::WayOut;
 use overflow::{Exception, Overflow};
 use run_loop::RunLoop;
 
-/// A run loop and its platform, in a static. See the [module](self).
+/// A run loop and its platform, in a static. See the [module documentation](self).
 pub struct Scheduler<P: 'static> {
     run_loop: RunLoop,
     platform: P,
@@ -103,11 +107,12 @@ impl<P: Platform> Scheduler<P> {
         }
     }
 
-    /// To be called first by the kernel's handlers of `#DB`, `#DF` and `#PF`, each on a stack of its own: says whether the
-    /// running fiber overflowed its stack, and if so tells the hooks. The fiber cannot go on then: see `way_out`.
+    /// Checks whether an exception is a stack overflow of the running fiber, and if so reports it
+    /// to the hooks. The kernel's handlers of `#DB`, `#DF` and `#PF` call this first, each on a
+    /// stack of its own. A fiber that overflowed cannot continue: see `way_out`.
     ///
-    /// It reads control blocks and the running fiber's own stack, and nothing else. So registers that are wrong make a wrong
-    /// report, and do no harm.
+    /// This function reads only control blocks and the running fiber's own stack. Wrong registers
+    /// therefore lead to a wrong report, but do no harm.
     ///
     /// ```no_run
     /// # use kfiber::{platform::Host, scheduler::{Scheduler, overflow::Exception}};
@@ -130,26 +135,29 @@ impl<P: Platform> Scheduler<P> {
     ///
     /// # Context
     ///
-    /// Callable from: exception handler, on the core that runs the scheduler. Takes no lock. Blocks: nothing.
+    /// Callable from: exception handler, on the core that runs the scheduler. Takes no lock.
+    /// Blocks: nothing.
     pub fn on_exception(&'static self, exception: &Exception) -> Option<Overflow> {
         let mut overflow = self.run_loop.classify(exception)?;
         let times_before = fail::overflow::remember(cpu::current::get(), overflow.registers);
         overflow.is_repeated = times_before > 0;
-        // The second report says what is wrong. Those of a loop that has no end would only hide it.
+        // The second report says what is wrong. More of them, in an endless loop, would hide it.
         if times_before < 2 {
             self.run_loop.report(&Report::Overflow(&overflow));
         }
         Some(overflow)
     }
 
-    /// Where the handler of an exception that [`on_exception`](Self::on_exception) knew is to return to: then the running fiber
-    /// ends, without any use of its stack, and the others go on: whoever joins it gets
+    /// Returns the address and the stack pointer to which the handler returns after an exception
+    /// that [`on_exception`](Self::on_exception) recognised. The running fiber then ends, without
+    /// any use of its stack, and the other fibers go on. Whoever joins the fiber gets
     /// [`Failure::Overflowed`].
     ///
-    /// Both values must reach the frame that the processor pushed. The handlers of `extern "x86-interrupt"` have that frame as a
-    /// parameter by value, which they never read again: the compiler takes plain assignments to it out of a release build, and
-    /// the same exception comes again. (The second report says so: [`is_repeated`](Overflow::is_repeated).) Write through a
-    /// volatile pointer:
+    /// Both values must reach the frame that the processor pushed. A handler of type
+    /// `extern "x86-interrupt"` has that frame as a parameter by value, which it never reads again.
+    /// In a release build the compiler removes plain assignments to it, and the same exception is
+    /// raised again. (The second report says so: [`is_repeated`](Overflow::is_repeated).) Write
+    /// through a volatile pointer instead:
     ///
     /// ```ignore
     /// extern "x86-interrupt" fn page_fault(mut frame: InterruptStackFrame, error: PageFaultErrorCode) {
@@ -167,13 +175,16 @@ impl<P: Platform> Scheduler<P> {
     /// }
     /// ```
     ///
-    /// With a frame type of your own, `(&raw mut frame.rip).write_volatile(way_out.rip)`, and the same for `rsp`.
+    /// With a frame type of your own, write `(&raw mut frame.rip).write_volatile(way_out.rip)`, and
+    /// the same for `rsp`.
     ///
-    /// The `#DF` handler of the `x86_64` crate never returns, by its type, so it can only report. Give `#PF` a stack of the
-    /// IST: then an overflow ends one fiber there, and no `#DF` comes of it.
+    /// The `#DF` handler of the `x86_64` crate can only report, because its type says that it never
+    /// returns. Give `#PF` a stack of the IST: an overflow then ends one fiber there, and does not
+    /// cause a `#DF`.
     ///
-    /// The exception must not have come in an interrupt handler that holds something, a lock or an unacknowledged interrupt,
-    /// that others need: see [`with_interrupts_off`](Overflow::with_interrupts_off).
+    /// The exception must not have interrupted a handler that holds something that others need,
+    /// such as a lock or an unacknowledged interrupt: see
+    /// [`with_interrupts_off`](Overflow::with_interrupts_off).
     ///
     /// # Context
     ///
@@ -182,22 +193,22 @@ impl<P: Platform> Scheduler<P> {
     pub fn way_out(&'static self) -> WayOut {
         WayOut {
             rip: fail::overflow::landing as *const () as u64,
-            // As after a call.
+            // The alignment is that after a call.
             rsp: self.run_loop.below_root().addr() as u64 - 8,
         }
     }
 
-    /// The platform.
+    /// Returns the platform.
     pub const fn platform(&self) -> &P {
         &self.platform
     }
 
-    /// Says who is told when something goes wrong. Without hooks a fiber that panics or faults ends the kernel, and other
-    /// [`Report`]s go nowhere.
+    /// Sets the hooks, which are told when something goes wrong. Without hooks a fiber that panics
+    /// or faults ends the kernel, and other [`Report`]s are lost.
     ///
     /// # Errors
     ///
-    /// The first hooks stay; others are refused.
+    /// Returns [`HooksAlreadySet`] if hooks were set before. The first hooks stay.
     ///
     /// # Context
     ///
@@ -208,7 +219,7 @@ impl<P: Platform> Scheduler<P> {
         self.run_loop.set_hooks(hooks)
     }
 
-    /// Begins to make a fiber with a name or a priority.
+    /// Returns a builder for a fiber with a name or a priority.
     pub fn builder(&'static self) -> Builder {
         self.run_loop.set_platform(&self.platform);
         Builder {
@@ -218,11 +229,13 @@ impl<P: Platform> Scheduler<P> {
         }
     }
 
-    /// Makes a fiber with the default name and priority; it runs when its turn comes.
+    /// Spawns a fiber with the default name and priority. It is ready at once, and runs when its
+    /// turn comes.
     ///
     /// # Errors
     ///
-    /// Gives the closure back if there is no free cell. A closure too large for the cell's stack does not compile.
+    /// Gives the closure back if there is no free cell. A closure that is too large for the cell's
+    /// stack does not compile.
     ///
     /// # Context
     ///
@@ -240,11 +253,13 @@ impl<P: Platform> Scheduler<P> {
         self.builder().spawn(home, closure)
     }
 
-    /// Runs fibers until none is left. While all wait, the processor sleeps. Turns interrupts on: fibers run with them on.
+    /// Runs fibers until none is left. The processor sleeps while all fibers wait. Interrupts are
+    /// turned on, since fibers run with interrupts on.
     ///
     /// # Panics
     ///
-    /// Panics if the scheduler is running already, or has fibers that began on another thread, and if the caller is a fiber.
+    /// Panics if the scheduler is running already, if it has fibers that began on another thread,
+    /// or if the caller is a fiber.
     ///
     /// # Context
     ///
@@ -282,7 +297,9 @@ impl<P: Platform> Scheduler<P> {
             .expect("the scheduler is running already: it has one loop, on one core");
     }
 
-    /// To be called by the kernel's timer interrupt handler: has the sleepers looked at when a fiber next yields or waits.
+    /// Tells the scheduler that its timer has interrupted. The kernel's handler of the timer
+    /// interrupt calls this. The next fiber that yields or waits checks which sleeping fibers are
+    /// due.
     ///
     /// # Context
     ///
@@ -291,19 +308,20 @@ impl<P: Platform> Scheduler<P> {
         self.run_loop.timer_interrupt();
     }
 
-    /// All fibers that have not ended, or whose result nobody took, in no particular order.
+    /// Returns an iterator over all fibers that have not ended or whose result nobody has taken, in
+    /// no particular order.
     ///
     /// # Panics
     ///
-    /// Panics if the scheduler runs, and the caller is not one of its fibers, with interrupts on: what it shows would change
-    /// under its eyes.
+    /// Panics if the scheduler is running, unless the caller is one of its fibers with interrupts
+    /// on: otherwise the fibers could change while they are listed.
     ///
     /// # Context
     ///
     /// Callable from: fiber, boot code. Blocks: nothing.
     pub fn fibers(&'static self) -> impl Iterator<Item = FiberInfo> {
         let mut headers = self.run_loop.all.iter();
-        // Asked at each step, for the iterator may be kept, or sent elsewhere.
+        // Ownership is checked at each step: the iterator may be kept, or sent elsewhere.
         core::iter::from_fn(move || {
             self.run_loop
                 .while_owned(|| {
@@ -315,10 +333,12 @@ impl<P: Platform> Scheduler<P> {
         })
     }
 
-    /// Lends `f` the fibers that wait: for what, since when, where in the source, and who could end it. It can be called at
-    /// any time, for instance by a command of a shell. Deadlocks report themselves: see [`Hooks`].
+    /// Calls `f` with the graph of waits: which fibers wait, for what, since when, where in the
+    /// source, and who could end each wait. It can be called at any time, for instance by a command
+    /// of a shell. Deadlocks report themselves: see [`Hooks`].
     ///
-    /// Returns what `f` returns, or nothing if the scheduler runs and the caller is not one of its fibers with interrupts on.
+    /// Returns what `f` returns, or `None` if the scheduler is running, unless the caller is one of
+    /// its fibers with interrupts on.
     ///
     /// ```
     /// # use kfiber::{platform::Host, scheduler::Scheduler};
@@ -328,8 +348,9 @@ impl<P: Platform> Scheduler<P> {
     /// assert!(printed.is_some(), "the scheduler does not run elsewhere");
     /// ```
     ///
-    /// The graph cannot be kept: no fiber runs while `f` does, so nothing that it shows can change. In a fiber waiting is
-    /// forbidden in `f`, and panics; elsewhere the scheduler cannot be run.
+    /// The graph cannot be kept. No fiber runs while `f` does, so nothing that the graph shows can
+    /// change. In a fiber, waiting is forbidden in `f`, and panics. Elsewhere, `f` cannot run the
+    /// scheduler.
     ///
     /// # Context
     ///
@@ -339,8 +360,9 @@ impl<P: Platform> Scheduler<P> {
         self.run_loop.lend_wait_graph(f)
     }
 
-    /// How much of each stack was ever used, in all cells that ever had a fiber, but for those of fibers that failed: to be
-    /// printed at the end of a run that is typical, or the worst. It reads up to the whole of each stack.
+    /// Returns an iterator over the greatest depth to which the stack of each cell was ever used.
+    /// It skips cells that never had a fiber, and those whose fiber failed. Print it at the end of
+    /// a typical run, or of the worst one. It reads up to the whole of each stack.
     ///
     /// # Panics
     ///

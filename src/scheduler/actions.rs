@@ -1,4 +1,5 @@
-//! What a fiber does with itself: lets others run, parks, sleeps, asks who it is and whether it is to end.
+//! What a fiber does with itself: it yields, parks, sleeps, and asks who it is and whether it is
+//! cancelled.
 
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::cpu::current as running;
@@ -14,14 +15,15 @@ use core::time::Duration;
 static PARK: Kind = Kind::new(WaitReason::Park, Giver::Anybody);
 static SLEEP: Kind = Kind::new(WaitReason::Sleep, Giver::Anybody);
 
-/// Lets the other ready fibers of the same priority run, each once, or one of higher priority if there is one.
+/// Yields to the other ready fibers of the same priority, each of which runs once, or to a fiber of
+/// higher priority if one is ready.
 ///
-/// It takes no lock and leaves the interrupt flag alone.
+/// It takes no lock and does not change the interrupt flag.
 ///
 /// # Panics
 ///
-/// Panics where waiting is not allowed: outside of fibers, in interrupt handlers, with interrupts off, and in
-/// [`without_waiting`](crate::scheduler::without_waiting).
+/// Panics where waiting is not allowed: outside of fibers, in interrupt handlers, with interrupts
+/// off, and in [`without_waiting`](crate::scheduler::without_waiting).
 ///
 /// # Context
 ///
@@ -30,18 +32,20 @@ static SLEEP: Kind = Kind::new(WaitReason::Sleep, Giver::Anybody);
 #[track_caller]
 pub fn yield_now() {
     let fiber = running::waiting_fiber();
-    // From the line that the check of its stack needs next: among very many fibers it comes the sooner.
+    // This reads the cache line that the check of the stack needs next. With very many fibers the
+    // line arrives earlier that way.
     // SAFETY: it runs.
     let run_loop = unsafe { RunLoop::of(fiber) };
     // SAFETY: `waiting_fiber` says that it runs, and that we are the owner.
     unsafe { run_loop.yield_now(fiber) };
 }
 
-/// Waits until the running fiber's [`Unparker`] is used, or returns at once if it was since the last time.
+/// Waits until the running fiber's [`Unparker`] is used. Returns at once if it was used since the
+/// last call.
 ///
 /// # Errors
 ///
-/// [`WaitError::Cancelled`] if the fiber is asked to end.
+/// Returns [`WaitError::Cancelled`] if the fiber is cancelled.
 ///
 /// # Panics
 ///
@@ -55,11 +59,11 @@ pub fn park() -> Result<(), WaitError> {
     park_until(NEVER)
 }
 
-/// As [`park`], but no longer than `timeout`.
+/// Waits as [`park`] does, but no longer than `timeout`.
 ///
 /// # Errors
 ///
-/// As [`park`], and [`WaitError::TimedOut`].
+/// Returns the errors of [`park`], and [`WaitError::TimedOut`] if the time has passed.
 ///
 /// # Panics
 ///
@@ -73,11 +77,11 @@ pub fn park_timeout(timeout: Duration) -> Result<(), WaitError> {
     park_until(after(timeout))
 }
 
-/// As [`park`], but no longer than until `deadline`.
+/// Waits as [`park`] does, but no longer than until `deadline`.
 ///
 /// # Errors
 ///
-/// As [`park`], and [`WaitError::TimedOut`].
+/// Returns the errors of [`park`], and [`WaitError::TimedOut`] if the deadline has passed.
 ///
 /// # Panics
 ///
@@ -94,11 +98,11 @@ pub fn park_until(deadline: Nanoseconds) -> Result<(), WaitError> {
     wait_until(fiber, &PARK, ptr::null(), deadline, || state.take_token())
 }
 
-/// Waits for `duration`. Zero lets the others run once.
+/// Waits for `duration`. If it is zero, the other ready fibers run once.
 ///
 /// # Errors
 ///
-/// [`WaitError::Cancelled`] if the fiber is asked to end.
+/// Returns [`WaitError::Cancelled`] if the fiber is cancelled.
 ///
 /// # Panics
 ///
@@ -112,11 +116,12 @@ pub fn sleep(duration: Duration) -> Result<(), WaitError> {
     sleep_until(after(duration))
 }
 
-/// Waits until `deadline`. One that has passed lets the others run once; [`NEVER`] waits until the fiber is asked to end.
+/// Waits until `deadline`. If it has passed already, the other ready fibers run once. With
+/// [`NEVER`] the fiber waits until it is cancelled.
 ///
 /// # Errors
 ///
-/// [`WaitError::Cancelled`] if the fiber is asked to end.
+/// Returns [`WaitError::Cancelled`] if the fiber is cancelled.
 ///
 /// # Panics
 ///
@@ -143,7 +148,7 @@ pub fn sleep_until(deadline: Nanoseconds) -> Result<(), WaitError> {
     }
 }
 
-/// The time, by the clock of the running fiber's scheduler.
+/// Returns the time, by the clock of the running fiber's scheduler.
 ///
 /// # Panics
 ///
@@ -167,7 +172,7 @@ pub fn now() -> Nanoseconds {
     now
 }
 
-/// The deadline that is this long from now, by the clock of the running fiber's scheduler.
+/// Returns the deadline that is `duration` from now, by the clock of the running fiber's scheduler.
 ///
 /// # Panics
 ///
@@ -188,7 +193,8 @@ pub fn after(duration: Duration) -> Nanoseconds {
     deadline_after(unsafe { RunLoop::of(fiber) }, duration)
 }
 
-/// The running fiber, or nothing outside of fibers. In an interrupt handler it is the one that was interrupted.
+/// Returns the id of the running fiber, or `None` outside of fibers. In an interrupt handler this
+/// is the fiber that was interrupted.
 ///
 /// # Context
 ///
@@ -200,7 +206,8 @@ pub fn current() -> Option<FiberId> {
     (!fiber.is_null()).then(|| unsafe { FiberId::of(fiber) })
 }
 
-/// What wakes the running fiber when it parks, or nothing outside of fibers.
+/// Returns the [`Unparker`] of the running fiber, which wakes it when it parks, or `None` outside
+/// of fibers.
 ///
 /// # Context
 ///
@@ -210,7 +217,8 @@ pub fn unparker() -> Option<Unparker> {
     current().map(Unparker)
 }
 
-/// The name of the running fiber; empty if it has none, and outside of fibers.
+/// Returns the name of the running fiber. It is empty outside of fibers, and if the fiber has no
+/// name.
 ///
 /// # Context
 ///
@@ -222,7 +230,8 @@ pub fn current_name() -> &'static str {
     unsafe { fiber.as_ref() }.map_or("", |fiber| fiber.name())
 }
 
-/// Says whether the running fiber is asked to end, and not [shielded](shield). Outside of fibers it is false.
+/// Returns whether the running fiber is cancelled and not [shielded](shield). Returns `false`
+/// outside of fibers.
 ///
 /// # Context
 ///
@@ -233,11 +242,11 @@ pub fn is_cancelled() -> bool {
     !fiber.is_null() && header::is_cancelled(fiber)
 }
 
-/// As [`is_cancelled`], for use with `?`.
+/// Does the same as [`is_cancelled`], but returns an error that `?` passes on.
 ///
 /// # Errors
 ///
-/// [`WaitError::Cancelled`] if the fiber is asked to end.
+/// Returns [`WaitError::Cancelled`] if the fiber is cancelled.
 ///
 /// # Context
 ///
@@ -250,11 +259,12 @@ pub fn check_cancelled() -> Result<(), WaitError> {
     }
 }
 
-/// Runs `f` as if nobody had asked the fiber to end: for work that must not stop half-way. May be nested.
+/// Runs `f` as if nobody had cancelled the fiber. This is for work that must not stop half-way.
+/// Shields can be nested.
 ///
 /// # Panics
 ///
-/// Panics outside of fibers, and when more than 255 are nested.
+/// Panics outside of fibers, and if more than 255 shields are nested.
 ///
 /// # Context
 ///

@@ -1,4 +1,5 @@
-//! Running a future on a fiber: no allocation, and its waker may be called from an interrupt handler.
+//! Runs a future on a fiber, without allocation, and with a waker that an interrupt handler may
+//! call.
 
 use crate::scheduler::actions::yield_now;
 use crate::scheduler::cpu::current;
@@ -16,11 +17,13 @@ static KIND: Kind = Kind::new(WaitReason::Future, Giver::Anybody);
 
 /// Runs a future to completion on the running fiber, which waits while the future is pending.
 ///
-/// A future that wakes itself while it is polled lets the other ready fibers of the same priority run once before it is polled
-/// again, as [`yield_now`] does. So an executor, or a loop of `yield_now().await`, starves nobody of its level.
+/// If a future wakes itself while it is polled, the other ready fibers of the same priority run
+/// once before it is polled again, as with [`yield_now`]. An executor, or a loop of
+/// `yield_now().await`, therefore does not starve other fibers of its priority.
 ///
-/// The waker is the fiber's own address, so cloning it costs nothing. A waker that is called after its fiber has ended does
-/// nothing; once in 64 times that a cell was used again it may poll the next fiber there once too often, which every wait bears.
+/// The waker holds the fiber's own address, so cloning it costs nothing. A waker that is called
+/// after its fiber has ended does nothing in most cases: once in 64 times that the cell is used
+/// again, it may cause one superfluous poll of the next fiber there, which every wait tolerates.
 ///
 /// ```
 /// use kfiber::{platform::Host, scheduler::{self, FiberCell, Scheduler}};
@@ -42,7 +45,8 @@ static KIND: Kind = Kind::new(WaitReason::Future, Giver::Anybody);
 ///
 /// # Context
 ///
-/// Callable from: fiber. Blocks: the fiber. Cancelling the fiber does not end it; let the future ask.
+/// Callable from: fiber. Blocks: the fiber. Cancelling the fiber does not end it; the future can
+/// ask.
 #[track_caller]
 pub fn block_on<F: Future>(future: F) -> F::Output {
     // Rule 3 of the model: whatever the future does, this fiber stays the one around it.
@@ -57,7 +61,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            // A `block_on` around this one may have been notified, and this one may have taken it.
+            // An outer `block_on` may have been notified, and this one may have consumed that.
             // SAFETY: it runs.
             let _is_alive = unsafe { FiberId::of(fiber) }.signal(State::notify);
             return output;
@@ -73,18 +77,18 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 static TABLE: RawWakerVTable =
     RawWakerVTable::new(|data| RawWaker::new(data, &TABLE), wake, wake, |_data| {});
 
-/// Bits of a header's address that are free for a part of the generation.
+/// The bits of a header's address that are free for a part of the generation.
 const TAG: usize = align_of::<Header>() - 1;
 
-/// What a waker keeps of a fiber: the address of its header, and in the bits that this leaves free the last ones of its
-/// generation.
+/// Returns what a waker keeps of a fiber: the address of its header, with the last bits of its
+/// generation in the bits that the alignment leaves free.
 fn data_of(fiber: *const Header, generation: u32) -> *const () {
     fiber
         .map_addr(|address| address | generation as usize & TAG)
         .cast()
 }
 
-/// Tells the fiber at `data` to poll again, if it is still the one that the waker was made for.
+/// Tells the fiber at `data` to poll again, if it is still the one for which the waker was made.
 unsafe fn wake(data: *const ()) {
     let fiber: *const Header = data.map_addr(|address| address & !TAG).cast();
     // SAFETY: `block_on` made it of a header in a cell, which stays readable for good.

@@ -1,4 +1,4 @@
-//! Who runs on this core, and whether it may wait.
+//! Which fiber runs on this core, and whether it may wait.
 
 pub(crate) mod current;
 pub(crate) mod misuse;

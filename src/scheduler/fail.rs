@@ -1,4 +1,4 @@
-//! A panic, a fault or an overflow ends one fiber, and those who have to do with it are told.
+//! A panic, a fault or an overflow ends one fiber, and those who depend on the fiber are told.
 
 #[cfg(target_os = "none")]
 pub(crate) mod contain;

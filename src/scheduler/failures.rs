@@ -1,9 +1,16 @@
-//! A chapter, without code: what happens when a fiber fails, that is, panics or causes an exception of the processor.
+//! A chapter without code: what happens when a fiber fails, that is, when it panics or causes an
+//! exception of the processor.
 //!
-//! **One fiber ends, the others go on.** It works with `panic = "abort"` on stable, and unwinds nothing. A kernel has it by
-//! three calls: [`set_hooks`](crate::scheduler::Scheduler::set_hooks), so that somebody hears of it; `fiber_panicked`, first thing in its
-//! `#[panic_handler]`; and `fiber_faulted` in the handlers of exceptions that code can cause: `#DE`, `#UD`, `#NP`, `#SS`, `#GP`,
-//! `#PF`, `#AC`, `#XM`. Both say why if it cannot be: [`NotContained`](crate::scheduler::NotContained).
+//! **One fiber ends, the others go on.** This works on stable Rust with `panic = "abort"`, and
+//! unwinds nothing. A kernel gets it with three calls:
+//!
+//! - [`set_hooks`](crate::scheduler::Scheduler::set_hooks), so that somebody is told;
+//! - `fiber_panicked`, as the first call in its `#[panic_handler]`;
+//! - `fiber_faulted`, in the handlers of exceptions that code can cause: `#DE`, `#UD`, `#NP`,
+//!   `#SS`, `#GP`, `#PF`, `#AC`, `#XM`.
+//!
+//! Where the fiber cannot be ended alone, the last two return the reason:
+//! [`NotContained`](crate::scheduler::NotContained).
 //!
 //! ```text
 //! use kfiber::scheduler::{ExceptionFrame, fiber_faulted, fiber_panicked};
@@ -25,54 +32,66 @@
 //!
 //! # The rule
 //!
-//! To all others it is as if the fiber stood still for ever at the place where it failed. No destructor runs. Its stack, what is
-//! on it, and the cell are leaked and never used again; what it borrowed stays borrowed, what it locked stays locked. For
-//! half of a change may have been made, and references to it may have been given away; nobody can know. But nobody waits for
-//! it in vain: whoever would is told.
+//! To all other fibers it is as if the failed fiber stood still for ever at the place where it
+//! failed. No destructor runs. Its stack, everything on it, and its cell are leaked and never used
+//! again. What the fiber borrowed stays borrowed, and what it locked stays locked. The reason is
+//! that it may have made half of a change, and may have given references away, which nobody can
+//! know. But nobody waits for the fiber in vain: whoever would is told.
 //!
 //! | | what happens |
 //! |---|---|
-//! | who joins it, by any way | [`JoinErrorKind::Failed`](crate::scheduler::JoinErrorKind::Failed), with message and place, or with the exception; as a future, an error |
-//! | its cell, its pool | lost: [`SpawnErrorKind::CellLost`](crate::scheduler::SpawnErrorKind::CellLost), [`Pool::lost_cells`](crate::stack::Pool::lost_cells) |
-//! | a [`Mutex`](crate::sync::Mutex#poison) it has, an [`RwLock`](crate::sync::RwLock#poison) it writes | poisoned; those who wait are told at once |
-//! | an `RwLock` it reads | goes on being read: writers wait, until their deadline |
-//! | a [`Once`](crate::sync::Once) it makes | the next fiber that wants the value makes it |
-//! | permits of a semaphore, messages taken out of a channel | are lost; a barrier waits for one more |
-//! | the scope it was made in | waits for all others, and for those to whom it has lent; then its owner fails |
+//! | whoever joins it, in any way | gets [`JoinErrorKind::Failed`](crate::scheduler::JoinErrorKind::Failed), with message and place, or with the exception; as a future, an error |
+//! | its cell, its pool | the cell is lost: [`SpawnErrorKind::CellLost`](crate::scheduler::SpawnErrorKind::CellLost), [`Pool::lost_cells`](crate::stack::Pool::lost_cells) |
+//! | a [`Mutex`](crate::sync::Mutex#poison) that it holds, an [`RwLock`](crate::sync::RwLock#poison) that it holds for writing | is poisoned; its waiters are told at once |
+//! | an `RwLock` that it holds for reading | stays locked for reading: writers wait, until their deadline |
+//! | a [`Once`](crate::sync::Once) that it initialises | is initialised by the next fiber that wants the value |
+//! | permits of a semaphore, messages taken out of a channel | are lost; a barrier waits for one more fiber |
+//! | the scope in which it was spawned | waits for all other fibers, and for those to which the failed one has lent; then its owner fails |
 //! | fibers of a scope of its own | go on: what they have borrowed lies on its stack, which stays |
-//! | a [`Fiber`](crate::fiber::Fiber) that failed while the scheduled fiber had resumed it | takes the scheduled one along; both stacks stay |
-//! | fiber locals, sleeps, priorities | it is in no queue, and nobody looks there any more |
-//! | [`Scheduler::fibers`](crate::scheduler::Scheduler::fibers) | shows it as [`FiberState::Failed`](crate::scheduler::FiberState::Failed), for good |
+//! | a [`Fiber`](crate::fiber::Fiber) that failed while a scheduled fiber had resumed it | takes the scheduled fiber along; both stacks stay |
+//! | fiber locals, sleeps, priorities | the fiber is in no queue, and nobody looks at them any more |
+//! | [`Scheduler::fibers`](crate::scheduler::Scheduler::fibers) | shows it as [`FiberState::Failed`](crate::scheduler::FiberState::Failed), permanently |
 //!
-//! Why the owner of a scope fails with its fiber: a scope that ended would give the owner back what the fiber had borrowed, and
-//! code that relies on a panic either unwinding or ending everything could have left there anything. For the same reason
-//! it is `unsafe` to put a poisoned mutex back to use. Fibers of another scheduler that already wait for a mutex of a fiber that
-//! fails are not woken; give such waits a deadline.
+//! The owner of a scope fails with a fiber of the scope for this reason: if the scope ended, the
+//! owner would get back what the fiber had borrowed. Code that relies on a panic either unwinding
+//! or ending everything could have left it in any state. For the same reason it is `unsafe` to make
+//! a poisoned mutex usable again. If fibers of another scheduler already wait for a mutex of a
+//! fiber that fails, they are not woken; give such waits a deadline.
 //!
-//! An overflow is reported as [`Report::Overflow`](super::Report::Overflow) where it is noticed, and not as
-//! [`Report::FiberFailed`](super::Report::FiberFailed) again. The handler of `#PF` needs a stack of its own for that: see
-//! [the chapter on overflows](super::overflow), which also says what is not seen.
+//! An overflow is reported as [`Report::Overflow`](super::Report::Overflow) where it is noticed. It
+//! is not reported again as [`Report::FiberFailed`](super::Report::FiberFailed). The handler of
+//! `#PF` needs a stack of its own for this: see [the chapter on overflows](super::overflow), which
+//! also says what is not detected.
 //!
-//! # What ends the kernel after all
+//! # What still ends the kernel
 //!
-//! A panic or fault outside of fibers, inside the scheduler, with interrupts off (in a handler, under an
-//! [`IrqMutex`](crate::sync::IrqMutex)), in [`without_waiting`](crate::scheduler::without_waiting), of a fiber that is being ended already,
-//! with the stack pointer in another fiber's stack, or without hooks. For a fault all queues are looked at first: a stack that
-//! was used up by a call *into* the scheduler can leave a queue half-changed. (One that was used up inside a lock or channel, at
-//! the few instructions between taking a waiter out of its line and waking it, is not noticed; that waiter is then never woken.)
+//! A panic or fault still ends the kernel in these cases:
 //!
-//! # Waiting where it is odd
+//! - outside of fibers, and inside the scheduler;
+//! - with interrupts off (in a handler, or under an [`IrqMutex`](crate::sync::IrqMutex));
+//! - in [`without_waiting`](crate::scheduler::without_waiting);
+//! - if the fiber is being ended already;
+//! - if the stack pointer is in another fiber's stack;
+//! - without hooks.
 //!
-//! | | |
+//! After a fault all queues are checked first, because a call *into* the scheduler that exhausts
+//! the stack can leave a queue half-changed. (If the stack is exhausted inside a lock or a channel,
+//! at the few instructions between removing a waiter from its queue and waking it, this is not
+//! noticed. That waiter is then never woken.)
+//!
+//! # Waiting in unusual places
+//!
+//! | where | what happens |
 //! |---|---|
-//! | in a destructor | as anywhere else |
-//! | in the panic handler, before `fiber_panicked` | as anywhere else: the panic waits for its turn meanwhile |
+//! | in a destructor | the same as anywhere else |
+//! | in the panic handler, before `fiber_panicked` | the same as anywhere else: the panic waits for its turn meanwhile |
 //! | in hooks | a panic: waiting is forbidden there, so that what a report lends does not change |
 //! | while the panic's message is formatted | a panic, which is the second one, so it is fatal |
 //! | with interrupts off, under an `IrqMutex`, in `without_waiting` | a panic, which is fatal there |
 //!
 //! # On a host
 //!
-//! A panic unwinds to where the fiber began. So destructors do run there, guards unlock, and a panic under an `IrqMutex` ends
-//! only the fiber; everything else is the same, the joiner's error too, but that the place of the panic is not known. Without hooks,
-//! and in a [`Fiber`](crate::fiber::Fiber), a panic ends the process.
+//! A panic unwinds to where the fiber began. Destructors therefore run, guards unlock, and a panic
+//! under an `IrqMutex` ends only the fiber. Everything else is the same, including the joiner's
+//! error, except that the place of the panic is not known. Without hooks, and in a
+//! [`Fiber`](crate::fiber::Fiber), a panic ends the process.

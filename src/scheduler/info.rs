@@ -1,4 +1,4 @@
-//! A look at all fibers: the process list.
+//! The list of all fibers, like the process list of an operating system.
 
 use crate::platform::{Nanoseconds, interrupts};
 use crate::scheduler::cpu::current;
@@ -14,61 +14,62 @@ use core::panic::Location;
 use core::ptr;
 use core::sync::atomic::Ordering;
 
-/// One fiber, as it was when it was looked at.
+/// A snapshot of one fiber.
 #[derive(Clone, Copy, Debug)]
 pub struct FiberInfo {
-    /// Which one.
+    /// The id of the fiber.
     pub id: FiberId,
-    /// Its name, empty if it has none.
+    /// The name of the fiber, or an empty string if it has none.
     pub name: &'static str,
-    /// How urgent it is, counting what it inherits.
+    /// The priority of the fiber, including what it inherits.
     pub priority: Priority,
-    /// What it does.
+    /// What the fiber is doing.
     pub state: FiberState,
-    /// How often it was switched to.
+    /// How many times the fiber was switched to.
     pub switches: u64,
-    /// The longest time that a [`Watchdog`](crate::scheduler::Watchdog) saw it run without letting others run, by ticks, rounded down to
-    /// microseconds; 0 if it never ran from one tick over the next to a third.
+    /// The longest time for which a [`Watchdog`](crate::scheduler::Watchdog) saw the fiber run
+    /// without letting others run. It is measured by ticks and rounded down to microseconds. It is
+    /// 0 if the fiber never ran through three ticks in a row.
     pub longest_run: Nanoseconds,
-    /// Where its stack lies.
+    /// The bounds of the fiber's stack.
     pub stack: StackBounds,
 }
 
-/// What a fiber does.
+/// What a fiber is doing.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum FiberState {
-    /// It is the one that runs.
+    /// The fiber is running.
     Running,
-    /// It waits for its turn.
+    /// The fiber is ready, and waits for its turn to run.
     Ready,
-    /// It waits for something.
+    /// The fiber waits for something.
     Waiting {
-        /// For what kind of thing.
+        /// The kind of thing for which the fiber waits.
         reason: WaitReason,
         /// The address of the thing, or null.
         object: *const (),
-        /// Where in the source.
+        /// Where in the source the fiber waits.
         location: &'static Location<'static>,
     },
-    /// Its closure has returned, and nobody took the result yet.
+    /// The closure of the fiber has returned, and nobody has taken the result yet.
     Finished,
-    /// It panicked or faulted. Its cell is lost.
+    /// The fiber panicked or faulted. Its cell is lost.
     Failed(&'static Failure),
 }
 
 impl FiberInfo {
-    /// Looks at a fiber; nothing if none lives there.
+    /// Returns a snapshot of a fiber, or `None` if no fiber lives in the cell.
     ///
     /// # Safety
     ///
-    /// The header is a cell's, by a pointer to all of its control block; the caller is the owner of its loop, or nothing runs
-    /// in it.
+    /// The header is that of a cell, and the pointer is valid for the whole control block. The
+    /// caller is the owner of the header's run loop, or nothing runs in that loop.
     pub(crate) unsafe fn of(fiber: *const Header) -> Option<Self> {
         // SAFETY: the caller's promise.
         let state = unsafe { &(*fiber).state };
-        // One that has finished may be taken elsewhere, and its cell used again, while we look; a handler on this core that
-        // did so would wait for us.
+        // The result of a finished fiber may be taken elsewhere, and its cell used again, while we
+        // look. A handler on this core that did so would wait for us.
         let were_enabled = interrupts::are_enabled();
         interrupts::disable();
         let is_held = state.begin_look();
@@ -85,7 +86,8 @@ impl FiberInfo {
 
     /// # Safety
     ///
-    /// As [`of`](Self::of); if the fiber has finished, its cell is not given back meanwhile.
+    /// As [`of`](Self::of). In addition, if the fiber has finished, its cell is not given back
+    /// meanwhile.
     unsafe fn of_held(fiber: *const Header) -> Option<Self> {
         // SAFETY: the caller's promise.
         let header = unsafe { &*fiber };
@@ -128,7 +130,7 @@ impl FiberInfo {
         })
     }
 
-    /// Measures how much of its stack the fiber ever used. Reads up to the whole stack.
+    /// Measures how much of its stack the fiber has ever used. Reads up to the whole stack.
     #[must_use]
     pub fn stack_usage(&self) -> StackUsage {
         // SAFETY: cells stay readable for good.
@@ -136,22 +138,24 @@ impl FiberInfo {
     }
 }
 
-/// How much of the stack of one cell was ever used, by all fibers that lived there.
+/// How much of the stack of one cell was ever used, by all fibers that lived in it.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct HighWaterMark {
-    /// The name of the last of them.
+    /// The name of the last fiber that lived in the cell.
     pub name: &'static str,
-    /// What was used.
+    /// How much of the stack was used.
     pub usage: StackUsage,
 }
 
 impl HighWaterMark {
-    /// Looks at a cell that has, or had, a fiber; nothing if that failed, which may have been for want of stack.
+    /// Measures a cell that has, or had, a fiber. Returns `None` if that fiber failed, perhaps for
+    /// lack of stack.
     ///
     /// # Safety
     ///
-    /// The header is in the list of a loop; the caller is the loop's owner, or nothing runs in it.
+    /// The header is in the list of a loop. The caller is the loop's owner, or nothing runs in the
+    /// loop.
     pub(crate) unsafe fn of(header: *const Header) -> Option<Self> {
         // SAFETY: headers in the list stay for good.
         let fiber = unsafe { &*header };

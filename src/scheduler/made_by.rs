@@ -1,8 +1,10 @@
-//! On a host: which scheduled fiber made a thing that must stay with it.
+//! On a host: which scheduled fiber made a value that must stay with it.
 //!
-//! The types keep such a thing from crossing to another fiber, with one gap: safe code on a host can put it into a
-//! `std::thread_local`, which all fibers of a thread share. So there its use is checked (rule 5 of [the model](crate::model)). The
-//! bare machine has no thread locals in stable Rust, and no check; with threads for fibers each fiber has its own.
+//! The types keep such a value from crossing to another fiber, with one exception: on a host, safe
+//! code can put it into a `std::thread_local`, which all fibers of a thread share. Each use is
+//! therefore checked there (rule 5 of [the model](crate::model)). The bare machine has no thread
+//! locals in stable Rust, so there is no check. Where threads stand in for fibers, each fiber has
+//! thread locals of its own.
 
 #[cfg(not(any(target_os = "none", miri, kfiber_threads)))]
 pub(crate) use checked::MadeBy;
@@ -21,13 +23,13 @@ mod checked {
     /// A scheduled fiber, or the thread outside of all fibers.
     #[derive(Clone, Copy)]
     pub(crate) struct MadeBy {
-        /// Null outside of fibers.
+        /// The header of the fiber, or null outside of fibers.
         header: *const Header,
         generation: u32,
     }
 
     impl MadeBy {
-        /// The fiber that runs now.
+        /// Returns the running fiber.
         #[inline(always)]
         pub(crate) fn current() -> Self {
             let header = current::get();
@@ -39,7 +41,7 @@ mod checked {
             }
         }
 
-        /// Whether that fiber runs now.
+        /// Returns whether that fiber is running now.
         #[inline(always)]
         pub(crate) fn is_current(self) -> bool {
             let running = current::get();
@@ -68,7 +70,7 @@ mod checked {
 mod unchecked {
     use core::fmt;
 
-    /// Nobody asks.
+    /// A stand-in without data for platforms without the check.
     #[derive(Clone, Copy)]
     pub(crate) struct MadeBy;
 

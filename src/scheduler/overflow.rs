@@ -1,42 +1,54 @@
-//! A fiber's stack overflowed: who, how far, where, and whose memory was written over.
+//! Stack overflows of fibers: how they are detected, how far the fiber went, where it was noticed,
+//! and whose memory was overwritten.
 //!
-//! | detector | needs | sees | costs |
+//! | detector | requires | detects | costs |
 //! |---|---|---|---|
-//! | guard page | paging, [`guard::unmap`](crate::stack::guard::unmap), [`on_exception`] in `#PF` and `#DF` | the first byte below the stack, before it is written | nothing |
+//! | guard page | paging, [`guard::unmap`](crate::stack::guard::unmap), [`on_exception`] in `#PF` and `#DF` | the first access below the stack, before anything is written | nothing |
 //! | watchpoint | a debug register, `watch::follow`, [`on_exception`] in `#DB` | the first write to the canary, right after it | the switch hook |
-//! | canary | nothing | any write to it, when its fiber next switches or ends | see `docs/instructions.md` |
-//! | stack pointer | nothing | a fiber that switches while it is below its stack | with the canary |
+//! | canary | nothing | any write to the canary, when its fiber next switches or ends | see `docs/instructions.md` |
+//! | stack pointer | nothing | a fiber that switches while its stack pointer is below its stack | included in the canary's cost |
 //!
-//! All of them end in one [`Overflow`], which the scheduler's [`Hooks`](crate::scheduler::Hooks) are given, and the end of the fiber:
-//! who joins it gets [`Failure::Overflowed`](crate::scheduler::Failure::Overflowed).
+//! Each of them leads to one [`Overflow`], which is passed to the scheduler's
+//! [`Hooks`](crate::scheduler::Hooks), and to the end of the fiber: whoever joins it gets
+//! [`Failure::Overflowed`](crate::scheduler::Failure::Overflowed).
 //!
 //! # In the kernel's handlers
 //!
-//! `#PF`, `#DF`, and with watchpoints `#DB`, call [`on_exception`] first, each on a stack of its own: without an entry of the
-//! interrupt stack table the processor has nowhere to push the frame, and resets (`guard::check_exception_stacks` tells).
-//! If it was an overflow, the handler puts what `way_out` says into the frame and returns; or it stops the kernel.
+//! The handlers of `#PF`, `#DF`, and with watchpoints `#DB`, call [`on_exception`] first. Each
+//! needs a stack of its own: without an entry in the interrupt stack table the processor has no
+//! place to push the frame, and resets (`guard::check_exception_stacks` detects this). If the
+//! exception was an overflow, the handler writes what `way_out` returns into the frame and returns.
+//! Alternatively it stops the kernel.
 //!
-//! An overflow is one report: [`Report::Overflow`](super::Report::Overflow), when it is noticed. The end of the fiber is not
-//! reported again. How the frame is written, and what `#DF` can do, is said at `Scheduler::way_out`.
+//! An overflow is reported once, as [`Report::Overflow`](super::Report::Overflow), when it is
+//! noticed. The end of the fiber is not reported again. The documentation of `Scheduler::way_out`
+//! explains how the frame is written, and what `#DF` can do.
 //!
-//! # What is not seen
+//! # What is not detected
 //!
-//! - What no detector of the table watches. A dense stack without a watchpoint that overflows by more than the canary, and does
-//!   not come back to a switch, has written over whatever lies below, and nobody is told.
-//! - A guard that was never unmapped: a `Guarded…` cell only has the room for it, and is a dense stack until
-//!   [`guard::unmap`](crate::stack::guard::unmap) has returned `Ok`.
-//! - Anything, where `#PF` or `#DF` has no IST stack: the processor cannot push the frame, and resets.
-//! - A fault below a stack, further than a page from it and in nobody's memory: it may be one of the stack of a
-//!   [`Fiber`](crate::fiber::Fiber), or of the kernel's. It ends the fiber as a fault.
-//! - Without a guard, a frame that leaves the canary's word out, and is given back before its fiber switches. The switch looks
-//!   at the upper four bytes of the canary, at the end of the fiber too; [`StackUsage`](crate::stack::StackUsage) at all eight.
-//! - A stack pointer further than 64 KiB below its stack, where no fiber of the scheduler lives: that may be a stack of the
-//!   kernel's. One on the stack of a [`Fiber`](crate::fiber::Fiber) is known as such.
-//! - A stored stack pointer that was changed to one that works, of a fiber to which its equals hand over.
-//! - Without hooks only the canary is looked at, and the kernel ends in a panic that names no fiber.
+//! - Anything that no detector of the table watches. If a dense stack without a watchpoint
+//!   overflows by more than the canary, and its fiber never switches again, it has overwritten
+//!   whatever lies below, and nobody is told.
+//! - A guard that was never unmapped. A `Guarded…` cell only has the room for a guard, and is a
+//!   dense stack until [`guard::unmap`](crate::stack::guard::unmap) has returned `Ok`.
+//! - Anything at all if `#PF` or `#DF` has no IST stack: the processor cannot push the frame, and
+//!   resets.
+//! - A fault below a stack that is more than a page away from it and in the memory of no fiber. It
+//!   may belong to the stack of a [`Fiber`](crate::fiber::Fiber), or to a stack of the kernel. It
+//!   ends the fiber as a fault.
+//! - Without a guard, a frame that skips the canary's word and is popped before its fiber switches.
+//!   The switch, like the end of the fiber, checks the upper four bytes of the canary;
+//!   [`StackUsage`](crate::stack::StackUsage) checks all eight.
+//! - A stack pointer more than 64 KiB below its stack, where no fiber of the scheduler lives. It
+//!   may be on a stack of the kernel. A stack pointer on the stack of a
+//!   [`Fiber`](crate::fiber::Fiber) is recognised as such.
+//! - A stored stack pointer that was changed to another valid one, of a fiber to which fibers of
+//!   the same priority yield.
+//! - Without hooks, only the canary is checked, and the kernel ends in a panic that names no fiber.
 //!
-//! Without the feature `stack-check` nothing is looked at when a fiber switches; guards and watchpoints remain, and the
-//! canary for who asks. The cost of each is in `docs/instructions.md`: `yield_2`, `yield_2_unchecked`, `yield_2_watched`.
+//! Without the feature `stack-check` nothing is checked when a fiber switches. Guards and
+//! watchpoints remain, and the canary can still be checked on request. The cost of each is in
+//! `docs/instructions.md`: `yield_2`, `yield_2_unchecked`, `yield_2_watched`.
 //!
 //! [`on_exception`]: crate::scheduler::Scheduler::on_exception
 

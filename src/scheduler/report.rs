@@ -1,4 +1,5 @@
-//! What is said about fibers, as data and as text: failures, overflows, hogs; and the hooks that are told.
+//! What is reported about fibers, as data and as text: failures, overflows, hogs, and the hooks
+//! that receive the reports.
 
 pub(crate) mod backtrace;
 pub(crate) mod failure;

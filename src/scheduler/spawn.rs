@@ -1,4 +1,4 @@
-//! Making a fiber: what lies where in its cell, and what is done when it ends.
+//! Spawns a fiber: the layout of its cell, and what happens when it ends.
 //!
 //! ```text
 //!          ┌──────────────────┐
@@ -6,7 +6,8 @@
 //!          │ header           │  what the run loop knows
 //!   top ─► ├──────────────────┤
 //!          │ result           │  written by the fiber, read by the join handle
-//!          │ handle, closure  │  the cell's handle, given back at the end; the closure, moved out at the start
+//!          │ handle, closure  │  the cell's handle, which is given back at the end;
+//!          │                  │  the closure, which is moved out at the start
 //!          ├──────────────────┤ ◄─ first stack pointer
 //! ```
 
@@ -33,17 +34,18 @@ use core::mem::needs_drop;
 use core::ptr;
 use core::sync::atomic::Ordering;
 
-/// The place of the handle on the cell.
+/// Returns the place of the handle on the cell.
 fn cell_of<C: Cell, T>(header: *const Header) -> *mut Taken<C> {
     below(result_of::<T>(header))
 }
 
-/// The place of the closure.
+/// Returns the place of the closure.
 fn closure_of<C: Cell, F, T>(header: *const Header) -> *mut F {
     below(cell_of::<C, T>(header))
 }
 
-/// What a stack needs for all this, and a little for frames. Closure and result are moved, so each counts twice.
+/// Returns the bytes of stack that all this needs, plus a few for frames. Closure and result are
+/// moved, so each counts twice.
 const fn needed_bytes<C: Cell, F, T>() -> usize {
     const FRAMES: usize = 512;
     let once = size_of::<T>() + size_of::<Taken<C>>() + size_of::<F>();
@@ -51,7 +53,8 @@ const fn needed_bytes<C: Cell, F, T>() -> usize {
     once + size_of::<F>() + size_of::<T>() + alignment + FLOOR_BYTES + FRAMES
 }
 
-/// Makes a fiber and puts it into the ready queue, or into the inbox if the caller is not the owner.
+/// Spawns a fiber and puts it into the ready queue, or into the inbox if the caller is not the
+/// owner.
 ///
 /// # Safety
 ///
@@ -66,11 +69,12 @@ pub(crate) unsafe fn spawn<H: Home, F: FnOnce() -> T, T>(
     unsafe { spawn_in(builder, home, closure, ptr::null()) }
 }
 
-/// As [`spawn`], in a scope that is told when the fiber is done, if not null.
+/// Spawns a fiber as [`spawn`] does, in a scope that is told when the fiber has finished, unless it
+/// is null.
 ///
 /// # Safety
 ///
-/// As [`spawn`]; the scope does not end before it was told.
+/// As for [`spawn`]. In addition, the scope does not end before it was told.
 #[inline]
 pub(crate) unsafe fn spawn_in<H: Home, F: FnOnce() -> T, T>(
     builder: Builder,
@@ -104,14 +108,15 @@ pub(crate) unsafe fn spawn_in<H: Home, F: FnOnce() -> T, T>(
     let sp = place
         .cast::<u8>()
         .map_addr(|address| address.min(result_of::<Failure>(header).addr()) & !(STACK_ALIGN - 1));
-    // SAFETY: C1, C3: the memory is the fiber's until its end, and `body` does not unwind (it is `extern "sysv64"`).
+    // SAFETY: C1, C3: the memory is the fiber's until its end, and `body` does not unwind (it is
+    // `extern "sysv64"`).
     unsafe { ControlBlock::init(Header::block(header), sp, body::<H::Cell, F, T>) };
     // SAFETY: it is a cell's.
     let extra = unsafe { Extra::of(header) };
     extra.scope.set(scope);
     extra.joiner.begin();
-    // Rule 8: whatever the last fiber left, a guard or a suspended `Fiber` that it leaked, this one does not find it. (Its
-    // locals are unbound by whatever way it ends.)
+    // Rule 8: this fiber finds nothing that the last one left, such as a guard or a suspended
+    // `Fiber` that it leaked. (Locals are unbound however a fiber ends.)
     extra.wanted.set(ptr::null());
     fiber.shields.set(0);
     extra.longest_run.store(0, Ordering::Relaxed);
@@ -130,7 +135,7 @@ pub(crate) unsafe fn spawn_in<H: Home, F: FnOnce() -> T, T>(
     Ok(JoinHandle::new(unsafe { FiberId::new(header, generation) }))
 }
 
-/// What a fiber runs.
+/// The body of a fiber, which calls the closure.
 ///
 /// # Safety
 ///
@@ -172,7 +177,8 @@ unsafe extern "sysv64" fn body<C: Cell, F: FnOnce() -> T, T>(
         // SAFETY: headers stay readable for good.
         && ptr::eq(unsafe { RunLoop::of(joiner) }, run_loop)
     {
-        // It waits, so nobody changes its mind; and it does not run before we are gone and have finished.
+        // The joiner waits, so it cannot withdraw; and it does not run before we have left and
+        // finished.
         extra.joiner.close();
         // SAFETY: it waits for us, in the loop whose owner we are.
         unsafe { run_loop.wake_own(joiner) };
@@ -181,9 +187,10 @@ unsafe extern "sysv64" fn body<C: Cell, F: FnOnce() -> T, T>(
     unsafe { run_loop.exit(header) }
 }
 
-/// Puts the result in its place, calls the waker of who polls for the fiber's end, and drops the result if nobody will take
-/// it. All code of the kernel's that belongs to the end of a fiber runs here, in the fiber, before any switch: a panic
-/// of it is the fiber's own, and it may wait.
+/// Puts the result in its place, calls the waker of whoever polls for the fiber's end, and drops
+/// the result if nobody will take it. All code of the kernel that belongs to the end of a fiber
+/// runs here, in the fiber, before any switch. A panic of that code is the fiber's own, and the
+/// code may wait.
 ///
 /// # Safety
 ///
@@ -193,7 +200,8 @@ unsafe fn deliver<T>(header: *const Header, result: T) {
     // SAFETY: it is a cell's.
     let extra = unsafe { Extra::of(header) };
     let place = result_of::<T>(header);
-    // SAFETY: the place is for the result, and nobody reads it before the state says that it is there.
+    // SAFETY: the place is for the result, and nobody reads it before the state says that it is
+    // there.
     unsafe { place.write(result) };
     if needs_drop::<T>() {
         extra.has_result.set(true);
@@ -207,19 +215,20 @@ unsafe fn deliver<T>(header: *const Header, result: T) {
     }
 }
 
-/// What a successor does for a fiber that has left its stack for good: wakes one who joins on another core, or gives the cell
-/// back if there is no handle any more. No code of the kernel's runs here, for a switch is not over yet.
+/// Finishes a fiber that has left its stack permanently. Its successor calls this: it wakes a fiber
+/// that joins on another core, or gives the cell back if there is no handle any more. No code of
+/// the kernel runs here, because a switch is still in progress.
 ///
 /// # Safety
 ///
-/// The header is of a fiber of these types that has left its stack for good.
+/// The header is that of a fiber of these types that has left its stack permanently.
 unsafe extern "sysv64" fn end<C: Cell, T>(block: *mut ControlBlock) {
     let header: *const Header = block.cast_const().cast();
     // SAFETY: alive until its cell is given back.
     let fiber = unsafe { &*header };
     fiber.end.set(Some(give_back::<C, T>));
-    // Whoever has the handle, on another core perhaps, may take the result and use the cell again as soon as the fiber has
-    // finished. So this is the last look at the control block.
+    // Whoever has the handle, perhaps on another core, may take the result and use the cell again
+    // as soon as the fiber has finished. This is therefore the last look at the control block.
     // SAFETY: it is a cell's.
     let joiner = unsafe { Extra::of(header) }.joiner.fiber();
     if fiber.state.finish() {
@@ -231,31 +240,34 @@ unsafe extern "sysv64" fn end<C: Cell, T>(block: *mut ControlBlock) {
     }
 }
 
-/// Tells one who runs on another core.
+/// Wakes a joiner that runs on another core.
 #[cold]
 #[inline(never)]
 fn tell(joiner: *const Header) {
-    // SAFETY: it waits until the other has finished. If it has seen that already, it may even have ended: then its header is
-    // still a header, and who lives there now is woken once too often, which every wait bears.
+    // SAFETY: the joiner waits until the other fiber has finished. If it has noticed that already,
+    // it may even have ended. Its header is then still a header, and the fiber that lives there now
+    // gets one superfluous wake-up, which every wait tolerates.
     unsafe { wake(joiner) };
 }
 
-/// Gives the cell of a fiber back whose result was taken or dropped.
+/// Gives back the cell of a fiber whose result was taken or dropped.
 ///
 /// # Safety
 ///
-/// As [`end`]; called once for each fiber, after which its memory may be another's.
+/// As for [`end`]. It is called once for each fiber, and afterwards the memory may belong to
+/// another.
 unsafe extern "sysv64" fn give_back<C: Cell, T>(block: *mut ControlBlock) {
     let header: *const Header = block.cast_const().cast();
     // SAFETY: `spawn` put it there, and nobody uses the memory any more.
     drop(unsafe { cell_of::<C, T>(header).read() });
 }
 
-/// Gives the cell of a fiber back.
+/// Gives back the cell of a fiber.
 ///
 /// # Safety
 ///
-/// The fiber has finished, its result was taken or dropped, or has no destructor, and there is no handle any more.
+/// The fiber has finished. Its result was taken or dropped, or has no destructor. There is no
+/// handle any more.
 pub(super) unsafe fn give_cell_back(header: *const Header) {
     // SAFETY: the fiber's end left the function, and the call, to us.
     let give_back = unsafe { (*header).end.get() }.expect("set when it ended");
@@ -264,11 +276,12 @@ pub(super) unsafe fn give_cell_back(header: *const Header) {
 }
 
 impl Builder {
-    /// Makes the fiber; it runs when its turn comes.
+    /// Spawns the fiber, which runs when its turn comes.
     ///
     /// # Errors
     ///
-    /// Gives the closure back if there is no free cell. A closure too large for the cell's stack does not compile.
+    /// Gives the closure back if there is no free cell. A closure that is too large for the cell's
+    /// stack does not compile.
     ///
     /// # Context
     ///

@@ -1,4 +1,5 @@
-//! What is known of one scheduled fiber: its control block, state, id, level, and what it waits for.
+//! What is known of one scheduled fiber: its control block, state, id, priority level, and the
+//! record of what it waits for.
 
 pub(crate) mod binding;
 pub(crate) mod control;

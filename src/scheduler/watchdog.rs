@@ -1,13 +1,15 @@
-//! Fibers that do not let others run, and schedulers in which nobody runs: found by the timer's interrupt handler, at no cost
-//! to any switch.
+//! Detects hogs, which are fibers that do not let others run, and schedulers in which no fiber
+//! runs. The timer's interrupt handler does the work, so no switch pays for it.
 //!
-//! At each tick the handler compares the running fiber and its count of turns with those of the last tick. If both are the
-//! same it leaves a note in the scheduler's inbox, into which every yield and every wait looks. As long as the note lies there
-//! the fiber has not let anybody run. A fiber that yields while it is the only one that is ready takes the note out, and is
-//! no hog, though it is never switched away from.
+//! At each tick the handler compares the running fiber and its count of turns with those of the
+//! last tick. If both are the same, it leaves a note in the scheduler's inbox, which every yield
+//! and every wait checks. While the note is still there, the fiber has not let any other run. A
+//! fiber that yields while no other fiber is ready takes the note out, so it does not count as a
+//! hog, although it is never switched away from.
 //!
-//! A scheduler is idle for as long as its own loop has let the processor sleep, and has not switched to a fiber. The tick looks at
-//! its fibers only when it has interrupted that sleep: then nothing is half-changed.
+//! A scheduler is idle while its own loop lets the processor sleep and does not switch to a fiber.
+//! The tick looks at its fibers only when it has interrupted that sleep, because nothing is
+//! half-changed then.
 
 use crate::platform::{NEVER, Nanoseconds, Platform};
 use crate::scheduler::Scheduler;
@@ -22,8 +24,8 @@ use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use core::time::Duration;
 
-/// Finds fibers that run for longer than a limit without a yield or a wait, and schedulers in which nobody runs for long: one for
-/// each [`Scheduler`], in a static.
+/// Detects fibers that run for longer than a limit without a yield or a wait, and schedulers in
+/// which no fiber runs for long. There is one for each [`Scheduler`], in a static.
 ///
 /// ```
 /// use core::time::Duration;
@@ -45,19 +47,19 @@ use core::time::Duration;
 #[derive(Debug)]
 pub struct Watchdog {
     limit: Nanoseconds,
-    /// Who ran at the last tick, and its count of turns.
+    /// The fiber that ran at the last tick. The next field is its count of turns.
     fiber: AtomicPtr<Header>,
     switches: AtomicU64,
-    /// The first tick that saw it so.
+    /// The first tick that found this fiber with this count.
     since: AtomicU64,
-    /// Whether a note for it was left in the inbox.
+    /// Whether a note about the fiber was left in the inbox.
     is_noted: AtomicBool,
     is_reported: AtomicBool,
-    /// [`NEVER`] if nobody wants to know.
+    /// The idle limit, or [`NEVER`] if none was set.
     idle_limit: Nanoseconds,
-    /// How often the loop had switched to a fiber when a tick found it idle.
+    /// The number of the loop's switches to a fiber when a tick found the loop idle.
     idle_runs: AtomicU64,
-    /// The first tick that saw it so.
+    /// The first tick that found the loop idle with this number.
     idle_since: AtomicU64,
     is_idle_reported: AtomicBool,
 }
@@ -65,8 +67,8 @@ pub struct Watchdog {
 impl Watchdog {
     /// Returns a watchdog that reports a fiber once it has run for longer than `limit`.
     ///
-    /// A run is measured from tick to tick. It is reported at the first tick at which it has been seen for `limit`, which is
-    /// up to two ticks late.
+    /// A run is measured from tick to tick. It is reported at the first tick that finds that it has
+    /// lasted for `limit`, which is up to two ticks late.
     #[must_use]
     pub const fn new(limit: Duration) -> Self {
         Self {
@@ -83,19 +85,22 @@ impl Watchdog {
         }
     }
 
-    /// Also reports that all fibers wait, without a deadline to come, once no fiber has run for longer than `limit`: a
-    /// [`Report::Stall`] with the graph of waits, once for each time that the scheduler is idle. This is how a wake-up that
-    /// never comes is noticed, say from a device that has stopped to interrupt. A kernel that waits for a key all night gets
-    /// the report as well.
+    /// Sets an idle limit: if all fibers wait without a deadline, and no fiber has run for longer
+    /// than `limit`, the watchdog reports a [`Report::Stall`] with the graph of waits. It does so
+    /// once for each time that the scheduler becomes idle. This detects a wake-up that never comes,
+    /// for example from a device that has stopped sending interrupts. A kernel that waits for a key
+    /// all night gets the report as well.
     #[must_use]
     pub const fn with_idle_limit(mut self, limit: Duration) -> Self {
         self.idle_limit = nanoseconds(limit);
         self
     }
 
-    /// To be called by the handler of an interrupt that comes again and again, on the core that runs the scheduler, with the
-    /// time by the scheduler's clock. Reports a hog to the hooks, once for each of its runs; with an
-    /// [idle limit](Self::with_idle_limit), that all wait; and, once, that the scheduler's timer is late.
+    /// Checks the running fiber and the scheduler, and reports what it finds to the hooks. The
+    /// handler of a periodic interrupt calls this on the core that runs the scheduler, with the
+    /// time by the scheduler's clock. It reports a hog once for each of its runs, and once that the
+    /// scheduler's timer is late. With an [idle limit](Self::with_idle_limit) it also reports that
+    /// all fibers wait.
     ///
     /// # Context
     ///
@@ -118,7 +123,7 @@ impl Watchdog {
             return self.begin(fiber, now);
         }
         if !self.is_noted.swap(true, Ordering::Relaxed) {
-            // It may have yielded until now, and found nobody else.
+            // The fiber may have yielded until now and found no other fiber ready.
             self.since.store(now, Ordering::Relaxed);
             return run_loop.leave_note();
         }
@@ -133,13 +138,14 @@ impl Watchdog {
         }
     }
 
-    /// Nobody of the loop runs: for how long?
+    /// Checks for how long no fiber of the loop has run.
     #[inline(never)]
     fn look_at_idle(&self, run_loop: &RunLoop, now: Nanoseconds) {
         if self.idle_limit == NEVER || !run_loop.is_idle_here() {
             return;
         }
-        // We have interrupted the loop's owner where it sleeps, so all that is the owner's is as it should be.
+        // We have interrupted the loop's owner where it sleeps, so none of its state is
+        // half-changed.
         let runs = run_loop.root.turns().get();
         let has_run = self.idle_runs.swap(runs, Ordering::Relaxed) != runs;
         if has_run || run_loop.sleepers.next_deadline() != NEVER {
@@ -153,7 +159,7 @@ impl Watchdog {
         }
     }
 
-    /// Whether it has run since the last tick, and has not let anybody run.
+    /// Returns whether the fiber has run since the last tick without letting others run.
     fn is_same_run(&self, run_loop: &RunLoop, fiber: *const Header) -> bool {
         // SAFETY: it runs.
         let switches = unsafe { (*fiber).turns().get() };
@@ -173,11 +179,12 @@ impl Watchdog {
     }
 }
 
-/// In a frame of its own: ticks come on every fiber's stack, and hogs are few.
+/// Reports a hog. It has a frame of its own because ticks come on every fiber's stack, and hogs are
+/// rare.
 ///
 /// # Safety
 ///
-/// The fiber runs, on this core.
+/// The fiber is running on this core.
 #[cold]
 #[inline(never)]
 unsafe fn report_hog(

@@ -1,4 +1,5 @@
-//! What a kernel's panic handler and exception handlers call, so that a panic or a fault ends one fiber.
+//! The functions that a kernel's panic handler and exception handlers call, so that a panic or a
+//! fault ends only one fiber.
 
 use super::failing;
 use crate::context;
@@ -15,29 +16,31 @@ use core::panic::{Location, PanicInfo};
 use core::ptr;
 use core::sync::atomic::Ordering;
 
-/// What the processor pushes at an exception, in its order, from the lowest address up, without the error code.
+/// What the processor pushes at an exception, in its order, from the lowest address up, without the
+/// error code.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExceptionFrame {
-    /// Where the code goes on.
+    /// The address at which the code continues.
     pub instruction_pointer: u64,
-    /// The segment of the code; the low two bits are its privilege level.
+    /// The code segment. Its low two bits are the privilege level.
     pub code_segment: u64,
-    /// RFLAGS.
+    /// The flags (RFLAGS).
     pub flags: u64,
-    /// Where the stack is.
+    /// The stack pointer.
     pub stack_pointer: u64,
-    /// The segment of the stack.
+    /// The stack segment.
     pub stack_segment: u64,
 }
 
-/// The interrupt flag.
+/// The interrupt flag in RFLAGS.
 const INTERRUPTS_ON: u64 = 1 << 9;
-/// All flags clear, but the one that is always set.
+/// RFLAGS with all flags clear except the one that is always set.
 const NO_FLAGS: u64 = 1 << 1;
 
-/// To be called first in a kernel's `#[panic_handler]`. If the panic is a fiber's own, it reports it, ends the fiber and does
-/// not return; otherwise it says why the panic is fatal.
+/// Ends the running fiber if the panic is its own; otherwise returns the reason why the panic is
+/// fatal. A kernel's `#[panic_handler]` calls this first. If the fiber is ended, the failure is
+/// reported and the function does not return.
 ///
 /// ```no_run
 /// # use core::panic::PanicInfo;
@@ -49,8 +52,9 @@ const NO_FLAGS: u64 = 1 << 1;
 /// }
 /// ```
 ///
-/// Nothing is unwound and no destructor runs: see [the chapter on failures](crate::scheduler::failures). A handler that turned
-/// interrupts off before would make every panic fatal; so would a handler that yields make the panic wait for its turn.
+/// Nothing is unwound and no destructor runs: see [the chapter on
+/// failures](crate::scheduler::failures). If the handler turns interrupts off before this call,
+/// every panic is fatal. If it yields, the panic waits for its turn.
 ///
 /// # Context
 ///
@@ -63,7 +67,8 @@ pub fn fiber_panicked(info: &PanicInfo<'_>) -> NotContained {
     }
 }
 
-/// Returns only if the panic is fatal. A frame of its own, so that the buffer is not on the stack before.
+/// Returns only if the panic is fatal. It has a frame of its own, so that the buffer is not on the
+/// stack earlier.
 #[inline(never)]
 fn try_end(info: &PanicInfo<'_>) -> Result<Infallible, NotContained> {
     if current::get().is_null() {
@@ -83,7 +88,8 @@ fn try_end(info: &PanicInfo<'_>) -> Result<Infallible, NotContained> {
         text.written()
     });
     let place = info.location().copied();
-    // SAFETY: we do not return, and X1: so what lies on this stack, as this text may, and what `info` borrows, stays for good.
+    // SAFETY: we do not return. By X1, what lies on this stack stays permanently: this text, if it
+    // is there, and what `info` borrows.
     let message = unsafe { core::mem::transmute::<&str, &'static str>(message) };
     // SAFETY: as above.
     let place =
@@ -93,28 +99,30 @@ fn try_end(info: &PanicInfo<'_>) -> Result<Infallible, NotContained> {
     unsafe { failing::end(fiber, failure) };
     // SAFETY: it runs.
     let run_loop = unsafe { RunLoop::of(fiber) };
-    // SAFETY: as above; of what is on the stack nothing is used any more by those who clean up, for nobody does.
+    // SAFETY: as above. Nothing on the stack is used any more, since no destructor runs.
     let _payload = unsafe { run_loop.exit(fiber) };
     unreachable!("a fiber that failed was switched to");
 }
 
-/// To be called by a kernel's exception handlers. If the exception is the running fiber's own doing, it reports it, ends the
-/// fiber, and changes `frame` so that returning from the exception leads into the next fiber; otherwise the exception is fatal,
-/// and it says why.
+/// Ends the running fiber if it caused the exception. A kernel's exception handlers call this. If
+/// the fiber is ended, the failure is reported, and `frame` is changed so that returning from the
+/// exception leads into the next fiber. Otherwise the exception is fatal.
 ///
-/// `vector` is the number of the exception, `error_code` what the processor pushed, or 0, and `address` for a page fault what
-/// CR2 holds, otherwise 0. All work is done here, none on the fiber's stack: so it may be used up. The other registers may be
+/// `vector` is the number of the exception. `error_code` is what the processor pushed, or 0.
+/// `address` is what CR2 holds if the exception is a page fault, otherwise 0. All work is done here
+/// and none on the fiber's stack, so that stack may be exhausted. The other registers may be
 /// restored or not before the `iretq`.
 ///
 /// # Errors
 ///
-/// Says why the exception is fatal. The frame is unchanged.
+/// Returns the reason why the exception is fatal. The frame is then unchanged.
 ///
 /// # Safety
 ///
-/// The exception has just come, at level 0, on this core. `frame` is what the processor pushed for it, and returning from
-/// the exception uses it. The handler runs with interrupts off, was not called by another handler of interrupts or exceptions
-/// that the same fiber's code was interrupted by, and holds no lock.
+/// The exception has just been raised on this core, at privilege level 0. `frame` is what the
+/// processor pushed for it, and returning from the exception uses it. The handler runs with
+/// interrupts off and holds no lock. It was not called inside another handler of interrupts or
+/// exceptions that interrupted the same fiber.
 ///
 /// # Context
 ///
@@ -141,15 +149,16 @@ pub unsafe fn fiber_faulted(
     unsafe { fail_interrupted(frame, failure) }
 }
 
-/// As [`fiber_faulted`], for any failure of the code that the frame is of.
+/// Ends the running fiber as [`fiber_faulted`] does, for any failure of the code that `frame`
+/// belongs to.
 ///
 /// # Errors
 ///
-/// As there.
+/// As for [`fiber_faulted`].
 ///
 /// # Safety
 ///
-/// As there.
+/// As for [`fiber_faulted`].
 pub(crate) unsafe fn fail_interrupted(
     frame: &mut ExceptionFrame,
     failure: Failure,
@@ -177,8 +186,8 @@ pub(crate) unsafe fn fail_interrupted(
     Ok(())
 }
 
-/// Looks whether the interrupted fiber was in the middle of changing the queues: then a call into the scheduler did not fit
-/// on the stack, and fibers would be lost.
+/// Checks whether the interrupted fiber was in the middle of changing the queues. If so, a call
+/// into the scheduler did not fit on the stack, and fibers would be lost.
 fn check(frame: &ExceptionFrame) -> Result<(), NotContained> {
     let fiber = current::get();
     // SAFETY: it runs.
@@ -205,7 +214,8 @@ fn check(frame: &ExceptionFrame) -> Result<(), NotContained> {
 }
 
 impl RunLoop {
-    /// Whether every fiber that is ready is in a ring, and every one that was woken from elsewhere in the inbox. Takes time.
+    /// Returns whether every fiber that is ready is in a ring, and every fiber that was woken from
+    /// elsewhere is in the inbox. This is slow.
     pub(crate) fn is_consistent(&self) -> bool {
         let (mut live, mut ready, mut posted) = (0, 0, 0);
         for fiber in self.all.iter() {
@@ -222,7 +232,7 @@ impl RunLoop {
     }
 }
 
-/// Text of a bounded length.
+/// A text of bounded length.
 struct Text {
     bytes: [MaybeUninit<u8>; Panic::LENGTH],
     length: usize,
@@ -239,7 +249,8 @@ impl Text {
 }
 
 impl Write for Text {
-    /// Takes what fits, in whole characters; says no to the rest, and to all that follows.
+    /// Takes what fits, in whole characters. Returns an error for the rest, and for everything that
+    /// follows.
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let end = text.floor_char_boundary(Panic::LENGTH - self.length);
         for byte in text.bytes().take(end) {

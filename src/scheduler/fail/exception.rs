@@ -1,4 +1,4 @@
-//! What an exception means: an overflow of a fiber's stack, or something else.
+//! Decides what an exception means: an overflow of a fiber's stack, or something else.
 
 use crate::scheduler::cpu::current;
 use crate::scheduler::report::neighbour::Part;
@@ -9,49 +9,54 @@ use crate::scheduler::run_loop::suspicion::finds_its_stack;
 use crate::scheduler::task::header::Header;
 use crate::stack::{StackBounds, canary_address};
 
-/// Vectors (Intel SDM, volume 3, table 6-1).
+/// Vectors of exceptions (Intel SDM, volume 3, table 6-1).
 const DEBUG: u8 = 1;
 const DOUBLE_FAULT: u8 = 8;
 const PAGE_FAULT: u8 = 14;
-/// In the error code of a page fault: the page was there, but not for this (Intel SDM, volume 3, 4.7).
+/// The bit in the error code of a page fault that says that the page was present, but did not
+/// permit the access (Intel SDM, volume 3, 4.7).
 const IS_PRESENT: u64 = 1;
-/// In RFLAGS: interrupts are on.
+/// The bit in RFLAGS that says that interrupts are on.
 const INTERRUPT_FLAG: u64 = 1 << 9;
-/// How far from the stack pointer code that uses its stack may fault: one page, which the compiler's probes step by.
+/// How far from the stack pointer code that uses its stack may fault. This is one page, which is
+/// the step of the compiler's probes.
 const REACH: usize = crate::stack::PAGE_SIZE;
 
-/// An exception, as the kernel's handler finds it. See [`Scheduler::on_exception`](crate::scheduler::Scheduler::on_exception).
+/// An exception as the kernel's handler receives it. See
+/// [`Scheduler::on_exception`](crate::scheduler::Scheduler::on_exception).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Exception {
-    /// Which one: 1 is `#DB`, 8 is `#DF`, 14 is `#PF`.
+    /// The vector of the exception: 1 is `#DB`, 8 is `#DF`, 14 is `#PF`.
     pub vector: u8,
-    /// What the processor pushed, 0 for those without an error code.
+    /// The error code that the processor pushed, or 0 for exceptions without one.
     pub error_code: u64,
-    /// The address that was accessed: for `#PF` and `#DF` what CR2 holds, for `#DB` that of the watchpoint that was hit, or 0.
+    /// The address that was accessed. For `#PF` and `#DF` this is what CR2 holds, for `#DB` the
+    /// address of the watchpoint that was hit, or 0.
     pub address: u64,
     /// The address of the instruction.
     pub rip: u64,
-    /// The stack pointer there.
+    /// The stack pointer at the instruction.
     pub rsp: u64,
-    /// The frame pointer there, for the backtrace.
+    /// The frame pointer at the instruction, for the backtrace.
     pub rbp: u64,
-    /// The flags there.
+    /// The flags at the instruction.
     pub rflags: u64,
 }
 
-/// What the handler is to put into the exception's frame: see [`Scheduler::way_out`](crate::scheduler::Scheduler::way_out).
+/// What the handler writes into the exception's frame: see
+/// [`Scheduler::way_out`](crate::scheduler::Scheduler::way_out).
 #[cfg(target_os = "none")]
 #[derive(Clone, Copy, Debug)]
 pub struct WayOut {
-    /// For rip.
+    /// The new rip.
     pub rip: u64,
-    /// For rsp.
+    /// The new rsp.
     pub rsp: u64,
 }
 
 impl Exception {
-    /// Takes the address from where the processor left it: from CR2, or from the debug registers. To be called before
-    /// anything else can fault.
+    /// Fills in the address from where the processor left it: from CR2, or from the debug
+    /// registers. Call this before anything else can fault.
     ///
     /// # Context
     ///
@@ -77,10 +82,11 @@ impl Exception {
 }
 
 impl RunLoop {
-    /// Says whether the running fiber of this loop overflowed its stack. Writes nothing, takes no lock.
+    /// Returns the overflow if the running fiber of this loop overflowed its stack. Writes nothing
+    /// and takes no lock.
     ///
-    /// Reads control blocks and the fiber's own stack, and nothing else, whatever the exception says: not even where the stack
-    /// pointer is, since that is where the memory may be missing.
+    /// It reads only control blocks and the fiber's own stack, whatever the exception says. In
+    /// particular it does not read where the stack pointer is, because memory may be missing there.
     pub(crate) fn classify(&self, exception: &Exception) -> Option<Overflow> {
         let fiber = current::get();
         if fiber.is_null() || !self.is_entered() {
@@ -137,9 +143,10 @@ impl RunLoop {
         })
     }
 
-    /// Says whether a stack pointer that faulted below the fiber's stack is there because of an overflow: it is in the memory
-    /// of another fiber, or next to its own stack. Further away it may be on the stack of a
-    /// [`Fiber`](crate::fiber::Fiber) that the scheduled one has resumed.
+    /// Returns whether a stack pointer that faulted below the fiber's stack is there because of an
+    /// overflow: it is in the memory of another fiber, or next to its own stack. Further away it
+    /// may be on the stack of a [`Fiber`](crate::fiber::Fiber) that the scheduled fiber has
+    /// resumed.
     fn is_where_an_overflow_leads(
         &self,
         sp: usize,

@@ -1,9 +1,11 @@
-//! Ending a fiber that failed: whether it can be done, and what follows for those who have to do with the fiber.
+//! Ends a fiber that failed: whether it can be done, and what happens to those who depend on it.
 //!
-//! To everybody else it is as if the fiber stood still for ever where it failed: its stack, the closure and everything on it
-//! stay as they are, and whatever it borrowed or locked stays borrowed. It is only that those who would wait for it are told.
+//! To everybody else it is as if the fiber stood still for ever where it failed. Its stack, the
+//! closure and everything on it stay as they are, and whatever it borrowed or locked stays borrowed
+//! or locked. Those who would wait for it are told.
 //!
-//! - **X1**: a failed fiber never runs again, and its cell is never used again. So what lies there stays, for good.
+//! - **X1**: a failed fiber never runs again, and its cell is never used again. What lies there
+//!   therefore stays permanently.
 
 use crate::context::ControlBlock;
 use crate::scheduler::cpu::current;
@@ -19,9 +21,10 @@ use crate::scheduler::task::joiner::Joiner;
 use crate::scheduler::task::wait::WaitReason;
 use core::ptr;
 
-/// Says why the running fiber cannot be ended here, if so; otherwise marks it as failed and returns it.
+/// Marks the running fiber as failed and returns it, or returns the reason why it cannot be ended
+/// here.
 ///
-/// The caller has looked at the interrupt flag.
+/// The caller has checked the interrupt flag.
 pub(crate) fn begin() -> Result<*const Header, NotContained> {
     let fiber = current::get();
     if fiber.is_null() {
@@ -50,17 +53,19 @@ pub(crate) fn begin() -> Result<*const Header, NotContained> {
     Ok(fiber)
 }
 
-/// Puts on record what happened, reports it, and tells those who wait for the fiber. Then only the switch is left.
+/// Records what happened, reports it, and tells those who wait for the fiber. After that only the
+/// switch is left.
 ///
 /// # Safety
 ///
-/// [`begin`] returned the fiber, and the caller is the loop's owner, or has interrupted it. What the failure refers to stays
-/// for good.
+/// [`begin`] returned the fiber, and the caller is the loop's owner, or has interrupted it. What
+/// the failure refers to stays permanently.
 pub(crate) unsafe fn end(fiber: *const Header, failure: Failure) {
-    // A result that is there already is written over, and its destructor never runs.
+    // A result that is already there is overwritten, and its destructor never runs.
     // SAFETY: it is a cell's.
     unsafe { Extra::of(fiber) }.has_result.set(false);
-    // SAFETY: X1: the place is in the fiber's stack, below all that is still wanted there: see `spawn`.
+    // SAFETY: X1: the place is in the fiber's stack, below all that is still wanted there: see
+    // `spawn`.
     unsafe { result_of::<Failure>(fiber).write(failure) };
     // SAFETY: it runs.
     let header = unsafe { &*fiber };
@@ -87,17 +92,18 @@ pub(crate) unsafe fn end(fiber: *const Header, failure: Failure) {
     leave_scope(fiber);
 }
 
-/// Takes a fiber that is about to fail, and waits or was about to, out of the sleep queue and the line that it stands in. What
-/// it was given there goes to the next.
+/// Removes a fiber that is about to fail, and that waits or was about to wait, from the sleep queue
+/// and from the queue of waiters in which it is. What it was given there goes to the next waiter.
 ///
 /// # Safety
 ///
-/// It is the running fiber, and does not go on; the caller is the owner of its loop, with nothing locked.
+/// It is the running fiber, and does not continue. The caller is the owner of its loop, and holds
+/// no lock.
 pub(crate) unsafe fn leave_wait(fiber: *const Header) {
     // SAFETY: it runs.
     let header = unsafe { &*fiber };
     let wait = header.wait.replace(ptr::null());
-    // Where the stack above came down to, that word may be anything.
+    // If the stack above has overwritten the block, this word may be anything.
     if !is_whole(header) {
         return;
     }
@@ -119,10 +125,11 @@ pub(crate) unsafe fn leave_wait(fiber: *const Header) {
     }
 }
 
-/// What is done with a failed fiber once it has left its stack: nothing, for good (**X1**).
+/// Does nothing: a failed fiber that has left its stack keeps its cell (**X1**).
 const unsafe extern "sysv64" fn stay(_block: *mut ControlBlock) {}
 
-/// Has all look again who may wait for something that the fiber holds, or for a wake that it was given and did not use.
+/// Wakes all fibers that may wait for something that the failed fiber holds, or for a wake-up that
+/// it was given and did not use, so that they check again.
 fn wake_those_it_keeps(run_loop: &RunLoop, failed: *const Header) {
     run_loop
         .failures
@@ -150,7 +157,7 @@ fn wake_those_it_keeps(run_loop: &RunLoop, failed: *const Header) {
     }
 }
 
-/// What is known of the failure of a fiber that failed and has ended.
+/// Returns the failure of a fiber that has failed and ended.
 ///
 /// # Safety
 ///

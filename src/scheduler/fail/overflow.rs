@@ -1,4 +1,5 @@
-//! What becomes of a fiber that a check at a switch does not like: is it an overflow, who is told, and the fiber's end.
+//! What happens to a fiber that a check at a switch suspects: whether it is an overflow, the
+//! report, and the end of the fiber.
 
 use super::failing;
 use crate::context::{ControlBlock, Payload};
@@ -21,20 +22,21 @@ use crate::stack::{StackBounds, canary_address, is_canary_intact};
 use core::ptr;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// How far below its stack a stack pointer is taken for an overflow where no known fiber's memory is. Further away it is
-/// that of a stack that nobody told us of.
+/// How far below its stack a stack pointer is taken for an overflow where no memory of a known
+/// fiber is. Further away it belongs to a stack that we do not know.
 const NEAR: usize = 64 * 1024;
 
-/// From here on overflows are reported, and end their fibers.
+/// Turns on the reporting of overflows. From now on they end their fibers.
 pub(crate) fn report_from_here_on() {
     ON_SUSPICION.call_once(|| on_suspicion);
 }
 
-/// Decides whether there is an overflow. Returns if not.
+/// Decides whether there is an overflow. Returns if there is none.
 ///
 /// # Safety
 ///
-/// As [`before_leaving`], but on the stack of the loop's own context; or as [`before_running`].
+/// As for [`before_leaving`], but on the stack of the loop's own context; or as for
+/// [`before_running`].
 unsafe fn on_suspicion(fiber: *const Header, suspicion: Suspicion, registers: Registers) {
     // SAFETY: it is alive.
     let run_loop = unsafe { RunLoop::of(fiber) };
@@ -56,11 +58,12 @@ unsafe fn on_suspicion(fiber: *const Header, suspicion: Suspicion, registers: Re
     unsafe { on_overflow(fiber, detector, lowest, registers) };
 }
 
-/// Reports the overflow of a fiber that runs, and ends the fiber; one that is about to run ends as soon as it does.
+/// Reports the overflow of a fiber that runs, and ends the fiber. A fiber that is about to run ends
+/// as soon as it runs.
 ///
 /// # Safety
 ///
-/// As [`before_leaving`], on the stack of the loop's own context; or as [`before_running`].
+/// As for [`before_leaving`], on the stack of the loop's own context; or as for [`before_running`].
 unsafe fn on_overflow(
     fiber: *const Header,
     detector: Detector,
@@ -76,7 +79,7 @@ unsafe fn on_overflow(
     let bottom = overflow.stack.bottom().addr();
     overflow.damaged = match detector {
         Detector::StackPointer => run_loop.all.neighbour_below(lowest..bottom, fiber),
-        // Who goes down word by word comes there next.
+        // A fiber that goes down word by word reaches this neighbour next.
         Detector::Canary => run_loop.all.neighbour_below(bottom - 1..bottom, fiber),
         _ => None,
     };
@@ -84,11 +87,11 @@ unsafe fn on_overflow(
     remember(fiber, registers);
     if detector == Detector::SavedStackPointer {
         let sp = run_loop.below_root();
-        // SAFETY: root does not run, and what is below its stack pointer is used by nobody but for a moment. The fiber never
-        // comes back from there. `condemned` does not unwind.
+        // SAFETY: root does not run, and what is below its stack pointer is used only for a moment.
+        // The fiber never comes back from there. `condemned` does not unwind.
         unsafe { ControlBlock::init(Header::block(fiber), sp, condemned) };
     } else {
-        // It was about to wait, perhaps, and stands in line.
+        // The fiber may have been about to wait, and may be in a queue of waiters.
         // SAFETY: it runs, and we are its owner, and do not come back.
         unsafe { failing::leave_wait(fiber) };
         // SAFETY: it runs, and we are on another stack.
@@ -96,11 +99,12 @@ unsafe fn on_overflow(
     }
 }
 
-/// Where the last overflow was noticed, whose fiber is about to end: rip, rsp, rbp; then the fiber, its generation, and how
-/// often it was noticed there.
+/// The place of the last overflow whose fiber is about to end: rip, rsp, rbp, the fiber, its
+/// generation, and how often the overflow was noticed there.
 static LAST: [AtomicU64; 6] = [const { AtomicU64::new(0) }; 6];
 
-/// Remembers where the overflow was noticed, until the fiber ends. Returns how often it was noticed there before.
+/// Stores the place where the overflow was noticed, until the fiber ends. Returns how often it was
+/// noticed there before.
 pub(crate) fn remember(fiber: *const Header, registers: Registers) -> u64 {
     let Registers { rip, rsp, rbp } = registers;
     // SAFETY: headers stay readable for good.
@@ -110,7 +114,7 @@ pub(crate) fn remember(fiber: *const Header, registers: Registers) -> u64 {
     let is_same = place
         .iter()
         .zip(now)
-        // All are stored, also after one that differs.
+        // All words are stored, even after one that differs.
         .fold(true, |is_same, (word, now)| {
             word.swap(now, Ordering::Relaxed) == now && is_same
         });
@@ -123,7 +127,7 @@ pub(crate) fn remember(fiber: *const Header, registers: Registers) -> u64 {
     before
 }
 
-/// What a fiber runs that cannot go on where it was.
+/// The body of a fiber that cannot continue where it was.
 ///
 /// # Safety
 ///
@@ -138,11 +142,11 @@ unsafe extern "sysv64" fn condemned(_payload: Payload, block: *mut ControlBlock)
     unsafe { end(run_loop, fiber) }
 }
 
-/// Ends a fiber for good: nobody runs on its stack any more, and nobody ever will.
+/// Ends a fiber permanently. Nobody runs on its stack any more, and nobody ever will.
 ///
 /// # Safety
 ///
-/// The fiber runs in the loop, as its owner, and we are not on its stack.
+/// The fiber runs in the loop, as its owner, and the caller is not on its stack.
 unsafe fn end(run_loop: &'static RunLoop, fiber: *const Header) -> ! {
     let [rip, rsp, rbp, ..] = LAST.each_ref().map(|word| word.load(Ordering::Relaxed));
     if let Err(why) = failing::begin() {
@@ -156,7 +160,8 @@ unsafe fn end(run_loop: &'static RunLoop, fiber: *const Header) -> ! {
     unreachable!("a fiber that has ended was switched to");
 }
 
-/// Where the running fiber goes on after an exception that it does not survive: on the stack of root.
+/// The place where the running fiber continues after an exception that it does not survive. It runs
+/// on the stack of root, the loop's own context.
 #[cfg(target_os = "none")]
 pub(crate) unsafe extern "sysv64" fn landing() -> ! {
     let fiber = current::get();
@@ -168,7 +173,7 @@ pub(crate) unsafe extern "sysv64" fn landing() -> ! {
     );
     // SAFETY: as above.
     if !unsafe { finds_its_stack(fiber) } {
-        // It never came back from where it waited.
+        // The fiber has not returned from the place where it waited.
         // SAFETY: as above, and it never comes back.
         unsafe { failing::leave_wait(fiber) };
     }
@@ -176,13 +181,14 @@ pub(crate) unsafe extern "sysv64" fn landing() -> ! {
     unsafe { end(run_loop, fiber) }
 }
 
-/// Says whether a fiber whose stack pointer is this has left its stack through the bottom, rather than run a
-/// [`Fiber`](crate::fiber::Fiber) on another one: it is in the memory of another fiber, or near.
+/// Returns whether a fiber with this stack pointer has left its stack through the bottom, and not
+/// because it runs a [`Fiber`](crate::fiber::Fiber) on another stack: it is in the memory of
+/// another fiber, or near its own stack.
 ///
 /// # Safety
 ///
-/// The fiber runs, and `sp` is its stack pointer, below which code has just run: so that what lies between there and its stack
-/// is mapped, but for the guard.
+/// The fiber runs, and `sp` is its stack pointer, below which code has just run. What lies between
+/// there and its stack is therefore mapped, except for the guard.
 unsafe fn is_overflow(run_loop: &RunLoop, fiber: *const Header, sp: usize) -> bool {
     // SAFETY: it runs.
     let stack = unsafe { Header::stack(fiber) };
@@ -196,8 +202,9 @@ unsafe fn is_overflow(run_loop: &RunLoop, fiber: *const Header, sp: usize) -> bo
         || bottom - sp <= NEAR && !unsafe { is_below_a_fiber(stack, sp) }
 }
 
-/// Says whether, between this stack pointer and the bottom of the stack, there is the control block of a fiber that was
-/// resumed by code on the stack: at the top of every [`Fiber`](crate::fiber::Fiber)'s stack there is one.
+/// Returns whether the control block of a fiber that was resumed by code on the stack lies between
+/// this stack pointer and the bottom of the stack. There is one at the top of every
+/// [`Fiber`](crate::fiber::Fiber)'s stack.
 ///
 /// # Safety
 ///
@@ -210,8 +217,9 @@ unsafe fn is_below_a_fiber(stack: StackBounds, sp: usize) -> bool {
         // SAFETY: the caller's promise. Nothing is taken for what it says without being looked at.
         let block = unsafe { block.read_volatile() };
         let resumed_on = block.parent().stack_pointer().addr();
-        // Frames also have pointers into other stacks. Only a block has, in the right places, one into the resumer's, and one
-        // into its own, and the address of a landing.
+        // Frames also hold pointers into other stacks. Only a control block holds, in the right
+        // places, a pointer into the resumer's stack, one into its own, and the address of a
+        // landing.
         let own = block.own().stack_pointer().addr();
         stack.contains(resumed_on)
             && own <= at
@@ -220,7 +228,7 @@ unsafe fn is_below_a_fiber(stack: StackBounds, sp: usize) -> bool {
     })
 }
 
-/// Says whether this is where a switch lands: there is an `endbr64`.
+/// Returns whether a switch lands at this address, which holds an `endbr64`.
 fn is_landing(ip: *const ()) -> bool {
     const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
     // SAFETY: it stands where the address of an instruction stands in a control block.

@@ -1,4 +1,5 @@
-//! A fiber of a scope has ended, or failed: the owner of the scope is told, or fails with it.
+//! What happens when a fiber of a scope has ended or failed: the owner of the scope is told, or
+//! fails with it.
 
 use crate::scheduler::run_loop::{RunLoop, wake};
 use crate::scheduler::task::control::Extra;
@@ -9,22 +10,23 @@ use core::sync::atomic::Ordering;
 
 impl ScopeCount {
     pub(crate) fn running(&self) -> usize {
-        // Acquire: what the fibers wrote into what they borrowed.
+        // Acquire makes visible what the fibers wrote into what they borrowed.
         self.running.load(Ordering::Acquire)
     }
 
-    /// A fiber of the scope has failed, and what it had borrowed nobody else has.
+    /// Records that a fiber of the scope has failed. Nobody else has what it had borrowed.
     pub(crate) fn one_has_failed(&self) {
         self.has_failure.store(true, Ordering::Relaxed);
         self.one_is_done();
     }
 
-    /// A fiber of the scope is done with everything that it borrowed.
+    /// Records that a fiber of the scope no longer uses anything that it borrowed.
     pub(crate) fn one_is_done(&self) {
-        // Afterwards the owner may leave the scope, and take the count along.
+        // This is read first: afterwards the owner may leave the scope, which ends the count.
         let owner = self.owner;
         if self.running.fetch_sub(1, Ordering::Release) == 1 {
-            // SAFETY: headers stay readable for good. Who lives there now is woken once too often at most.
+            // SAFETY: headers stay readable for good. The fiber that lives there now gets at most
+            // one superfluous wake-up.
             unsafe { wake(owner) };
             // SAFETY: as above.
             if unsafe { (*owner).state.is_failed() } {
@@ -34,8 +36,8 @@ impl ScopeCount {
     }
 }
 
-/// The scope that waits for a failed fiber, if there is one, is told, as soon as the fiber's own scopes are empty: what it
-/// borrowed it may have lent on.
+/// Tells the scope that waits for a failed fiber, if there is one. This happens only when the
+/// fiber's own scopes are empty, because it may have lent what it borrowed to their fibers.
 pub(crate) fn leave_scope(failed: *const Header) {
     // SAFETY: it is a cell's.
     let place = unsafe { &Extra::of(failed).scope };

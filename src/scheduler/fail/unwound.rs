@@ -1,4 +1,5 @@
-//! On a host a panic unwinds: it is caught where the fiber began, and ends the fiber as it would in a kernel.
+//! On a host a panic unwinds. It is caught where the fiber began, and ends the fiber as it would in
+//! a kernel.
 
 extern crate std;
 
@@ -10,10 +11,12 @@ use std::boxed::Box;
 use std::panic::{catch_unwind, resume_unwind};
 use std::string::String;
 
-/// Calls the closure of the running fiber. Returns nothing if it panicked, and the fiber has failed. Where that cannot be, the
-/// panic goes on: to the fiber's base, which does not unwind, so that it ends the process.
+/// Calls the closure of the running fiber. Returns `None` if it panicked and the fiber has failed.
+/// If the fiber cannot fail, the panic continues to the fiber's base, which does not unwind, so
+/// that it ends the process.
 pub(crate) fn call<R>(closure: impl FnOnce() -> R) -> Option<R> {
-    // The closure and all that it captured is gone with this, except for what the program shares with others on purpose.
+    // The closure and all that it captured are gone after this, except for what the program shares
+    // with others on purpose.
     match catch_unwind(AssertUnwindSafe(closure)) {
         Ok(result) => Some(result),
         Err(payload) => {

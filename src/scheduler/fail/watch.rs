@@ -1,7 +1,7 @@
-//! Watchpoints for kernels without paging: a debug register follows the running fiber, and the write to its stack's canary
-//! raises `#DB`.
+//! Watchpoints for kernels without paging: a debug register follows the running fiber, and the
+//! write to its stack's canary raises `#DB`.
 //!
-//! It is the kernel's choice, by its platform's switch hook, and costs nothing without:
+//! The kernel chooses this with the switch hook of its platform. Without a hook it costs nothing:
 //!
 //! ```ignore
 //! unsafe impl Platform for Mine {
@@ -11,13 +11,16 @@
 //! }
 //! ```
 //!
-//! Or the kernel's own hook calls [`follow`]. It uses the debug register of that number for the address and its bits in DR7,
-//! and leaves all others alone, so that a kernel or a debugger in it can have the other three. The register is on while a fiber runs,
-//! and off in the scheduler's own context. The handler of `#DB` needs a stack of its own (an IST entry), because the stack
-//! has just ended, and calls [`Scheduler::on_exception`](crate::scheduler::Scheduler::on_exception).
+//! Alternatively the kernel's own hook calls [`follow`]. It uses the debug register with that
+//! number for the address and its bits in DR7, and leaves all others alone. A kernel, or a debugger
+//! in it, can therefore use the other three. The register is enabled while a fiber runs, and
+//! disabled in the scheduler's own context. The handler of `#DB` needs a stack of its own (an IST
+//! entry), because the fiber's stack has just ended. It calls
+//! [`Scheduler::on_exception`](crate::scheduler::Scheduler::on_exception).
 //!
-//! The processor looks at what is written, not at what is used: a frame that leaves the eight bytes out is seen only by the
-//! checks at the next switch. The exception comes after the instruction that wrote (Intel SDM, volume 3, 17.3.1.1).
+//! The processor checks what is written, not what is used. A frame that skips the eight bytes is
+//! therefore noticed only by the checks at the next switch. The exception is raised after the
+//! instruction that wrote (Intel SDM, volume 3, 17.3.1.1).
 
 use crate::scheduler::task::header::Header;
 use crate::stack::canary_address;
@@ -27,15 +30,16 @@ use x86_64::registers::debug::{
     Dr1, Dr2, Dr3, Dr6, Dr6Flags, Dr7, Dr7Flags,
 };
 
-/// A [`SwitchHook`](crate::platform::SwitchHook): from here on the debug register `REGISTER`, 0 to 3, watches the canary of
-/// the fiber that is about to run.
+/// Follows the fiber that is about to run: the debug register `REGISTER`, 0 to 3, watches its
+/// canary from now on. This is a [`SwitchHook`](crate::platform::SwitchHook).
 ///
 /// # Context
 ///
 /// Called from: scheduler.
 pub fn follow<const REGISTER: u8>(prev: *const u8, next: *const u8) {
     const { assert!(REGISTER < 4, "debug registers for addresses are DR0 to DR3") };
-    // SAFETY: the scheduler's addresses within stacks of fibers are those of headers, which stay for good.
+    // SAFETY: the scheduler's addresses within stacks of fibers are those of headers, which stay
+    // for good.
     let Some(next) = (unsafe { next.cast::<Header>().as_ref() }) else {
         return turn::<REGISTER>(false);
     };
@@ -63,7 +67,8 @@ fn turn<const REGISTER: u8>(is_on: bool) {
     Dr7::write(dr7);
 }
 
-/// The address of the watchpoint that raised this `#DB`, 0 if none did. Forgets it: the processor only ever adds.
+/// Returns the address of the watchpoint that raised this `#DB`, or 0 if none did. Clears its bit,
+/// because the processor only ever sets bits.
 pub(crate) fn hit() -> u64 {
     let status = Dr6::read();
     for register in 0..4 {

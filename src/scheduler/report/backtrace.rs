@@ -1,12 +1,13 @@
-//! The walk along rbp through one stack, for reports: it reads that stack, and nothing else, whatever the words there say.
+//! A walk along rbp through one stack, for reports. It reads only that stack, whatever the words
+//! there say.
 
 use crate::stack::StackBounds;
 use core::fmt;
 
-/// No report has more.
+/// The largest number of frames in a report.
 const MOST_FRAMES: usize = 16;
 
-/// Return addresses, from the innermost out, as they were when the report was made.
+/// The return addresses when the report was made, from the innermost to the outermost.
 #[derive(Clone, Copy)]
 pub(crate) struct Backtrace {
     addresses: [u64; MOST_FRAMES],
@@ -18,8 +19,8 @@ impl Backtrace {
     ///
     /// # Safety
     ///
-    /// The stack is a cell's, so that it stays readable for good, and nobody writes to it meanwhile: its fiber was
-    /// interrupted, or runs on this core and has come here.
+    /// The stack is that of a cell, so that it stays readable permanently. Nobody writes to it
+    /// meanwhile: its fiber was interrupted, or is the one that called this on this core.
     pub(crate) unsafe fn take(stack: StackBounds, rbp: u64) -> Self {
         let mut backtrace = Self {
             addresses: [0; MOST_FRAMES],
@@ -33,13 +34,13 @@ impl Backtrace {
             };
             *address = rip;
             backtrace.count += 1;
-            // Callers are further up; a chain that goes down again is none.
+            // Callers are further up, so a chain that goes down again is invalid.
             frame = if callers > frame { callers } else { 0 };
         }
         backtrace
     }
 
-    /// The addresses, which are data.
+    /// Returns the addresses. They are data, not pointers.
     pub(crate) fn as_slice(&self) -> &[u64] {
         &self.addresses[..self.count]
     }
@@ -51,7 +52,8 @@ impl fmt::Debug for Backtrace {
     }
 }
 
-/// The frame record at this address: the caller's rbp, and the return address. Nothing if none can be there.
+/// Returns the frame record at this address: the caller's rbp and the return address. Returns
+/// `None` if there cannot be one.
 ///
 /// # Safety
 ///

@@ -1,57 +1,61 @@
-//! A fiber that failed: what is known of it, for joiners, hooks and the list of fibers.
+//! What is known about a fiber that failed, for joiners, hooks and the list of fibers.
 
 use super::registers::Registers;
 use crate::scheduler::task::id::FiberId;
 use core::fmt;
 use core::panic::Location;
 
-/// Why a fiber failed.
+/// The reason why a fiber failed.
 ///
-/// What it refers to lies on the fiber's stack, which is never used again, and stays readable for good.
+/// The data that it refers to lies on the fiber's stack, which is never used again and stays
+/// readable permanently.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Failure {
-    /// It panicked.
+    /// The fiber panicked.
     Panicked(Panic),
-    /// The processor raised an exception at one of its instructions.
+    /// The processor raised an exception at one of the fiber's instructions.
     Faulted(Fault),
-    /// It overflowed its stack, or its control block was written over: its [`Overflow`](super::overflow::Overflow) was
-    /// reported. This is where it was noticed.
+    /// The fiber overflowed its stack, or its control block was overwritten. Its
+    /// [`Overflow`](super::overflow::Overflow) was reported. The registers say where it was
+    /// noticed.
     Overflowed(Registers),
 }
 
-/// A panic, as far as it is kept.
+/// What is kept of a panic.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Panic {
-    /// The message; of a longer one the first [`LENGTH`](Self::LENGTH) bytes, cut at the end of a character.
+    /// The message. At most [`LENGTH`](Self::LENGTH) bytes of it are kept, up to the end of a
+    /// character.
     pub message: &'static str,
-    /// Where in the source; on a host nothing, where only the panic hook is told.
+    /// Where in the source the fiber panicked. On a host this is `None`, since only the panic hook
+    /// is told the place.
     pub place: Option<Location<'static>>,
 }
 
 impl Panic {
-    /// How many bytes of a message are kept.
+    /// The number of bytes of a message that are kept.
     pub const LENGTH: usize = 256;
 }
 
-/// An exception, as the processor tells it.
+/// An exception as the processor raised it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
-    /// Which one: 14 is a page fault.
+    /// The vector of the exception: 14 is a page fault.
     pub vector: u8,
-    /// What the processor pushed, 0 for those without an error code.
+    /// The error code that the processor pushed, or 0 for exceptions without one.
     pub error_code: u64,
-    /// For a page fault the address that was accessed: what CR2 holds. Otherwise 0.
+    /// For a page fault, the address that was accessed, which is in CR2. Otherwise 0.
     pub address: u64,
     /// The address of the instruction.
     pub instruction: u64,
-    /// The stack pointer there.
+    /// The stack pointer at the instruction.
     pub stack_pointer: u64,
 }
 
 impl Fault {
-    /// The exception's name as the manuals have it, and what it means.
+    /// Returns the name of the exception in the manuals, and what it means.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self.vector {
@@ -78,15 +82,15 @@ impl Fault {
     }
 }
 
-/// The report of a fiber's failure.
+/// The report that a fiber failed.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct FiberFailed {
-    /// Which one.
+    /// The id of the fiber.
     pub id: FiberId,
-    /// Its name, empty if it has none.
+    /// The name of the fiber, or an empty string if it has none.
     pub name: &'static str,
-    /// What happened to it.
+    /// What happened to the fiber.
     pub failure: Failure,
 }
 

@@ -9,19 +9,20 @@ use crate::scheduler::task::id::FiberId;
 use crate::stack::StackBounds;
 use core::fmt;
 
-/// A fiber that does not let others run: data, which may be kept.
+/// A fiber that does not let others run. This is data, which can be kept.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Hog {
-    /// Which one.
+    /// The id of the fiber.
     pub id: FiberId,
-    /// Its name, empty if it has none.
+    /// The name of the fiber, or an empty string if it has none.
     pub name: &'static str,
-    /// For how long it has run, at least: since the first tick that found it at it.
+    /// The least time for which the fiber has run: since the first tick that found it running.
     pub runs_for: Nanoseconds,
-    /// Where it is now; perhaps within a handler that interrupted it.
+    /// The registers of the code that was interrupted, perhaps those of a handler that had
+    /// interrupted the fiber.
     pub interrupted: Registers,
-    /// Its stack.
+    /// The bounds of the fiber's stack.
     pub stack: StackBounds,
     calls: Backtrace,
 }
@@ -29,7 +30,7 @@ pub struct Hog {
 impl Hog {
     /// # Safety
     ///
-    /// The fiber runs, on this core.
+    /// The fiber is running on this core.
     pub(crate) unsafe fn new(
         fiber: *const Header,
         runs_for: Nanoseconds,
@@ -51,9 +52,9 @@ impl Hog {
         }
     }
 
-    /// The return addresses of the last 16 calls that it was in when the report was made, the innermost first, by a walk along
-    /// rbp. There are none where the code has no frame pointers: then begin an unwinder with
-    /// [`interrupted`](Self::interrupted).
+    /// Returns the return addresses of the innermost 16 calls when the report was made, the
+    /// innermost first. They are found by a walk along rbp. If the code has no frame pointers there
+    /// are none; start an unwinder with [`interrupted`](Self::interrupted) instead.
     #[must_use]
     pub fn backtrace(&self) -> &[u64] {
         self.calls.as_slice()

@@ -1,4 +1,5 @@
-//! Who is told when something goes wrong in a scheduler: the kernel's hooks, and what they are given.
+//! The kernel's hooks, which are called when something goes wrong in a scheduler, and the reports
+//! they are given.
 
 use super::failure::FiberFailed;
 use super::hog::Hog;
@@ -8,10 +9,12 @@ use crate::scheduler::graph::deadlock::{AfterDeadlock, Deadlock};
 use crate::scheduler::graph::stall::{AfterStall, Outlook, Stall};
 use core::fmt;
 
-/// What a kernel wants to be told by a [`Scheduler`](crate::scheduler::Scheduler): see [`set_hooks`](crate::scheduler::Scheduler::set_hooks).
+/// The functions that a [`Scheduler`](crate::scheduler::Scheduler) calls when something goes wrong:
+/// see [`set_hooks`](crate::scheduler::Scheduler::set_hooks).
 ///
-/// The functions are called where things went wrong, perhaps in an exception handler, perhaps with the scheduler's state
-/// half-changed. So they must not wait, spawn, nor panic. They may write to a serial port.
+/// The functions are called where the problem occurs, perhaps in an exception handler, and perhaps
+/// while the scheduler's state is half-changed. They must therefore not wait, spawn or panic. They
+/// may write to a serial port.
 ///
 /// ```
 /// use kfiber::scheduler::{Hooks, Report};
@@ -25,19 +28,20 @@ use core::fmt;
 /// }
 /// ```
 pub trait Hooks: Sync {
-    /// Something went wrong. It has a variant for each subject, with all that is known as data, and can be displayed as a few
-    /// lines for a person.
+    /// Called when something went wrong. The report has a variant for each subject, with all that
+    /// is known as data. It can be displayed as a few lines for a person.
     ///
     /// # Context
     ///
     /// Called from: fiber, interrupt, exception handler, scheduler; with interrupts on or off.
     fn report(&self, report: &Report<'_>);
 
-    /// A fiber is about to wait for what it will never get: a circle of waits closes. Called once for each, even while other
-    /// fibers go on. (A circle through joins alone is not told: the join that would close it returns
+    /// Called when a fiber is about to wait for something that it will never get, because its wait
+    /// would close a cycle of waits. It is called once for each cycle, even while other fibers
+    /// continue. (It is not called for a cycle of joins alone: the join that would close it returns
     /// [`JoinErrorKind::Deadlock`](crate::scheduler::JoinErrorKind::Deadlock).)
     ///
-    /// Unless it is overridden it reports, and the fiber panics.
+    /// The default implementation reports the deadlock, and the fiber panics.
     ///
     /// # Context
     ///
@@ -47,11 +51,12 @@ pub trait Hooks: Sync {
         AfterDeadlock::Panic
     }
 
-    /// All fibers wait, none of them with a deadline. Called each time before the scheduler lets the processor sleep; if no
-    /// interrupt handler can end any of the waits, once.
+    /// Called when all fibers wait, none of them with a deadline, each time before the scheduler
+    /// lets the processor sleep. If no interrupt handler can end any of the waits, it is called
+    /// once.
     ///
-    /// Unless it is overridden it reports if no interrupt handler can end any of the waits, and the scheduler sleeps; if
-    /// nothing else can either, it panics.
+    /// If no interrupt handler can end any of the waits, the default implementation reports the
+    /// stall. If nothing else can end one either, the scheduler panics; otherwise it sleeps.
     ///
     /// # Context
     ///
@@ -64,22 +69,23 @@ pub trait Hooks: Sync {
     }
 }
 
-/// Something went wrong: what, who, and where.
+/// A report of something that went wrong: what, who, and where.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum Report<'a> {
-    /// A fiber panicked or faulted, and has ended. The others go on. (One that overflowed its stack is not reported again when
-    /// it ends.)
+    /// A fiber panicked or faulted, and has ended. The others go on. (A fiber that overflowed its
+    /// stack is not reported again when it ends.)
     FiberFailed(&'a FiberFailed),
-    /// A fiber overflowed its stack, or somebody wrote over its control block. It will end.
+    /// A fiber overflowed its stack, or its control block was overwritten. The fiber will end.
     Overflow(&'a Overflow),
     /// A fiber is about to wait for ever.
     Deadlock(&'a Deadlock<'a>),
-    /// All fibers wait: nothing can wake any of them, or a [`Watchdog`](crate::scheduler::Watchdog) finds that it lasts long.
+    /// All fibers wait. Either nothing can wake any of them, or a
+    /// [`Watchdog`](crate::scheduler::Watchdog) found that this has lasted long.
     Stall(&'a Stall<'a>),
     /// A fiber does not let others run.
     Hog(&'a Hog),
-    /// The timer has not interrupted as it was asked to.
+    /// The timer has not interrupted at the deadline to which it was set.
     LateTimer(&'a LateTimer),
 }
 
@@ -98,7 +104,8 @@ impl fmt::Display for Report<'_> {
     }
 }
 
-/// A scheduler keeps the hooks that it was given first; these were not taken.
+/// The error of `set_hooks`. A scheduler keeps the hooks that it was given first, and did not take
+/// these.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct HooksAlreadySet;
 

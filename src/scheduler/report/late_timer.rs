@@ -1,4 +1,4 @@
-//! A timer that has not interrupted as it was asked to, as data and as text.
+//! A timer that has not interrupted at the deadline to which it was set, as data and as text.
 
 use crate::platform::Nanoseconds;
 use crate::scheduler::graph::wait_graph_text::Seconds;
@@ -6,17 +6,19 @@ use core::fmt;
 
 /// A deadline has passed by more than 100 ms (the platform's
 /// [`late_timer_limit`](crate::platform::Platform::late_timer_limit)), and nobody has called
-/// [`timer_interrupt`](crate::scheduler::Scheduler::timer_interrupt) since. Reported once for each scheduler.
+/// [`timer_interrupt`](crate::scheduler::Scheduler::timer_interrupt) since. This is reported once
+/// for each scheduler.
 ///
-/// It is noticed where the clock is looked at anyway: when the scheduler's own loop finds the deadline passed, when a fiber asks
-/// for the time or begins to wait with a deadline, and by [`Watchdog::tick`](crate::scheduler::Watchdog::tick). Fibers that do none of
-/// these, and a processor that sleeps and is not interrupted, notice nothing.
+/// It is noticed where the clock is read anyway: when the scheduler's own loop finds that the
+/// deadline has passed, when a fiber asks for the time or begins to wait with a deadline, and in
+/// [`Watchdog::tick`](crate::scheduler::Watchdog::tick). It is not noticed while fibers do none of
+/// these, or while the processor sleeps without being interrupted.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct LateTimer {
-    /// What the timer was set to.
+    /// The deadline to which the timer was set.
     pub deadline: Nanoseconds,
-    /// The time.
+    /// The time when the report was made.
     pub now: Nanoseconds,
 }
 

@@ -1,5 +1,5 @@
-//! Which fiber an address belongs to: a walk through the scheduler's list, without locks, that trusts nothing that an
-//! overflow may have written over.
+//! Finds the fiber to whose memory an address belongs. It walks through the scheduler's list
+//! without locks, and trusts nothing that an overflow may have overwritten.
 
 use crate::scheduler::queue::all::AllFibers;
 use crate::scheduler::task::control::Control;
@@ -9,29 +9,31 @@ use core::fmt;
 use core::ops::Range;
 use core::ptr;
 
-/// Which part of a fiber's memory.
+/// A part of a fiber's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Part {
-    /// The page below its stack that is for a guard.
+    /// The page below the stack that is for a guard.
     Guard,
     /// The stack.
     Stack,
-    /// What the scheduler knows of the fiber, above its stack.
+    /// The control block, in which the scheduler keeps what it knows of the fiber. It lies above
+    /// the stack.
     ControlBlock,
 }
 
-/// A fiber into whose memory another one came.
+/// A fiber whose memory another fiber has used.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Neighbour {
-    /// Which one; its control block may be damaged, so believe it only where the address says the same.
+    /// The id of the fiber. Its control block may be damaged, so trust the id only where the
+    /// address confirms it.
     pub id: FiberId,
-    /// Its name; empty if it has none, or if that was written over.
+    /// The name of the fiber, or an empty string if it has none or if the name was overwritten.
     pub name: &'static str,
     /// The highest address in its memory that is known to have been used.
     pub address: usize,
-    /// What is there.
+    /// The part of its memory in which the address lies.
     pub part: Part,
 }
 
@@ -55,13 +57,14 @@ impl fmt::Display for Neighbour {
 }
 
 impl AllFibers {
-    /// The living fiber, other than `not`, whose memory `address` is in, guard included.
+    /// Returns the living fiber, other than `not`, whose memory contains `address`, guard included.
     pub(crate) fn neighbour_at(&self, address: usize, not: *const Header) -> Option<Neighbour> {
         self.neighbour_in(address..address.saturating_add(1), not)
     }
 
-    /// The living fiber, other than `not`, whose memory is written over by one that uses all addresses of the range: the one
-    /// at its low end, where the stack pointer is, or else the nearest to its high end.
+    /// Returns the living fiber, other than `not`, whose memory is overwritten by a fiber that uses
+    /// all addresses of the range. This is the fiber at the low end of the range, where the stack
+    /// pointer is, or else the nearest to its high end.
     pub(crate) fn neighbour_below(
         &self,
         range: Range<usize>,
@@ -72,7 +75,7 @@ impl AllFibers {
             .filter(|neighbour| neighbour.part != Part::Guard)
     }
 
-    /// The living fiber, other than `not`, whose memory has the highest address in `range`.
+    /// Returns the living fiber, other than `not`, whose memory has the highest address in `range`.
     fn neighbour_in(&self, range: Range<usize>, not: *const Header) -> Option<Neighbour> {
         let mut found: Option<Neighbour> = None;
         for (header, is_damaged) in self.iter_warily() {
@@ -90,13 +93,14 @@ impl AllFibers {
     }
 }
 
-/// The highest address of the range that is in the memory of a cell, if the cell has a fiber.
+/// Returns the highest address of the range that is in the memory of a cell, if the cell has a
+/// fiber.
 fn highest_common(
     range: &Range<usize>,
     header: &'static Header,
     is_damaged: bool,
 ) -> Option<usize> {
-    // Of one that is damaged nobody knows whether it had a fiber, or where its stack begins.
+    // If the cell is damaged, nobody knows whether it had a fiber or where its stack begins.
     if !is_damaged && header.state.is_finished() {
         return None;
     }

@@ -1,24 +1,28 @@
-//! Why a panic or a fault ends the kernel and not just a fiber.
+//! The reasons why a panic or a fault ends the kernel and not just a fiber.
 
 use core::fmt;
 
-/// Why a panic or a fault cannot end one fiber alone. The kernel should print it, and stop.
+/// The reason why a panic or a fault cannot end one fiber alone. The kernel should print it and
+/// stop.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotContained {
-    /// No fiber was running: boot code, the scheduler's own loop, or another mode of the processor.
+    /// No fiber was running, but boot code, the scheduler's own loop, or code at another privilege
+    /// level.
     NotInFiber,
-    /// The fiber was just yielding, waiting or ending: the queues are half-changed.
+    /// The fiber was yielding, waiting or ending at that moment, so the queues are half-changed.
     InsideScheduler,
-    /// Interrupts were off: an interrupt handler, an [`IrqMutex`](crate::sync::IrqMutex), or a critical section.
+    /// Interrupts were off, as in an interrupt handler, under an
+    /// [`IrqMutex`](crate::sync::IrqMutex), or in a critical section.
     InterruptsOff,
-    /// In [`without_waiting`](crate::scheduler::without_waiting): others may spin on a lock for ever.
+    /// The fiber was in [`without_waiting`](crate::scheduler::without_waiting), so others may spin
+    /// on a lock for ever.
     WaitingForbidden,
     /// The fiber was being ended already, because of an earlier panic or fault.
     FailedTwice,
     /// The stack pointer is in the stack of another fiber, which is damaged.
     StackOfAnother,
-    /// The exception does not come from an instruction of the fiber's, so it is none of its doing.
+    /// The exception was not caused by an instruction of the fiber.
     NotByTheFiber,
     /// The scheduler has no hooks, so nobody would be told.
     NoHooks,

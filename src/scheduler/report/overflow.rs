@@ -8,47 +8,50 @@ use crate::scheduler::task::id::FiberId;
 use crate::stack::StackBounds;
 use core::fmt;
 
-/// What noticed an overflow.
+/// The check that noticed an overflow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Detector {
-    /// The guard page: nothing was written.
+    /// The guard page. Nothing was written.
     Guard,
-    /// The watchpoint at the bottom of the stack: the write has happened.
+    /// The watchpoint at the bottom of the stack. The write has happened.
     Watchpoint,
     /// The canary, when the fiber was about to leave its stack.
     Canary,
     /// The stack pointer, when the fiber was about to leave its stack.
     StackPointer,
-    /// The stack pointer that was stored when the fiber last left its stack: it lies elsewhere now. Not this fiber overflowed,
-    /// but somebody wrote over its control block.
+    /// The stack pointer that was stored when the fiber last left its stack, and that now points
+    /// elsewhere. The fiber itself did not overflow; its control block was overwritten by somebody
+    /// else.
     SavedStackPointer,
-    /// The guard page of another fiber, [`damaged`](Overflow::damaged): nothing was written.
+    /// The guard page of another fiber, [`damaged`](Overflow::damaged). Nothing was written.
     GuardOfAnother,
 }
 
-/// A stack overflow: data, which may be kept. See [the chapter](crate::scheduler::overflow).
+/// A stack overflow. This is data, which can be kept. See [the
+/// chapter](crate::scheduler::overflow).
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Overflow {
-    /// Which fiber.
+    /// The id of the fiber.
     pub id: FiberId,
-    /// Its name, empty if it has none.
+    /// The name of the fiber, or an empty string if it has none.
     pub name: &'static str,
-    /// Its stack.
+    /// The bounds of the fiber's stack.
     pub stack: StackBounds,
-    /// What noticed it.
+    /// The check that noticed the overflow.
     pub detector: Detector,
-    /// The lowest address that is known to have been used, or tried.
+    /// The lowest address that is known to have been used or accessed.
     pub address: usize,
-    /// Where it was noticed.
+    /// The registers where the overflow was noticed.
     pub registers: Registers,
     /// Whether interrupts were off there, as in a handler that interrupted the fiber.
     pub with_interrupts_off: bool,
-    /// Whose memory was written over, if that of another fiber of this scheduler was.
+    /// The fiber of this scheduler whose memory was overwritten, if there is one.
     pub damaged: Option<Neighbour>,
-    /// Whether the same fiber was reported at the same place before: the handler of the exception returned to it, because it
-    /// did not write the new rip and rsp into the frame. See [`Scheduler::on_exception`](crate::scheduler::Scheduler::on_exception).
+    /// Whether the same fiber was reported at the same place before. If so, the handler of the
+    /// exception returned to the fiber, because it did not write the new rip and rsp into the
+    /// frame. See [`Scheduler::on_exception`](crate::scheduler::Scheduler::on_exception).
     pub is_repeated: bool,
     pub(crate) calls: Backtrace,
 }
@@ -56,7 +59,7 @@ pub struct Overflow {
 impl Overflow {
     /// # Safety
     ///
-    /// The header is a cell's that has a fiber, which runs on this core, or does not run.
+    /// The header is that of a cell that has a fiber. The fiber runs on this core, or does not run.
     pub(crate) unsafe fn new(
         fiber: &'static Header,
         detector: Detector,
@@ -81,14 +84,16 @@ impl Overflow {
         }
     }
 
-    /// How far below the stack the address lies, in bytes; 0 if it is in the stack's floor, where the canary is.
+    /// Returns how far below the stack the address lies, in bytes. This is 0 if the address is in
+    /// the stack's floor, where the canary is.
     #[must_use]
     pub fn below_bytes(&self) -> usize {
         self.stack.bottom().addr().saturating_sub(self.address)
     }
 
-    /// The return addresses along rbp, from the innermost out, as they were when the overflow was noticed: those of the last
-    /// 16 calls in a kernel built with `-Cforce-frame-pointers=yes`, otherwise few or none. An unwinder begins with
+    /// Returns the return addresses along rbp, from the innermost to the outermost, when the
+    /// overflow was noticed. In a kernel built with `-Cforce-frame-pointers=yes` they are those of
+    /// the last 16 calls; otherwise there are few or none. An unwinder can start with
     /// [`registers`](Self::registers).
     #[must_use]
     pub fn backtrace(&self) -> &[u64] {

@@ -1,15 +1,15 @@
-//! What a walk of the calls begins with, in code that was interrupted or that failed.
+//! The registers with which a backtrace begins, of code that was interrupted or that failed.
 
 use core::fmt;
 
-/// The three registers that say where code is and in which frame.
+/// The three registers that say where code is executing and in which frame.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Registers {
-    /// The address of the instruction: of the one that failed, or of the one that comes next.
+    /// The address of the instruction that failed, or of the next one to be executed.
     pub rip: u64,
     /// The stack pointer.
     pub rsp: u64,
-    /// The frame pointer, in code that has one.
+    /// The frame pointer, if the code has one.
     pub rbp: u64,
 }
 

@@ -1,4 +1,5 @@
-//! What a fiber is given when it is made, where it may be made, and why it was not.
+//! The properties that a new fiber is given, the place in which it is made, and the reasons why it
+//! cannot be made.
 
 use super::cell::Cell;
 use crate::scheduler::run_loop::RunLoop;
@@ -9,14 +10,14 @@ use core::fmt;
 
 /// A place for a fiber: a cell or a pool of cells, in a static.
 pub trait Home: sealed::Sealed + Copy {
-    /// The kind of cell.
+    /// The kind of cell that is taken.
     type Cell: Cell;
 
     /// Takes a cell.
     ///
     /// # Errors
     ///
-    /// Says why there is none.
+    /// Returns the reason why there is no free cell.
     fn take(self) -> Result<Taken<Self::Cell>, SpawnErrorKind>;
 }
 
@@ -48,7 +49,7 @@ impl<C: Cell, const COUNT: usize> Home for &'static Pool<C, COUNT> {
     }
 }
 
-/// Why a cell cannot be taken.
+/// Returns the reason why a cell cannot be taken.
 #[cold]
 fn why_not<C: Cell>(cell: &C) -> SpawnErrorKind {
     if is_lost(cell) {
@@ -58,7 +59,7 @@ fn why_not<C: Cell>(cell: &C) -> SpawnErrorKind {
     }
 }
 
-/// Whether a fiber has failed in a cell.
+/// Returns whether a fiber has failed in a cell.
 fn is_lost<C: Cell>(cell: &C) -> bool {
     let header: *const Header = cell.storage_bounds().top().cast_const().cast();
     // SAFETY: `Cell` promises a control block there.
@@ -66,7 +67,7 @@ fn is_lost<C: Cell>(cell: &C) -> bool {
 }
 
 impl<C: Cell, const COUNT: usize> Pool<C, COUNT> {
-    /// In how many of the cells a fiber has failed: these are never used again.
+    /// Returns the number of cells in which a fiber has failed. They are never used again.
     ///
     /// # Context
     ///
@@ -77,27 +78,29 @@ impl<C: Cell, const COUNT: usize> Pool<C, COUNT> {
     }
 }
 
-/// Why a fiber was not made.
+/// The reason why a fiber was not made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SpawnErrorKind {
-    /// A fiber lives in the cell, or one has ended there whose result nobody took.
+    /// A fiber lives in the cell, or one has ended there whose result nobody has taken.
     CellInUse,
     /// All cells of the pool are in use.
     PoolExhausted {
-        /// How many the pool has.
+        /// The number of cells in the pool.
         count: usize,
     },
-    /// The fiber that lived in the cell has failed, so the cell is lost: its stack is never used again.
+    /// The fiber that lived in the cell has failed, so the cell is lost: its stack is never used
+    /// again.
     CellLost,
     /// All cells of the pool that are not lost are in use.
     PoolDiminished {
-        /// How many the pool has.
+        /// The number of cells in the pool.
         count: usize,
-        /// In how many of them a fiber has failed.
+        /// The number of cells in which a fiber has failed.
         lost: usize,
     },
-    /// The cell had a fiber of another scheduler before, and stays with that one: its old ids still lead there.
+    /// The cell had a fiber of another scheduler before. It stays with that scheduler, because old
+    /// ids still refer to it.
     OtherScheduler,
 }
 
@@ -125,11 +128,11 @@ impl fmt::Display for SpawnErrorKind {
     }
 }
 
-/// A fiber was not made; the closure is given back.
+/// The error of `spawn`: a fiber was not made. It gives the closure back.
 pub struct SpawnError<F> {
     /// The closure, which did not run.
     pub closure: F,
-    /// What was wrong.
+    /// The reason why the fiber was not made.
     pub kind: SpawnErrorKind,
 }
 
@@ -143,7 +146,8 @@ impl<F> fmt::Display for SpawnError<F> {
 
 impl<F> core::error::Error for SpawnError<F> {}
 
-/// Name and priority of a fiber that is about to be made: [`Scheduler::builder`](crate::scheduler::Scheduler::builder).
+/// The name and priority of a fiber that is to be spawned. See
+/// [`Scheduler::builder`](crate::scheduler::Scheduler::builder).
 #[derive(Clone, Copy)]
 #[must_use = "it makes nothing before `spawn`"]
 pub struct Builder {
@@ -153,13 +157,14 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Names the fiber, for reports and debuggers. Any length; of a longer name the first 255 bytes are kept.
+    /// Names the fiber, for reports and debuggers. The name may have any length; the first 255
+    /// bytes are kept.
     pub const fn name(mut self, name: &'static str) -> Self {
         self.name = name;
         self
     }
 
-    /// Sets how urgent it is.
+    /// Sets the priority of the fiber.
     pub const fn priority(mut self, priority: Priority) -> Self {
         self.priority = priority;
         self

@@ -1,7 +1,9 @@
-//! Where scheduled fibers live: a static with a stack and, above it, a control block that is never anything else.
+//! Where scheduled fibers live: a static with a stack and, above it, a control block that is never
+//! anything else.
 //!
-//! Ids of fibers that have ended still point to the control block and are compared with what is there, so it must not
-//! become a stack's memory. That is why a scheduler does not take the plain stacks of [`stack`](crate::stack).
+//! Ids of fibers that have ended still point to the control block and are compared with its
+//! content, so its memory must not become part of a stack. This is why a scheduler does not take
+//! the plain stacks of [`stack`](crate::stack).
 
 use crate::scheduler::task::control::Control;
 use crate::stack::{MIN_SIZE_BYTES, PAGE_SIZE, Pool, StackBounds, Storage, TOP_ALIGN, page_colour};
@@ -10,18 +12,19 @@ use core::fmt;
 use core::mem::MaybeUninit;
 use core::ptr;
 
-/// A static that a scheduled fiber can live in: [`FiberCell`] or [`GuardedFiberCell`].
+/// A static in which a scheduled fiber can live: [`FiberCell`] or [`GuardedFiberCell`].
 ///
 /// # Safety
 ///
-/// At the top of [`storage_bounds`](Storage::storage_bounds) lies a control block of this module, zero at first, that
-/// nothing but the scheduler uses, for good.
+/// At the top of [`storage_bounds`](Storage::storage_bounds) lies a control block of this module.
+/// It is zero at first, and nothing but the scheduler ever uses it.
 pub unsafe trait Cell: Storage + 'static {}
 
-/// Stack, closure, result and control block of one fiber in one static: dense, with `N` bytes of stack.
+/// The stack, closure, result and control block of one fiber in one static: a dense cell with `N`
+/// bytes of stack.
 ///
-/// `N` is a multiple of 128, at least [`MIN_SIZE_BYTES`]. The static has `N + 192` bytes on the bare target, so that
-/// neighbours in an array are an odd number of cache lines apart.
+/// `N` is a multiple of 128 and at least [`MIN_SIZE_BYTES`]. The static has `N + 192` bytes on the
+/// bare target, so that neighbours in an array are an odd number of cache lines apart.
 ///
 /// ```
 /// use kfiber::{platform::Host, scheduler::{FiberCell, Scheduler}};
@@ -41,8 +44,8 @@ pub struct FiberCell<const N: usize> {
     control: Control,
 }
 
-// SAFETY: shared references give access to the frames only through the owner word, and to the control block only as the
-// scheduler's rules allow.
+// SAFETY: shared references give access to the frames only through the owner word, and to the
+// control block only as the scheduler's rules allow.
 unsafe impl<const N: usize> Sync for FiberCell<N> {}
 
 impl<const N: usize> FiberCell<N> {
@@ -57,7 +60,7 @@ impl<const N: usize> FiberCell<N> {
         );
     };
 
-    /// Returns an unused cell. Too small an `N`, or one that is no multiple of 128, does not compile.
+    /// Returns an unused cell. An `N` that is too small or not a multiple of 128 does not compile.
     #[must_use]
     pub const fn new() -> Self {
         Self::NEW
@@ -100,10 +103,12 @@ impl<const N: usize> fmt::Debug for FiberCell<N> {
     }
 }
 
-/// As [`FiberCell`], page-aligned, with one page below the stack that is for a guard. `N` counts stack and control block.
+/// A [`FiberCell`] that is page-aligned and has one page below the stack for a guard. `N` counts
+/// stack and control block.
 ///
-/// `N` is a multiple of [`PAGE_SIZE`] and at least two pages; up to 1,152 bytes of it are not for the stack. The guard is
-/// ordinary memory until the kernel unmaps it: [`guard::unmap`](crate::stack::guard::unmap).
+/// `N` is a multiple of [`PAGE_SIZE`] and at least two pages. Up to 1,152 bytes of it are not
+/// available to the stack. The guard is ordinary memory until the kernel unmaps it with
+/// [`guard::unmap`](crate::stack::guard::unmap).
 #[repr(C, align(4096))]
 pub struct GuardedFiberCell<const N: usize> {
     guard: UnsafeCell<[MaybeUninit<u8>; PAGE_SIZE]>,
@@ -113,7 +118,7 @@ pub struct GuardedFiberCell<const N: usize> {
 // SAFETY: as for `FiberCell`.
 unsafe impl<const N: usize> Sync for GuardedFiberCell<N> {}
 
-/// The most that is not for the stack.
+/// The largest number of bytes that are not available to the stack.
 const MAX_ABOVE: usize = 15 * TOP_ALIGN + size_of::<Control>();
 
 impl<const N: usize> GuardedFiberCell<N> {
@@ -128,7 +133,8 @@ impl<const N: usize> GuardedFiberCell<N> {
         );
     };
 
-    /// Returns an unused cell. An `N` below two pages, or one that is no multiple of a page, does not compile.
+    /// Returns an unused cell. An `N` that is less than two pages or not a multiple of a page does
+    /// not compile.
     #[must_use]
     pub const fn new() -> Self {
         Self::NEW
@@ -141,7 +147,8 @@ impl<const N: usize> Default for GuardedFiberCell<N> {
     }
 }
 
-// SAFETY: the range is the lower part of `memory`, which is private and used nowhere else. It begins with zero bytes.
+// SAFETY: the range is the lower part of `memory`, which is private and used nowhere else. It
+// begins with zero bytes.
 unsafe impl<const N: usize> Storage for GuardedFiberCell<N> {
     const NEW: Self = {
         let () = Self::CHECK;
@@ -162,8 +169,8 @@ unsafe impl<const N: usize> Storage for GuardedFiberCell<N> {
     }
 }
 
-// SAFETY: above the top that `storage_bounds` gives are at least the bytes of a control block, aligned, and zero, which is
-// what a new one is.
+// SAFETY: above the top that `storage_bounds` gives are at least the bytes of a control block,
+// aligned, and zero, which is what a new one is.
 unsafe impl<const N: usize> Cell for GuardedFiberCell<N> {}
 
 impl<const N: usize> fmt::Debug for GuardedFiberCell<N> {
@@ -174,8 +181,8 @@ impl<const N: usize> fmt::Debug for GuardedFiberCell<N> {
     }
 }
 
-/// `COUNT` equal cells in one static, dense.
+/// A pool of `COUNT` equal dense cells in one static.
 pub type FiberPool<const N: usize, const COUNT: usize> = Pool<FiberCell<N>, COUNT>;
 
-/// `COUNT` equal cells in one static, with room for guards.
+/// A pool of `COUNT` equal cells in one static, with room for guards.
 pub type GuardedFiberPool<const N: usize, const COUNT: usize> = Pool<GuardedFiberCell<N>, COUNT>;

@@ -1,4 +1,4 @@
-//! The handle on a fiber: waiting for its end, taking its result, asking it to end.
+//! The handle on a fiber, with which others wait for its end, take its result, and cancel it.
 
 use super::{Extra, give_cell_back, result_of};
 use crate::platform::{NEVER, Nanoseconds};
@@ -23,29 +23,29 @@ use core::time::Duration;
 
 static KIND: Kind = Kind::new(WaitReason::Join, Giver::Joined);
 
-/// The only handle on a fiber that takes its result. Dropping it detaches the fiber: it runs on, and its result is dropped.
+/// The handle on a fiber, which alone can take its result. Dropping it detaches the fiber.
 #[must_use = "dropping the handle detaches the fiber"]
 pub struct JoinHandle<T> {
     id: FiberId,
-    /// Whether the result was taken by polling; then the cell is no longer ours.
+    /// Whether polling has taken the result, so that the cell is no longer ours.
     is_taken: bool,
     result: PhantomData<T>,
 }
 
-// SAFETY: what it gives access to is the result, which may be sent, and the state word, which is atomic.
+// SAFETY: it gives access to the result, which may be sent, and to the atomic state word.
 unsafe impl<T: Send> Send for JoinHandle<T> {}
 // SAFETY: a shared handle gives no access to the result.
 unsafe impl<T> Sync for JoinHandle<T> {}
 
-/// Why a fiber was not joined; the handle is given back.
+/// The error of `join`: a fiber was not joined. It gives the handle back.
 pub struct JoinError<T> {
-    /// The handle, as it was.
+    /// The handle, unchanged.
     pub handle: JoinHandle<T>,
-    /// What was wrong.
+    /// The reason why the fiber was not joined.
     pub kind: JoinErrorKind,
 }
 
-/// See [`JoinError`].
+/// The reason why a fiber was not joined.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JoinErrorKind {
@@ -53,14 +53,15 @@ pub enum JoinErrorKind {
     NotFinished,
     /// The deadline has passed.
     TimedOut,
-    /// The fiber that wanted to join was asked to end.
+    /// The fiber that called `join` was cancelled.
     Cancelled,
-    /// The fiber waits for the caller, or is the caller: neither would ever end. It may wait for the caller's end, or for a
-    /// lock that the caller has, perhaps through others. (Not noticed is a circle through a fiber of another scheduler, or
-    /// through one in [`block_on`](crate::scheduler::block_on()), which may wait for something else as well.) Where one of the others
-    /// waits with a deadline there is no deadlock; the caller's own deadline makes no difference.
+    /// The fiber is the caller, or it waits for the caller's end or for a lock that the caller
+    /// holds, perhaps through others, so that neither would ever end. (A cycle through a fiber of
+    /// another scheduler, or through [`block_on`](crate::scheduler::block_on()), which may wait for
+    /// something else too, is not noticed.) If one of the others waits with a deadline there is no
+    /// deadlock; the caller's own deadline makes no difference.
     Deadlock,
-    /// The fiber panicked or faulted, so there is no result, and its cell is lost. Asking again gives the same answer.
+    /// The fiber failed: it has no result, its cell is lost, and asking again returns the same.
     Failed(&'static Failure),
 }
 
@@ -73,13 +74,13 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// Which fiber it is.
+    /// Returns the id of the fiber.
     #[must_use]
     pub const fn id(&self) -> FiberId {
         self.id
     }
 
-    /// What wakes the fiber when it parks.
+    /// Returns the [`Unparker`] of the fiber, which wakes it when it parks.
     #[must_use]
     pub const fn unparker(&self) -> Unparker {
         Unparker(self.id)
@@ -91,7 +92,7 @@ impl<T> JoinHandle<T> {
         unsafe { &(*self.id.header()).state }
     }
 
-    /// Says whether the fiber has ended: its closure has returned, or it has failed.
+    /// Returns whether the fiber has ended: its closure has returned, or it has failed.
     ///
     /// # Context
     ///
@@ -101,8 +102,8 @@ impl<T> JoinHandle<T> {
         self.state().is_finished()
     }
 
-    /// Asks the fiber to end. It notices where it waits, by an error, or where it asks
-    /// [`is_cancelled`](crate::scheduler::is_cancelled); it may take its time. A second time changes nothing.
+    /// Asks the fiber to end, in its own time. Its waits that can fail return an error, and
+    /// [`is_cancelled`](crate::scheduler::is_cancelled) returns `true`. A second call does nothing.
     ///
     /// # Context
     ///
@@ -111,17 +112,16 @@ impl<T> JoinHandle<T> {
         let _is_alive = self.id.signal(State::cancel);
     }
 
-    /// Waits for the fiber's end and returns its result.
-    ///
-    /// The wait lends the fiber no priority: one of a low priority lets all those in between run first.
+    /// Waits for the fiber's end and returns its result. The wait lends the fiber no priority: if
+    /// its priority is low, all ready fibers between it and the caller run first.
     ///
     /// # Errors
     ///
-    /// Gives the handle back if the fiber has failed, if the caller was cancelled, or if the wait would never end.
+    /// Gives the handle back if the fiber failed, the caller is cancelled, or there is a deadlock.
     ///
     /// # Panics
     ///
-    /// Panics where waiting is not allowed. Outside of fibers use [`try_join`](Self::try_join) after `run`.
+    /// Panics where waiting is not allowed. After `run`, use [`try_join`](Self::try_join) instead.
     ///
     /// # Context
     ///
@@ -131,11 +131,11 @@ impl<T> JoinHandle<T> {
         self.join_until(NEVER)
     }
 
-    /// As [`join`](Self::join), but waits no longer than `timeout`.
+    /// Waits as [`join`](Self::join) does, but no longer than `timeout`.
     ///
     /// # Errors
     ///
-    /// As [`join`](Self::join), and when the time has passed.
+    /// Returns the errors of [`join`](Self::join), and one if the time has passed.
     ///
     /// # Panics
     ///
@@ -152,11 +152,11 @@ impl<T> JoinHandle<T> {
         self.join_until(deadline_after(run_loop, timeout))
     }
 
-    /// As [`join`](Self::join), but waits no longer than until `deadline`.
+    /// Waits as [`join`](Self::join) does, but no longer than until `deadline`.
     ///
     /// # Errors
     ///
-    /// As [`join`](Self::join), and when the deadline has passed.
+    /// Returns the errors of [`join`](Self::join), and one if the deadline has passed.
     ///
     /// # Panics
     ///
@@ -198,11 +198,11 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// Returns the result if the fiber has ended; never waits.
+    /// Returns the result if the fiber has ended. It never waits.
     ///
     /// # Errors
     ///
-    /// Gives the handle back if it has not ended, or has failed.
+    /// Gives the handle back if the fiber has not ended, or has failed.
     ///
     /// # Context
     ///
@@ -219,15 +219,14 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// Where it says who is told when the fiber has ended.
+    /// Returns the place that records who is told when the fiber has ended.
     const fn joiner(&self) -> &JoinerPlace {
         // SAFETY: the handle keeps the cell taken, and it is a cell's.
         unsafe { &Extra::of(self.id.header()).joiner }
     }
 
-    /// Has `joiner` told when the fiber has ended, instead of who was to be told before.
-    ///
-    /// If it is ending on another core at this moment, returns when it has finished.
+    /// Registers `joiner` to be told when the fiber has ended, in place of who was registered
+    /// before. If another core is ending the fiber at this moment, returns when it has finished.
     #[inline(always)]
     fn tell(&self, joiner: Joiner) {
         if self.joiner().set(joiner).is_err() {
@@ -235,14 +234,14 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// Has nobody told. As [`tell`](Self::tell).
+    /// Removes the registration. Waits for another core as [`tell`](Self::tell) does.
     fn tell_nobody(&self) {
         if !self.joiner().clear() {
             self.await_end();
         }
     }
 
-    /// Waits for another core that is ending the fiber at this moment, for a few instructions.
+    /// Waits for a few instructions while another core ends the fiber.
     #[cold]
     fn await_end(&self) {
         while !self.is_finished() {
@@ -250,7 +249,7 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// Lets the fiber run on by itself, as dropping the handle does.
+    /// Detaches the fiber, as dropping the handle does: it runs on, and its result is dropped.
     pub fn detach(self) {
         drop(self);
     }
@@ -273,7 +272,7 @@ impl<T> JoinHandle<T> {
         Ok(unsafe { this.take_in_place() })
     }
 
-    /// Why the fiber failed, if it did.
+    /// Returns the reason why the fiber failed, if it did.
     #[inline(always)]
     fn failure(&self) -> Option<&'static Failure> {
         // SAFETY: it is a cell's.
@@ -282,7 +281,7 @@ impl<T> JoinHandle<T> {
 
     /// # Safety
     ///
-    /// The fiber has finished and not failed, and the handle is not used again.
+    /// The fiber has finished and has not failed, and the handle is not used again.
     unsafe fn take_in_place(&self) -> T {
         let header = self.id.header();
         // SAFETY: it has finished, so its result is in its place, and is moved only here.
@@ -294,8 +293,8 @@ impl<T> JoinHandle<T> {
     }
 }
 
-/// The destructor of a result that nobody took runs where the handle is dropped if the fiber has returned, and at the end of the
-/// fiber otherwise.
+/// If nobody takes the result, its destructor runs where the handle is dropped if the fiber has
+/// returned by then, and otherwise at the end of the fiber.
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
         /// Gives the cell back, also when the result's destructor unwinds.
@@ -333,7 +332,8 @@ impl<T> Drop for JoinHandle<T> {
 impl<T> Future for JoinHandle<T> {
     type Output = Result<T, &'static Failure>;
 
-    /// Ready with the result, or with why there is none, once the fiber has ended. Polling again after a result panics.
+    /// Becomes ready once the fiber has ended, with the result or the failure. Polling after a
+    /// result panics.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         assert!(
             !self.is_taken,

@@ -1,6 +1,8 @@
-//! Fiber locals: a value that a fiber binds for as long as a function runs, and that whatever this calls can see.
+//! Fiber locals: a fiber binds a value while a function runs, and all code that the function calls
+//! can see it.
 //!
-//! The binding lies on the fiber's own stack, so any number may be bound, of any type, with no storage set aside.
+//! The binding lies on the fiber's own stack. Any number of values of any type can therefore be
+//! bound, and no storage is set aside for them.
 
 use crate::scheduler::cpu::current;
 use crate::scheduler::task::binding::Binding;
@@ -10,7 +12,7 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::ptr;
 
-/// A name for a value that each fiber has of its own, or has not.
+/// A name to which each fiber can bind a value of its own.
 ///
 /// ```
 /// use kfiber::{platform::Host, scheduler::{FiberCell, FiberLocal, Scheduler}};
@@ -29,14 +31,15 @@ use core::ptr;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct FiberLocal<T> {
-    // A static needs an address of its own, which a type without size might not have.
+    // A static needs an address of its own, which a zero-sized type might not have.
     address: u8,
-    // Invariant: values are written under one type and read under another, so neither may be a subtype of the other.
+    // Invariant: values are written under one type and read under another, so neither may be a
+    // subtype of the other.
     value: PhantomData<fn(T) -> T>,
 }
 
 impl<T> FiberLocal<T> {
-    /// Returns a name, bound in no fiber.
+    /// Returns a name that is bound in no fiber.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -55,15 +58,15 @@ impl<T: Sync> FiberLocal<T> {
     ///
     /// # Panics
     ///
-    /// Panics outside of scheduled fibers, and in a [`Fiber`](crate::fiber::Fiber) that one of them resumed: that could be
-    /// suspended and leave its binding behind.
+    /// Panics outside of scheduled fibers, and in a [`Fiber`](crate::fiber::Fiber) that one of them
+    /// resumed, because that could be suspended and leave its binding behind.
     ///
     /// # Context
     ///
     /// Callable from: fiber. Blocks: nothing.
     #[track_caller]
     pub fn bind<R>(&'static self, value: &T, f: impl FnOnce() -> R) -> R {
-        /// Unbinds, also when `f` unwinds.
+        /// Removes the binding, also when `f` unwinds.
         struct Unbind<'a>(&'a Extra, *const Binding);
         impl Drop for Unbind<'_> {
             fn drop(&mut self) {
@@ -84,20 +87,23 @@ impl<T: Sync> FiberLocal<T> {
         f()
     }
 
-    /// Calls `f` with the value that the running fiber has bound, if it has. On any other stack than the fiber's own, that of
-    /// a [`Fiber`](crate::fiber::Fiber) that it resumed or one for interrupts, nothing is bound.
+    /// Calls `f` with the value that the running fiber has bound, or with `None`. Nothing is bound
+    /// on any stack but the fiber's own, such as that of a [`Fiber`](crate::fiber::Fiber) that it
+    /// resumed, or one for interrupts.
     ///
     /// # Context
     ///
-    /// Callable from: fiber, interrupt (it is then that of the interrupted fiber), scheduler. Blocks: nothing.
+    /// Callable from: fiber, interrupt (it is then that of the interrupted fiber), scheduler.
+    /// Blocks: nothing.
     pub fn with<R>(&'static self, f: impl FnOnce(Option<&T>) -> R) -> R {
         let mut binding = running().map_or(ptr::null(), |extra| extra.locals.get());
         // SAFETY: a binding is on the fiber's stack while it is in the list.
         while let Some(this) = unsafe { binding.as_ref() } {
             if ptr::eq(this.key, self.key()) {
-                // SAFETY: the key is that of a `FiberLocal<T>`, so it was bound to a `&T`, which outlives the binding, and
-                // the binding cannot end while `f`, called from within it on the same stack, runs. In a handler `T` is
-                // used as if on another core, so it is `Sync`.
+                // SAFETY: the key is that of a `FiberLocal<T>`, so it was bound to a `&T`, which
+                // outlives the binding, and the binding cannot end while `f`, called from within it
+                // on the same stack, runs. In a handler `T` is used as if on another core, so it is
+                // `Sync`.
                 return f(Some(unsafe { &*this.value.cast::<T>() }));
             }
             binding = this.outer;
@@ -106,14 +112,15 @@ impl<T: Sync> FiberLocal<T> {
     }
 }
 
-/// The extra of the running fiber, if we are on its own stack. Only there do bindings end in the order in which they began.
+/// Returns the extra block of the running fiber, if we are on its own stack. Only there do bindings
+/// end in the reverse of the order in which they began.
 fn running<'a>() -> Option<&'a Extra> {
     let fiber: *const Header = current::get();
     // SAFETY: a fiber that runs is alive.
     let header = unsafe { fiber.as_ref() }?;
     let here = 0_u8;
     let stack = header.stack_bottom.get().addr()..fiber.addr();
-    // With threads for fibers, another fiber's thread runs no scheduled fiber.
+    // Where threads stand in for fibers, the thread of a `Fiber` runs no scheduled fiber.
     let is_own = cfg!(any(miri, kfiber_threads)) || stack.contains(&(&raw const here).addr());
     // SAFETY: as above, and it is a cell's.
     is_own.then(|| unsafe { Extra::of(fiber) })

@@ -1,4 +1,4 @@
-//! Fibers that borrow from the fiber that makes them, which waits for all of them.
+//! Fibers that borrow from the fiber that spawns them, which waits for all of them.
 
 use super::builder::{Builder, Home, SpawnError};
 use super::join::{JoinError, JoinHandle};
@@ -18,9 +18,9 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 static KIND: Kind = Kind::new(WaitReason::Scope, Giver::Scope);
 
-/// Where fibers are spawned that borrow from the fiber around them: see [`scope`].
+/// A scope for fibers that borrow from the fiber that created it: see [`scope`].
 ///
-/// It is shared by reference: a fiber of the scope may spawn others in it.
+/// It is shared by reference. A fiber of the scope may spawn others in it.
 pub struct Scope<'scope, 'env: 'scope> {
     count: ScopeCount,
     // Invariant in both, as in `std::thread::Scope`.
@@ -31,7 +31,8 @@ pub struct Scope<'scope, 'env: 'scope> {
 // SAFETY: the owner is only woken, and its header stays readable for good; the rest is atomic.
 unsafe impl Sync for ScopeCount {}
 
-/// Calls `f` with a scope in which it can make fibers that borrow what is around them, and returns when all have returned.
+/// Calls `f` with a scope, in which it can spawn fibers that borrow from the surrounding function.
+/// Returns when all of them have ended.
 ///
 /// ```
 /// use kfiber::{platform::Host, scheduler::{self, FiberCell, FiberPool, Scheduler}};
@@ -54,21 +55,26 @@ unsafe impl Sync for ScopeCount {}
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// What crosses to a fiber of the scope is `Send`, as with [`std::thread::scope`]: the closure, what it captures, and its
-/// result. That all of them run on one core is no exception, since a lock's guard, for instance, belongs to the fiber that locked.
+/// Whatever crosses to a fiber of the scope must be `Send`, as with [`std::thread::scope`]: the
+/// closure, what it captures, and its result. This holds although all of them run on one core. The
+/// guard of a lock, for instance, belongs to the fiber that locked it.
 ///
-/// Cancelling the owner does not end the wait: the borrows must end first. The fibers of the scope run in its loop. The wait
-/// lends them no priority: a scope's fibers of a lower priority than its owner wait for those in between.
+/// Cancelling the owner, which is the fiber that calls this function, does not end the wait,
+/// because the borrows must end first. The fibers of the scope run in its owner's loop. The wait
+/// lends them no priority: if their priority is lower than the owner's, ready fibers in between run
+/// first.
 ///
 /// [`std::thread::scope`]: https://doc.rust-lang.org/std/thread/fn.scope.html
 ///
 /// # Panics
 ///
-/// Panics where waiting is not allowed; and at the end, when all have ended, if one of them failed, joined or not: what it
-/// had borrowed may be half-changed, so nobody may see it again.
+/// Panics where waiting is not allowed. When all fibers have ended, it also panics if one of them
+/// failed, whether joined or not: what that fiber had borrowed may be half-changed, so nobody may
+/// see it again.
 ///
-/// A scope is never left while one of its fibers runs. If the owner cannot wait for them (interrupts are off, waiting is
-/// forbidden, a hook panics), a host's process aborts with a message, and a kernel panics.
+/// A scope is never left while one of its fibers runs. If the owner cannot wait for them
+/// (interrupts are off, waiting is forbidden, or a hook panics), a host's process aborts with a
+/// message, and a kernel panics.
 ///
 /// # Context
 ///
@@ -78,7 +84,7 @@ pub fn scope<'env, F, R>(f: F) -> R
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
 {
-    /// Waits, also when `f` unwinds.
+    /// Waits for all fibers of the scope, also when `f` unwinds.
     struct WaitForAll<'a, 'scope, 'env>(&'a Scope<'scope, 'env>, &'static Location<'static>);
     impl Drop for WaitForAll<'_, '_, '_> {
         fn drop(&mut self) {
@@ -91,7 +97,7 @@ where
                  `IrqMutex` beyond the end of the scope's closure, and do not panic in hooks",
             );
             let (owner, object) = (current::waiting_fiber(), ptr::from_ref(count).cast());
-            // It cannot fail: the borrows must end.
+            // This wait cannot fail, because the borrows must end.
             deadlock::look_and_wait(place, owner, &KIND, object);
             waiting::wait_shielded_at(place, owner, &KIND, object, || count.running() == 0);
             no_unwind.done();
@@ -141,7 +147,7 @@ impl<'scope> Scope<'scope, '_> {
         self.spawn_as(home, "", Priority::NORMAL, closure)
     }
 
-    /// As [`spawn`](Self::spawn), with a name and a priority.
+    /// Spawns a fiber as [`spawn`](Self::spawn) does, with a name and a priority.
     ///
     /// # Errors
     ///
@@ -170,11 +176,12 @@ impl<'scope> Scope<'scope, '_> {
             priority,
         };
         self.count.running.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: closure and result may be sent. By B1 the fiber is done with all that it borrowed before the scope ends.
-        // Its result is dropped by then, or belongs to the handle.
+        // SAFETY: closure and result may be sent. By B1 the fiber is done with all that it borrowed
+        // before the scope ends. Its result is dropped by then, or belongs to the handle.
         let spawned = unsafe { spawn::spawn_in(builder, home, closure, &raw const self.count) };
         let handle = spawned.inspect_err(|_| {
-            // Nobody waits for this one: who calls us is the scope's closure, or a fiber of it, which counts itself.
+            // Nobody waits for this count: the caller is the scope's closure, or a fiber of the
+            // scope, which is counted itself.
             self.count.running.fetch_sub(1, Ordering::Relaxed);
         })?;
         Ok(ScopedJoinHandle {
@@ -192,7 +199,7 @@ impl fmt::Debug for Scope<'_, '_> {
     }
 }
 
-/// The handle on a fiber of a scope.
+/// A handle on a fiber of a scope.
 #[derive(Debug)]
 pub struct ScopedJoinHandle<'scope, T> {
     handle: JoinHandle<T>,
@@ -223,19 +230,19 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
         self.handle.cancel();
     }
 
-    /// Says whether the closure has returned.
+    /// Returns whether the fiber has ended: see [`JoinHandle::is_finished`].
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.handle.is_finished()
     }
 
-    /// Which fiber it is.
+    /// Returns the id of the fiber.
     #[must_use]
     pub const fn id(&self) -> FiberId {
         self.handle.id()
     }
 
-    /// Lets the fiber run on by itself; the scope still waits for it.
+    /// Detaches the fiber, which continues to run. The scope still waits for it.
     pub fn detach(self) {
         self.handle.detach();
     }
