@@ -13,11 +13,13 @@ const COMPILER: &str = "Compiler: ";
 const HEAD: &str = "\
 # Stacks
 
-`cargo xtask stacks` runs the demo kernel, prints this table, and fails if a stack is used more than here;
-`cargo xtask stacks --update` writes this file. `--kernel NAME` shows the stacks of another kernel.
+`cargo xtask stacks` runs the demo kernel and prints this table. It fails if a stack is used more
+than the table says. `cargo xtask stacks --update` writes this file, and `--kernel NAME` shows the
+stacks of another kernel.
 
-Of several fibers of one name the deepest counts. The suggestion is what was used and a quarter, or 512 bytes if that is more,
-for what did not happen in this run: a debug build and a deeper interrupt need more.
+If several fibers share a name, the row shows the deepest. The suggestion is the use plus a quarter
+of it, or plus 512 bytes if that is more. This leaves room for what did not happen in this run:
+debug builds and deeper interrupts need more.
 ";
 
 /// The smallest stack that the library accepts, and what its size must be a multiple of.
