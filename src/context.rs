@@ -1,4 +1,5 @@
-//! The registers of a context that is not running, and the switch between two of them.
+//! Contexts, and the switch between them. A *context* is a point in a computation that has its own
+//! stack. While it does not run, its registers are saved in memory.
 //!
 //! # The control block
 //!
@@ -6,7 +7,7 @@
 //! on the bare target:
 //!
 //! ```text
-//!   offset   parent: who resumed me            own: me, while I do not run
+//!   offset   parent: the resumer               own: the fiber, while it does not run
 //!        0   rbp  ─┐ frame record: what an      rbp   32
 //!        8   ip   ─┘ unwinder finds at rbp      ip    40
 //!       16   sp                                 sp    48

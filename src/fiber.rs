@@ -1,6 +1,7 @@
 //! The asymmetric fiber: a closure with its own stack that runs until it suspends or returns.
 //!
-//! It needs no scheduler, no heap and no set-up. A stack is all that the kernel supplies:
+//! The code that resumes a fiber is its *resumer*. A fiber needs a stack, but no scheduler, no heap
+//! and no set-up:
 //!
 //! ```
 //! use kfiber::fiber::{Fiber, Resumed};
@@ -107,8 +108,8 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
     ///
     /// # Errors
     ///
-    /// Returns the stack and the closure in an error if the closure, its result, or the value is
-    /// too large for a [`ForeignStack`](crate::stack::ForeignStack).
+    /// Returns the stack and the closure in an error if the closure, its result, or the value that
+    /// a resume passes in is too large for a [`ForeignStack`](crate::stack::ForeignStack).
     ///
     /// # Context
     ///
@@ -233,7 +234,7 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
             unsafe { ControlBlock::mark_suspended(landed.tag) };
         }
         #[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
-        // SAFETY: S1, and `new` has seen to the canary.
+        // SAFETY: S1, and `new` made sure that the canary is there.
         if unsafe { !is_canary_top_intact(self.stack.bounds()) } {
             overflowed(self.stack.bounds());
         }

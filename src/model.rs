@@ -15,25 +15,25 @@
 //!   nor wait.
 //! - **M3, inner fibers**: an asymmetric [`Fiber`](crate::fiber::Fiber) belongs to the fiber that
 //!   made it, or to the thread or core if it was made outside of all fibers. It is not `Send`, and
-//!   can only be resumed there. Code inside it that asks for the current fiber gets the scheduled
-//!   fiber around it. This answer does not change while the inner fiber is suspended.
+//!   can only be resumed by its owner. Code inside it that asks for the current fiber gets the
+//!   scheduled fiber around it. This answer does not change while the inner fiber is suspended.
 //! - **M4, asking again**: the library keeps no knowledge of the running fiber across user code
 //!   that could suspend, wait, unwind or end: closures, conditions, futures, wakers, destructors
 //!   and hooks. Either M3 says that the answer cannot change, or the library asks again.
 //! - **M5, thread locals**: on a host, safe code can carry a guard or a `Fiber` to another fiber of
-//!   the same thread in a `std::thread_local`. On a host, therefore, each use by the wrong fiber
-//!   panics with a message that names both fibers. Stable Rust has no thread locals on the bare
-//!   machine, so nothing is checked there and the check costs nothing.
+//!   the same thread in a `std::thread_local`. Each use by the wrong fiber therefore panics on a
+//!   host, with a message that names both fibers. Stable Rust has no thread locals on the bare
+//!   machine, so nothing is checked there, and there is no cost.
 //! - **M6, borrows**: a borrow ends only when nobody can use it any more. A `scope` does not end
 //!   before its fibers have ended, whether it returns, unwinds or fails. If all else fails, the
 //!   program ends.
-//! - **M7, failure**: a fiber that fails is removed from every list of waiters, from the sleep
-//!   queue, and from all priorities that it lent or borrowed. A wake-up that it got while it waited
-//!   goes to the next waiter. The locks that it held are poisoned.
+//! - **M7, failure**: a fiber that fails is removed from every list of waiters and from the sleep
+//!   queue, and all priorities that it lent or borrowed are given back. Anything that it was given
+//!   while it waited goes to the next waiter. The locks that it held are poisoned.
 //! - **M8, reuse**: a fiber finds no state of the fiber that used its cell before: no shield, no
 //!   name, no priority and no lock. Ids and owner words contain a generation.
 //! - **M9, the end**: a fiber fails if its closure returns with interrupts off, or where waiting is
-//!   forbidden. The next fiber finds interrupts on and waiting allowed.
+//!   forbidden. Both are restored before the next fiber runs.
 //! - **M10, the switch**: no user code runs inside a switch, except for the switch hook, in which
 //!   waiting is refused. Wakers, destructors of results, and hooks run in the contexts of the table
 //!   below.

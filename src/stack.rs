@@ -17,11 +17,15 @@
 //!              └──────────────────────┘
 //! ```
 //!
-//! | storage | align | size | overflow is seen |
+//! | storage | alignment | size | how an overflow is detected |
 //! |---|---|---|---|
-//! | [`Stack<N>`] | 64 | `N + 64` bytes, dense | by the canary, after the fact |
+//! | [`Stack<N>`] | 64 | `N + 64` bytes, dense | by the canary, afterwards |
 //! | [`GuardedStack<N>`] | 4096 | `N + 4096` bytes | by the guard page, at once, if [`guard::unmap`] was called |
-//! | [`ForeignStack`] | 64 | whatever your kernel mapped | as your kernel arranged it |
+//! | [`ForeignStack`] | 64 | the size that your kernel mapped | by what your kernel provides |
+//!
+//! The *canary* is a known value at the bottom of a stack. An overflow that goes beyond the bottom
+//! overwrites it. *Painting* a stack fills its unused bytes with a pattern, so that its use can be
+//! measured later. A *dense* stack has no guard page, so neighbours in an array adjoin each other.
 //!
 //! Both static kinds consist of zero bytes and are placed in `.bss`, so they take no space in the
 //! image. The control blocks of neighbours in an array fall into different sets of the first-level
@@ -84,8 +88,7 @@ pub unsafe trait StackMemory {
     fn bounds(&self) -> StackBounds;
 
     /// Fills all unused bytes with the pattern that [`usage`](Self::usage) looks for, and renews
-    /// the canary. The *canary* is a known value at the bottom of the stack, which an overflow
-    /// overwrites.
+    /// the canary.
     ///
     /// This writes the whole stack, so call it where time does not matter. A static stack that was
     /// never used need not be painted: it is zero, and `usage` takes zero for unused as well.

@@ -21,7 +21,7 @@ use core::mem::offset_of;
 pub(crate) unsafe fn prepare(next: *mut ControlBlock) -> (*const (), *mut u8) {
     // SAFETY: the caller's promise.
     let stack = unsafe { (*next).own.sp }.wrapping_sub(size_of::<*mut ControlBlock>());
-    // SAFETY: C1: below a context's stack pointer there is nothing of anybody's.
+    // SAFETY: C1: nobody uses the memory below a context's stack pointer.
     unsafe { stack.cast::<*mut ControlBlock>().write(next) };
     let address;
     // SAFETY: it computes an address, and touches neither memory, stack nor flags.
@@ -39,7 +39,7 @@ pub(crate) unsafe fn prepare(next: *mut ControlBlock) -> (*const (), *mut u8) {
 unsafe extern "sysv64" fn arrival() {
     naked_asm!(
         ".cfi_startproc",
-        ".cfi_undefined rip",                   // nobody called
+        ".cfi_undefined rip",                   // there is no caller
         "pop rcx",
         "mov rdx, [rcx + {own} + {ip}]",
         "mov rbp, [rcx + {own} + {rbp}]",
@@ -48,7 +48,7 @@ unsafe extern "sysv64" fn arrival() {
         "ldmxcsr [rcx + {own} + {mxcsr}]; fldcw [rcx + {own} + {x87}]",
         "xor edi, edi",
         "xor esi, esi",
-        "sti",                                  // from the next instruction but one on
+        "sti",                                  // takes effect after the next instruction
         "jmp rdx",
         "int3",
         ".cfi_endproc",

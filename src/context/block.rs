@@ -62,7 +62,7 @@ pub(super) struct FrameRecord {
 
 /// The saved registers of a context that is not running.
 #[cfg_attr(not(all(feature = "fp-control", target_feature = "sse")), repr(C))]
-// A second half line for the control words; a context then has a line of its own.
+// With the control words a context takes a cache line of its own.
 #[cfg_attr(
     all(feature = "fp-control", target_feature = "sse"),
     repr(C, align(64))

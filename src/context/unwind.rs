@@ -19,7 +19,7 @@
 use super::block::{Context, ControlBlock};
 use core::mem::offset_of;
 
-// The rules below speak of these offsets.
+// The rules below depend on these offsets.
 const _: () = assert!(offset_of!(ControlBlock, parent) == 0);
 const _: () = assert!(offset_of!(Context, record.rbp) == 0);
 const _: () = assert!(offset_of!(Context, record.ip) == 8);

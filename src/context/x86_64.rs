@@ -1,7 +1,7 @@
 //! The assembly of the switch, inline and out of line, and of the first frame of a fiber.
 //!
 //! ```text
-//!   in the code of the one who switches        shared by all switches        in the code of the other
+//!   in the code that switches                  shared by all switches        in the code of the other side
 //!   lea rax, landing                     ┌───► tail:                    ┌──► landing:
 //!   load  rcx rdx r8 r9 from `next`      │       mov rsp, rcx           │      endbr64
 //!   store rsp rbp rbx rax in `prev`      │       mov rbx, r9            │
@@ -96,8 +96,7 @@ pub unsafe fn resume(block: *mut ControlBlock, payload: Payload) -> Landed {
     }
 }
 
-/// Stores the running context, which is the fiber of `block`, in `block.own` and continues
-/// `block.parent`.
+/// Stores the running context, the fiber of `block`, in `block.own` and continues `block.parent`.
 ///
 /// # Safety
 ///
@@ -191,7 +190,7 @@ pub unsafe fn leave(next: *const ControlBlock, after: After, left: *mut ControlB
 pub(super) unsafe extern "sysv64" fn tail() {
     naked_asm!(
         ".cfi_startproc simple",
-        ".cfi_def_cfa rcx, 0", // my caller is the context I am about to become
+        ".cfi_def_cfa rcx, 0", // the caller is the context to be continued
         ".cfi_register rip, rdx",
         ".cfi_register rbp, r8",
         ".cfi_register rbx, r9",
@@ -215,7 +214,7 @@ pub(super) unsafe extern "sysv64" fn tail() {
 pub(super) unsafe extern "sysv64" fn farewell() {
     naked_asm!(
         ".cfi_startproc simple",
-        ".cfi_def_cfa rcx, 0", // my caller is the context I am about to become
+        ".cfi_def_cfa rcx, 0", // the caller is the context to be continued
         ".cfi_register rip, rdx",
         ".cfi_register rbp, r8",
         ".cfi_register rbx, r9",

@@ -15,7 +15,7 @@ pub enum NewFiberErrorKind {
     },
 }
 
-/// The error of a fiber that could not be made. It gives the stack and the closure back.
+/// The error returned when a fiber could not be made. It gives the stack and the closure back.
 ///
 /// ```
 /// use kfiber::fiber::{Fiber, Suspend};
@@ -66,7 +66,7 @@ impl<S, F> fmt::Display for NewFiberError<S, F> {
 
 impl<S, F> core::error::Error for NewFiberError<S, F> {}
 
-/// The error of resuming a fiber that has finished. It gives the value back.
+/// The error returned when a fiber that has finished is resumed. It gives the value back.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct FiberFinished<I>(pub I);
 

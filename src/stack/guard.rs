@@ -39,7 +39,7 @@ use x86_64::structures::paging::{
     FrameAllocator, PageTable, PageTableFlags, PageTableIndex, Size4KiB,
 };
 
-/// The reason why a stack has no guard.
+/// The error returned when a stack has no guard.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GuardError {
@@ -241,7 +241,7 @@ unsafe fn clear(
         // SAFETY: the caller vouches for the tables.
         let entry = unsafe { &mut (&mut *current)[index(page, level)] };
         if !entry.flags().contains(PageTableFlags::PRESENT) {
-            return Ok(()); // not mapped at all: as good a guard as any
+            return Ok(()); // not mapped at all, which serves as a guard
         }
         if entry.flags().contains(PageTableFlags::HUGE_PAGE) {
             let frame = frames
@@ -249,9 +249,9 @@ unsafe fn clear(
                 .ok_or(GuardError::OutOfFrames { page })?;
             let new: *mut PageTable =
                 (physical_memory_at + frame.start_address().as_u64()).as_mut_ptr();
-            // SAFETY: the caller vouches that frames given out can be written, and a fresh frame is nobody else's.
+            // SAFETY: the caller vouches that frames given out can be written, and nothing else uses a fresh frame.
             unsafe { new.write(split(entry, level)) };
-            // The table grants all, so that the leaves decide, as the huge page did.
+            // The table grants all rights, so its entries decide, as that of the huge page did.
             let all = PageTableFlags::PRESENT
                 | PageTableFlags::WRITABLE
                 | PageTableFlags::USER_ACCESSIBLE;

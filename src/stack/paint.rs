@@ -63,6 +63,7 @@ fn intact_canary(bounds: StackBounds) -> u64 {
     u64::from(CANARY) << 32 | (low ^ u64::from(CANARY_OF_BOTTOM))
 }
 
+/// Returns the address of the word that says how unused words look.
 const fn kind(bounds: StackBounds) -> *mut u32 {
     bounds.bottom().wrapping_add(KIND_AT).cast()
 }
@@ -121,6 +122,8 @@ pub(super) unsafe fn plant_canary(bounds: StackBounds) {
     }
 }
 
+/// Returns `true` if the canary is intact.
+///
 /// # Safety
 ///
 /// **S1** holds for `bounds`, whose canary was planted.
@@ -157,6 +160,8 @@ pub(super) unsafe fn fill(bounds: StackBounds) {
     unsafe { write_floor(bounds, PAINTED) };
 }
 
+/// Measures how much of the stack was ever used.
+///
 /// # Safety
 ///
 /// **S1** holds for `bounds`, whose canary was planted. A fiber may be suspended on the stack, or

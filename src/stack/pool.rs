@@ -86,7 +86,7 @@ impl<T: Storage, const COUNT: usize> fmt::Debug for Pool<T, COUNT> {
     }
 }
 
-/// All stacks of a pool are in use.
+/// The error returned when all stacks of a pool are in use.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct PoolExhausted {
     /// The number of stacks in the pool.

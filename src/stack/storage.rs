@@ -57,7 +57,7 @@ const fn owner(bounds: StackBounds) -> &'static AtomicBool {
     unsafe { AtomicBool::from_ptr(bounds.bottom().cast()) }
 }
 
-/// The error of taking a stack that is in use already: another handle exists, or the stack was
+/// The error returned when a stack is in use already: another handle exists, or the stack was
 /// leaked with a suspended fiber on it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct StackInUse;

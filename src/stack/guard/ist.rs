@@ -14,7 +14,7 @@ use x86_64::structures::DescriptorTablePointer;
 /// 1) in addition.
 pub const EXCEPTIONS: [u8; 2] = [8, 14];
 
-/// The error of an exception handler that has no stack of its own.
+/// The error returned when an exception has no handler, or its handler has no stack of its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NoExceptionStack {
@@ -75,6 +75,8 @@ pub unsafe fn check_exception_stacks(vectors: &[u8]) -> Result<(), NoExceptionSt
     unsafe { check(&table, vectors) }
 }
 
+/// Checks the gates of these vectors in a table.
+///
 /// # Safety
 ///
 /// The table is mapped, and nobody changes it during the call.
