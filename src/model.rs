@@ -33,7 +33,7 @@
 //! - **M8, reuse**: a fiber finds no state of the fiber that used its cell before: no shield, no
 //!   name, no priority and no lock. Ids and owner words contain a generation.
 //! - **M9, the end**: a fiber fails if its closure returns with interrupts off, or where waiting is
-//!   forbidden. Both are restored before the next fiber runs.
+//!   forbidden. The next fiber finds both in their normal state.
 //! - **M10, the switch**: no user code runs inside a switch, except for the switch hook, in which
 //!   waiting is refused. Wakers, destructors of results, and hooks run in the contexts of the table
 //!   below.
