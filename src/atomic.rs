@@ -1,4 +1,5 @@
-//! The atomics of everything that is lock-free here: `core`'s, or loom's, which try all interleavings.
+//! The atomic types that the lock-free code uses: those of `core`, or those of loom, which tries
+//! all interleavings.
 
 #[cfg(not(loom))]
 pub(crate) use core::hint::spin_loop;

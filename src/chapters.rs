@@ -1,9 +1,9 @@
-//! What is written beside the source, in the folder `docs`, as chapters of the documentation: nothing but text.
+//! The texts in the folder `docs`, as chapters of the documentation.
 //!
-//! These modules are empty. They exist where the documentation is built, and nowhere else.
+//! These modules are empty, and exist only while the documentation is built.
 //!
-//! The files link to each other by labels. In the repository the end of each file says where a label leads. Here `src/links.md`
-//! comes first, and the first meaning of a label holds.
+//! The files link to each other by labels. In the repository, the end of each file defines its
+//! labels. In this module `src/links.md` comes first, and the first definition of a label applies.
 
 #[doc = include_str!("links.md")]
 #[doc = include_str!("../docs/promises.md")]

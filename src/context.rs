@@ -1,20 +1,23 @@
-//! The registers of a context that is not running, and the switch between two of them.
+//! Contexts, and the switch between them. A *context* is a point in a computation that has its own
+//! stack. While it does not run, its registers are saved in memory.
 //!
 //! # The control block
 //!
-//! All that the switch reads and writes lies in one [`ControlBlock`], which on the bare target is one cache line:
+//! Everything that a switch reads and writes lies in one [`ControlBlock`], which is one cache line
+//! on the bare target:
 //!
 //! ```text
-//!   offset   parent: who resumed me            own: me, while I do not run
+//!   offset   parent: the resumer               own: the fiber, while it does not run
 //!        0   rbp  ─┐ frame record: what an      rbp   32
 //!        8   ip   ─┘ unwinder finds at rbp      ip    40
 //!       16   sp                                 sp    48
 //!       24   rbx                                rbx   56
 //! ```
 //!
-//! `{rbp, ip}` stand in this order because that is what a function's prologue leaves at `[rbp]`: saved frame pointer,
-//! return address. The fiber's first frame has `rbp` = address of `parent`, so a plain walk along `rbp` goes from the
-//! fiber into the code that resumed it, and so does a DWARF unwinder (see `x86_64.rs`).
+//! `{rbp, ip}` are in this order because a function's prologue leaves the saved frame pointer and
+//! the return address at `[rbp]` in the same order. In the first frame of a fiber, `rbp` is the
+//! address of `parent`. A plain walk along `rbp` therefore continues from the fiber into the code
+//! that resumed it, and so does a DWARF unwinder (see `x86_64.rs`).
 //!
 //! # The switch
 //!
@@ -25,19 +28,24 @@
 //!   leave(next, ..)    stores nothing,                               loads those in next.own
 //! ```
 //!
-//! Two words travel along: a *payload* of the caller's and a *tag* by which the other side knows who came: the address
-//! of the block that was left, or null when that fiber has ended.
+//! A switch carries two words to the other side. The *payload* is a value of the caller. The *tag*
+//! identifies the side that switched: it is the address of the block that was left, or null if that
+//! fiber has ended.
 //!
-//! Saved by the switch itself: `rsp`, `rbp`, `rbx` and the address to continue at. Saved by the compiler around it, as
-//! far as they are live: everything else, because the inline assembly declares every other register clobbered. Where
-//! the compiler may use SSE, the control bits of MXCSR and the x87 control word are switched too, since the System V
-//! ABI (x86-64 psABI, 3.2.1 and 3.2.3) has them preserved across calls; the feature `fp-control`, on by default,
-//! governs that. The flags of exceptions in MXCSR are nobody's, as across any call: a fiber may find there what another one
-//! raised, or lose what it raised itself. RFLAGS is a policy, not a state: see [`flags`].
+//! The switch itself saves `rsp`, `rbp`, `rbx` and the address at which to continue. The compiler
+//! saves all other live registers around the switch, because the inline assembly declares every
+//! other register as clobbered.
 //!
-//! Nothing is ever written below `rsp`, so an interrupt may come between any two instructions.
+//! Where the compiler may use SSE, the switch also exchanges the control bits of MXCSR and the x87
+//! control word, since the System V ABI preserves them across calls (x86-64 psABI, 3.2.1 and
+//! 3.2.3). The feature `fp-control`, which is on by default, controls this. The exception flags in
+//! MXCSR belong to no fiber, because no call preserves them: a fiber may find flags that another
+//! fiber raised, or lose flags that it raised itself. The switch does not save RFLAGS: [`flags`]
+//! has rules for it instead.
 //!
-//! By hand, without [`fiber`](crate::fiber):
+//! The switch never writes below `rsp`, so an interrupt may occur between any two instructions.
+//!
+//! The following example uses the switch directly, without [`fiber`](crate::fiber):
 //!
 //! ```
 //! use kfiber::context::{ControlBlock, Payload, resume, suspend};
@@ -61,13 +69,13 @@
 //!
 //! # Invariants
 //!
-//! Named here, cited by every `unsafe` block that relies on them:
+//! The invariants are named here. Every `unsafe` block that relies on one cites its name.
 //!
-//! - **C1**: `own` of a block whose fiber is not running, and `parent` of one whose fiber is running, describe a
-//!   context that can be continued: its `sp` lies in a stack that nobody else uses, and nothing wrote to that stack at
-//!   or above `sp` since it was stored.
-//! - **C2**: a context is continued at most once for each time it was stored.
-//! - **C3**: a block does not move and is not freed while its fiber has started and not ended.
+//! - **C1**: `own` of a block whose fiber is not running can be continued, and so can `parent` of a
+//!   block whose fiber is running. This means that the context's `sp` lies in a stack that nobody
+//!   else uses, and that nothing wrote to that stack at or above `sp` since `sp` was stored.
+//! - **C2**: a context is continued at most once for each time that it was stored.
+//! - **C3**: a block is neither moved nor freed between the start and the end of its fiber.
 
 pub mod flags;
 
@@ -107,14 +115,15 @@ pub use block::{After, Body, Context, ControlBlock, Landed, Payload};
 use block::FrameRecord;
 
 impl ControlBlock {
-    /// Builds the first frame of a fiber in `block`: the first switch to it calls `body` on the stack below `sp`.
+    /// Prepares a fiber in `block`. The first switch to it calls `body` on the stack below `sp`.
     ///
-    /// Only the block is written; the stack is not touched.
+    /// This function writes only the block and does not access the stack.
     ///
     /// # Safety
     ///
     /// - `block` is valid for writes and stays where it is until the fiber has ended (**C3**).
-    /// - `sp` is 16-byte aligned and is the upper end of memory that only this fiber uses from now on (**C1**).
+    /// - `sp` is 16-byte aligned and is the upper end of memory that only this fiber uses from now
+    ///   on (**C1**).
     /// - `body` does not unwind.
     ///
     /// # Context
@@ -139,8 +148,10 @@ impl ControlBlock {
         unsafe { (*block).own = own };
     }
 
-    /// Marks the fiber of `block` as suspended, so that a backtrace of it ends instead of running into the frame
-    /// that resumed it last. To be called by the resumer right after [`resume`] came back with a tag.
+    /// Marks the fiber of `block` as suspended, so that a backtrace of the fiber ends there.
+    /// Otherwise the backtrace would continue into the frame that resumed it last.
+    ///
+    /// The resumer calls this right after [`resume`] returned with a tag.
     ///
     /// # Safety
     ///
@@ -163,8 +174,10 @@ impl ControlBlock {
         unsafe { rbp.write_volatile(ptr::null_mut()) };
     }
 
-    /// Says whether the fiber of this block is as [`ControlBlock::init`] left it. For a fiber that is neither running nor
-    /// finished that means that it was never switched to: only its first suspension, not its first entry, changes this.
+    /// Returns `true` if the fiber of this block is as [`ControlBlock::init`] left it.
+    ///
+    /// If the fiber is neither running nor finished, this means that it was never switched to. A
+    /// fiber stops being fresh at its first suspension, not at its first entry.
     #[inline]
     #[must_use]
     pub fn is_fresh(&self) -> bool {

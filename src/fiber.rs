@@ -1,6 +1,7 @@
-//! The asymmetric fiber: a closure with a stack of its own that its resumer runs until it suspends or returns.
+//! The asymmetric fiber: a closure with its own stack that runs until it suspends or returns.
 //!
-//! It needs no scheduler, no heap, no set-up, and nothing from the kernel but a stack:
+//! The code that resumes a fiber is its *resumer*. A fiber needs a stack, but no scheduler, no heap
+//! and no set-up:
 //!
 //! ```
 //! use kfiber::fiber::{Fiber, Resumed};
@@ -30,24 +31,28 @@
 //! | the fiber is dropped | its closure | its locals | its stack |
 //! |---|---|---|---|
 //! | before its first resume | dropped | – | given back |
-//! | after it returned | was consumed by running | dropped by returning | given back |
-//! | while suspended | leaked | leaked | leaked, never reused, and [`on_leak`] is told |
+//! | after it returned | was consumed by the call | were dropped when it returned | given back |
+//! | while suspended | leaked | leaked | leaked, never reused, and [`on_leak`]'s hook is called |
 //!
-//! A suspended fiber cannot be unwound without unwinding, and its frames may be referred to from elsewhere, so its
-//! memory is kept as it is. To end one properly, let the value it is resumed with tell it to return.
+//! Only unwinding could remove the frames of a suspended fiber, and other code may refer to them.
+//! Its memory is therefore kept. To end a fiber properly, resume it with a value that tells it to
+//! return.
 //!
 //! # Who may resume it
 //!
-//! A [`Fiber`] is a part of the code that made it: of the scheduled fiber, or of the thread or core outside of all fibers. It is not
-//! `Send`, and goes on only there, since its frames may hold what must not cross, a lock's guard for instance. What asks
-//! "which fiber am I" inside of it gets the scheduled fiber around it, always the same one. (On a host a `std::thread_local`
-//! could carry it to another scheduled fiber of the thread; resuming it there panics. [The model](crate::model) has the rules.)
+//! A [`Fiber`] belongs to the scheduled fiber that made it, or to the thread or core if it was made
+//! outside of all scheduled fibers. It is not `Send` and can only be resumed there, since its
+//! frames may hold a value that must not move to another fiber, such as the guard of a lock. Code
+//! inside it that asks for the current fiber always gets the scheduled fiber around it. On a host,
+//! a `std::thread_local` can carry a `Fiber` to another scheduled fiber of the thread; a resume
+//! there panics. [The model](crate::model) has the rules.
 //!
 //! # Invariants
 //!
-//! - **F1**: `block` lies in the memory of `stack`, initialised by [`Fiber::new`] for exactly the types of this fiber; the
-//!   slot below it holds the closure until the first resume, and the result after the last.
-//! - **F2**: a [`Suspend`] is reachable only from the closure's call, which runs on the fiber of its block.
+//! - **F1**: `block` lies in the memory of `stack`, and [`Fiber::new`] initialised it for exactly
+//!   the types of this fiber. The slot below it holds the closure until the first resume, and the
+//!   result after the last.
+//! - **F2**: a [`Suspend`] is reachable only from the closure's call, on the fiber of its block.
 
 mod error;
 mod leak;
@@ -70,19 +75,20 @@ pub use error::{FiberFinished, NewFiberError, NewFiberErrorKind};
 pub use leak::{Leak, leaked_stacks, on_leak};
 pub use suspend::Suspend;
 
-/// What a resume brought.
+/// The outcome of a resume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "the fiber may have yielded a value, or returned"]
 pub enum Resumed<Y, R> {
-    /// The fiber suspended itself with this value, and waits to be resumed.
+    /// The fiber suspended itself with this value and can be resumed.
     Yielded(Y),
     /// The fiber's closure returned this value; the fiber has finished.
     Returned(R),
 }
 
-/// A closure that runs on its own stack. See the [module](self).
+/// A closure that runs on its own stack. See the [module documentation](self).
 ///
-/// `I` goes in with each resume, `Y` comes out with each suspension, `R` at the end; `S` is the stack.
+/// Each resume passes an `I` in, each suspension passes a `Y` out, and the closure returns an `R`.
+/// `S` is the type of the stack.
 pub struct Fiber<I, Y, R, S: StackMemory> {
     block: *mut ControlBlock,
     drop_closure: unsafe fn(*mut ControlBlock),
@@ -94,14 +100,16 @@ pub struct Fiber<I, Y, R, S: StackMemory> {
 }
 
 impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
-    /// Makes a fiber that will run `closure` on `stack`. Nothing runs yet.
+    /// Makes a fiber that will run `closure` on `stack`. The closure does not run yet.
     ///
-    /// The closure is moved onto the fiber's stack, whatever its size and alignment. If it, its result, or the value
-    /// that a resume passes in is too large for a stack whose size is known at compile time, this does not compile.
+    /// The closure is moved onto the fiber's stack, whatever its size and alignment. If the size of
+    /// the stack is known at compile time, a closure, result or resume value that is too large for
+    /// it does not compile.
     ///
     /// # Errors
     ///
-    /// Gives stack and closure back if they are too large for a [`ForeignStack`](crate::stack::ForeignStack).
+    /// Returns the stack and the closure in an error if the closure, its result, or the value that
+    /// a resume passes in is too large for a [`ForeignStack`](crate::stack::ForeignStack).
     ///
     /// # Context
     ///
@@ -159,14 +167,15 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
     ///
     /// # Panics
     ///
-    /// Panics if the fiber has finished ([`try_resume`](Self::try_resume) gives the value back instead), and on a host if a
-    /// thread local carried it to another scheduled fiber than the one that made it. With debug assertions on, panics if a
-    /// rule for the processor's [flags](crate::context::flags) is broken.
+    /// Panics if the fiber has finished; [`try_resume`](Self::try_resume) gives the value back
+    /// instead. On a host, panics if a thread local carried the fiber to another scheduled fiber
+    /// than the one that made it. With debug assertions on, panics if a rule for the processor's
+    /// [flags](crate::context::flags) is broken.
     ///
     /// # Context
     ///
-    /// Callable from: fiber (to any depth), scheduler; from an interrupt handler only for fibers that nobody else
-    /// resumes. Blocks: nothing.
+    /// Callable from: fiber (to any depth), scheduler; from an interrupt handler only for fibers
+    /// that nobody else resumes. Blocks: nothing.
     #[inline(always)]
     #[track_caller]
     pub fn resume(&mut self, value: I) -> Resumed<Y, R> {
@@ -176,7 +185,8 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
         }
     }
 
-    /// As [`resume`](Self::resume), but gives the value back if the fiber has finished.
+    /// Runs the fiber as [`resume`](Self::resume) does, but gives the value back if the fiber has
+    /// finished.
     ///
     /// ```
     /// use kfiber::fiber::{Fiber, FiberFinished, Resumed, Suspend};
@@ -191,15 +201,15 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
     ///
     /// # Errors
     ///
-    /// [`FiberFinished`] holds the value.
+    /// Returns [`FiberFinished`], which holds the value, if the fiber has finished.
     ///
     /// # Panics
     ///
-    /// As [`resume`](Self::resume), but for the fiber's end.
+    /// Panics like [`resume`](Self::resume), except if the fiber has finished.
     ///
     /// # Context
     ///
-    /// As [`resume`](Self::resume).
+    /// The context is that of [`resume`](Self::resume).
     #[inline(always)]
     #[track_caller]
     pub fn try_resume(&mut self, value: I) -> Result<Resumed<Y, R>, FiberFinished<I>> {
@@ -224,7 +234,7 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
             unsafe { ControlBlock::mark_suspended(landed.tag) };
         }
         #[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
-        // SAFETY: S1, and `new` has seen to the canary.
+        // SAFETY: S1, and `new` made sure that the canary is there.
         if unsafe { !is_canary_top_intact(self.stack.bounds()) } {
             overflowed(self.stack.bounds());
         }
@@ -243,14 +253,15 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
         Ok(Resumed::Yielded(unsafe { payload::unpack(landed.payload) }))
     }
 
-    /// Says whether the closure has returned.
+    /// Returns `true` if the closure has returned.
     #[inline]
     #[must_use]
     pub const fn is_finished(&self) -> bool {
         self.is_finished
     }
 
-    /// Gives the stack back, at once usable for another fiber. The closure of a fiber that never ran is dropped.
+    /// Gives the stack back, which can be used for another fiber at once. The closure of a fiber
+    /// that never ran is dropped.
     ///
     /// ```
     /// use kfiber::fiber::{Fiber, Suspend};
@@ -268,7 +279,7 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
     ///
     /// # Errors
     ///
-    /// Gives the fiber back if it is suspended: its frames are still on the stack.
+    /// Returns the fiber itself if it is suspended, since its frames are still on the stack.
     ///
     /// # Context
     ///
@@ -282,7 +293,7 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
         Ok(unsafe { this.end() })
     }
 
-    /// Where the fiber's stack lies.
+    /// Returns the bounds of the fiber's stack.
     #[must_use]
     pub fn stack_bounds(&self) -> StackBounds {
         self.stack.bounds()
@@ -298,19 +309,19 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
         self.stack.usage()
     }
 
-    /// Says whether nothing wrote over the canary at the bottom of the stack.
+    /// Returns `true` if nothing overwrote the canary at the bottom of the stack.
     #[must_use]
     pub fn is_canary_intact(&self) -> bool {
         self.stack.is_canary_intact()
     }
 
-    /// The fiber's control block, for a debugger or for the out-of-line switch.
+    /// Returns the fiber's control block, for a debugger or for the out-of-line switch.
     #[must_use]
     pub const fn control_block(&self) -> *mut ControlBlock {
         self.block
     }
 
-    /// Whether frames of the fiber are on its stack.
+    /// Returns `true` if frames of the fiber are on its stack.
     fn is_suspended(&self) -> bool {
         // SAFETY: F1; the fiber does not run.
         !self.is_finished && !unsafe { (*self.block).is_fresh() }
@@ -333,7 +344,7 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
     }
 }
 
-/// The panic of the one who resumed a fiber that wrote over the end of its stack.
+/// Panics because the resumed fiber overflowed its stack.
 #[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
 #[cold]
 #[inline(never)]
@@ -348,7 +359,7 @@ fn overflowed(stack: StackBounds) -> ! {
     );
 }
 
-/// The panic of one who has somebody else's fiber.
+/// Panics because the resumed fiber belongs to other code.
 #[cold]
 #[inline(never)]
 #[track_caller]

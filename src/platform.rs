@@ -1,7 +1,8 @@
-//! What only your kernel has and a scheduler needs: a clock, a timer, and a way to sleep.
+//! The platform that a kernel supplies to a scheduler: a clock, a timer, and a way to sleep.
 //!
-//! `BareX86_64` serves a kernel on the bare machine, given a clock and a timer; `Host` serves `cargo test` on Linux,
-//! with a clock that jumps, so that a test of an hour's sleep takes no time.
+//! `BareX86_64` is the platform of a kernel on the bare machine, and needs a clock and a timer.
+//! `Host` is the platform of `cargo test` on Linux. Its clock jumps, so a test that sleeps for an
+//! hour takes no time.
 
 #[cfg(target_os = "none")]
 mod bare;
@@ -13,59 +14,68 @@ pub use bare::{BareX86_64, Timer};
 #[cfg(not(target_os = "none"))]
 pub use host::Host;
 
-/// Nanoseconds since some moment that stays the same while the kernel runs.
+/// A time in nanoseconds since some moment that stays the same while the kernel runs.
 pub type Nanoseconds = u64;
 
-/// The end of time: a deadline that never comes.
+/// The largest time: a deadline that never comes.
 pub const NEVER: Nanoseconds = Nanoseconds::MAX;
 
-/// Called before a switch, with an address within the stack that is left and one within the stack that is entered; null is
-/// the scheduler's own.
+/// A function that is called before a switch. `prev` is an address within the stack that is left,
+/// and `next` is one within the stack that is entered. A null pointer stands for the scheduler's
+/// own stack.
 pub type SwitchHook = fn(prev: *const u8, next: *const u8);
 
-/// What a kernel lends to a [`Scheduler`](crate::scheduler::Scheduler).
+/// The services that a kernel provides to a [`Scheduler`](crate::scheduler::Scheduler).
 ///
 /// # Safety
 ///
-/// - [`idle`](Self::idle) loses no interrupt: see there.
-/// - **P1**: code that runs with interrupts on is not in an interrupt handler, as far as it calls functions of this crate
-///   that are not marked as callable from one. (A handler may turn interrupts on for others, but not call those.)
+/// - [`idle`](Self::idle) loses no interrupt, as its documentation says.
+/// - **P1**: code that runs with interrupts on is not in an interrupt handler, as far as it calls
+///   functions of this crate that are not marked as callable from one. A handler may turn
+///   interrupts on again, but must not call those functions afterwards.
 pub unsafe trait Platform: Sync {
-    /// Returns the time. It never goes back.
+    /// Returns the current time, which never goes back.
     ///
     /// # Context
     ///
     /// Called from: fiber, scheduler, with interrupts on or off.
     fn now(&self) -> Nanoseconds;
 
-    /// Asks for an interrupt at `deadline`, or at once if that has passed; [`NEVER`] asks for none. It replaces what was
-    /// asked for before. The handler then calls [`timer_interrupt`](crate::scheduler::Scheduler::timer_interrupt).
+    /// Requests an interrupt at `deadline`, or at once if the deadline has passed. [`NEVER`]
+    /// requests none. Each call replaces the previous request. The handler of the interrupt must
+    /// call [`timer_interrupt`](crate::scheduler::Scheduler::timer_interrupt).
     ///
     /// # Context
     ///
     /// Called from: fiber, scheduler, with interrupts on or off.
     fn set_timer(&self, deadline: Nanoseconds);
 
-    /// Sleeps until an interrupt came. Called with interrupts off by a scheduler that found nothing to do; turns them on
-    /// and sleeps as one step (`sti; hlt`), so that one which arrived since the scheduler looked ends the sleep; returns
-    /// with them on. It may return for no reason.
+    /// Sleeps until an interrupt arrives.
+    ///
+    /// The scheduler calls this with interrupts off when no fiber is ready. The function must turn
+    /// interrupts on and sleep in one step (`sti; hlt`), so that an interrupt that arrived after
+    /// the scheduler looked for ready fibers ends the sleep. It returns with interrupts on. It may
+    /// return without a reason.
     ///
     /// # Context
     ///
     /// Called from: scheduler.
     fn idle(&self);
 
-    /// Ends [`idle`](Self::idle) on the core that runs this scheduler, if the caller is elsewhere: on another core, another
-    /// thread. An interrupt on that core ends it anyway, so with one core there is nothing to do.
+    /// Ends [`idle`](Self::idle) on the core that runs this scheduler, if the caller runs on
+    /// another core or on another thread. An interrupt on that core ends `idle` anyway, so there is
+    /// nothing to do with one core.
     ///
     /// # Context
     ///
     /// Called from: fiber, interrupt, any core.
     fn kick(&self) {}
 
-    /// How long after a deadline the scheduler takes the timer for dead, if
-    /// [`timer_interrupt`](crate::scheduler::Scheduler::timer_interrupt) was not called: see
-    /// [`LateTimer`](crate::scheduler::LateTimer). [`NEVER`] turns this off, for platforms whose timer does not interrupt.
+    /// Returns the time after a deadline at which the scheduler considers the timer dead, if
+    /// [`timer_interrupt`](crate::scheduler::Scheduler::timer_interrupt) was not called by then.
+    /// See [`LateTimer`](crate::scheduler::LateTimer).
+    ///
+    /// [`NEVER`] turns the check off, for platforms whose timer does not interrupt.
     ///
     /// # Context
     ///
@@ -74,15 +84,17 @@ pub unsafe trait Platform: Sync {
         100_000_000
     }
 
-    /// What is called before each switch, if anything: the place to change CR3, TSS.rsp0, or the FS and GS bases.
+    /// Returns the function that is called before each switch, if there is one. It is the place to
+    /// change CR3, TSS.rsp0, or the FS and GS bases.
     ///
-    /// Without one, a switch costs nothing for it.
+    /// Without such a function a switch has no extra cost.
     fn switch_hook(&self) -> Option<SwitchHook> {
         None
     }
 }
 
-/// The interrupt flag of this core: the processor's on the bare machine, a thread's own stand-in on a host.
+/// The interrupt flag of the current core. It is the processor's flag on the bare machine, and a
+/// flag of the thread on a host.
 pub(crate) mod interrupts {
     #[cfg(not(target_os = "none"))]
     pub(crate) use super::host::{are_enabled, disable, enable};

@@ -1,6 +1,8 @@
-//! Errors and reports print the same sentence either way: kernels use `expect`, which prints `Debug`.
+//! Errors and reports whose `Debug` and `Display` print the same sentence, since kernels use
+//! `expect`, which prints `Debug`.
 
-/// Gives a type a `Debug` that prints what its `Display` does: `debug_is_display!(Type)`, `debug_is_display!(<T> Type<T>)`.
+/// Implements `Debug` for a type by its `Display`: `debug_is_display!(Type)`,
+/// `debug_is_display!(<T> Type<T>)`.
 macro_rules! debug_is_display {
     (<$($parameter:ident),+> $type:ty) => {
         impl<$($parameter),+> core::fmt::Debug for $type {

@@ -1,4 +1,4 @@
-//! Memory that fibers run on: static storage, its bounds, its guard, and what was used of it.
+//! Memory that fibers run on: static storage, its bounds, its guard page, and its measured use.
 //!
 //! ```text
 //!   higher addresses
@@ -17,24 +17,29 @@
 //!              └──────────────────────┘
 //! ```
 //!
-//! | storage | align | size | overflow is seen |
+//! | storage | alignment | size | how an overflow is detected |
 //! |---|---|---|---|
-//! | [`Stack<N>`] | 64 | `N + 64` bytes, dense | by the canary, after the fact |
+//! | [`Stack<N>`] | 64 | `N + 64` bytes, dense | by the canary, afterwards |
 //! | [`GuardedStack<N>`] | 4096 | `N + 4096` bytes | by the guard page, at once, if [`guard::unmap`] was called |
-//! | [`ForeignStack`] | 64 | whatever your kernel mapped | as your kernel arranged it |
+//! | [`ForeignStack`] | 64 | the size that your kernel mapped | by what your kernel provides |
 //!
-//! Both static kinds are made of zero bytes and land in `.bss`: they cost nothing in the image. Neighbours in an array
-//! have their control blocks in different sets of the first-level cache: the stride of a [`Stack`] is an odd number of
-//! lines, and a [`GuardedStack`] moves its top down by 0 to 15 lines, by its address.
+//! The *canary* is a known value at the bottom of a stack. An overflow that goes beyond the bottom
+//! overwrites it. *Painting* a stack fills its unused bytes with a pattern, so that its use can be
+//! measured later. A *dense* stack has no guard page, so neighbours in an array adjoin each other.
+//!
+//! Both static kinds consist of zero bytes and are placed in `.bss`, so they take no space in the
+//! image. The control blocks of neighbours in an array fall into different sets of the first-level
+//! cache: the stride of a [`Stack`] is an odd number of cache lines, and a [`GuardedStack`] moves
+//! its top down by 0 to 15 lines, depending on its address.
 //!
 //! # Invariants
 //!
-//! Named here, cited by every `unsafe` block that relies on them:
+//! The invariants are named here. Every `unsafe` block that relies on one cites its name.
 //!
-//! - **S1**: the bytes from `bottom` to `top` of a [`StackMemory`] are writable, are used by nobody else, and stay so
-//!   until the value is dropped; for ever, if it is forgotten.
-//! - **S2**: a static storage is referred to by at most one handle ([`Taken`]) at a time: its `owner` word is set by one
-//!   atomic exchange, and cleared by dropping the handle.
+//! - **S1**: the bytes from `bottom` to `top` of a [`StackMemory`] are writable and are used by
+//!   nobody else. This holds until the value is dropped, and for ever if the value is forgotten.
+//! - **S2**: at most one handle ([`Taken`]) refers to a static storage at a time. One atomic
+//!   exchange sets the storage's `owner` word, and dropping the handle clears it.
 
 mod bounds;
 mod error;
@@ -50,7 +55,7 @@ pub use error::StackError;
 pub use foreign::ForeignStack;
 pub use layout::{FLOOR_BYTES, MIN_SIZE_BYTES, PAGE_SIZE, STACK_ALIGN, TOP_ALIGN};
 pub use paint::StackUsage;
-/// As [`StackMemory::usage`], of a range.
+/// Measures the use of a range as [`StackMemory::usage`] does.
 pub(crate) use paint::measure as usage_of;
 pub(crate) use paint::{
     CANARY, CANARY_TOP_AT, canary_address, is_canary_intact, is_canary_top_intact,
@@ -62,26 +67,31 @@ pub use storage::{GuardedStack, Stack, StackInUse, Storage, Taken};
 
 /// Memory that a fiber can run on.
 ///
-/// Implemented by the handles of this module; implement it for memory that your kernel maps itself only where
-/// [`ForeignStack`] does not fit.
+/// The handles of this module implement this trait. Implement it yourself only for memory that your
+/// kernel maps and that [`ForeignStack`] does not fit.
 ///
 /// # Safety
 ///
-/// - **S1** holds for the range that [`bounds`](Self::bounds) returns, and `bounds` always returns the same.
-/// - The memory stays valid even if the value is forgotten: no `&mut [u8]` borrowed from a frame can implement this.
+/// - **S1** holds for the range that [`bounds`](Self::bounds) returns, and `bounds` always returns
+///   the same range.
+/// - The memory stays valid even if the value is forgotten. A type that borrows a `&mut [u8]` from
+///   a stack frame therefore cannot implement this trait.
 /// - The range has at least [`SIZE_BYTES`](Self::SIZE_BYTES) bytes.
 pub unsafe trait StackMemory {
-    /// Bytes between bottom and top that are known at compile time, 0 if none are. A closure that is too large
-    /// for them is refused by the compiler; one that is too large for the real size is refused when the fiber is made.
+    /// The number of bytes between bottom and top that is known at compile time, or 0 if none is.
+    ///
+    /// The compiler refuses a closure that is too large for this size. A closure that is too large
+    /// for the actual size is refused when the fiber is made.
     const SIZE_BYTES: usize;
 
-    /// Returns where the memory lies.
+    /// Returns the bounds of the memory.
     fn bounds(&self) -> StackBounds;
 
-    /// Fills all that is unused with the paint that [`usage`](Self::usage) looks for, and renews the canary.
+    /// Fills all unused bytes with the pattern that [`usage`](Self::usage) looks for, and renews
+    /// the canary.
     ///
-    /// It writes the whole stack, so call it where time does not matter. A static stack that was never used needs no
-    /// paint: it is zero, which `usage` takes for unused as well.
+    /// This writes the whole stack, so call it where time does not matter. A static stack that was
+    /// never used need not be painted: it is zero, and `usage` takes zero for unused as well.
     ///
     /// ```
     /// use kfiber::stack::{Stack, StackMemory, Storage};
@@ -101,10 +111,14 @@ pub unsafe trait StackMemory {
         unsafe { paint::fill(self.bounds()) };
     }
 
-    /// Measures how much of the memory was ever used, from the lowest word that is not as it was when unused: paint, or
-    /// zero in memory that was never painted. There a frame that only wrote zeros is not seen.
+    /// Measures how much of the memory was ever used.
     ///
-    /// All of it counts as used once the canary is damaged. It reads up to the whole stack.
+    /// The used part begins at the lowest word that differs from an unused one. An unused word
+    /// holds the paint, or zero in memory that was never painted. In unpainted memory a frame that
+    /// wrote only zeros is not seen.
+    ///
+    /// The whole stack counts as used once the canary is damaged. This function reads up to the
+    /// whole stack.
     ///
     /// ```
     /// use kfiber::stack::{Stack, StackMemory, Storage};
@@ -125,7 +139,8 @@ pub unsafe trait StackMemory {
         unsafe { paint::measure(self.bounds()) }
     }
 
-    /// Says whether the canary at the bottom is still what it was, that is, whether no overflow wrote over it.
+    /// Returns `true` if the canary at the bottom is unchanged, that is, if no overflow overwrote
+    /// it.
     ///
     /// # Context
     ///

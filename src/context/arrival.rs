@@ -1,4 +1,5 @@
-//! From an exception handler into a fiber, when the one that was interrupted does not go on.
+//! The return from an exception handler into another fiber, when the interrupted fiber does not
+//! continue.
 
 use super::block::{Context, ControlBlock};
 #[cfg(all(feature = "fp-control", target_feature = "sse"))]
@@ -6,18 +7,21 @@ use super::control_words::{MXCSR, X87};
 use core::arch::{asm, naked_asm};
 use core::mem::offset_of;
 
-/// Returns the instruction pointer and the stack pointer that a return from an exception is to load, with all flags clear, so
-/// that `next.own` goes on, with interrupts on, as if a switch had come with a payload and a tag of zero. No stack is needed
-/// but the word below where that of `next` ends, which an interrupt would use as well.
+/// Returns the instruction pointer and the stack pointer that a return from an exception must load
+/// to continue `next.own`. The return must also clear all flags.
+///
+/// `next.own` then continues, with interrupts on, as if a switch had arrived with a payload and a
+/// tag of zero. This needs only one word of stack, directly below the stack pointer of `next`. An
+/// interrupt would use that word as well.
 ///
 /// # Safety
 ///
-/// `next.own` can be continued (**C1**, **C2**), is where a switch or [`ControlBlock::init`] left it, and is continued by that
-/// return from an exception only.
+/// `next.own` can be continued (**C1**, **C2**), is where a switch or [`ControlBlock::init`] left
+/// it, and is continued only by that return from an exception.
 pub(crate) unsafe fn prepare(next: *mut ControlBlock) -> (*const (), *mut u8) {
     // SAFETY: the caller's promise.
     let stack = unsafe { (*next).own.sp }.wrapping_sub(size_of::<*mut ControlBlock>());
-    // SAFETY: C1: below a context's stack pointer there is nothing of anybody's.
+    // SAFETY: C1: nobody uses the memory below a context's stack pointer.
     unsafe { stack.cast::<*mut ControlBlock>().write(next) };
     let address;
     // SAFETY: it computes an address, and touches neither memory, stack nor flags.
@@ -28,13 +32,14 @@ pub(crate) unsafe fn prepare(next: *mut ControlBlock) -> (*const (), *mut u8) {
     (address, stack)
 }
 
-/// Where the return from the exception leads: the block to continue is on the stack, interrupts are off. An interrupt that
-/// cannot be held off finds a stack with room here, at each instruction.
+/// The target of the return from the exception. On entry, the block to continue is on the stack,
+/// and interrupts are off. An interrupt that cannot be masked finds enough room on the stack at
+/// each instruction.
 #[unsafe(naked)]
 unsafe extern "sysv64" fn arrival() {
     naked_asm!(
         ".cfi_startproc",
-        ".cfi_undefined rip",                   // nobody called
+        ".cfi_undefined rip",                   // there is no caller
         "pop rcx",
         "mov rdx, [rcx + {own} + {ip}]",
         "mov rbp, [rcx + {own} + {rbp}]",
@@ -43,7 +48,7 @@ unsafe extern "sysv64" fn arrival() {
         "ldmxcsr [rcx + {own} + {mxcsr}]; fldcw [rcx + {own} + {x87}]",
         "xor edi, edi",
         "xor esi, esi",
-        "sti",                                  // from the next instruction but one on
+        "sti",                                  // takes effect after the next instruction
         "jmp rdx",
         "int3",
         ".cfi_endproc",

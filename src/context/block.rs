@@ -1,51 +1,58 @@
-//! The control block: two contexts, and the types of what a switch carries.
+//! The control block, which holds two contexts, and the types of the values that a switch carries.
 
 use core::mem::{MaybeUninit, offset_of};
 use core::ptr;
 
-/// A word on its way from one side of a switch to the other; its bytes may be uninitialised, as those of any value.
+/// A word that a switch carries from one side to the other. Its bytes may be uninitialised, like
+/// those of any value.
 pub type Payload = MaybeUninit<usize>;
 
-/// What a fiber runs: it is called with the first payload and the fiber's own block, on the fiber's own stack, and
-/// what it returns is the payload of the last switch. It must not unwind.
+/// The function that a fiber runs.
+///
+/// It is called on the fiber's own stack, with the first payload and the fiber's own block. Its
+/// return value is the payload of the fiber's last switch. It must not unwind.
 pub type Body = unsafe extern "sysv64" fn(Payload, *mut ControlBlock) -> Payload;
 
-/// What is called once a fiber that [`leave`](super::leave)s for good is off its stack. It must not unwind.
+/// A function that is called after a fiber that [`leave`](super::leave)s has left its stack for
+/// good. It must not unwind.
 pub type After = unsafe extern "sysv64" fn(*mut ControlBlock);
 
-/// What a switch brings back when control returns to the one who made it.
+/// The values that a switch returns when control comes back to the caller.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Landed {
     /// The word that the other side sent.
     pub payload: Payload,
-    /// The block that the other side left by its switch, or null if that fiber has ended.
+    /// The block in which the other side stored its registers, or null if that fiber has ended.
     pub tag: *mut ControlBlock,
 }
 
-/// The control words of the floating-point units, which the ABI wants preserved.
+/// The control words of the floating-point units, which the ABI preserves across calls.
 ///
-/// Present only where the compiler may use SSE and the feature `fp-control` is on.
+/// This type exists only where the compiler may use SSE and the feature `fp-control` is on.
 #[cfg(all(feature = "fp-control", target_feature = "sse"))]
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct FpControl {
-    /// Rounding, exception masks and flush modes of SSE; and flags of exceptions, which are saved with them and mean nothing.
+    /// The rounding mode, exception masks and flush modes of SSE. The exception flags are saved
+    /// with them but have no meaning.
     pub(super) mxcsr: u32,
-    /// Precision, rounding and exception masks of the x87 unit.
+    /// The precision, rounding mode and exception masks of the x87 unit.
     pub(super) x87: u16,
 }
 
 #[cfg(all(feature = "fp-control", target_feature = "sse"))]
 impl FpControl {
-    /// What the ABI says a program starts with (x86-64 psABI, table 3.3): all exceptions masked, round to nearest.
+    /// The control words at the start of a program according to the ABI (x86-64 psABI, table 3.3):
+    /// all exceptions are masked, and results are rounded to nearest.
     pub(super) const INITIAL: Self = Self {
         mxcsr: 0x1f80,
         x87: 0x037f,
     };
 }
 
-/// What an unwinder expects at the address in `rbp`: the caller's own `rbp`, and where the caller goes on.
+/// The two words that an unwinder expects at the address in `rbp`: the caller's `rbp`, and the
+/// address at which the caller continues.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FrameRecord {
@@ -53,9 +60,9 @@ pub(super) struct FrameRecord {
     pub(super) ip: *const (),
 }
 
-/// The registers of a context that is not running.
+/// The saved registers of a context that is not running.
 #[cfg_attr(not(all(feature = "fp-control", target_feature = "sse")), repr(C))]
-// A second half line for the control words; a context then has a line of its own.
+// With the control words a context takes a cache line of its own.
 #[cfg_attr(
     all(feature = "fp-control", target_feature = "sse"),
     repr(C, align(64))
@@ -70,7 +77,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// A context that cannot be continued: an unwinder that follows it ends there.
+    /// A context that cannot be continued. An unwinder that reaches it stops there.
     pub(super) const NOWHERE: Self = Self {
         record: FrameRecord {
             rbp: ptr::null_mut(),
@@ -82,32 +89,37 @@ impl Context {
         fp: FpControl::INITIAL,
     };
 
-    /// The stack pointer that was stored when this context last ran, null if it never did.
+    /// Returns the stack pointer that was stored when this context last ran, or null if it never
+    /// ran.
     #[must_use]
     pub const fn stack_pointer(&self) -> *mut u8 {
         self.sp
     }
 
-    /// Where this context goes on: with the other three, all that a debugger or an unwinder needs to begin at.
+    /// Returns the address at which this context continues. A debugger or an unwinder needs only
+    /// this and the three other registers to begin a backtrace.
     #[must_use]
     pub const fn instruction_pointer(&self) -> *const () {
         self.record.ip
     }
 
-    /// The value of `rbp` when this context goes on. In code without frame pointers it may be anything.
+    /// Returns the value of `rbp` with which this context continues. In code without frame pointers
+    /// it may be any value.
     #[must_use]
     pub const fn frame_pointer(&self) -> *mut () {
         self.record.rbp
     }
 
-    /// The value of `rbx` when this context goes on, which is whatever the compiler keeps there.
+    /// Returns the value of `rbx` with which this context continues. The compiler may keep any
+    /// value there.
     #[must_use]
     pub const fn rbx(&self) -> *const () {
         self.rbx
     }
 }
 
-/// The two contexts of a fiber: its own, and that of the code that resumed it. See the [module](super).
+/// The two contexts of a fiber: its own, and that of the code that resumed it. See the [module
+/// documentation](super).
 #[repr(C, align(64))]
 #[derive(Clone, Copy, Debug)]
 pub struct ControlBlock {
@@ -122,11 +134,11 @@ const _: () = assert!(size_of::<ControlBlock>() == 64, "one cache line");
 const _: () = assert!(size_of::<ControlBlock>() == 128, "two cache lines");
 
 impl ControlBlock {
-    /// Where in a block the stack pointer of a context is that left by [`switch`](super::switch).
+    /// The offset, in a block, of the stack pointer that [`switch`](super::switch) stores.
     pub(crate) const OWN_SP_AT: usize = offset_of!(Self, own) + offset_of!(Context, sp);
 
-    /// Returns a block that belongs to no fiber: the place where code that is not a fiber stores its registers
-    /// when it [`switch`](super::switch)es to one.
+    /// Returns a block that belongs to no fiber. Code that is not a fiber stores its registers
+    /// there when it [`switch`](super::switch)es to one.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -135,12 +147,14 @@ impl ControlBlock {
         }
     }
 
-    /// Two words that are free in a fiber that nobody resumes: a scheduler keeps its links there, in the line that a switch
-    /// reads anyway. (They are `sp` and `rbx` of `parent`.)
+    /// Returns two words that are unused in a fiber that is never resumed.
+    ///
+    /// A scheduler keeps its links in them, since a switch reads their cache line anyway. They are
+    /// `sp` and `rbx` of `parent`.
     ///
     /// # Safety
     ///
-    /// `block` is valid, and its fiber is entered by [`switch`](super::switch) alone.
+    /// `block` is valid, and its fiber is entered only by [`switch`](super::switch).
     #[inline(always)]
     pub(crate) const unsafe fn spare_words(block: *mut Self) -> *mut [*mut (); 2] {
         const { assert!(offset_of!(Context, rbx) == offset_of!(Context, sp) + size_of::<usize>()) };
@@ -148,13 +162,15 @@ impl ControlBlock {
         unsafe { (&raw mut (*block).parent.sp).cast() }
     }
 
-    /// The registers of the code that resumed the fiber, while it runs.
+    /// Returns the registers of the code that resumed the fiber. They are valid while the fiber
+    /// runs.
     #[must_use]
     pub(crate) const fn parent(&self) -> &Context {
         &self.parent
     }
 
-    /// The fiber's own registers. While the fiber runs they are those of its last suspension.
+    /// Returns the fiber's own registers. While the fiber runs, they are those of its last
+    /// suspension.
     #[must_use]
     pub const fn own(&self) -> &Context {
         &self.own

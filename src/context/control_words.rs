@@ -1,19 +1,23 @@
 //! The assembly that exchanges the control words of the floating-point units at a switch.
 //!
-//! Both are stored, and loaded only if they differ, for to load is slow: MXCSR with another value than the processor holds takes
-//! some fifty nanoseconds. Of MXCSR only the control bits count, all but the lowest six. Those are flags of exceptions, no
-//! call preserves them, and they are what differs most: they remember that a number was once rounded.
+//! Both words are stored, but each is loaded only if it differs, because loading is slow. A load of
+//! MXCSR takes some fifty nanoseconds if the processor holds another value. The comparison ignores
+//! the lowest six bits of MXCSR. Those are exception flags: no call preserves them, and they differ
+//! most often, because they record that a number was once rounded.
 
 use super::block::{Context, FpControl};
 use core::mem::offset_of;
 
-/// Where MXCSR is in a context.
+/// The offset of MXCSR in a context.
 pub(super) const MXCSR: usize = offset_of!(Context, fp) + offset_of!(FpControl, mxcsr);
-/// Where the x87 control word is in a context.
+/// The offset of the x87 control word in a context.
 pub(super) const X87: usize = offset_of!(Context, fp) + offset_of!(FpControl, x87);
 
-/// Stores the words that are in effect in the context at `$prev`, and loads those in the context at `$next` that differ.
-/// Both are addresses as assembly writes them; [`MXCSR`] and [`X87`] are the operands `mxcsr` and `x87`. Changes rax.
+/// Stores the current words in the context at `$prev`, and loads those words of the context at
+/// `$next` that differ.
+///
+/// Both arguments are addresses in assembly syntax. [`MXCSR`] and [`X87`] must be passed as the
+/// operands `mxcsr` and `x87`. The code changes rax.
 macro_rules! exchange_control_words {
     ($prev:expr, $next:expr) => {
         concat!(

@@ -1,28 +1,30 @@
-//! The policy for RFLAGS: no flag belongs to a fiber, and none may differ from one side of a switch to the other.
+//! The policy for RFLAGS: no flag belongs to a fiber, and the flags that matter are the same on
+//! both sides of a switch.
 //!
-//! A switch neither saves nor restores RFLAGS: that costs as much as the switch itself, and a fiber that came back with
-//! interrupts off because it once left that way is a bug that hides. Instead, for the fiber layer a resume and the
-//! suspension that answers it are like a call and its return:
+//! A switch neither saves nor restores RFLAGS. Saving them would cost as much as the switch itself.
+//! Restoring them would also hide a bug: a fiber that once suspended with interrupts off would come
+//! back with interrupts off. Instead, a resume and the suspension that answers it follow the same
+//! rules as a call and its return:
 //!
 //! | flag | rule at a switch | why |
 //! |---|---|---|
 //! | DF, direction | clear | the ABI has it clear at every call and return; string instructions rely on it |
-//! | AC, alignment check | as the resumer had it | with SMAP it opens user memory to the kernel: it must not leak |
-//! | IF, interrupts | as the resumer had it | the next fiber would run deaf for ever, or interruptible where it must not be |
+//! | AC, alignment check | as the resumer had it | with SMAP it lets the kernel access user memory, so it must not leak |
+//! | IF, interrupts | as the resumer had it | otherwise the next fiber would run with interrupts off for ever, or with interrupts on where they must be off |
 //! | NT, nested task | clear | `iret` faults when it is set |
-//! | TF, trap | free | a debugger steps through switches |
+//! | TF, trap | unrestricted | a debugger single-steps through switches |
 //! | status flags | lost | no code may rely on them across a call |
 //!
-//! A fiber's first entry clears DF. With debug assertions on, every resume and every suspend checks the rules and
-//! panics with the name of the flag; without them the check is gone, and a fiber that breaks a rule leaks the flag
-//! into whoever runs next.
+//! The first entry of a fiber clears DF. With debug assertions on, every resume and every suspend
+//! checks the rules and panics with the name of the flag. Without debug assertions there is no
+//! check, and a fiber that breaks a rule leaks the flag into the code that runs next.
 
 use x86_64::registers::rflags::{self, RFlags};
 
 /// The flags that must be the same before a resume and after the suspension that answers it.
 const KEPT: RFlags = RFlags::INTERRUPT_FLAG.union(RFlags::ALIGNMENT_CHECK);
 
-/// The flags as they were when a resume began. See the [module](self).
+/// The flags at the start of a resume. See the [module documentation](self).
 #[derive(Clone, Copy, Debug)]
 pub struct Flags(RFlags);
 
@@ -31,8 +33,8 @@ impl Flags {
     ///
     /// # Panics
     ///
-    /// Panics if the direction flag or the nested-task flag is set. The direction flag is cleared first, because
-    /// the code that prints the message relies on it.
+    /// Panics if the direction flag or the nested-task flag is set. The direction flag is cleared
+    /// before the panic, because the code that prints the message relies on it.
     ///
     /// # Context
     ///
@@ -58,7 +60,7 @@ impl Flags {
         Self(flags & KEPT)
     }
 
-    /// Checks that the flags are again as they were when the resume began.
+    /// Checks that the flags are the same as at the start of the resume.
     ///
     /// # Panics
     ///

@@ -1,4 +1,5 @@
-//! What only the module itself can see: what lies in a control block, and what it points to.
+//! Tests of what only the module itself can see: the contents of a control block, and the code to
+//! which it points.
 
 extern crate std;
 
@@ -10,13 +11,13 @@ use std::boxed::Box;
 const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
 const NOP: u8 = 0x90;
 
-/// The bytes of code at an address.
+/// Returns the bytes of code at an address.
 fn code<const N: usize>(at: *const ()) -> [u8; N] {
     // SAFETY: the callers pass addresses in functions of this crate.
     unsafe { at.cast::<[u8; N]>().read() }
 }
 
-/// A fiber with a stack of its own.
+/// Returns the block of a fiber with its own stack.
 fn spawn(body: super::Body) -> *mut ControlBlock {
     let end = Box::leak(Box::new([0_u128; 4096]))
         .as_mut_ptr()
@@ -27,7 +28,7 @@ fn spawn(body: super::Body) -> *mut ControlBlock {
     block
 }
 
-/// Sends the caller's record, as it is while the fiber runs, and then ends.
+/// Sends the caller's record as it is while the fiber runs, and then ends.
 unsafe extern "sysv64" fn report_parent(_: Payload, block: *mut ControlBlock) -> Payload {
     // SAFETY: nobody writes to the block while we run.
     let while_running = unsafe { (*block).parent.record.ip };

@@ -1,9 +1,10 @@
-//! A stand-in without assembly, for interpreters that cannot switch stacks (Miri): a context that is not running is a
-//! thread that waits.
+//! A replacement for the assembly, for interpreters that cannot switch stacks (Miri). A context
+//! that is not running is a waiting thread.
 //!
-//! Same functions, same contract, same control blocks as `x86_64.rs`, so everything above the switch runs unchanged. The
-//! threads pass a baton: exactly one of those that form a chain of fibers runs at any time. It is chosen by `cfg(miri)`
-//! or by `--cfg kfiber_threads`, needs `std`, and is never part of a kernel.
+//! It has the same functions, contract and control blocks as `x86_64.rs`, so all code above the
+//! switch runs unchanged. The threads pass a baton: of the threads that form a chain of fibers,
+//! exactly one runs at any time. This file is selected by `cfg(miri)` or by `--cfg kfiber_threads`.
+//! It needs `std` and is never part of a kernel.
 
 extern crate std;
 
@@ -13,14 +14,14 @@ use std::ptr;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
-/// What a waiting thread waits for.
+/// The object on which a thread waits until another one continues it.
 #[derive(Default)]
 struct Baton {
     landed: Mutex<Option<Sent>>,
     arrived: Condvar,
 }
 
-/// A [`Landed`] on its way from thread to thread.
+/// A [`Landed`] that one thread sends to another.
 struct Sent(Landed);
 
 // SAFETY: payloads are words whose meaning the two sides agreed on. The values they stand for change threads because
@@ -47,7 +48,7 @@ impl Baton {
 ///
 /// # Safety
 ///
-/// **C1** to **C3**.
+/// **C1** to **C3** hold.
 unsafe fn exchange(
     prev: *mut Context,
     next: *const Context,
@@ -69,11 +70,11 @@ unsafe fn exchange(
     baton.wait()
 }
 
-/// Continues a context: wakes its thread, or starts one for a fiber that is new.
+/// Continues a context. This wakes its thread, or starts a thread if the fiber is new.
 ///
 /// # Safety
 ///
-/// **C1** and **C2**.
+/// **C1** and **C2** hold.
 unsafe fn proceed(next: Context, landed: Landed) {
     if ptr::eq(next.record.ip, first_entry()) {
         let start = Start {
@@ -97,7 +98,7 @@ struct Start {
 unsafe impl Send for Start {}
 
 impl Start {
-    /// The first frame of a fiber, as `base` in the assembly.
+    /// Runs the first frame of a fiber, as `base` does in the assembly.
     fn run(self) {
         let block: *mut ControlBlock = self.next.record.rbp.cast();
         // SAFETY: `ControlBlock::init` put a `Body` there.
@@ -128,7 +129,7 @@ impl Start {
     }
 }
 
-/// See `x86_64::resume`.
+/// Stores the running context in `block.parent` and continues `block.own`: see `x86_64::resume`.
 ///
 /// # Safety
 ///
@@ -145,11 +146,12 @@ pub unsafe fn resume(block: *mut ControlBlock, payload: Payload) -> Landed {
     }
 }
 
-/// See `x86_64::suspend`.
+/// Stores the running context in `block.own` and continues `block.parent`: see `x86_64::suspend`.
 ///
 /// # Safety
 ///
-/// The caller runs on the fiber of `block`, which was entered by [`resume`] and not left since (**C1**, **C2**).
+/// The caller runs on the fiber of `block`, which was entered by [`resume`] and has not been left
+/// since (**C1**, **C2**).
 pub unsafe fn suspend(block: *mut ControlBlock, payload: Payload) -> Payload {
     // SAFETY: the caller's promise.
     unsafe {
@@ -163,22 +165,23 @@ pub unsafe fn suspend(block: *mut ControlBlock, payload: Payload) -> Payload {
     .payload
 }
 
-/// See `x86_64::switch`.
+/// Stores the running context in `prev.own` and continues `next.own`: see `x86_64::switch`.
 ///
 /// # Safety
 ///
-/// `next.own` can be continued (**C1**, **C2**); `prev` is valid for writes, not `next`, and describes no other context
-/// that is still wanted; both stay in place (**C3**).
+/// `next.own` can be continued (**C1**, **C2**). `prev` is valid for writes, is not `next`, and
+/// describes no other context that is still needed. Both stay in place (**C3**).
 pub unsafe fn switch(prev: *mut ControlBlock, next: *mut ControlBlock, payload: Payload) -> Landed {
     // SAFETY: the caller's promise.
     unsafe { exchange(&raw mut (*prev).own, &raw const (*next).own, payload, prev) }
 }
 
-/// See `x86_64::switch_out_of_line`.
+/// Stores the running context in `prev` and continues `next`: see `x86_64::switch_out_of_line`.
 ///
 /// # Safety
 ///
-/// `next` can be continued (**C1**, **C2**), `prev` is valid for writes and is not `next`; both stay in place (**C3**).
+/// `next` can be continued (**C1**, **C2**). `prev` is valid for writes and is not `next`. Both
+/// stay in place (**C3**).
 pub unsafe extern "sysv64" fn switch_out_of_line(
     payload: Payload,
     tag: *mut ControlBlock,
@@ -189,11 +192,13 @@ pub unsafe extern "sysv64" fn switch_out_of_line(
     unsafe { exchange(prev, next, payload, tag) }
 }
 
-/// See `x86_64::leave`. Here it returns: a thread ends by returning, so that is what the body then does, at once.
+/// Leaves the running context for good: see `x86_64::leave`. This version returns, because a thread
+/// ends by returning. The body then returns at once.
 ///
 /// # Safety
 ///
-/// As there; the body returns without a switch before.
+/// The requirements are those of `x86_64::leave`. In addition, the body returns without another
+/// switch.
 pub unsafe fn leave(next: *const ControlBlock, after: After, left: *mut ControlBlock) -> Payload {
     // SAFETY: the caller's promise.
     let next = unsafe { (*next).own };
@@ -206,25 +211,25 @@ pub unsafe fn leave(next: *const ControlBlock, after: After, left: *mut ControlB
     Payload::uninit()
 }
 
-/// What is left to do when the thread of a fiber that left for good returns.
+/// The work that remains when the thread of a fiber that left for good returns.
 struct Last {
     next: Context,
     after: After,
 }
 
-/// Marks a context that was never continued.
+/// Returns the marker of a context that was never continued.
 pub(super) fn first_entry() -> *const () {
     static MARK: u8 = 1;
     (&raw const MARK).cast()
 }
 
-/// Marks a fiber that ends by continuing the context in its own place.
+/// Returns the marker of a fiber that ends by continuing another context instead of its resumer's.
 fn leaving_marker() -> *const () {
     static MARK: u8 = 3;
     (&raw const MARK).cast()
 }
 
-/// Marks a fiber that is suspended; here nobody reads it.
+/// Returns the marker of a suspended fiber. Nothing reads it in this version.
 pub(super) fn suspended_marker() -> *const () {
     static MARK: u8 = 2;
     (&raw const MARK).cast()

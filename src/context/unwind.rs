@@ -1,6 +1,7 @@
-//! The unwind information of a fiber's first frame, as bytes: it says "my caller is `block.parent`".
+//! The unwind information of a fiber's first frame, as bytes. It states that the caller is
+//! `block.parent`.
 //!
-//! The rules, with `rbp` = the block while the body runs:
+//! These are the rules. While the body runs, `rbp` is the address of the block:
 //!
 //! ```text
 //!   CFA = rbp + 16;  rbp at CFA-16, return address at CFA-8, rsp at CFA+0, rbx at CFA+8;  r12 to r15 unknown
@@ -8,23 +9,25 @@
 //!   CFA = rsp;  return address in rdx, rbp, rbx and rsp as they are
 //! ```
 //!
-//! Why by hand: the frame must be a *signal frame* (augmentation `S`), because gdb takes a caller whose stack lies
-//! lower for a corrupt stack otherwise. `.cfi_signal_frame` says so in `.eh_frame`, but the assembler silently drops
-//! it where it writes only `.debug_frame`, which is what the stock bare target gets. The same bytes therefore go
-//! into both sections. No DWARF expression is needed, so simple unwinders can follow. (DWARF 5, section 6.4; LSB Core,
-//! "Exception Frames".)
+//! The bytes are written by hand for the following reason. The frame must be a *signal frame*
+//! (augmentation `S`), because gdb otherwise takes a caller whose stack lies at a lower address for
+//! a corrupt stack. `.cfi_signal_frame` declares this in `.eh_frame`. The assembler silently drops
+//! it where it writes only `.debug_frame`, as it does for the stock bare target. The same bytes
+//! therefore go into both sections. They need no DWARF expression, so simple unwinders can follow
+//! them. (DWARF 5, section 6.4; LSB Core, "Exception Frames".)
 
 use super::block::{Context, ControlBlock};
 use core::mem::offset_of;
 
-// The rules below speak of these offsets.
+// The rules below depend on these offsets.
 const _: () = assert!(offset_of!(ControlBlock, parent) == 0);
 const _: () = assert!(offset_of!(Context, record.rbp) == 0);
 const _: () = assert!(offset_of!(Context, record.ip) == 8);
 const _: () = assert!(offset_of!(Context, sp) == 16);
 const _: () = assert!(offset_of!(Context, rbx) == 24);
 
-/// The rules from the first byte on; DWARF numbers of the registers: rdx 1, rbx 3, rbp 6, rsp 7, return address 16.
+/// The rules that apply from the first byte. The DWARF numbers of the registers are: rdx 1, rbx 3,
+/// rbp 6, rsp 7, return address 16.
 macro_rules! rules {
     () => {
         "
@@ -38,7 +41,8 @@ macro_rules! rules {
     };
 }
 
-/// The rules from label `$jump` on, as instructions of the entry for the function `$base`.
+/// The rules that apply from the label `$jump`, as instructions of the entry for the function
+/// `$base`.
 macro_rules! rules_at_jump {
     ($base:literal, $jump:literal) => {
         concat!(
@@ -55,8 +59,9 @@ macro_rules! rules_at_jump {
     };
 }
 
-/// Directives that write the unwind entries of the function `$base`, whose last jump is at `$jump` and which ends
-/// at `$end`: once for `.eh_frame`, once for `.debug_frame`.
+/// The directives that write the unwind entries of the function `$base`, once for `.eh_frame` and
+/// once for `.debug_frame`. The last jump of the function is at `$jump`, and the function ends at
+/// `$end`.
 macro_rules! base_frame {
     ($base:literal, $jump:literal, $end:literal) => {
         concat!(

@@ -1,7 +1,7 @@
-//! The only assembly of the crate: the switch, inline and out of line, and the first frame of a fiber.
+//! The assembly of the switch, inline and out of line, and of the first frame of a fiber.
 //!
 //! ```text
-//!   in the code of the one who switches        shared by all switches        in the code of the other
+//!   in the code that switches                  shared by all switches        in the code of the other side
 //!   lea rax, landing                     ┌───► tail:                    ┌──► landing:
 //!   load  rcx rdx r8 r9 from `next`      │       mov rsp, rcx           │      endbr64
 //!   store rsp rbp rbx rax in `prev`      │       mov rbx, r9            │
@@ -10,22 +10,23 @@
 //!   rcx = sp, rdx = ip, r8 = rbp, r9 = rbx of the other;  rdi = payload, rsi = tag, passed on untouched
 //! ```
 //!
-//! A fiber that leaves for good stores nothing and jumps to `farewell` instead of `tail`: that becomes the other too, then
-//! calls a function on the other's stack, for what can only be done when nobody is on the first one's any more.
+//! A fiber that leaves for good stores nothing and jumps to `farewell` instead of `tail`.
+//! `farewell` continues the other context too, but first calls a function on its stack. That
+//! function does what is possible only after the first stack is no longer in use.
 //!
-//!
-//! - **No `call`, no `ret`**: each fiber's own returns stay in step with the processor's return predictor, which is
-//!   what makes a switch inside a called function cheap.
-//! - **No `push`, no `pop`**: the four words move by `mov` through the control block, which the processor forwards from
-//!   store to load without waiting for the stack pointer.
-//! - **Exact backtraces without any directive in the inline part**: up to `jmp tail` all registers are still those
-//!   of the one who switches; in `tail` "my caller is the other" holds from the first byte to the last, for the four
-//!   registers that say so do not change; at the landing all registers are those of the other. `tail` being shared,
-//!   one breakpoint catches every switch.
-//! - `lea` names the landing, and unwinders look up the byte before a return address: it belongs to `jmp tail` of the
-//!   same block, so function and line are right.
-//! - `int3` after a jump that does not come back stops straight-line speculation, and `endbr64` is where an indirect
-//!   jump may land under indirect-branch tracking. Both are free.
+//! - **No `call`, no `ret`**: the returns of each fiber stay in step with the processor's return
+//!   predictor. This makes a switch inside a called function cheap.
+//! - **No `push`, no `pop`**: the four words are moved by `mov` through the control block. The
+//!   processor forwards them from store to load without waiting for the stack pointer.
+//! - **Exact backtraces without any directive in the inline part**: up to `jmp tail` all registers
+//!   are those of the code that switches, and at the landing all registers are those of the other
+//!   side. In `tail` the unwind rules name the other side as the caller. They hold from the first
+//!   byte to the last, because the four registers that they use do not change. All switches share
+//!   `tail`, so one breakpoint catches every switch.
+//! - `lea` takes the address of the landing. Unwinders look up the byte before a return address,
+//!   which belongs to `jmp tail` of the same block, so they report the right function and line.
+//! - `int3` after a jump that does not return stops straight-line speculation. `endbr64` is the
+//!   target that indirect-branch tracking requires for an indirect jump. Both are free.
 
 use super::block::{After, Context, ControlBlock, Landed, Payload};
 #[cfg(all(feature = "fp-control", target_feature = "sse"))]
@@ -34,9 +35,10 @@ use super::unwind;
 use core::arch::{asm, naked_asm};
 use core::mem::offset_of;
 
-/// The assembly of a switch, written once: `$prev` and `$next` name the registers that hold the two blocks, `prev` and
-/// `next` say which context in the block. Loads come before stores: none of them then waits for another. Of the stores
-/// that of the address is the last: a context whose address is there has all of its words, but those of `control_words`.
+/// The assembly of a switch. `$prev` and `$next` name the registers that hold the two blocks, and
+/// the operands `prev` and `next` select a context in each block. Loads come before stores, so no
+/// load waits for a store. The address is stored last: a context whose address is stored is
+/// complete, except for the words of `control_words`.
 macro_rules! exchange {
     ($prev:literal, $next:literal, { $($operands:tt)* }) => {
         asm!(
@@ -71,7 +73,7 @@ macro_rules! exchange {
     };
 }
 
-/// Leaves the running context in `block.parent` and continues `block.own`: the fiber runs.
+/// Stores the running context in `block.parent` and continues `block.own`, so the fiber runs.
 ///
 /// # Safety
 ///
@@ -94,11 +96,12 @@ pub unsafe fn resume(block: *mut ControlBlock, payload: Payload) -> Landed {
     }
 }
 
-/// Leaves the running context, which is the fiber of `block`, in `block.own` and continues `block.parent`.
+/// Stores the running context, the fiber of `block`, in `block.own` and continues `block.parent`.
 ///
 /// # Safety
 ///
-/// The caller runs on the fiber of `block`, which was entered by [`resume`] and not left since (**C1**, **C2**).
+/// The caller runs on the fiber of `block`, which was entered by [`resume`] and has not been left
+/// since (**C1**, **C2**).
 #[inline(always)]
 pub unsafe fn suspend(block: *mut ControlBlock, payload: Payload) -> Payload {
     let landed;
@@ -114,12 +117,12 @@ pub unsafe fn suspend(block: *mut ControlBlock, payload: Payload) -> Payload {
     landed
 }
 
-/// Leaves the running context in `prev.own` and continues `next.own`: the one primitive of a scheduler.
+/// Stores the running context in `prev.own` and continues `next.own`. Schedulers need only this.
 ///
 /// # Safety
 ///
-/// `next.own` can be continued (**C1**, **C2**); `prev` is valid for writes, not `next`, and describes no other
-/// context that is still wanted; both stay in place (**C3**).
+/// `next.own` can be continued (**C1**, **C2**). `prev` is valid for writes, is not `next`, and
+/// describes no other context that is still needed. Both stay in place (**C3**).
 #[inline(always)]
 pub unsafe fn switch(prev: *mut ControlBlock, next: *mut ControlBlock, payload: Payload) -> Landed {
     let (landed, tag);
@@ -139,16 +142,18 @@ pub unsafe fn switch(prev: *mut ControlBlock, next: *mut ControlBlock, payload: 
     }
 }
 
-/// Leaves the running context for good and becomes `next.own`, which calls `after(left)` on its own stack before it goes on:
-/// by then nobody is on the stack that was left. The next one lands with a payload and a tag of zero.
+/// Leaves the running context for good and continues `next.own`, which first calls `after(left)` on
+/// its own stack. At that time nobody uses the stack that was left. The switch delivers a payload
+/// and a tag of zero to `next`.
 ///
-/// It does not return. (The stand-in for interpreters does; the body must then return what it got.)
+/// This function does not return. (The version for interpreters does return, and the body must then
+/// return the value that it got.)
 ///
 /// # Safety
 ///
-/// `next.own` can be continued (**C1**, **C2**), and is where a [`switch`] or [`ControlBlock::init`] left it. Nothing on
-/// the running stack is wanted any more, except by `after`, which does not unwind. `left` is the running
-/// fiber's block.
+/// `next.own` can be continued (**C1**, **C2**), and is where a [`switch`] or
+/// [`ControlBlock::init`] left it. Nothing on the running stack is needed any more, except by
+/// `after`, which does not unwind. `left` is the running fiber's block.
 #[inline(always)]
 pub unsafe fn leave(next: *const ControlBlock, after: After, left: *mut ControlBlock) -> Payload {
     // SAFETY: C1 and C2, by the caller; nothing comes back.
@@ -179,12 +184,13 @@ pub unsafe fn leave(next: *const ControlBlock, after: After, left: *mut ControlB
     }
 }
 
-/// The end of every switch: becomes the context whose registers are in rcx (sp), rdx (ip), r8 (rbp), r9 (rbx).
+/// The end of every switch: continues the context whose registers are in rcx (sp), rdx (ip), r8
+/// (rbp) and r9 (rbx).
 #[unsafe(naked)]
 pub(super) unsafe extern "sysv64" fn tail() {
     naked_asm!(
         ".cfi_startproc simple",
-        ".cfi_def_cfa rcx, 0", // my caller is the context I am about to become
+        ".cfi_def_cfa rcx, 0", // the caller is the context to be continued
         ".cfi_register rip, rdx",
         ".cfi_register rbp, r8",
         ".cfi_register rbx, r9",
@@ -201,13 +207,14 @@ pub(super) unsafe extern "sysv64" fn tail() {
     )
 }
 
-/// The end of a switch for good: becomes the context whose registers are in rcx, rdx, r8, r9 as for [`tail`], calls rax with
-/// rdi, and goes on at rdx with a payload and a tag of zero. That context's stack pointer is 16-byte aligned.
+/// The end of a switch for good: takes over the context whose registers are in rcx, rdx, r8 and r9
+/// as for [`tail`], calls rax with rdi, and continues at rdx with a payload and a tag of zero. The
+/// stack pointer of that context is 16-byte aligned.
 #[unsafe(naked)]
 pub(super) unsafe extern "sysv64" fn farewell() {
     naked_asm!(
         ".cfi_startproc simple",
-        ".cfi_def_cfa rcx, 0", // my caller is the context I am about to become
+        ".cfi_def_cfa rcx, 0", // the caller is the context to be continued
         ".cfi_register rip, rdx",
         ".cfi_register rbp, r8",
         ".cfi_register rbx, r9",
@@ -239,7 +246,8 @@ pub(super) unsafe extern "sysv64" fn farewell() {
     )
 }
 
-/// The caller that an unwinder finds behind a suspended fiber, and behind one that no fiber resumed: the walk ends.
+/// The caller that an unwinder finds for a suspended fiber, and for one that no fiber resumed. The
+/// backtrace ends there.
 #[unsafe(naked)]
 unsafe extern "sysv64" fn suspended() {
     naked_asm!(
@@ -251,10 +259,11 @@ unsafe extern "sysv64" fn suspended() {
     )
 }
 
-/// The first frame of every fiber: calls the body (rbx) with payload and block (rbp), then leaves for ever.
+/// The first frame of every fiber: calls the body (rbx) with payload and block (rbp), then leaves
+/// for good.
 ///
-/// It is entered at `first_entry`, one byte in, since unwinders look up the byte before a return address.
-/// Its rules for unwinders, "the caller is `block.parent`", are in `unwind.rs`.
+/// It is entered at `first_entry`, one byte in, since unwinders look up the byte before a return
+/// address. Its rules for unwinders, "the caller is `block.parent`", are in `unwind.rs`.
 #[unsafe(naked)]
 unsafe extern "sysv64" fn base() {
     naked_asm!(
@@ -288,10 +297,11 @@ unsafe extern "sysv64" fn base() {
     )
 }
 
-/// The same switch out of line, for C, for assembly, and for code that wants it small. See the declaration for C below.
+/// Switches as the inline functions do, but out of line: for C, for assembly, and for small code.
 ///
-/// It may be mixed freely with the inline forms on the same blocks. It is exported as `kfiber_MAJOR_MINOR_switch`, so
-/// that two versions of the crate can be linked into one kernel.
+/// It works on the same blocks as the inline functions, in any combination with them. It is
+/// exported as `kfiber_MAJOR_MINOR_switch`, so that two versions of the crate can be linked into
+/// one kernel. Its declaration in C is:
 ///
 /// ```c
 /// struct kfiber_context { void *rbp, *ip, *sp, *rbx; };          /* see Context: more where SSE is in use */
@@ -306,8 +316,8 @@ unsafe extern "sysv64" fn base() {
 ///
 /// # Safety
 ///
-/// `next` can be continued (**C1**, **C2**), `prev` is valid for writes and is not `next`; both stay in place (**C3**).
-/// `tag` is the block that is being left.
+/// `next` can be continued (**C1**, **C2**). `prev` is valid for writes and is not `next`. Both
+/// stay in place (**C3**). `tag` is the block that the caller leaves.
 #[unsafe(naked)]
 #[unsafe(export_name = concat!(
     "kfiber_", env!("CARGO_PKG_VERSION_MAJOR"), "_", env!("CARGO_PKG_VERSION_MINOR"), "_switch"
@@ -360,8 +370,8 @@ pub unsafe extern "sysv64" fn switch_out_of_line(
     )
 }
 
-/// The address one byte into a function of this file, in one instruction: a function's address as such is a load from
-/// the global offset table on position-independent targets.
+/// Computes the address one byte into a function of this file, in one instruction. On
+/// position-independent targets, a function's own address is a load from the global offset table.
 macro_rules! address_past_first_byte {
     ($function:ident) => {{
         let address;
@@ -374,13 +384,13 @@ macro_rules! address_past_first_byte {
     }};
 }
 
-/// Where a new fiber begins: past the first byte of `base`.
+/// Returns the address at which a new fiber begins, which is past the first byte of `base`.
 #[inline(always)]
 pub(super) fn first_entry() -> *const () {
     address_past_first_byte!(base)
 }
 
-/// The return address behind a suspended fiber: past the first byte of `suspended`.
+/// Returns the return address that marks a suspended fiber, past the first byte of `suspended`.
 #[inline(always)]
 pub(super) fn suspended_marker() -> *const () {
     address_past_first_byte!(suspended)

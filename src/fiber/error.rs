@@ -1,21 +1,21 @@
-//! What can be wrong with making and resuming a fiber; every error gives back what it was given.
+//! The errors of making and resuming a fiber. Each error gives back the values that it was given.
 
 use core::fmt;
 
-/// Why a fiber could not be made.
+/// The reason why a fiber could not be made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NewFiberErrorKind {
     /// The stack is too small for the closure, for its result, or for the value that it takes.
     StackTooSmall {
-        /// Bytes that the stack should have at least.
+        /// The number of bytes that the stack needs at least.
         needed_bytes: usize,
-        /// Bytes that it has.
+        /// The number of bytes that the stack has.
         size_bytes: usize,
     },
 }
 
-/// A fiber could not be made; stack and closure are given back.
+/// The error returned when a fiber could not be made. It gives the stack and the closure back.
 ///
 /// ```
 /// use kfiber::fiber::{Fiber, Suspend};
@@ -36,7 +36,7 @@ pub struct NewFiberError<S, F> {
     pub stack: S,
     /// The closure, which did not run.
     pub closure: F,
-    /// What was wrong.
+    /// The reason for the error.
     pub kind: NewFiberErrorKind,
 }
 
@@ -66,7 +66,7 @@ impl<S, F> fmt::Display for NewFiberError<S, F> {
 
 impl<S, F> core::error::Error for NewFiberError<S, F> {}
 
-/// The fiber has finished and cannot be resumed; the value is given back.
+/// The error returned when a fiber that has finished is resumed. It gives the value back.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct FiberFinished<I>(pub I);
 

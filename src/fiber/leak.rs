@@ -1,4 +1,5 @@
-//! Who is told when a suspended fiber is dropped, and its stack with everything on it kept for ever.
+//! The count and the hook of leaked stacks. A stack is leaked, with everything on it, when a
+//! suspended fiber is dropped.
 
 use crate::stack::StackBounds;
 use core::ptr;
@@ -7,15 +8,15 @@ use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 /// A stack that was leaked because the fiber on it was dropped while suspended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Leak {
-    /// Where the stack lies. It is never reused.
+    /// The bounds of the stack, which is never reused.
     pub stack: StackBounds,
 }
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 static HOOK: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 
-/// Has `hook` called for every leak from now on, instead of any hook set before. Without one, only the
-/// [count](leaked_stacks) tells.
+/// Sets the function that is called for every leak from now on. It replaces any hook that was set
+/// before. Without a hook, leaks only appear in the [count](leaked_stacks).
 ///
 /// The hook runs where the fiber is dropped. It may print or panic.
 ///
@@ -40,7 +41,8 @@ pub fn on_leak(hook: fn(Leak)) {
     HOOK.store(hook as *mut (), Ordering::Release);
 }
 
-/// How many stacks were leaked since the kernel started, by this version of the crate.
+/// Returns the number of stacks that were leaked since the kernel started. Each version of the
+/// crate has its own count.
 ///
 /// # Context
 ///

@@ -1,15 +1,16 @@
-//! Values on their way through the one word that a switch carries.
+//! The transport of values of any size in the one word that a switch carries.
 //!
-//! A value no larger than a word travels in the register itself. A larger one stays where it is, on the sender's stack,
-//! and its address travels; the receiver moves it out before the sender can run again.
+//! A value no larger than a word travels in the register itself. A larger value stays on the
+//! sender's stack, and its address travels instead. The receiver moves the value out before the
+//! sender can run again.
 
 use crate::context::Payload;
 use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ptr;
 
-/// Returns the word that stands for `*value`.
+/// Returns the word that represents `*value`.
 ///
-/// The value is moved by the [`unpack`] on the other side. Until then it must stay in place.
+/// The receiver moves the value with [`unpack`]. Until then the value must stay in place.
 ///
 /// # Safety
 ///
@@ -32,11 +33,12 @@ pub(super) const unsafe fn pack<T>(value: *const ManuallyDrop<T>) -> Payload {
     word
 }
 
-/// Moves the value out that `word` stands for.
+/// Moves out the value that `word` represents, and returns it.
 ///
 /// # Safety
 ///
-/// `word` comes from a [`pack`] of the same type whose value is still in place, and is unpacked once.
+/// `word` comes from a [`pack`] of the same type whose value is still in place. It is unpacked only
+/// once.
 #[inline(always)]
 pub(super) const unsafe fn unpack<T>(word: Payload) -> T {
     if size_of::<T>() <= size_of::<usize>() {

@@ -1,14 +1,14 @@
-//! The place right below the control block where a fiber's closure waits for the first resume, and its result for the
-//! last one to collect it.
+//! The slot directly below the control block. It holds a fiber's closure until the first resume,
+//! and its result until the last resume has read it.
 
 use crate::context::ControlBlock;
 use crate::stack::{FLOOR_BYTES, STACK_ALIGN};
 use core::mem::ManuallyDrop;
 
-/// Closure or result, aligned so that the stack may begin right below.
+/// A closure or a result, aligned so that the stack may begin directly below it.
 ///
-/// The result needs a place of its own: the frame of the function that returned it may be overwritten by an interrupt
-/// before the resumer has read it.
+/// The result needs its own place, because an interrupt may overwrite the frame of the function
+/// that returned it before the resumer has read it.
 #[repr(C, align(16))]
 pub(super) union Slot<F, R> {
     closure: ManuallyDrop<F>,
@@ -17,12 +17,14 @@ pub(super) union Slot<F, R> {
 
 const _: () = assert!(align_of::<Slot<(), ()>>() == STACK_ALIGN);
 
-/// Bytes that are left for further frames when a closure is as large as its stack allows.
+/// The number of bytes that remain for further frames when a closure is as large as its stack
+/// allows.
 const MIN_FRAMES_BYTES: usize = 512;
 
 impl<F, R> Slot<F, R> {
-    /// What a stack must have for this closure and result and for the first value of type `I`: the slot, the block,
-    /// the floor, and a first frame that holds each of the three once, since they are moved to and from there.
+    /// Returns the number of bytes that a stack needs for this closure and result, and for the
+    /// first value of type `I`. They consist of the slot, the block, the floor, and a first frame
+    /// that holds each of the three values once, since they are moved to and from there.
     pub(super) const fn needed_bytes<I>() -> usize {
         // What is lost by aligning down: once for the slot, once for the frame.
         let slot = size_of::<Self>() + align_of::<Self>() - STACK_ALIGN;
@@ -40,7 +42,8 @@ impl<F, R> Slot<F, R> {
         }
     }
 
-    /// The slot of the fiber with this block: the highest place below it that is aligned.
+    /// Returns the slot of the fiber with this block: the highest aligned address below the block
+    /// that leaves room for the slot.
     #[inline(always)]
     pub(super) fn below(block: *mut ControlBlock) -> *mut Self {
         let end: *mut u8 = block.cast();
@@ -49,7 +52,7 @@ impl<F, R> Slot<F, R> {
             .cast()
     }
 
-    /// Moves the closure out.
+    /// Moves the closure out and returns it.
     ///
     /// # Safety
     ///
@@ -64,17 +67,17 @@ impl<F, R> Slot<F, R> {
     ///
     /// # Safety
     ///
-    /// As for [`take_closure`](Self::take_closure).
+    /// The requirements are those of [`take_closure`](Self::take_closure).
     pub(super) unsafe fn drop_closure(block: *mut ControlBlock) {
         // SAFETY: the caller vouches for the slot; the fields of a C union begin where it begins.
         unsafe { Self::below(block).cast::<F>().drop_in_place() };
     }
 
-    /// Puts the result in and returns where it lies.
+    /// Writes the result into the slot and returns its address.
     ///
     /// # Safety
     ///
-    /// The slot of `block` is that of a running fiber, whose closure was moved out.
+    /// The slot of `block` belongs to a running fiber, whose closure was moved out.
     #[inline(always)]
     pub(super) unsafe fn put_result(block: *mut ControlBlock, result: R) -> *const ManuallyDrop<R> {
         let place = Self::below(block).cast::<ManuallyDrop<R>>();

@@ -1,4 +1,4 @@
-//! The fiber's own side: suspending, and the function that calls the closure.
+//! The fiber's own side of a switch: suspending, and the function that calls the closure.
 
 use super::payload;
 use super::slot::Slot;
@@ -9,7 +9,8 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 
-/// The closure's way back to its resumer. A closure gets it by reference and cannot keep it.
+/// The handle with which a closure suspends its fiber. The closure gets it by reference and cannot
+/// keep it.
 ///
 /// ```compile_fail
 /// use kfiber::fiber::{Fiber, Suspend};
@@ -26,7 +27,7 @@ pub struct Suspend<I, Y> {
 }
 
 impl<I, Y> Suspend<I, Y> {
-    /// Goes back to the resumer with `value`, and returns the value of the next resume.
+    /// Suspends the fiber, passes `value` to the resumer, and returns the value of the next resume.
     ///
     /// ```
     /// use kfiber::fiber::{Fiber, Resumed, Suspend};
@@ -46,12 +47,14 @@ impl<I, Y> Suspend<I, Y> {
     ///
     /// # Panics
     ///
-    /// With debug assertions on, panics if a rule for the processor's [flags](crate::context::flags) is broken.
+    /// With debug assertions on, panics if a rule for the processor's
+    /// [flags](crate::context::flags) is broken.
     ///
     /// # Context
     ///
-    /// Callable from: the fiber itself, at any depth of calls; in a destructor or a panic handler too, as long as the
-    /// fiber will be resumed again. Not from an interrupt handler. Blocks: the fiber.
+    /// Callable from: the fiber itself, at any depth of calls; also from a destructor or a panic
+    /// handler, as long as the fiber will be resumed again. Not callable from an interrupt handler.
+    /// Blocks: the fiber.
     #[inline(always)]
     #[track_caller]
     pub fn suspend(&self, value: Y) -> I {
@@ -75,11 +78,12 @@ impl<I, Y> fmt::Debug for Suspend<I, Y> {
     }
 }
 
-/// The body of every fiber: calls the closure and leaves its result in the slot.
+/// Runs the body of every fiber: calls the closure and leaves its result in the slot.
 ///
 /// # Safety
 ///
-/// **F1**, and it is called once, by the first switch to the fiber, with a packed `I`.
+/// **F1** holds, and this function is called once, by the first switch to the fiber, with a packed
+/// `I`.
 pub(super) unsafe extern "sysv64" fn run<I, Y, R, F>(
     word: Payload,
     block: *mut ControlBlock,

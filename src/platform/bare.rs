@@ -1,36 +1,39 @@
-//! The bare machine: `sti; hlt`, and a clock and timer that the kernel supplies.
+//! The platform of the bare machine: `sti; hlt`, with a clock and a timer that the kernel supplies.
 
 use super::{Nanoseconds, Platform};
 use x86_64::instructions::interrupts;
 
-/// A clock and a timer, whatever hardware is behind them.
+/// A clock and a timer of any hardware.
 pub trait Timer: Sync {
     /// Returns the time since some fixed moment. It never goes back.
     fn now(&self) -> Nanoseconds;
 
-    /// Has this core interrupted at `deadline`, or as soon as possible if that has passed;
-    /// [`NEVER`](super::NEVER) means not at all. Replaces what was asked for before. A timer that ticks anyway may do nothing.
+    /// Requests an interrupt on this core at `deadline`, or as soon as possible if the deadline has
+    /// passed.
+    ///
+    /// [`NEVER`](super::NEVER) requests none. Each call replaces the previous request. A timer that
+    /// ticks periodically may do nothing.
     fn interrupt_at(&self, deadline: Nanoseconds);
 }
 
-/// The bare machine with one core, and the clock and timer of `T`.
+/// The platform of the bare machine with one core and the clock and timer of `T`.
 #[derive(Debug)]
 pub struct BareX86_64<T> {
     timer: T,
 }
 
 impl<T: Timer> BareX86_64<T> {
-    /// Makes a platform of a timer.
+    /// Returns a platform that uses this timer.
     ///
     /// # Safety
     ///
-    /// Interrupt handlers of this kernel that turn interrupts on again call nothing of this crate afterwards but what is
-    /// marked as callable from an interrupt (**P1**).
+    /// An interrupt handler of this kernel that turns interrupts on again afterwards calls only
+    /// those functions of this crate that are marked as callable from an interrupt (**P1**).
     pub const unsafe fn new(timer: T) -> Self {
         Self { timer }
     }
 
-    /// The timer.
+    /// Returns the timer.
     pub const fn timer(&self) -> &T {
         &self.timer
     }

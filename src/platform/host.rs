@@ -1,4 +1,4 @@
-//! A Linux process: virtual time, and interrupts that are function calls.
+//! The platform of a Linux process, with virtual time and with interrupts that are function calls.
 
 extern crate std;
 
@@ -11,7 +11,7 @@ std::thread_local! {
     static ARE_ENABLED: Cell<bool> = const { Cell::new(true) };
 }
 
-/// Says whether this thread is outside of [`Host::interrupt`].
+/// Returns `true` if this thread is outside of [`Host::interrupt`].
 #[inline]
 pub(crate) fn are_enabled() -> bool {
     ARE_ENABLED.get()
@@ -29,8 +29,9 @@ pub(crate) fn enable() {
 
 /// The platform of host tests.
 ///
-/// Its clock stands still while fibers run and jumps to the next deadline when all of them wait, so a run is the same
-/// every time. If there is no deadline it waits for real, until another thread wakes a fiber.
+/// The clock stands still while fibers run, and jumps to the next deadline when all of them wait.
+/// Each run therefore gives the same result. If there is no deadline, the platform really waits
+/// until another thread wakes a fiber.
 ///
 /// ```
 /// use kfiber::platform::{Host, Platform};
@@ -59,12 +60,12 @@ impl Host {
         }
     }
 
-    /// Lets time pass, for instance to stand for work that a fiber does.
+    /// Advances the clock, for instance to simulate work of a fiber.
     pub fn advance(&self, nanoseconds: Nanoseconds) {
         self.now.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
-    /// Runs `handler` as an interrupt handler would run: with interrupts off.
+    /// Runs `handler` as an interrupt handler runs, with interrupts off.
     pub fn interrupt<R>(handler: impl FnOnce() -> R) -> R {
         /// Ends the interrupt, also when the handler unwinds.
         struct Return(bool);

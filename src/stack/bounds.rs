@@ -1,9 +1,10 @@
-//! Where a stack lies, checked once.
+//! The bounds of a stack, which are checked once.
 
 use super::error::{self, StackError};
 use core::ptr::NonNull;
 
-/// Where a stack lies: `bottom` is its lowest byte, `top` is one past its highest, where it starts.
+/// The bounds of a stack. `bottom` is its lowest byte, and `top` is one past its highest byte,
+/// where an empty stack begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StackBounds {
     pub(super) bottom: NonNull<u8>,
@@ -17,7 +18,8 @@ unsafe impl Send for StackBounds {}
 unsafe impl Sync for StackBounds {}
 
 impl StackBounds {
-    /// Describes the memory of `size_bytes` from `bottom` on, with `guard_bytes` below it that are, or can be, unmapped.
+    /// Returns the bounds of a stack of `size_bytes` bytes at `bottom`, with a guard of
+    /// `guard_bytes` bytes below it. The guard is unmapped already, or can be unmapped.
     ///
     /// ```
     /// use core::ptr::without_provenance_mut;
@@ -33,7 +35,7 @@ impl StackBounds {
     ///
     /// # Errors
     ///
-    /// Says what is wrong with the range: see [`StackError`].
+    /// Returns a [`StackError`] that says what is wrong with the range.
     ///
     /// # Context
     ///
@@ -49,11 +51,12 @@ impl StackBounds {
             })
     }
 
-    /// As [`new`](Self::new), for a range that is known to be right.
+    /// Returns the bounds of a range that is known to be valid. The arguments are those of
+    /// [`new`](Self::new).
     ///
     /// # Safety
     ///
-    /// [`new`](Self::new) would accept it.
+    /// [`new`](Self::new) would accept the range.
     #[inline]
     pub(crate) const unsafe fn new_unchecked(
         bottom: *mut u8,
@@ -68,40 +71,42 @@ impl StackBounds {
         }
     }
 
-    /// The lowest byte.
+    /// Returns the address of the lowest byte.
     #[must_use]
     pub const fn bottom(&self) -> *mut u8 {
         self.bottom.as_ptr()
     }
 
-    /// One past the highest byte.
+    /// Returns the address one past the highest byte.
     #[must_use]
     pub const fn top(&self) -> *mut u8 {
         self.bottom.as_ptr().wrapping_add(self.size_bytes)
     }
 
-    /// Bytes from bottom to top.
+    /// Returns the number of bytes from bottom to top.
     #[must_use]
     pub const fn size_bytes(&self) -> usize {
         self.size_bytes
     }
 
-    /// The addresses below `bottom` that are for a guard; empty if there is none.
+    /// Returns the range of addresses below `bottom` that is reserved for a guard. It is empty if
+    /// there is none.
     ///
-    /// That the range is there does not mean that it is unmapped: see [`guard`](super::guard).
+    /// The range being reserved does not mean that it is unmapped: see [`guard`](super::guard).
     #[must_use]
     pub fn guard(&self) -> core::ops::Range<usize> {
         let end = self.bottom.addr().get();
         end - self.guard_bytes..end
     }
 
-    /// Says whether `address` lies between bottom and top.
+    /// Returns `true` if `address` lies between bottom and top.
     #[must_use]
     pub fn contains(&self, address: usize) -> bool {
         (self.bottom().addr()..self.top().addr()).contains(&address)
     }
 
-    /// Checks that no two of `stacks` share a byte, guards included: one call at boot for a kernel's own table.
+    /// Checks that no two of `stacks` share a byte. Guards count as part of their stacks. A kernel
+    /// that keeps its own table of stacks can call this once at boot.
     ///
     /// ```
     /// use kfiber::stack::{StackBounds, StackPool};
@@ -114,7 +119,8 @@ impl StackBounds {
     ///
     /// # Errors
     ///
-    /// [`StackError::Overlap`] with the indices of the first pair found. The cost is quadratic.
+    /// Returns [`StackError::Overlap`] with the indices of the first pair that overlaps. The cost
+    /// is quadratic in the number of stacks.
     pub fn check_disjoint(stacks: &[Self]) -> Result<(), StackError> {
         for (second, b) in stacks.iter().enumerate() {
             for (first, a) in stacks[..second].iter().enumerate() {

@@ -1,9 +1,9 @@
-//! What can be wrong with a range of memory that is to be a stack, and the check.
+//! The errors of a range of memory that is to become a stack, and the check that finds them.
 
 use super::layout::{MIN_SIZE_BYTES, STACK_ALIGN, TOP_ALIGN};
 use core::fmt;
 
-/// Why a range of memory cannot be a stack.
+/// The reason why a range of memory cannot be a stack.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StackError {
@@ -11,7 +11,7 @@ pub enum StackError {
     Null,
     /// The size, in bytes, is below [`MIN_SIZE_BYTES`].
     TooSmall {
-        /// The size that was asked for.
+        /// The requested size.
         size_bytes: usize,
     },
     /// The bottom is not aligned to [`STACK_ALIGN`].
@@ -21,18 +21,19 @@ pub enum StackError {
     },
     /// The top, `bottom + size_bytes`, is not aligned to [`TOP_ALIGN`].
     TopMisaligned {
-        /// The address that results.
+        /// The resulting address.
         top: usize,
     },
     /// The range, or the guard below it, wraps around the end of the address space.
     Wraps,
-    /// The range crosses addresses that the processor cannot form: bits 48 to 63 must equal bit 47.
+    /// The range contains addresses that are not canonical: bits 48 to 63 of an address must equal
+    /// bit 47.
     NonCanonical,
     /// Two stacks share memory.
     Overlap {
-        /// Index of the one.
+        /// The index of the first stack.
         first: usize,
-        /// Index of the other.
+        /// The index of the second stack.
         second: usize,
     },
 }
@@ -83,7 +84,7 @@ impl fmt::Display for StackError {
 
 impl core::error::Error for StackError {}
 
-/// Checks a range by its numbers alone.
+/// Checks a range by its numbers alone, without reading the memory.
 pub(super) fn check(
     bottom: usize,
     size_bytes: usize,
@@ -110,8 +111,10 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Says whether bits 47 to 63 are all alike (Intel SDM, volume 1, 3.3.7.1). With five-level paging more addresses are
-/// canonical; kernels that use those must bring their own [`StackMemory`](super::StackMemory).
+/// Returns `true` if bits 47 to 63 are all equal (Intel SDM, volume 1, 3.3.7.1).
+///
+/// With five-level paging more addresses are canonical. A kernel that uses those must implement its
+/// own [`StackMemory`](super::StackMemory).
 const fn is_canonical(address: usize) -> bool {
     let high = address >> 47;
     high == 0 || high == usize::MAX >> 47

@@ -1,4 +1,5 @@
-//! A stack in memory that the kernel brings: mapped by its own allocator, found by the boot loader, on the heap.
+//! A stack in memory that the kernel supplies, for instance from its own allocator, from the boot
+//! loader's map, or from the heap.
 
 use super::{StackBounds, StackError, StackMemory, paint};
 
@@ -21,19 +22,22 @@ pub struct ForeignStack {
 }
 
 impl ForeignStack {
-    /// Takes the memory of `size_bytes` from `bottom` on, with `guard_bytes` below it that are, or can be, unmapped.
+    /// Makes a stack of the `size_bytes` bytes at `bottom`, with a guard of `guard_bytes` bytes
+    /// below it. The guard is unmapped already, or can be unmapped.
     ///
-    /// The tops of equal stacks should not all have the same offset in a page: their hot lines would share a few
-    /// cache sets. Vary `size_bytes` by a multiple of 64.
+    /// The tops of equal stacks should not all have the same offset in a page, because their hot
+    /// lines would then share a few cache sets. Vary `size_bytes` by a multiple of 64 to avoid
+    /// that.
     ///
     /// # Errors
     ///
-    /// [`StackError`] says what is wrong with the range. Nothing was written then.
+    /// Returns a [`StackError`] that says what is wrong with the range. In this case nothing was
+    /// written.
     ///
     /// # Safety
     ///
-    /// The range is writable, nothing else uses it, and this stays so until the stack is dropped; for ever, if it
-    /// is forgotten (**S1** of the [module](super)).
+    /// The range is writable, and nothing else uses it. This holds until the stack is dropped, and
+    /// for ever if the stack is forgotten (**S1** of the [module](super)).
     ///
     /// # Context
     ///

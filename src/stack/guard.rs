@@ -1,9 +1,12 @@
-//! Guard pages: unmapping the page below a stack, through the page-table types of the `x86_64` crate.
+//! Guard pages: unmapping the page below a stack, by means of the page-table types of the `x86_64`
+//! crate.
 //!
-//! A [`GuardedStack`](super::GuardedStack) only reserves the page. [`unmap`] takes it away, splitting a huge page that it
-//! lies in, and says so only after a second walk through the tables found it gone. From then on the first byte
-//! written below the stack is a page fault, whose handler needs a stack of its own (an IST entry): the fault is on
-//! the stack that just ended. `check_exception_stacks` says whether it has one.
+//! A [`GuardedStack`](super::GuardedStack) only reserves the page. [`unmap`] removes it from the
+//! page tables, and splits the huge page that contains it if there is one. It succeeds only if a
+//! second walk through the tables finds the page unmapped. From then on, the first write below the
+//! stack causes a page fault. The fault happens while the stack pointer is on a stack that is used
+//! up, so the fault's handler needs a stack of its own: an entry of the interrupt stack table
+//! (IST). `check_exception_stacks` checks whether it has one.
 //!
 //! ```no_run
 //! use kfiber::stack::{GuardedStack, Storage, guard};
@@ -36,29 +39,30 @@ use x86_64::structures::paging::{
     FrameAllocator, PageTable, PageTableFlags, PageTableIndex, Size4KiB,
 };
 
-/// Why there is no guard.
+/// The error returned when a stack has no guard.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GuardError {
     /// The stack has no room for a guard below it: use a [`GuardedStack`](super::GuardedStack).
     NoRoom,
-    /// The guard does not begin and end at a page boundary.
+    /// The guard does not begin and end at page boundaries.
     Misaligned {
-        /// Where the guard begins.
+        /// The address at which the guard begins.
         start: usize,
     },
-    /// The guard lies in a huge page, and the frame allocator had no frame for the table that splits it. Nothing
-    /// was unmapped in this page.
+    /// The guard lies in a huge page, and the frame allocator had no frame for the table that
+    /// splits it. Nothing in this page was unmapped.
     OutOfFrames {
         /// The page that stays mapped.
         page: usize,
     },
-    /// The page is still mapped after it was unmapped: these are not the tables that describe it.
+    /// The page is still mapped after it was unmapped, so these are not the tables that describe
+    /// it.
     StillMapped {
         /// The page that stays mapped.
         page: usize,
     },
-    /// The stack itself, right above the guard, is not mapped writable.
+    /// The stack itself, directly above the guard, is not mapped as writable memory.
     StackNotMapped {
         /// The lowest page of the stack.
         page: usize,
@@ -98,21 +102,23 @@ impl fmt::Display for GuardError {
 
 impl core::error::Error for GuardError {}
 
-/// Unmaps the guard below a stack and verifies that it is gone.
+/// Unmaps the guard below a stack and verifies that it is no longer mapped.
 ///
-/// Huge pages around it are split: one frame from `frames` for a 2 MiB page, two for a 1 GiB page. Rights and
-/// caching of everything else stay as they were.
+/// A huge page that contains the guard is split. This takes one frame from `frames` for a 2 MiB
+/// page and two for a 1 GiB page. The access rights and the caching of all other memory stay as
+/// they were.
 ///
 /// # Errors
 ///
-/// [`GuardError`]; see there what was done.
+/// Returns a [`GuardError`], whose variants say what was done.
 ///
 /// # Safety
 ///
-/// - `level_4` is the top of a valid four-level hierarchy, all of whose tables, and all frames that `frames` gives out,
-///   can be written at `physical_memory_at` + their physical address.
-/// - Nothing uses the guard's bytes.
-/// - Other cores that use these tables are told to flush the page, as your kernel does after any unmapping.
+/// - `level_4` is the top of a valid four-level hierarchy. All of its tables, and all frames that
+///   `frames` returns, can be written at `physical_memory_at` plus their physical address.
+/// - Nothing uses the bytes of the guard.
+/// - Other cores that use these tables are told to flush the page, as your kernel does after any
+///   other unmapping.
 ///
 /// # Context
 ///
@@ -134,16 +140,17 @@ pub unsafe fn unmap(
     unsafe { verify(bounds, level_4, physical_memory_at) }
 }
 
-/// Walks through the tables and checks that the guard is unmapped, and that the stack above it is not.
+/// Walks through the tables and checks that the guard is unmapped and that the stack above it is
+/// mapped.
 ///
 /// # Errors
 ///
-/// [`GuardError`] names the page that is not as it should be.
+/// Returns a [`GuardError`] that names the page whose mapping is wrong.
 ///
 /// # Safety
 ///
-/// `level_4` is the top of a valid four-level hierarchy, all of whose tables can be read at `physical_memory_at` + their
-/// physical address.
+/// `level_4` is the top of a valid four-level hierarchy. All of its tables can be read at
+/// `physical_memory_at` plus their physical address.
 ///
 /// # Context
 ///
@@ -170,7 +177,7 @@ pub unsafe fn verify(
     }
 }
 
-/// The pages of the guard.
+/// Returns the addresses of the guard's pages.
 fn pages(bounds: StackBounds) -> Result<core::iter::StepBy<core::ops::Range<usize>>, GuardError> {
     let guard = bounds.guard();
     if guard.is_empty() {
@@ -182,22 +189,23 @@ fn pages(bounds: StackBounds) -> Result<core::iter::StepBy<core::ops::Range<usiz
     Ok(guard.step_by(PAGE_SIZE))
 }
 
-/// The index into the table of `level` (4 is the top) for an address.
+/// Returns the index of an address in the table of `level`, where 4 is the top.
 fn index(page: usize, level: u32) -> PageTableIndex {
     let bits = (page >> (12 + 9 * (level - 1))) & 0x1ff;
     PageTableIndex::new(u16::try_from(bits).expect("nine bits"))
 }
 
-/// The table that an entry points to.
+/// Returns the table to which an entry points.
 fn table(entry: &PageTableEntry, physical_memory_at: VirtAddr) -> *mut PageTable {
     (physical_memory_at + entry.addr().as_u64()).as_mut_ptr()
 }
 
-/// Returns the rights of a page, those of all levels taken together, or nothing if it is not mapped.
+/// Returns the access rights of a page, or no rights if it is not mapped. A right counts if all
+/// levels grant it.
 ///
 /// # Safety
 ///
-/// As for [`verify`].
+/// The requirements are those of [`verify`].
 unsafe fn lookup(page: usize, level_4: &PageTable, physical_memory_at: VirtAddr) -> PageTableFlags {
     let mut current: *const PageTable = level_4;
     let mut rights =
@@ -217,11 +225,11 @@ unsafe fn lookup(page: usize, level_4: &PageTable, physical_memory_at: VirtAddr)
     rights
 }
 
-/// Takes one page out of the tables, splitting huge pages on the way. Does not flush.
+/// Removes one page from the tables and splits huge pages on the way. It does not flush.
 ///
 /// # Safety
 ///
-/// As for [`unmap`].
+/// The requirements are those of [`unmap`].
 unsafe fn clear(
     page: usize,
     level_4: &mut PageTable,
@@ -233,7 +241,7 @@ unsafe fn clear(
         // SAFETY: the caller vouches for the tables.
         let entry = unsafe { &mut (&mut *current)[index(page, level)] };
         if !entry.flags().contains(PageTableFlags::PRESENT) {
-            return Ok(()); // not mapped at all: as good a guard as any
+            return Ok(()); // not mapped at all, which serves as a guard
         }
         if entry.flags().contains(PageTableFlags::HUGE_PAGE) {
             let frame = frames
@@ -241,9 +249,9 @@ unsafe fn clear(
                 .ok_or(GuardError::OutOfFrames { page })?;
             let new: *mut PageTable =
                 (physical_memory_at + frame.start_address().as_u64()).as_mut_ptr();
-            // SAFETY: the caller vouches that frames given out can be written, and a fresh frame is nobody else's.
+            // SAFETY: the caller vouches that frames given out can be written, and nothing else uses a fresh frame.
             unsafe { new.write(split(entry, level)) };
-            // The table grants all, so that the leaves decide, as the huge page did.
+            // The table grants all rights, so its entries decide, as that of the huge page did.
             let all = PageTableFlags::PRESENT
                 | PageTableFlags::WRITABLE
                 | PageTableFlags::USER_ACCESSIBLE;
@@ -256,9 +264,11 @@ unsafe fn clear(
     Ok(())
 }
 
-/// Returns the table that maps what the huge page of `entry`, found at `level`, maps, in pages of the next size down.
+/// Returns a table that maps the same memory as the huge page of `entry`, in pages of the next
+/// smaller size. `level` is the level at which `entry` was found.
 fn split(entry: &PageTableEntry, level: u32) -> PageTable {
-    /// In a huge page's entry, the bit of the page attribute table; in a 4 KiB page's entry it is where `HUGE_PAGE` is.
+    /// The bit of the page attribute table in the entry of a huge page. In the entry of a 4 KiB
+    /// page, that bit is where `HUGE_PAGE` is otherwise.
     const HUGE_PAT: u64 = 1 << 12;
     let pat = entry.addr().as_u64() & HUGE_PAT;
     let start = entry.addr().as_u64() & !HUGE_PAT;

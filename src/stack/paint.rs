@@ -1,67 +1,74 @@
-//! What was used of a stack: the fill pattern, the high-water mark, and the canary at the bottom.
+//! The measured use of a stack: the fill pattern, the high-water mark, and the canary at the
+//! bottom.
 
 use super::bounds::StackBounds;
 use super::layout::FLOOR_BYTES;
 
-/// The fill pattern. Not a canonical address, not small, and recognisable in a memory dump.
+/// The fill pattern. It is not a canonical address, is not small, and is easy to recognise in a
+/// memory dump.
 const PAINT: u64 = 0xf1be_57ac_f1be_57ac;
 
-/// The upper half of each canary, which an overflow reaches first. No byte of it is one that memory is full of.
+/// The upper half of each canary, which an overflow reaches first. None of its bytes is a value
+/// that often fills memory.
 pub(crate) const CANARY: u32 = 0x5aca_9a21;
 
-/// The lower half of the canary is this word xor the lower half of the address of the stack's bottom, so that a copy of
-/// another stack does not match it.
+/// The lower half of a canary is this word xor the lower half of the address of the stack's bottom.
+/// The canary of a copied stack therefore does not match.
 const CANARY_OF_BOTTOM: u32 = 0xe5fa_11ed;
 
-/// Where the canary is: this far above the bottom, right above the owner word, where an overflow writes first of the two.
+/// The distance of the canary from the bottom. It lies directly above the owner word, so an
+/// overflow writes to it first.
 pub(crate) const CANARY_AT: usize = 8;
 
-/// Where the upper half of the canary is.
+/// The distance of the upper half of the canary from the bottom.
 pub(crate) const CANARY_TOP_AT: usize = CANARY_AT + 4;
 
-/// Where the word is that says what an unused word looks like: beside the owner's byte.
+/// The distance from the bottom of the word that says how unused words look. It lies in the same
+/// eight bytes as the owner's byte.
 const KIND_AT: usize = 4;
-/// The kind of a stack that was painted. On any other it is zero, and zero stands for what was never used.
+/// The kind of a painted stack. The kind of any other stack is zero, and its unused words are zero.
 const PAINTED: u32 = 0x7a1e_57ac;
 
-/// How much of a stack was ever used.
+/// The measured use of a stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StackUsage {
-    /// Bytes from the lowest one ever written up to the top, control block included.
+    /// The number of bytes from the lowest one ever written up to the top, including the control
+    /// block.
     pub used_bytes: usize,
-    /// All bytes from bottom to top.
+    /// The number of bytes from bottom to top.
     pub size_bytes: usize,
 }
 
 impl StackUsage {
-    /// Bytes that were never used.
+    /// Returns the number of bytes that were never used.
     #[must_use]
     pub const fn free_bytes(&self) -> usize {
         self.size_bytes - self.used_bytes
     }
 }
 
-/// Where a write is an overflow.
+/// Returns the address at which a write is an overflow.
 pub(crate) fn canary_address(bounds: StackBounds) -> usize {
     canary(bounds).addr()
 }
 
-/// The canary's place.
+/// Returns the address of the canary.
 const fn canary(bounds: StackBounds) -> *mut u64 {
     bounds.bottom().wrapping_add(CANARY_AT).cast()
 }
 
-/// What the canary of this stack must be.
+/// Returns the value of this stack's canary when it is intact.
 fn intact_canary(bounds: StackBounds) -> u64 {
     let low = bounds.bottom().addr() as u64 & u64::from(u32::MAX);
     u64::from(CANARY) << 32 | (low ^ u64::from(CANARY_OF_BOTTOM))
 }
 
+/// Returns the address of the word that says how unused words look.
 const fn kind(bounds: StackBounds) -> *mut u32 {
     bounds.bottom().wrapping_add(KIND_AT).cast()
 }
 
-/// What an unused word of the stack looks like; nothing if its canary is damaged.
+/// Returns the value of an unused word of the stack, or `None` if the canary is damaged.
 ///
 /// # Safety
 ///
@@ -79,7 +86,7 @@ unsafe fn unused_word(bounds: StackBounds) -> Option<u64> {
     }
 }
 
-/// Writes the canary, and of which kind the stack is.
+/// Writes the canary and the kind of the stack.
 ///
 /// # Safety
 ///
@@ -91,7 +98,7 @@ unsafe fn write_floor(bounds: StackBounds, of_kind: u32) {
     unsafe { canary(bounds).write_volatile(intact_canary(bounds)) };
 }
 
-/// Gives memory that may hold anything a canary.
+/// Writes the canary into memory that may hold anything.
 ///
 /// # Safety
 ///
@@ -101,11 +108,12 @@ pub(crate) unsafe fn plant_first_canary(bounds: StackBounds) {
     unsafe { write_floor(bounds, 0) };
 }
 
-/// Makes sure that there is a canary. One of a stack that is taken again stays as it is, and so does its paint.
+/// Writes the canary if it is not intact. A stack that is taken again keeps its canary and its
+/// paint.
 ///
 /// # Safety
 ///
-/// **S1** holds for `bounds`, and its first words hold something, if only zero.
+/// **S1** holds for `bounds`, and its first words are initialised, for instance to zero.
 pub(super) unsafe fn plant_canary(bounds: StackBounds) {
     // SAFETY: S1.
     if unsafe { unused_word(bounds) }.is_none() {
@@ -114,6 +122,8 @@ pub(super) unsafe fn plant_canary(bounds: StackBounds) {
     }
 }
 
+/// Returns `true` if the canary is intact.
+///
 /// # Safety
 ///
 /// **S1** holds for `bounds`, whose canary was planted.
@@ -123,11 +133,12 @@ pub(crate) unsafe fn is_canary_intact(bounds: StackBounds) -> bool {
     unsafe { canary(bounds).read_volatile() == intact_canary(bounds) }
 }
 
-/// Looks at the upper half of the canary only, which is the same for every stack: two instructions.
+/// Returns `true` if the upper half of the canary is intact. That half is the same for every stack,
+/// so the check takes two instructions.
 ///
 /// # Safety
 ///
-/// As [`is_canary_intact`].
+/// The requirements are those of [`is_canary_intact`].
 #[inline(always)]
 pub(crate) unsafe fn is_canary_top_intact(bounds: StackBounds) -> bool {
     let top: *const u32 = bounds.bottom().wrapping_add(CANARY_TOP_AT).cast();
@@ -139,7 +150,7 @@ pub(crate) unsafe fn is_canary_top_intact(bounds: StackBounds) -> bool {
 ///
 /// # Safety
 ///
-/// **S1** holds for `bounds`, and nothing on the stack is wanted any more.
+/// **S1** holds for `bounds`, and the contents of the stack are no longer needed.
 pub(super) unsafe fn fill(bounds: StackBounds) {
     for word in words(bounds) {
         // SAFETY: `words` stays within the bounds (S1).
@@ -149,9 +160,12 @@ pub(super) unsafe fn fill(bounds: StackBounds) {
     unsafe { write_floor(bounds, PAINTED) };
 }
 
+/// Measures how much of the stack was ever used.
+///
 /// # Safety
 ///
-/// **S1** holds for `bounds`, whose canary was planted. A fiber may be suspended on the stack, or run on it.
+/// **S1** holds for `bounds`, whose canary was planted. A fiber may be suspended on the stack, or
+/// run on it.
 pub(crate) unsafe fn measure(bounds: StackBounds) -> StackUsage {
     let size_bytes = bounds.size_bytes();
     // SAFETY: the caller's promise.
@@ -171,15 +185,15 @@ pub(crate) unsafe fn measure(bounds: StackBounds) -> StackUsage {
     }
 }
 
-/// The words above the floor, from the lowest up.
+/// Returns the words above the floor, from the lowest to the highest.
 fn words(bounds: StackBounds) -> impl Iterator<Item = *mut u64> {
     let first: *mut u64 = bounds.bottom().wrapping_add(FLOOR_BYTES).cast();
     (0..(bounds.size_bytes() - FLOOR_BYTES) / size_of::<u64>())
         .map(move |index| first.wrapping_add(index))
 }
 
-/// Reads a word as the machine has it, even one whose bytes the compiler takes for uninitialised, as in the padding of
-/// a value that a frame wrote there.
+/// Reads a word as the machine holds it, even if the compiler considers its bytes uninitialised.
+/// The padding of a value that a frame wrote there is an example.
 ///
 /// # Safety
 ///

@@ -1,4 +1,4 @@
-//! Several equal stacks in one static.
+//! A pool of equal stacks in one static.
 
 use super::storage::{GuardedStack, Stack, Storage, Taken};
 use core::fmt;
@@ -10,10 +10,10 @@ pub type StackPool<const N: usize, const COUNT: usize> = Pool<Stack<N>, COUNT>;
 /// A pool of `COUNT` guarded stacks of `N` bytes.
 pub type GuardedStackPool<const N: usize, const COUNT: usize> = Pool<GuardedStack<N>, COUNT>;
 
-/// `COUNT` equal stacks in one static.
+/// A pool of `COUNT` equal stacks in one static.
 ///
-/// A stack comes back by dropping its handle. Taking one costs a single probe while stacks are used in turn, and
-/// `COUNT` probes when none is free.
+/// A stack returns to the pool when its handle is dropped. Taking a stack costs a single probe
+/// while stacks are used in turn, and `COUNT` probes when none is free.
 ///
 /// ```
 /// use kfiber::stack::StackPool;
@@ -29,7 +29,7 @@ pub type GuardedStackPool<const N: usize, const COUNT: usize> = Pool<GuardedStac
 /// ```
 pub struct Pool<T: Storage, const COUNT: usize> {
     stacks: [T; COUNT],
-    /// Where the next search begins: only a hint, so it needs no ordering.
+    /// The index at which the next search begins. It is only a hint, so it needs no ordering.
     next: AtomicUsize,
 }
 
@@ -48,11 +48,12 @@ impl<T: Storage, const COUNT: usize> Pool<T, COUNT> {
     ///
     /// # Errors
     ///
-    /// [`PoolExhausted`] if none was free when it was looked at.
+    /// Returns [`PoolExhausted`] if each stack was in use when the search looked at it.
     ///
     /// # Context
     ///
-    /// Callable from: fiber, interrupt, scheduler, any core; no stack is handed out twice. Blocks: nothing.
+    /// Callable from: fiber, interrupt, scheduler, any core; no stack is handed out twice. Blocks:
+    /// nothing.
     pub fn take(&'static self) -> Result<Taken<T>, PoolExhausted> {
         let start = self.next.load(Ordering::Relaxed);
         for index in (start..COUNT).chain(0..start.min(COUNT)) {
@@ -64,7 +65,7 @@ impl<T: Storage, const COUNT: usize> Pool<T, COUNT> {
         Err(PoolExhausted { count: COUNT })
     }
 
-    /// The stacks themselves, for instance to unmap their guard pages at boot.
+    /// Returns the stacks themselves, for instance to unmap their guard pages at boot.
     #[must_use]
     pub const fn stacks(&self) -> &[T; COUNT] {
         &self.stacks
@@ -85,10 +86,10 @@ impl<T: Storage, const COUNT: usize> fmt::Debug for Pool<T, COUNT> {
     }
 }
 
-/// All stacks of a pool are in use.
+/// The error returned when all stacks of a pool are in use.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct PoolExhausted {
-    /// How many stacks the pool has.
+    /// The number of stacks in the pool.
     pub count: usize,
 }
 

@@ -1,4 +1,5 @@
-//! Static storage for stacks, dense and guarded, and the handle by which one owner at a time holds it.
+//! Static storage for stacks, dense and guarded, and the handle that gives one owner at a time
+//! access to it.
 
 use super::{MIN_SIZE_BYTES, PAGE_SIZE, StackBounds, StackMemory, TOP_ALIGN, paint};
 use core::cell::UnsafeCell;
@@ -9,31 +10,35 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 type Bytes<const N: usize> = UnsafeCell<[MaybeUninit<u8>; N]>;
 
-/// A static that a stack can be taken from: [`Stack`] or [`GuardedStack`].
+/// A static from which a stack can be taken: [`Stack`] or [`GuardedStack`].
 ///
 /// # Safety
 ///
-/// - `storage_bounds` always describes the same memory, inside the value, with at least `SIZE_BYTES` bytes.
-/// - That memory is read and written through a [`Taken`] handle only. It begins with the owner word, an [`AtomicBool`].
+/// - `storage_bounds` always describes the same memory, which lies inside the value and has at
+///   least `SIZE_BYTES` bytes.
+/// - That memory is read and written only through a [`Taken`] handle. It begins with the owner
+///   word, which is an [`AtomicBool`].
 pub unsafe trait Storage: Sync + Sized {
-    /// An unused storage, all bytes zero.
+    /// An unused storage, whose bytes are all zero.
     const NEW: Self;
 
-    /// As [`StackMemory::SIZE_BYTES`].
+    /// The size that [`StackMemory::SIZE_BYTES`] describes.
     const SIZE_BYTES: usize;
 
-    /// Where the stack lies, guard included.
+    /// Returns the bounds of the stack and of its guard.
     fn storage_bounds(&self) -> StackBounds;
 
-    /// Takes the stack: from now on the handle alone may use it.
+    /// Takes the stack and returns the handle, through which alone it may be used from now on.
     ///
     /// # Errors
     ///
-    /// [`StackInUse`] if a handle exists, or existed and was forgotten (as a suspended fiber does when it is dropped).
+    /// Returns [`StackInUse`] if a handle exists, or if one was forgotten. A suspended fiber that
+    /// is dropped forgets its handle.
     ///
     /// # Context
     ///
-    /// Callable from: fiber, interrupt, scheduler, any core; of several at once exactly one succeeds. Blocks: nothing.
+    /// Callable from: fiber, interrupt, scheduler, any core; of several at once exactly one
+    /// succeeds. Blocks: nothing.
     fn take(&'static self) -> Result<Taken<Self>, StackInUse> {
         let bounds = self.storage_bounds();
         if owner(bounds).swap(true, Ordering::Acquire) {
@@ -45,14 +50,15 @@ pub unsafe trait Storage: Sync + Sized {
     }
 }
 
-/// The owner word of a storage.
+/// Returns the owner word of a storage.
 const fn owner(bounds: StackBounds) -> &'static AtomicBool {
     // SAFETY: `Storage` promises the word at the bottom, and a storage that is taken is a static. It is accessed only
     // here, as an atomic, and by an overflow.
     unsafe { AtomicBool::from_ptr(bounds.bottom().cast()) }
 }
 
-/// The stack is already in use: another handle exists, or the stack was leaked with a suspended fiber on it.
+/// The error returned when a stack is in use already: another handle exists, or the stack was
+/// leaked with a suspended fiber on it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct StackInUse;
 
@@ -66,9 +72,9 @@ impl fmt::Display for StackInUse {
 
 impl core::error::Error for StackInUse {}
 
-/// A stack taken from a static: the only handle on it.
+/// A stack that was taken from a static. This is the only handle on it.
 ///
-/// Dropping it gives the storage back; forgetting it keeps the storage taken for ever.
+/// Dropping the handle gives the storage back. Forgetting it leaves the storage in use for ever.
 pub struct Taken<T: Storage + 'static> {
     storage: &'static T,
 }
@@ -96,10 +102,12 @@ impl<T: Storage> fmt::Debug for Taken<T> {
     }
 }
 
-/// A dense stack of `N` bytes in a static: 64-byte aligned, no guard page, `N + 64` bytes in all.
+/// A dense stack of `N` bytes in a static. It is 64-byte aligned, has no guard page, and takes
+/// `N + 64` bytes in all.
 ///
-/// `N` is a multiple of 128, at least [`MIN_SIZE_BYTES`]; the 64 bytes beyond it are for the control block. Neighbours in
-/// an array are thus an odd number of cache lines apart, so that their hot lines fall into different cache sets.
+/// `N` is a multiple of 128 and at least [`MIN_SIZE_BYTES`]. The 64 bytes beyond `N` hold the
+/// control block. Neighbours in an array are therefore an odd number of cache lines apart, so their
+/// hot lines fall into different cache sets.
 ///
 /// ```
 /// use kfiber::stack::{Stack, Storage};
@@ -137,7 +145,8 @@ impl<const N: usize> Stack<N> {
         );
     };
 
-    /// Returns an unused stack. Too small an `N`, or one that is no multiple of 128, does not compile.
+    /// Returns an unused stack. An `N` that is too small, or is not a multiple of 128, does not
+    /// compile.
     #[must_use]
     pub const fn new() -> Self {
         Self::NEW
@@ -182,12 +191,15 @@ impl<const N: usize> fmt::Debug for Stack<N> {
     }
 }
 
-/// A page-aligned stack of `N` bytes in a static, with one page below it that is for a guard.
+/// A page-aligned stack of `N` bytes in a static, with one page below it that is reserved for a
+/// guard.
 ///
-/// `N` is a multiple of [`PAGE_SIZE`] and at least two pages. The top is moved down by 0 to 15 cache lines, by
-/// the address, so that the hot lines of neighbours fall into different cache sets.
+/// `N` is a multiple of [`PAGE_SIZE`] and at least two pages. The top is moved down by 0 to 15
+/// cache lines, depending on the address, so that the hot lines of neighbours fall into different
+/// cache sets.
 ///
-/// The guard page is ordinary memory until the kernel unmaps it: [`guard::unmap`](super::guard::unmap).
+/// The guard page is ordinary memory until the kernel unmaps it with
+/// [`guard::unmap`](super::guard::unmap).
 ///
 /// ```
 /// use kfiber::stack::{GuardedStack, StackMemory, Storage};
@@ -206,14 +218,15 @@ pub struct GuardedStack<const N: usize> {
 // SAFETY: shared references give access to the bytes only through the owner word (S2).
 unsafe impl<const N: usize> Sync for GuardedStack<N> {}
 
-/// How many lines, 0 to 15, the hot end of what begins at this page is moved, so that neighbours use different cache sets.
+/// Returns the number of cache lines, 0 to 15, by which the hot end of an object that begins at
+/// this page is moved, so that neighbours use different cache sets.
 #[inline(always)]
 pub(crate) const fn page_colour(address: usize) -> usize {
     // The upper bits of a product with a large odd constant spread most strides well.
     (address / PAGE_SIZE).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60
 }
 
-/// The largest shift of a guarded stack's top, in bytes.
+/// The largest distance, in bytes, by which the top of a guarded stack is moved down.
 const MAX_SHIFT: usize = 15 * TOP_ALIGN;
 
 impl<const N: usize> GuardedStack<N> {
@@ -228,7 +241,8 @@ impl<const N: usize> GuardedStack<N> {
         );
     };
 
-    /// Returns an unused stack. An `N` below two pages, or one that is no multiple of a page, does not compile.
+    /// Returns an unused stack. An `N` below two pages, or one that is not a multiple of a page,
+    /// does not compile.
     #[must_use]
     pub const fn new() -> Self {
         Self::NEW

@@ -1,29 +1,31 @@
-//! Whether the handlers that see overflows have stacks of their own.
+//! The check that the handlers which detect overflows have stacks of their own.
 //!
-//! A page fault at a guard is a fault of a stack pointer that has nothing left: the processor cannot push the exception's
-//! frame there. Without an entry of the interrupt stack table (IST) in the gate of `#PF` that is a double fault, without one
-//! in the gate of `#DF` a triple fault: the machine resets, and nobody was told anything. So the IST is required, and this
-//! says whether it is there.
+//! A page fault at a guard happens when the stack is used up, so the processor cannot push the
+//! exception's frame there. Without an entry of the interrupt stack table (IST) in the gate of
+//! `#PF` the page fault becomes a double fault. Without one in the gate of `#DF` the double fault
+//! becomes a triple fault, and the machine resets without any message. An IST entry is therefore
+//! required, and this module checks that it exists.
 
 use core::fmt;
 use x86_64::instructions::tables::sidt;
 use x86_64::structures::DescriptorTablePointer;
 
-/// The exceptions by which overflows are seen, in addition to `#DB` (vector 1) for watchpoints: `#DF` and `#PF`.
+/// The exceptions by which overflows are detected: `#DF` and `#PF`. Watchpoints use `#DB` (vector
+/// 1) in addition.
 pub const EXCEPTIONS: [u8; 2] = [8, 14];
 
-/// A handler of an exception has no stack of its own.
+/// The error returned when an exception has no handler, or its handler has no stack of its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NoExceptionStack {
     /// The vector has no handler at all.
     NoHandler {
-        /// Which vector.
+        /// The vector number.
         vector: u8,
     },
-    /// The handler would run on the stack that has just ended.
+    /// The handler would run on the stack that has just overflowed.
     SameStack {
-        /// Which vector.
+        /// The vector number.
         vector: u8,
     },
 }
@@ -50,17 +52,19 @@ impl fmt::Display for NoExceptionStack {
 
 impl core::error::Error for NoExceptionStack {}
 
-/// Checks that the handlers of these vectors, usually [`EXCEPTIONS`], are there and run on stacks of their own.
+/// Checks that each of these vectors, usually [`EXCEPTIONS`], has a handler that runs on a stack of
+/// its own.
 ///
-/// It looks at the interrupt descriptor table of this core, not at the stacks: those are in the task state segment.
+/// This examines the interrupt descriptor table of the current core. It does not examine the
+/// stacks, whose addresses are in the task state segment.
 ///
 /// # Errors
 ///
-/// [`NoExceptionStack`] names the first vector without.
+/// Returns a [`NoExceptionStack`] that names the first vector whose handler or stack is missing.
 ///
 /// # Safety
 ///
-/// The table that the core has loaded is mapped, and nobody changes it meanwhile.
+/// The table that the core has loaded is mapped, and nobody changes it during the call.
 ///
 /// # Context
 ///
@@ -71,9 +75,11 @@ pub unsafe fn check_exception_stacks(vectors: &[u8]) -> Result<(), NoExceptionSt
     unsafe { check(&table, vectors) }
 }
 
+/// Checks the gates of these vectors in a table.
+///
 /// # Safety
 ///
-/// The table is mapped, and nobody changes it meanwhile.
+/// The table is mapped, and nobody changes it during the call.
 unsafe fn check(table: &DescriptorTablePointer, vectors: &[u8]) -> Result<(), NoExceptionStack> {
     for &vector in vectors {
         let offset = usize::from(vector) * GATE_BYTES;
@@ -95,7 +101,8 @@ unsafe fn check(table: &DescriptorTablePointer, vectors: &[u8]) -> Result<(), No
     Ok(())
 }
 
-/// A gate of the table (Intel SDM, volume 3, 6.14.1), and what is in its first half.
+/// The size of a gate of the table (Intel SDM, volume 3, 6.14.1). The constants below are fields of
+/// its first half.
 const GATE_BYTES: usize = 16;
 const PRESENT: u64 = 1 << 47;
 const IST: u64 = 0b111 << 32;

@@ -1,4 +1,4 @@
-//! Guards in page tables that lie in the memory of a test.
+//! Tests of guards in page tables that lie in the memory of a test.
 
 extern crate std;
 
@@ -11,18 +11,19 @@ use tables::{
     BIT_7, Frames, GIB, GLOBAL, HUGE_PAT, MIB_2, NO_EXECUTE, PAGE, PRESENT, Tables, USER, WRITABLE,
 };
 
-/// An address with other indices at all levels, a multiple of 1 GiB.
+/// An address whose indices differ at all levels. It is a multiple of 1 GiB.
 const BASE: usize = 0x1234_c000_0000;
-/// The guard's page, in the middle of whatever huge page is at `BASE`.
+/// The guard's page, in the middle of the huge page at `BASE`.
 const GUARD: usize = BASE + 3 * MIB_2 + 5 * PAGE;
 
-/// A stack right above [`GUARD`], with a guard of so many pages that ends there.
+/// Returns a stack directly above [`GUARD`], with a guard of the given number of pages that ends
+/// there.
 fn stack(guard_pages: usize) -> StackBounds {
     let bottom = ptr::without_provenance_mut(GUARD + PAGE);
     StackBounds::new(bottom, 4 * PAGE, guard_pages * PAGE).expect("well formed")
 }
 
-/// Takes the guard out of a mapping of `size` bytes at `BASE`, and checks that nothing else changed.
+/// Unmaps the guard in a mapping of `size` bytes at `BASE`, and checks that nothing else changed.
 fn check_only_the_guard_goes(tables: &Tables, size: usize, frames: usize) {
     let mut before = tables.snapshot(BASE, size);
     assert!(before.iter().all(Option::is_some));

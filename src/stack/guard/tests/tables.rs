@@ -1,4 +1,5 @@
-//! Page tables that lie in the memory of a test, physical address = address, and what the processor makes of them.
+//! Page tables in the memory of a test, where physical addresses equal virtual ones, and their
+//! interpretation as the processor would do it.
 
 use super::std::boxed::Box;
 use super::std::vec::Vec;
@@ -11,7 +12,7 @@ use x86_64::{PhysAddr, VirtAddr};
 pub(super) const PRESENT: u64 = 1;
 pub(super) const WRITABLE: u64 = 1 << 1;
 pub(super) const USER: u64 = 1 << 2;
-/// Huge at the levels 2 and 3; the page attribute bit at level 1.
+/// The bit for a huge page at the levels 2 and 3, and for the page attribute table at level 1.
 pub(super) const BIT_7: u64 = 1 << 7;
 pub(super) const GLOBAL: u64 = 1 << 8;
 pub(super) const HUGE_PAT: u64 = 1 << 12;
@@ -24,7 +25,7 @@ pub(super) const GIB: usize = 1 << 30;
 
 type Raw = [u64; 512];
 
-/// Frames from the memory of the test, full of garbage, up to a number.
+/// A limited supply of frames from the memory of the test, whose contents are garbage.
 pub(super) struct Frames(pub(super) usize);
 
 // SAFETY: each frame is a leaked table of its own.
@@ -50,7 +51,7 @@ const fn index(address: usize, level: u32) -> usize {
     address >> (12 + 9 * (level - 1)) & 511
 }
 
-/// Tables that a test builds and looks at by their bits.
+/// Page tables that a test builds and examines bit by bit.
 pub(super) struct Tables(*mut Raw);
 
 impl Tables {
@@ -58,7 +59,7 @@ impl Tables {
         Self(new_table(0))
     }
 
-    /// Writes the entry for `address` at `level`, and tables down to there that grant `tables`.
+    /// Writes the entry for `address` at `level`, and the tables above it, which grant `tables`.
     pub(super) fn map_with(&self, address: usize, level: u32, entry: u64, tables: u64) {
         let mut table = self.0;
         for above in (level + 1..=4).rev() {
@@ -77,8 +78,9 @@ impl Tables {
         self.map_with(address, level, entry, PRESENT | WRITABLE | USER);
     }
 
-    /// What the processor makes of an address: where it is, and the bits of the entry that says so, the bit for the
-    /// page attributes moved to where a 4 KiB page has it. Nothing if a level is not present.
+    /// Returns the translation of an address: its physical address, and the bits of the entry that
+    /// maps it. The bit for the page attributes is moved to its position in the entry of a 4 KiB
+    /// page. Returns `None` if a level is not present.
     fn translate(&self, address: usize) -> Option<(u64, u64)> {
         let mut table = self.0;
         let mut granted = WRITABLE | USER;
@@ -106,7 +108,7 @@ impl Tables {
         unreachable!("level 1 returns")
     }
 
-    /// What is mapped where, one page after the other.
+    /// Returns all mappings, one page after the other.
     pub(super) fn snapshot(&self, start: usize, size: usize) -> Vec<Option<(u64, u64)>> {
         (start..start + size)
             .step_by(PAGE)
