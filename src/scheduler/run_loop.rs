@@ -159,7 +159,7 @@ impl RunLoop {
     ///
     /// # Safety
     ///
-    /// As [`run`](Self::run).
+    /// The requirements of [`run`](Self::run) apply.
     #[track_caller]
     pub(crate) unsafe fn run_in_place(&self, until_idle: bool) {
         let here = current::place();

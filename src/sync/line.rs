@@ -106,7 +106,7 @@ impl Line {
     ///
     /// # Safety
     ///
-    /// As [`push`](Self::push).
+    /// The requirements of [`push`](Self::push) apply.
     pub(crate) unsafe fn insert_behind(
         &self,
         waiter: &Waiter,

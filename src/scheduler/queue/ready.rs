@@ -129,7 +129,7 @@ impl Ready {
     ///
     /// # Safety
     ///
-    /// As [`push_back`](Self::push_back).
+    /// The requirements of [`push_back`](Self::push_back) apply.
     #[inline]
     pub(crate) unsafe fn push_front(&self, fiber: *const Header) -> &Ring {
         // SAFETY: the caller vouches for the fiber.
@@ -213,7 +213,7 @@ impl Ready {
     ///
     /// # Safety
     ///
-    /// As [`push_back`](Self::push_back).
+    /// The requirements of [`push_back`](Self::push_back) apply.
     pub(crate) unsafe fn insert_before(&self, fiber: *const Header, other: *const Header) -> bool {
         // SAFETY: the caller vouches for the fiber.
         let header = unsafe { &*fiber };

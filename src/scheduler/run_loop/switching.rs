@@ -53,7 +53,7 @@ impl RunLoop {
     ///
     /// # Safety
     ///
-    /// As [`yield_now`](Self::yield_now).
+    /// The requirements of [`yield_now`](Self::yield_now) apply.
     #[cold]
     #[inline(never)]
     unsafe fn next_after_yield(&self, prev: *const Header) -> *const Header {
@@ -108,7 +108,7 @@ impl RunLoop {
     ///
     /// # Safety
     ///
-    /// As [`block`](Self::block).
+    /// The requirements of [`block`](Self::block) apply.
     #[inline(never)]
     unsafe fn next_after_wait(&self, prev: *const Header) -> *const Header {
         // SAFETY: R3.
@@ -313,7 +313,7 @@ impl RunLoop {
     ///
     /// # Safety
     ///
-    /// As [`exit`](Self::exit).
+    /// The requirements of [`exit`](Self::exit) apply.
     #[inline(always)]
     pub(crate) unsafe fn next_for_good(&self, fiber: *const Header) -> *const Header {
         let ring = self.fast_ring.load(Ordering::Relaxed);
@@ -334,7 +334,7 @@ impl RunLoop {
 
     /// # Safety
     ///
-    /// As [`exit`](Self::exit).
+    /// The requirements of [`exit`](Self::exit) apply.
     #[inline(never)]
     unsafe fn next_for_good_slowly(&self, fiber: *const Header) -> *const Header {
         // SAFETY: R3.

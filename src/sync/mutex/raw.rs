@@ -33,7 +33,7 @@ fn leave(line: &mut Line, waiter: &Waiter) -> Served {
 
 /// # Safety
 ///
-/// As [`Leave`](crate::scheduler::task::wait::Leave) says.
+/// The requirements of [`Leave`](crate::scheduler::task::wait::Leave) apply.
 unsafe fn leave_failed(object: *const (), waiter: *const ()) {
     // SAFETY: the caller's promise.
     let (this, waiter) = unsafe { Waiter::of_failed::<RawMutex>(object, waiter) };
@@ -46,7 +46,7 @@ unsafe fn leave_failed(object: *const (), waiter: *const ()) {
 
 /// # Safety
 ///
-/// As [`HolderOf`](crate::scheduler::task::wait::HolderOf) says.
+/// The requirements of [`HolderOf`](crate::scheduler::task::wait::HolderOf) apply.
 unsafe fn holder_of(object: *const (), fiber: *const Header, is_about_to_wait: bool) -> HeldBy {
     // SAFETY: the caller's promise.
     let owner = unsafe { &*object.cast::<RawMutex>() }.owner();
@@ -113,7 +113,7 @@ impl RawMutex {
 
     /// # Safety
     ///
-    /// As [`unlock`](Self::unlock).
+    /// The requirements of [`unlock`](Self::unlock) apply.
     #[cold]
     #[inline(never)]
     unsafe fn hand_over(&self, fiber: *const Header) {

@@ -25,7 +25,7 @@ static WRITE: Kind = Kind::in_line(
 
 /// # Safety
 ///
-/// As [`Leave`](crate::scheduler::task::wait::Leave) says.
+/// The requirements of [`Leave`](crate::scheduler::task::wait::Leave) apply.
 unsafe fn leave_failed(object: *const (), waiter: *const ()) {
     // SAFETY: the caller's promise.
     let (this, waiter) = unsafe { Waiter::of_failed::<RawRwLock>(object, waiter) };
@@ -59,7 +59,7 @@ struct Holders {
 
 /// # Safety
 ///
-/// As [`HolderOf`](crate::scheduler::task::wait::HolderOf) says.
+/// The requirements of [`HolderOf`](crate::scheduler::task::wait::HolderOf) apply.
 unsafe fn holder_for_reader(
     object: *const (),
     fiber: *const Header,
@@ -86,7 +86,7 @@ unsafe fn holder_for_reader(
 
 /// # Safety
 ///
-/// As [`HolderOf`](crate::scheduler::task::wait::HolderOf) says.
+/// The requirements of [`HolderOf`](crate::scheduler::task::wait::HolderOf) apply.
 unsafe fn holder_for_writer(
     object: *const (),
     fiber: *const Header,

@@ -20,7 +20,7 @@ static KIND: Kind = Kind::in_line(WaitReason::Semaphore, Giver::Anybody, leave_f
 
 /// # Safety
 ///
-/// As [`Leave`](crate::scheduler::task::wait::Leave) says.
+/// The requirements of [`Leave`](crate::scheduler::task::wait::Leave) apply.
 unsafe fn leave_failed(object: *const (), waiter: *const ()) {
     // SAFETY: the caller's promise.
     let (this, waiter) = unsafe { Waiter::of_failed::<Semaphore>(object, waiter) };
