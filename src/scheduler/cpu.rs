@@ -1,4 +1,4 @@
-//! Who runs on this core, and whether it may wait.
+//! The fiber that runs on this core, and whether it may wait.
 
 pub(crate) mod current;
 pub(crate) mod misuse;

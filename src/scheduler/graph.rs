@@ -1,4 +1,4 @@
-//! Who waits for whom, and who can never go on; as data and as text.
+//! Which fiber waits for which, and which fibers can never continue; as data and as text.
 
 pub(crate) mod deadlock;
 pub(crate) mod needs;

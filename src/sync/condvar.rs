@@ -146,7 +146,7 @@ impl Condvar {
             unsafe { line.push(&raw const waiter) };
         });
         // From here on a notification finds it, so the value may change.
-        // Waits while `condition` returns true for the value.
+        // SAFETY: nothing unwinds, and the next thing is that it locks again.
         unsafe { guard.unlock() };
         let waited = waiter.wait(
             &self.line,
@@ -160,7 +160,7 @@ impl Condvar {
         waited
     }
 
-    /// Waits while `condition` returns true of the value.
+    /// Waits while `condition` returns true for the value.
     ///
     /// # Errors
     ///
@@ -182,11 +182,12 @@ impl Condvar {
         self.wait_while_until(guard, NEVER, condition)
     }
 
-    /// Returns the errors of [`wait_until`](Self::wait_until) if the condition still holds then.
+    /// Behaves like [`wait_while`](Self::wait_while), but waits no longer than until `deadline` for
+    /// notifications.
     ///
     /// # Errors
     ///
-    /// As [`wait_until`](Self::wait_until), if the condition still holds.
+    /// Returns the errors of [`wait_until`](Self::wait_until) if the condition still holds then.
     ///
     /// # Panics
     ///
