@@ -1,4 +1,5 @@
-//! Data structures over fibers, without a loop: ready rings, sleep queue, the list of all.
+//! Data structures of fibers, which do not depend on the run loop: the ready queue, the sleep
+//! queue, and the list of all fibers.
 
 pub(crate) mod all;
 pub(crate) mod ready;

@@ -1,4 +1,4 @@
-//! What is known of one scheduled fiber: its control block, state, id, level, and what it waits for.
+//! The data of one scheduled fiber: its control block, state, id, level, and wait.
 
 pub(crate) mod binding;
 pub(crate) mod control;
