@@ -1,4 +1,5 @@
-//! What interrupt handlers and other cores touch: the state word of a fiber and the inbox of a loop. Tested by loom.
+//! The data that interrupt handlers and other cores access: the state word of a fiber and the inbox
+//! of a loop. Both are tested with loom.
 
 pub(crate) mod inbox;
 #[cfg(all(loom, test))]

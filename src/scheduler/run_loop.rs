@@ -1,21 +1,24 @@
-//! The run loop: who runs, who is next, and the switch between them.
+//! The run loop: which fiber runs, which runs next, and the switch between them.
 //!
 //! ```text
 //!   fiber A ──yield, block, exit──► fiber B         straight, on nobody else's stack
 //!   fiber A ──nothing is ready────► root ──idle──► fiber C
 //! ```
 //!
-//! *Root* is the context that called `run`: it looks at the inbox and the clock, and lets the processor sleep. What can only
-//! be done when nobody is on a fiber's stack any more, to bury it, is done on its successor's, before that goes on.
+//! *Root* is the context that called `run`. It checks the inbox and the clock, and lets the
+//! processor sleep. The clean-up of an ended fiber needs that nobody uses its stack any more.
+//! Therefore its successor does this work, on its own stack, before it continues.
 //!
 //! # Invariants
 //!
-//! - **R1**: all but the inbox is touched by the owner alone: the core (on a host, the thread) that runs the loop, outside
-//!   of interrupt handlers. Code that finds itself in a fiber of the loop with interrupts on is the owner, by **P1**.
-//! - **R2**: a header in a ring, an inbox or the list of all is alive.
-//! - **R3**: the running fiber is the first of the ring of its level; one that waits is in no ring.
-//! - **R4**: `fast_ring` is null, or the ring of the running fiber, which is the highest; then there is no hook. It is null,
-//!   or about to become so, when there is mail.
+//! - **R1**: only the owner accesses the loop, except for its inbox. The owner is the core (on a
+//!   host, the thread) that runs the loop, outside of interrupt handlers. Code in a fiber of the
+//!   loop with interrupts on is the owner, by **P1**.
+//! - **R2**: a header in a ring, in an inbox or in the list of all headers is alive.
+//! - **R3**: the running fiber is the first in the ring of its level. A waiting fiber is in no
+//!   ring.
+//! - **R4**: `fast_ring` is null, or the ring of the running fiber, which is then the highest, and
+//!   there is no hook. It is null, or about to become null, when there is something in the inbox.
 
 pub(crate) mod deadlock;
 pub(crate) mod hooks;
@@ -47,20 +50,21 @@ use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use spin::Once;
 
-/// See the [module](self).
+/// A run loop; see the [module](self).
 pub(crate) struct RunLoop {
     pub(crate) ready: Ready,
     pub(super) inbox: Inbox<Header>,
-    /// Where a yield may take the next from without a look at anything else, or null.
+    /// The ring from which a yield may take the next fiber without further checks, or null.
     pub(super) fast_ring: AtomicPtr<Ring>,
     pub(crate) sleepers: Sleepers,
-    /// What the clock said when the loop last looked.
+    /// The time at which the loop last read the clock.
     pub(super) last_look: AtomicU64,
-    /// What all waited for when that was last found hopeless.
+    /// The mark of the waits when the loop was last found to be stalled.
     pub(super) last_stall: Cell<u64>,
-    /// What the timer was last set to.
+    /// The deadline for which the timer was last set.
     pub(super) timer: AtomicU64,
-    /// When the timer was first seen to be late; 0 if it was not, [`NEVER`] if that was reported.
+    /// The time at which the timer was first seen to be late. It is 0 if the timer was not late,
+    /// and [`NEVER`] if this was reported.
     pub(super) late_since: AtomicU64,
     /// The core that sleeps in the platform's `idle`, or 0.
     pub(super) idle_on: AtomicUsize,
@@ -68,14 +72,15 @@ pub(crate) struct RunLoop {
     pub(crate) is_running: AtomicBool,
     /// All headers that ever had a fiber of this loop.
     pub(crate) all: AllFibers,
-    /// How many fibers have not ended.
+    /// The number of fibers that have not ended.
     pub(super) live: AtomicUsize,
-    /// How many have failed.
+    /// The number of fibers that have failed.
     pub(crate) failures: Cell<u32>,
     pub(super) hook: Cell<Option<SwitchHook>>,
     pub(super) platform: Once<&'static dyn Platform>,
     pub(super) hooks: Once<&'static dyn Hooks>,
-    /// Where the loop's fibers have begun to run. What they hold may not be sent elsewhere.
+    /// The place where the loop's fibers first ran. What they hold must not be sent to another
+    /// place.
     place: Cell<Option<Place>>,
 }
 
@@ -83,23 +88,24 @@ pub(crate) struct RunLoop {
 unsafe impl Sync for RunLoop {}
 
 impl RunLoop {
-    /// Where in a loop the stack pointer of its own context is while a fiber runs.
+    /// The offset in a loop of the stack pointer of root while a fiber runs.
     pub(super) const ROOT_SP_AT: usize = offset_of!(Self, root) + Header::SP_AT;
 
-    /// The loop that a fiber runs in.
+    /// Returns the loop of a fiber.
     ///
     /// # Safety
     ///
-    /// The fiber is alive, or was once: its header stays readable.
+    /// The fiber must be alive, or have been alive once: its header stays readable.
     #[inline(always)]
     pub(crate) unsafe fn of(fiber: *const Header) -> &'static Self {
         // SAFETY: the caller's promise.
         let run_loop = unsafe { Header::loop_address(fiber) };
-        // SAFETY: loops are statics, and a cell's header names one from its first fiber on: `spawn` gave it the address.
+        // SAFETY: loops are statics, and a cell's header names one from its first fiber on: `spawn`
+        // gave it the address.
         unsafe { &*run_loop.cast() }
     }
 
-    /// What headers and cores know it by.
+    /// Returns the address by which headers and cores identify the loop.
     #[inline(always)]
     pub(crate) const fn address(&self) -> *const () {
         ptr::from_ref(self).cast()
@@ -128,34 +134,36 @@ impl RunLoop {
         }
     }
 
-    /// An aligned address on the stack of the loop's own context, below all that is there while a fiber runs.
+    /// Returns an aligned address on the stack of root, below everything that is there while a
+    /// fiber runs.
     pub(super) fn below_root(&self) -> *mut u8 {
-        /// For what root itself may need before it leaves, if it is root that runs.
+        /// The room for what root itself may need before it leaves, if root is running.
         const ROOM: usize = 4096;
         let mut here = 0_u8;
         // SAFETY: the header's own block.
         let root = unsafe { (*Header::block(&raw const self.root)).own() };
         let root = root.stack_pointer();
-        // If it never left, it runs, and we are on its stack.
+        // If root never left, it is running, and this code is on its stack.
         let sp = if root.is_null() { &raw mut here } else { root };
         sp.wrapping_sub(ROOM).map_addr(|address| address & !15)
     }
 
-    /// Remembers the platform; the first one stays.
+    /// Sets the platform, unless one was set before.
     pub(crate) fn set_platform(&self, platform: &'static dyn Platform) {
         self.platform.call_once(|| platform);
     }
 
-    /// The platform: set before any fiber exists.
+    /// Returns the platform, which is set before any fiber exists.
     pub(crate) fn platform(&self) -> &'static dyn Platform {
         *self.platform.get().expect("spawn and run set it")
     }
 
-    /// As [`run`](Self::run), where its fibers have begun to run, or anywhere if none has.
+    /// Behaves like [`run`](Self::run), at the place where the fibers have begun to run, or
+    /// anywhere if none has begun.
     ///
     /// # Panics
     ///
-    /// Panics elsewhere.
+    /// Panics at any other place.
     ///
     /// # Safety
     ///
@@ -175,12 +183,12 @@ impl RunLoop {
         }
     }
 
-    /// The running fiber waits, on record, until it is woken or the deadline has passed; returns at once if it was woken
-    /// since it last waited.
+    /// Makes the running fiber wait, with a record of the wait, until it is woken or the deadline
+    /// has passed. Returns at once if it was woken since it last waited.
     ///
     /// # Safety
     ///
-    /// `fiber` is the running fiber of this loop, and the caller is the owner.
+    /// `fiber` must be the running fiber of this loop, and the caller must be the owner.
     #[inline(always)]
     pub(crate) unsafe fn block_on(&self, fiber: *const Header, wait: &Wait, deadline: Nanoseconds) {
         // SAFETY: it runs.
@@ -208,12 +216,13 @@ impl RunLoop {
         }
     }
 
-    /// Takes in a fiber that was just made.
+    /// Adds a new fiber to the loop.
     ///
     /// # Safety
     ///
-    /// Header, state and stack are complete, and it is in no queue. If `is_owner`, the caller is the owner, and the state
-    /// says that the fiber is ready; otherwise that it waits and was woken.
+    /// Header, state and stack must be complete, and the fiber must be in no queue. If `is_owner`,
+    /// the caller must be the owner, and the state must say that the fiber is ready. Otherwise the
+    /// state must say that it waits and was woken.
     #[inline]
     pub(crate) unsafe fn adopt(&self, fiber: *const Header, is_first: bool, is_owner: bool) {
         self.live.fetch_add(1, Ordering::Relaxed);
@@ -234,7 +243,7 @@ impl RunLoop {
     ///
     /// # Safety
     ///
-    /// The fiber is alive and in no ring and no inbox; the caller is the owner.
+    /// The fiber must be alive, in no ring and in no inbox. The caller must be the owner.
     #[inline]
     pub(super) unsafe fn enqueue(&self, fiber: *const Header) {
         // SAFETY: the caller's promise.
@@ -248,21 +257,23 @@ impl RunLoop {
     ///
     /// # Safety
     ///
-    /// The fiber is alive; the caller is the owner.
+    /// The fiber must be alive, and the caller must be the owner.
     #[inline(always)]
     pub(super) unsafe fn wake_own(&self, fiber: *const Header) {
         // SAFETY: the caller's promise.
         if unsafe { (*fiber).state.wake_as_owner() } {
-            // SAFETY: it waited, so it is in no ring, and it was not woken before, so it is in no inbox.
+            // SAFETY: it waited, so it is in no ring, and it was not woken before, so it is in no
+            // inbox.
             unsafe { self.enqueue(fiber) };
         }
     }
 
-    /// Puts a fiber into the inbox and makes sure that somebody looks.
+    /// Puts a fiber into the inbox, and makes sure that the inbox is examined.
     ///
     /// # Safety
     ///
-    /// The fiber is alive and in no ring and no inbox, and its state says that it waits and was woken.
+    /// The fiber must be alive, in no ring and in no inbox. Its state must say that it waits and
+    /// was woken.
     pub(crate) unsafe fn post(&self, fiber: *const Header) {
         // SAFETY: the caller's promise.
         unsafe { self.inbox.push(fiber) };
@@ -270,11 +281,11 @@ impl RunLoop {
         self.platform().kick();
     }
 
-    /// Takes what interrupts and other cores put into the inbox.
+    /// Takes out what interrupt handlers and other cores have put into the inbox.
     ///
     /// # Safety
     ///
-    /// The caller is the owner.
+    /// The caller must be the owner.
     #[inline(always)]
     pub(super) unsafe fn drain(&self) {
         // SAFETY: the caller is the owner.
@@ -299,7 +310,7 @@ impl RunLoop {
         unsafe { self.enqueue(fiber) };
     }
 
-    /// Wakes all whose time has come.
+    /// Wakes all fibers whose deadline has passed.
     #[cold]
     #[inline(never)]
     fn wake_sleepers(&self) {
@@ -311,15 +322,17 @@ impl RunLoop {
                 unsafe { self.enqueue(fiber) };
             }
         }
-        // Even to the same moment: a timer that came too early has to come again.
+        // This also applies if the deadline is unchanged: a timer that interrupted too early has to
+        // be set again.
         self.set_timer(self.sleepers.next_deadline());
     }
 
-    /// Runs fibers until none is left, or, if `until_idle`, until none is ready and no deadline has passed.
+    /// Runs fibers until none is left. If `until_idle`, runs until none is ready and no deadline
+    /// has passed.
     ///
     /// # Safety
     ///
-    /// The caller is not in a fiber, and becomes the owner.
+    /// The caller must not be in a fiber. It becomes the owner.
     unsafe fn run(&self, until_idle: bool) {
         self.hook.set(self.platform().switch_hook());
         self.forbid_fast_yields();
@@ -351,7 +364,8 @@ impl RunLoop {
                 return;
             }
             if next != self.timer.load(Ordering::Relaxed) {
-                // The sleeper whose deadline it was set to was woken before, and nothing is to wake the processor for it.
+                // The sleeping fiber for whose deadline the timer was set was woken before, so
+                // nothing has to wake the processor for it.
                 self.set_timer(next);
             }
             interrupts::disable();
