@@ -54,7 +54,7 @@ struct Joined {
     joiner: Core,
     place: AtomicUsize,
     result: UnsafeCell<u32>,
-    /// The number of times that the cell was used again after it was returned.
+    /// The number of times that the cell was used again after it was freed.
     generation: AtomicUsize,
 }
 
