@@ -1,12 +1,12 @@
 //! The run loop: which fiber runs, which runs next, and the switch between them.
 //!
 //! ```text
-//!   fiber A ──yield, block, exit──► fiber B         straight, on nobody else's stack
+//!   fiber A ──yield, block, exit──► fiber B         directly, using no other stack
 //!   fiber A ──nothing is ready────► root ──idle──► fiber C
 //! ```
 //!
 //! *Root* is the context that called `run`. It checks the inbox and the clock, and lets the
-//! processor sleep. The clean-up of an ended fiber needs that nobody uses its stack any more.
+//! processor sleep. An ended fiber can be cleaned up only when nobody uses its stack any more.
 //! Therefore its successor does this work, on its own stack, before it continues.
 //!
 //! # Invariants

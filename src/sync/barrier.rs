@@ -12,6 +12,8 @@ use core::time::Duration;
 
 static KIND: Kind = Kind::in_line(WaitReason::Barrier, Giver::Fibers, leave_failed);
 
+/// Removes a fiber that failed while it waited, so that it no longer counts.
+///
 /// # Safety
 ///
 /// The requirements of [`Leave`](crate::scheduler::task::wait::Leave) apply.

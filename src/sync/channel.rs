@@ -227,6 +227,8 @@ impl<T, const CAP: usize> Channel<T, CAP> {
     const SEND: &'static Kind =
         &Kind::in_line(WaitReason::Send, Giver::Anybody, Self::leave_failed_sender);
 
+    /// Removes a sender that failed while it waited.
+    ///
     /// # Safety
     ///
     /// The requirements of [`Leave`](crate::scheduler::task::wait::Leave) apply.

@@ -19,6 +19,8 @@ fn leave(line: &mut Line, waiter: &Waiter) -> Served {
     Served::nobody()
 }
 
+/// Removes a fiber that failed while it waited, and passes on what it was given.
+///
 /// # Safety
 ///
 /// The requirements of [`Leave`](crate::scheduler::task::wait::Leave) apply.
@@ -135,8 +137,8 @@ impl Condvar {
     ) -> Result<(), WaitError> {
         let waiter = Waiter::new(current::waiting_fiber());
         guard.check_owner("given to a condition variable");
-        // In between, the guard is one of a mutex that is not locked, and the waiter may be in
-        // line: nothing may unwind past them.
+        // Until `lock_again`, the mutex of the guard is not locked, and the waiter may be in the
+        // line, so nothing may unwind past them.
         let no_unwind = NoUnwind::begin(
             "a panic while a fiber waits for a condition variable (a hook's, the clock's, or that the mutex is poisoned): its guard \
              would be one of a mutex that the fiber has not locked, so the process ends",

@@ -12,6 +12,8 @@ use core::time::Duration;
 
 static KIND: Kind = Kind::in_line(WaitReason::Event, Giver::Anybody, leave_failed);
 
+/// Removes a fiber that failed while it waited, and passes on what it was given.
+///
 /// # Safety
 ///
 /// The requirements of [`Leave`](crate::scheduler::task::wait::Leave) apply.

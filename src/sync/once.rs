@@ -22,6 +22,8 @@ fn leave(line: &mut Line, waiter: &Waiter) -> Served {
     Served::nobody()
 }
 
+/// Returns the fiber that initializes the value.
+///
 /// # Safety
 ///
 /// The requirements of [`HolderOf`](crate::scheduler::task::wait::HolderOf) apply.
@@ -210,6 +212,8 @@ impl<T> Once<T> {
         Self::leave_failed,
     );
 
+    /// Removes a fiber that failed while it waited.
+    ///
     /// # Safety
     ///
     /// The requirements of [`Leave`](crate::scheduler::task::wait::Leave) apply.

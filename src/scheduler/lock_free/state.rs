@@ -3,10 +3,10 @@
 //!
 //! ```text
 //!                    park()
-//!   RUNNING or READY ──────► PARKED        WAKE was set before: it goes on at once
+//!   RUNNING or READY ──────► PARKED        if WAKE was set before, the fiber continues at once
 //!          ▲                   │
 //!          └───────────────────┘
-//!            wake(): the one that sets WAKE first sees to it that the owner enqueues
+//!            wake(): the caller that sets WAKE first makes the owner enqueue the fiber
 //! ```
 //!
 //! Code that wakes a fiber sets bits. If the fiber is parked and was not woken yet, that code also

@@ -2,7 +2,7 @@
 //! that are not empty.
 //!
 //! ```text
-//!   rings[p] ─► last ─► first ─► second ─► … ─► last       the fiber that runs is the first of its ring
+//!   rings[p] ─► last ─► first ─► second ─► … ─► last   the running fiber is the first of its ring
 //! ```
 //!
 //! The running fiber stays in its ring, so a yield among fibers of equal priority only moves

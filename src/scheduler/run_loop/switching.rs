@@ -162,6 +162,8 @@ impl RunLoop {
         unsafe { self.announce_first(prev) }
     }
 
+    /// Empties the inbox like [`drain`](Self::drain), out of line.
+    ///
     /// # Safety
     ///
     /// The caller must be the owner.
@@ -352,6 +354,8 @@ impl RunLoop {
         next
     }
 
+    /// The slow path of [`next_for_good`](Self::next_for_good).
+    ///
     /// # Safety
     ///
     /// The requirements of [`exit`](Self::exit) apply.

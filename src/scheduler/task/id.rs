@@ -24,6 +24,8 @@ unsafe impl Send for FiberId {}
 unsafe impl Sync for FiberId {}
 
 impl FiberId {
+    /// Returns the id of the fiber with this header and generation.
+    ///
     /// # Safety
     ///
     /// The header must be in memory that stays readable forever.
@@ -31,6 +33,8 @@ impl FiberId {
         Self { header, generation }
     }
 
+    /// Returns the id of a fiber.
+    ///
     /// # Safety
     ///
     /// `fiber` must be alive.

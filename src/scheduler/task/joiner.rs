@@ -1,9 +1,9 @@
 //! The notification at the end of a fiber: one word, and room for a waker.
 //!
 //! ```text
-//!   NOBODY ◄──► a fiber's header         by the one who has the join handle
-//!   NOBODY ◄──► WAKER, in its place      by the same
-//!   any ──────► TOO_LATE                 by the fiber's end, once
+//!   NOBODY ◄──► a fiber's header         by the holder of the join handle
+//!   NOBODY ◄──► WAKER, in its place      by the same holder
+//!   any ──────► TOO_LATE                 when the fiber ends, once
 //! ```
 //!
 //! - **J1**: there is a waker in its place while the word is WAKER. Whoever changes the word from
@@ -161,6 +161,8 @@ impl JoinerPlace {
             .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
     }
 
+    /// Takes the waker out of its place.
+    ///
     /// # Safety
     ///
     /// There must be a waker, which the caller owns (**J1**).

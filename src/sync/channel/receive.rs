@@ -154,6 +154,8 @@ impl<T, const CAP: usize> Channel<T, CAP> {
         Self::leave_failed_receiver,
     );
 
+    /// Removes a receiver that failed while it waited, and passes on its message.
+    ///
     /// # Safety
     ///
     /// The requirements of [`Leave`](crate::scheduler::task::wait::Leave) apply.

@@ -1,9 +1,9 @@
 //! The lock word of a mutex: which fiber owns it, and whether others wait.
 //!
 //! ```text
-//!   0                free                     locking and unlocking without others is one compare-exchange
-//!   owner            locked, nobody waits
-//!   owner | AWAITED  locked, and unlocking must look at the line; set and cleared in the line's lock only
+//!   0                free                     one compare-exchange locks or unlocks
+//!   owner            locked, no fiber waits
+//!   owner | AWAITED  locked, fibers may wait; changed only in the lock of the line
 //! ```
 
 use super::inheritance;
@@ -31,6 +31,8 @@ fn leave(line: &mut Line, waiter: &Waiter) -> Served {
     Served::nobody()
 }
 
+/// Removes a fiber that failed while it waited.
+///
 /// # Safety
 ///
 /// The requirements of [`Leave`](crate::scheduler::task::wait::Leave) apply.
@@ -45,6 +47,8 @@ unsafe fn leave_failed(object: *const (), waiter: *const ()) {
     }
 }
 
+/// Returns the owner of a mutex for the wait graph.
+///
 /// # Safety
 ///
 /// The requirements of [`HolderOf`](crate::scheduler::task::wait::HolderOf) apply.
@@ -114,6 +118,8 @@ impl RawMutex {
         }
     }
 
+    /// Hands the mutex to the first waiting fiber, if there is one.
+    ///
     /// # Safety
     ///
     /// The requirements of [`unlock`](Self::unlock) apply.

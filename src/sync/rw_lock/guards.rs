@@ -75,7 +75,7 @@ impl<T: ?Sized> DerefMut for RwLockWriteGuard<'_, T> {
 
 impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
     fn drop(&mut self) {
-        // As the guard of a mutex.
+        // This is the same check as for the guard of a mutex.
         misuse::check_guard(self.owner, "dropped");
         self.lock.raw.unlock_read(self.owner);
     }

@@ -23,6 +23,8 @@ static WRITE: Kind = Kind::in_line(
     leave_failed,
 );
 
+/// Removes a fiber that failed while it waited, and passes on what it was given.
+///
 /// # Safety
 ///
 /// The requirements of [`Leave`](crate::scheduler::task::wait::Leave) apply.
@@ -57,6 +59,8 @@ struct Holders {
     line: Line,
 }
 
+/// Returns the fibers that a reader waits for.
+///
 /// # Safety
 ///
 /// The requirements of [`HolderOf`](crate::scheduler::task::wait::HolderOf) apply.
@@ -84,6 +88,8 @@ unsafe fn holder_for_reader(
     })
 }
 
+/// Returns the fibers that a writer waits for.
+///
 /// # Safety
 ///
 /// The requirements of [`HolderOf`](crate::scheduler::task::wait::HolderOf) apply.

@@ -19,6 +19,8 @@ use core::sync::atomic::Ordering;
 
 static KIND: Kind = Kind::in_line(WaitReason::Semaphore, Giver::Anybody, leave_failed);
 
+/// Removes a fiber that failed while it waited, and passes on what it was given.
+///
 /// # Safety
 ///
 /// The requirements of [`Leave`](crate::scheduler::task::wait::Leave) apply.
