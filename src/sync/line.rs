@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   ALONE ──pushed──► IN_LINE ──taken out, with the line locked──► TAKEN ──woken, with it unlocked──► SERVED
-//!     └─────────────── taken by whoever the primitive shows it to, and woken ───────────────────────────┘
+//!     └─────────────── taken from the primitive's own word, and woken ──────────────────────────────────┘
 //! ```
 //!
 //! The code that took a node out still uses the node until it is SERVED. Setting SERVED is the last

@@ -54,8 +54,8 @@ impl RunLoop {
             // SAFETY: it is in no ring any more.
             unsafe { self.put_back(fiber, extra.place.get()) };
         } else if is_running || goes_down {
-            // R3 requires the running fiber to be in front. A fiber that falls to a lower level does
-            // not lose its turn.
+            // R3 requires the running fiber to be in front. A fiber that falls to a lower level
+            // does not lose its turn.
             // SAFETY: as above.
             unsafe { self.ready.push_front(fiber) };
         } else {
