@@ -1,4 +1,6 @@
-//! What fibers wait for: locks, permits, flags, messages. One primitive a file, each a `const fn new()` in a static.
+//! Synchronization primitives for fibers: locks, semaphores, events, channels.
+//!
+//! Each primitive has a `const fn new()`, so that it can be kept in a static.
 //!
 //! ```
 //! use kfiber::{platform::Host, scheduler::{FiberPool, Scheduler}, sync::{Mutex, Semaphore}};
@@ -23,8 +25,9 @@
 //!
 //! # Who may call what
 //!
-//! *Blocks* says what stands still meanwhile: the fiber, so that others run, or the core. What blocks the fiber panics
-//! where waiting is not allowed, and says why. Whatever an interrupt handler may call, any core may call.
+//! The columns say what a call blocks: the calling fiber, so that other fibers run meanwhile, or
+//! nothing. A call that blocks the fiber panics where waiting is not allowed, and the message says
+//! why. A call that is allowed in interrupt handlers is also allowed on any core.
 //!
 //! | | blocks the fiber; from fibers | blocks nothing; from fibers | blocks nothing; also from interrupt handlers |
 //! |---|---|---|---|
@@ -38,19 +41,23 @@
 //! | [`Once`] | `call_once` | | `get` |
 //! | [`Channel`] | `send`, `recv` | | `try_send`, `try_recv`, `close`, `len` |
 //!
-//! [`IrqMutex`] blocks the core, with interrupts off, and may be locked anywhere; its guard forbids waiting.
-//! [`relax::YieldFiber`] makes the locks of the crate `spin` let other fibers run while they spin.
+//! [`IrqMutex`] blocks the core, with interrupts off. It may be locked anywhere, and waiting is
+//! forbidden while its guard lives. With [`relax::YieldFiber`], the locks of the crate `spin` yield
+//! to other fibers instead of spinning.
 //!
 //! # Promises
 //!
-//! - **First come, first served.** What is given back goes straight to the fiber that has waited longest. Nobody who comes
-//!   later can take it first, be it ever so urgent: there is no barging.
-//! - **Every wait has a deadline form**, `…_until` a moment or `…_timeout` a duration. A deadline that has passed lets the
-//!   fiber have what is there at once; [`NEVER`](crate::platform::NEVER) is no deadline. ([`WaitQueue::wait`], which waits for
-//!   any wake, has none: give the others a condition.)
-//! - **No wake is lost.** A fiber that was served while its deadline passed, or while it was asked to end, keeps what it was
-//!   given and returns `Ok`. One that gives up leaves the line before it returns.
-//! - Waits for a lock, or for a [`Once`], are not disturbed by cancellation; the others return
+//! - **First come, first served.** Whatever is released is handed directly to the fiber that has
+//!   waited longest. No later fiber can take it first, whatever its priority: there is no barging.
+//! - **Every wait has a form with a deadline**: `…_until` takes a moment, `…_timeout` takes a
+//!   duration. If the deadline has already passed, the fiber still takes what is available at once.
+//!   [`NEVER`](crate::platform::NEVER) means that there is no deadline. The exception is
+//!   [`WaitQueue::wait`], which waits for any wake-up; the waits of [`WaitQueue`] with a condition
+//!   have these forms.
+//! - **No wake-up is lost.** A fiber that was served while its deadline passed, or while it was
+//!   cancelled, keeps what it was given and returns `Ok`. A fiber that gives up leaves the queue
+//!   before it returns.
+//! - Cancellation does not interrupt a wait for a lock or for a [`Once`]. All other waits return
 //!   [`WaitError::Cancelled`](crate::scheduler::WaitError::Cancelled).
 
 mod barrier;

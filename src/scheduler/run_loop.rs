@@ -1,7 +1,7 @@
 //! The run loop: which fiber runs, which is next, and the switch between them.
 //!
 //! ```text
-//!   fiber A ──yield, block, exit──► fiber B         straight, on nobody else's stack
+//!   fiber A ──yield, block, exit──► fiber B         directly, using no other stack
 //!   fiber A ──nothing is ready────► root ──idle──► fiber C
 //! ```
 //!
@@ -167,7 +167,7 @@ impl RunLoop {
     ///
     /// # Safety
     ///
-    /// As [`run`](Self::run).
+    /// The requirements of [`run`](Self::run) apply.
     #[track_caller]
     pub(crate) unsafe fn run_in_place(&self, until_idle: bool) {
         let here = current::place();
@@ -188,7 +188,7 @@ impl RunLoop {
     ///
     /// # Safety
     ///
-    /// `fiber` is the running fiber of this loop, and the caller is the owner.
+    /// `fiber` must be the running fiber of this loop, and the caller must be the owner.
     #[inline(always)]
     pub(crate) unsafe fn block_on(&self, fiber: *const Header, wait: &Wait, deadline: Nanoseconds) {
         // SAFETY: it runs.
@@ -285,7 +285,7 @@ impl RunLoop {
     ///
     /// # Safety
     ///
-    /// The caller is the owner.
+    /// The caller must be the owner.
     #[inline(always)]
     pub(super) unsafe fn drain(&self) {
         // SAFETY: the caller is the owner.
@@ -331,7 +331,7 @@ impl RunLoop {
     ///
     /// # Safety
     ///
-    /// The caller is not in a fiber, and becomes the owner.
+    /// The caller must not be in a fiber. It becomes the owner.
     unsafe fn run(&self, until_idle: bool) {
         self.hook.set(self.platform().switch_hook());
         self.forbid_fast_yields();

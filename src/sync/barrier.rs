@@ -1,4 +1,4 @@
-//! The barrier: a number of fibers that wait for each other.
+//! The barrier, at which a fixed number of fibers wait for each other.
 
 use super::line::{Line, Served, Waiter};
 use super::locked::Locked;
@@ -12,17 +12,20 @@ use core::time::Duration;
 
 static KIND: Kind = Kind::in_line(WaitReason::Barrier, Giver::Fibers, leave_failed);
 
+/// Removes a fiber that failed while it waited, so that it no longer counts.
+///
 /// # Safety
 ///
-/// As [`Leave`](crate::scheduler::task::wait::Leave) says.
+/// The requirements of [`Leave`](crate::scheduler::task::wait::Leave) apply.
 unsafe fn leave_failed(object: *const (), waiter: *const ()) {
     // SAFETY: the caller's promise.
     let (this, waiter) = unsafe { Waiter::of_failed::<Barrier>(object, waiter) };
-    // If all were there before, they have gone on.
+    // If the barrier was already complete, the other fibers have gone on.
     let _does_not_count = waiter.has_left(&this.present, Present::leave);
 }
 
-/// A place where fibers wait until a given number of them is there; then all go on, and it can be used again.
+/// A barrier, at which fibers wait until a given number of them has arrived. Then all of them
+/// continue, and the barrier can be used again.
 ///
 /// ```
 /// use kfiber::{platform::Host, scheduler::{FiberPool, Scheduler}, sync::Barrier};
@@ -46,14 +49,14 @@ struct Present {
     line: Line,
 }
 
-/// How a fiber passed a [`Barrier`].
+/// The result of a wait at a [`Barrier`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BarrierTurn {
     is_leader: bool,
 }
 
 impl BarrierTurn {
-    /// Whether this fiber came last: true for one of each turn.
+    /// Returns whether this fiber arrived last. This is true for exactly one fiber of each turn.
     #[must_use]
     pub const fn is_leader(self) -> bool {
         self.is_leader
@@ -69,7 +72,7 @@ impl Present {
 }
 
 impl Barrier {
-    /// Returns a barrier for `needed` fibers. With none or one, nobody waits.
+    /// Creates a barrier for `needed` fibers. If `needed` is zero or one, no fiber waits.
     #[must_use]
     pub const fn new(needed: usize) -> Self {
         Self {
@@ -81,11 +84,12 @@ impl Barrier {
         }
     }
 
-    /// Waits for the others.
+    /// Waits until the number of fibers that the barrier needs has arrived.
     ///
     /// # Errors
     ///
-    /// [`WaitError::Cancelled`] if the fiber is asked to end; it then does not count.
+    /// Returns [`WaitError::Cancelled`] if the fiber is cancelled. The fiber then does not count as
+    /// having arrived.
     ///
     /// # Panics
     ///
@@ -99,15 +103,16 @@ impl Barrier {
         self.wait_until(NEVER)
     }
 
-    /// As [`wait`](Self::wait), but waits no longer than `timeout`.
+    /// Behaves like [`wait`](Self::wait), but waits no longer than `timeout`.
     ///
     /// # Errors
     ///
-    /// As [`wait`](Self::wait), and [`WaitError::TimedOut`].
+    /// Returns the errors of [`wait`](Self::wait), and [`WaitError::TimedOut`] when the time has
+    /// passed.
     ///
     /// # Panics
     ///
-    /// As [`wait`](Self::wait).
+    /// Panics in the same cases as [`wait`](Self::wait).
     ///
     /// # Context
     ///
@@ -117,15 +122,16 @@ impl Barrier {
         self.wait_until(after(timeout))
     }
 
-    /// As [`wait`](Self::wait), but waits no longer than until `deadline`.
+    /// Behaves like [`wait`](Self::wait), but waits no longer than until `deadline`.
     ///
     /// # Errors
     ///
-    /// As [`wait`](Self::wait), and [`WaitError::TimedOut`].
+    /// Returns the errors of [`wait`](Self::wait), and [`WaitError::TimedOut`] when the time has
+    /// passed.
     ///
     /// # Panics
     ///
-    /// As [`wait`](Self::wait).
+    /// Panics in the same cases as [`wait`](Self::wait).
     ///
     /// # Context
     ///

@@ -1,4 +1,5 @@
-//! The channel: messages from fibers and interrupt handlers to fibers, kept in a static.
+//! The channel: a queue of messages from fibers and interrupt handlers to fibers. It can be kept in
+//! a static.
 
 mod error;
 mod receive;
@@ -21,7 +22,7 @@ use shared::{Attempt, Shared};
 
 pub use error::{RecvError, SendError, SendErrorKind};
 
-/// A channel for up to `CAP` messages that were sent and not yet received. Any number may send and receive.
+/// A bounded channel that buffers up to `CAP` messages. Any number of fibers may send and receive.
 ///
 /// ```
 /// use kfiber::{platform::Host, scheduler::{FiberPool, Scheduler}, sync::{Channel, RecvError}};
@@ -48,20 +49,20 @@ pub use error::{RecvError, SendError, SendErrorKind};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Messages arrive in the order in which they were sent. Fibers that wait for one, and those that wait for room, are served
-/// first come, first served; a message goes straight to the receiver that waits. With a `CAP` of zero, each `send` waits for
-/// its receiver.
+/// Messages are received in the order in which they were sent. Fibers that wait for a message, and
+/// fibers that wait for room, are served first come, first served. A message for a waiting receiver
+/// goes directly to that fiber. With a `CAP` of zero, each `send` waits for a receiver.
 ///
-/// A message is moved with interrupts off: send large ones by reference.
+/// A message is moved with interrupts off, so large messages should be sent by reference.
 pub struct Channel<T, const CAP: usize> {
     shared: Locked<Shared<T, CAP>>,
 }
 
-/// A message's place on the stack of the fiber that sends or receives it.
+/// The storage of a message on the stack of the fiber that sends or receives it.
 type Slot<T> = UnsafeCell<MaybeUninit<T>>;
 
 impl<T, const CAP: usize> Channel<T, CAP> {
-    /// Returns an empty channel.
+    /// Creates an empty channel.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -69,15 +70,16 @@ impl<T, const CAP: usize> Channel<T, CAP> {
         }
     }
 
-    /// Sends a message, or waits for room.
+    /// Sends a message, and waits for room if the channel is full.
     ///
     /// # Errors
     ///
-    /// Gives the message back if the channel is closed, or if the fiber is asked to end while it waits.
+    /// Returns the message in a [`SendError`] if the channel is closed, or if the fiber is
+    /// cancelled while it waits.
     ///
     /// # Panics
     ///
-    /// Panics where waiting is not allowed, also if it need not wait.
+    /// Panics where waiting is not allowed, even if there is room.
     ///
     /// # Context
     ///
@@ -99,15 +101,16 @@ impl<T, const CAP: usize> Channel<T, CAP> {
         Ok(())
     }
 
-    /// As [`send`](Self::send), but waits no longer than `timeout`.
+    /// Behaves like [`send`](Self::send), but waits no longer than `timeout`.
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send), and when the time has passed.
+    /// Returns the errors of [`send`](Self::send), and [`SendErrorKind::TimedOut`] when the time
+    /// has passed.
     ///
     /// # Panics
     ///
-    /// As [`send`](Self::send).
+    /// Panics in the same cases as [`send`](Self::send).
     ///
     /// # Context
     ///
@@ -120,15 +123,16 @@ impl<T, const CAP: usize> Channel<T, CAP> {
         self.send_slowly(shared, fiber, message, deadline)
     }
 
-    /// As [`send`](Self::send), but waits no longer than until `deadline`.
+    /// Behaves like [`send`](Self::send), but waits no longer than until `deadline`.
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send), and when the deadline has passed.
+    /// Returns the errors of [`send`](Self::send), and [`SendErrorKind::TimedOut`] when the
+    /// deadline has passed.
     ///
     /// # Panics
     ///
-    /// As [`send`](Self::send).
+    /// Panics in the same cases as [`send`](Self::send).
     ///
     /// # Context
     ///
@@ -140,11 +144,11 @@ impl<T, const CAP: usize> Channel<T, CAP> {
         self.send_slowly(shared, fiber, message, deadline)
     }
 
-    /// Sends a message if there is room, or a receiver waits.
+    /// Sends a message if there is room, or if a receiver waits.
     ///
     /// # Errors
     ///
-    /// Gives the message back if the channel is full or closed.
+    /// Returns the message in a [`SendError`] if the channel is full or closed.
     ///
     /// # Context
     ///
@@ -164,7 +168,7 @@ impl<T, const CAP: usize> Channel<T, CAP> {
         }
     }
 
-    /// Sends when somebody waits or it is closed.
+    /// Sends a message when a fiber waits at the channel, or when the channel is closed.
     #[inline(never)]
     #[track_caller]
     fn send_slowly(
@@ -194,7 +198,7 @@ impl<T, const CAP: usize> Channel<T, CAP> {
         }
     }
 
-    /// There is no room and no receiver.
+    /// Waits when there is neither room nor a receiver.
     #[inline(never)]
     #[track_caller]
     fn wait_for_room(
@@ -223,22 +227,25 @@ impl<T, const CAP: usize> Channel<T, CAP> {
     const SEND: &'static Kind =
         &Kind::in_line(WaitReason::Send, Giver::Anybody, Self::leave_failed_sender);
 
+    /// Removes a sender that failed while it waited.
+    ///
     /// # Safety
     ///
-    /// As [`Leave`](crate::scheduler::task::wait::Leave) says.
+    /// The requirements of [`Leave`](crate::scheduler::task::wait::Leave) apply.
     unsafe fn leave_failed_sender(object: *const (), waiter: *const ()) {
         // SAFETY: the caller's promise.
         let (this, waiter) = unsafe { Waiter::of_failed::<Self>(object, waiter) };
-        // A message that was taken before is on its way; the other stays where it is.
+        // A message that was taken is on its way. Otherwise, the message stays where it is.
         let _is_not_sent = waiter.has_left(&this.shared, Shared::leave_senders);
     }
 
-    /// Closes it for sending. Senders that wait get their messages back. Closing twice changes nothing.
+    /// Closes the channel for sending. Senders that wait get their messages back. Closing a closed
+    /// channel has no effect.
     ///
     /// # Context
     ///
-    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing; with interrupts off it takes as long as there
-    /// are fibers to take out.
+    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing; interrupts are off
+    /// for a time that is proportional to the number of waiting fibers.
     pub fn close(&self) {
         let mut served = Served::nobody();
         self.shared.with(|shared| {
@@ -249,7 +256,7 @@ impl<T, const CAP: usize> Channel<T, CAP> {
         served.wake();
     }
 
-    /// Says whether it was closed.
+    /// Returns whether the channel was closed.
     ///
     /// # Context
     ///
@@ -259,7 +266,7 @@ impl<T, const CAP: usize> Channel<T, CAP> {
         self.shared.with(|shared| shared.is_closed)
     }
 
-    /// How many messages are in it, without those of senders that wait.
+    /// Returns the number of messages in the channel, not counting those of senders that wait.
     ///
     /// # Context
     ///
@@ -269,7 +276,7 @@ impl<T, const CAP: usize> Channel<T, CAP> {
         self.shared.with(|shared| shared.ring.len())
     }
 
-    /// Says whether no message is in it.
+    /// Returns whether the channel contains no message.
     ///
     /// # Context
     ///
@@ -280,7 +287,7 @@ impl<T, const CAP: usize> Channel<T, CAP> {
     }
 }
 
-/// The error with the message that is still in the slot.
+/// Returns the error with the message that is still in the slot.
 #[cold]
 const fn not_sent<T>(slot: Slot<T>, kind: SendErrorKind) -> SendError<T> {
     SendError {

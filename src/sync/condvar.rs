@@ -1,4 +1,4 @@
-//! The condition variable: waits for a change of what a mutex guards, and unlocks it meanwhile.
+//! The condition variable, which unlocks a mutex while a fiber waits for a change of the value.
 
 use super::line::{Line, Served, Waiter};
 use super::locked::Locked;
@@ -19,9 +19,11 @@ fn leave(line: &mut Line, waiter: &Waiter) -> Served {
     Served::nobody()
 }
 
+/// Removes a fiber that failed while it waited, and passes on what it was given.
+///
 /// # Safety
 ///
-/// As [`Leave`](crate::scheduler::task::wait::Leave) says.
+/// The requirements of [`Leave`](crate::scheduler::task::wait::Leave) apply.
 unsafe fn leave_failed(object: *const (), waiter: *const ()) {
     // SAFETY: the caller's promise.
     let (this, waiter) = unsafe { Waiter::of_failed::<Condvar>(object, waiter) };
@@ -30,7 +32,8 @@ unsafe fn leave_failed(object: *const (), waiter: *const ()) {
     }
 }
 
-/// Fibers that wait for a change of a value in a [`Mutex`](super::Mutex), first come, first served.
+/// A condition variable: fibers wait for a change of the value in a [`Mutex`](super::Mutex), first
+/// come, first served.
 ///
 /// ```
 /// use kfiber::{platform::Host, scheduler::{FiberPool, Scheduler}, sync::{Condvar, Mutex}};
@@ -57,7 +60,7 @@ pub struct Condvar {
 }
 
 impl Condvar {
-    /// Returns one that nobody waits for.
+    /// Creates a condition variable that no fiber waits for.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -65,12 +68,16 @@ impl Condvar {
         }
     }
 
-    /// Unlocks the mutex, waits until notified, and locks it again, whatever it returns. There are no wakes without a
-    /// notification; still, another fiber may have changed the value before this one has locked it again.
+    /// Unlocks the mutex, waits for a notification, and locks the mutex again, even if the wait
+    /// fails.
+    ///
+    /// There are no spurious wake-ups. However, another fiber may change the value between the
+    /// notification and the moment at which this fiber has locked the mutex again.
     ///
     /// # Errors
     ///
-    /// [`WaitError::Cancelled`] if the fiber is asked to end. The mutex is locked then too.
+    /// Returns [`WaitError::Cancelled`] if the fiber is cancelled. The mutex is locked in this case
+    /// too.
     ///
     /// # Panics
     ///
@@ -84,15 +91,16 @@ impl Condvar {
         self.wait_until(guard, NEVER)
     }
 
-    /// As [`wait`](Self::wait), but waits no longer than `timeout` for the notification.
+    /// Behaves like [`wait`](Self::wait), but waits no longer than `timeout` for the notification.
     ///
     /// # Errors
     ///
-    /// As [`wait`](Self::wait), and [`WaitError::TimedOut`].
+    /// Returns the errors of [`wait`](Self::wait), and [`WaitError::TimedOut`] when the time has
+    /// passed.
     ///
     /// # Panics
     ///
-    /// As [`wait`](Self::wait).
+    /// Panics in the same cases as [`wait`](Self::wait).
     ///
     /// # Context
     ///
@@ -106,15 +114,17 @@ impl Condvar {
         self.wait_until(guard, after(timeout))
     }
 
-    /// As [`wait`](Self::wait), but waits no longer than until `deadline` for the notification.
+    /// Behaves like [`wait`](Self::wait), but waits no longer than until `deadline` for the
+    /// notification.
     ///
     /// # Errors
     ///
-    /// As [`wait`](Self::wait), and [`WaitError::TimedOut`].
+    /// Returns the errors of [`wait`](Self::wait), and [`WaitError::TimedOut`] when the time has
+    /// passed.
     ///
     /// # Panics
     ///
-    /// As [`wait`](Self::wait).
+    /// Panics in the same cases as [`wait`](Self::wait).
     ///
     /// # Context
     ///
@@ -127,8 +137,8 @@ impl Condvar {
     ) -> Result<(), WaitError> {
         let waiter = Waiter::new(current::waiting_fiber());
         guard.check_owner("given to a condition variable");
-        // In between, the guard is one of a mutex that is not locked, and the waiter may be in
-        // line: nothing may unwind past them.
+        // Until `lock_again`, the mutex of the guard is not locked, and the waiter may be in the
+        // line, so nothing may unwind past them.
         let no_unwind = NoUnwind::begin(
             "a panic while a fiber waits for a condition variable (a hook's, the clock's, or that the mutex is poisoned): its guard \
              would be one of a mutex that the fiber has not locked, so the process ends",
@@ -152,15 +162,15 @@ impl Condvar {
         waited
     }
 
-    /// Waits while `condition` returns true of the value.
+    /// Waits while `condition` returns true for the value.
     ///
     /// # Errors
     ///
-    /// As [`wait`](Self::wait).
+    /// Returns the errors of [`wait`](Self::wait).
     ///
     /// # Panics
     ///
-    /// As [`wait`](Self::wait).
+    /// Panics in the same cases as [`wait`](Self::wait).
     ///
     /// # Context
     ///
@@ -174,15 +184,16 @@ impl Condvar {
         self.wait_while_until(guard, NEVER, condition)
     }
 
-    /// As [`wait_while`](Self::wait_while), but waits no longer than until `deadline` for notifications.
+    /// Behaves like [`wait_while`](Self::wait_while), but waits no longer than until `deadline` for
+    /// notifications.
     ///
     /// # Errors
     ///
-    /// As [`wait_until`](Self::wait_until), if the condition still holds.
+    /// Returns the errors of [`wait_until`](Self::wait_until) if the condition still holds then.
     ///
     /// # Panics
     ///
-    /// As [`wait`](Self::wait).
+    /// Panics in the same cases as [`wait`](Self::wait).
     ///
     /// # Context
     ///
@@ -196,14 +207,15 @@ impl Condvar {
     ) -> Result<(), WaitError> {
         let mut waited = Ok(());
         while condition(guard) {
-            // Only now: what happened while it waited for the mutex may have made the error needless.
+            // Only now: the value may have changed while the fiber waited for the mutex, so that
+            // the error no longer matters.
             waited?;
             waited = self.wait_until(guard, deadline);
         }
         Ok(())
     }
 
-    /// Wakes the fiber that has waited longest. Returns whether one waited.
+    /// Wakes the fiber that has waited longest. Returns whether a fiber waited.
     ///
     /// # Context
     ///
@@ -217,7 +229,7 @@ impl Condvar {
         was_waiting
     }
 
-    /// Wakes all fibers that wait now. Returns whether any did.
+    /// Wakes all fibers that wait at this moment. Returns whether any fiber waited.
     ///
     /// # Context
     ///

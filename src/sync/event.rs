@@ -1,4 +1,4 @@
-//! The event group: 32 flags that fibers wait for, any of some or all of them.
+//! The event group: 32 flags. Fibers wait for any or for all of a set of them.
 
 use super::line::{Line, Served, Waiter};
 use super::locked::Locked;
@@ -12,9 +12,11 @@ use core::time::Duration;
 
 static KIND: Kind = Kind::in_line(WaitReason::Event, Giver::Anybody, leave_failed);
 
+/// Removes a fiber that failed while it waited, and passes on what it was given.
+///
 /// # Safety
 ///
-/// As [`Leave`](crate::scheduler::task::wait::Leave) says.
+/// The requirements of [`Leave`](crate::scheduler::task::wait::Leave) apply.
 unsafe fn leave_failed(object: *const (), waiter: *const ()) {
     // SAFETY: the caller's promise.
     let (this, waiter) = unsafe { Waiter::of_failed::<Event>(object, waiter) };
@@ -28,7 +30,7 @@ unsafe fn leave_failed(object: *const (), waiter: *const ()) {
     }
 }
 
-/// 32 flags, set by anyone, waited for by fibers.
+/// A group of 32 flags that anyone may set, and that fibers can wait for.
 ///
 /// ```
 /// use kfiber::{platform::Host, scheduler::{FiberPool, Scheduler}, sync::{Event, Wanted}};
@@ -48,8 +50,8 @@ unsafe fn leave_failed(object: *const (), waiter: *const ()) {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// When flags are set, the waiters are looked at in the order in which they came; one that clears takes its flags away from
-/// those behind it.
+/// When flags are set, the waiters are examined in the order in which they arrived. A waiter that
+/// clears its flags takes them away from those behind it.
 pub struct Event {
     flags: Locked<Flags>,
 }
@@ -59,7 +61,7 @@ struct Flags {
     line: Line,
 }
 
-/// Which flags a fiber waits for, and whether it clears them.
+/// The flags that a fiber waits for, and whether it clears them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
     flags: u32,
@@ -68,7 +70,7 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// At least one of these flags. Of none, none is ever set: such a wait does not end.
+    /// Waits for at least one of these flags. With no flags, the wait never ends.
     #[must_use]
     pub const fn any(flags: u32) -> Self {
         Self {
@@ -78,7 +80,7 @@ impl Wanted {
         }
     }
 
-    /// All of these flags. All of none are always set.
+    /// Waits for all of these flags. With no flags, the wait ends at once.
     #[must_use]
     pub const fn all(flags: u32) -> Self {
         Self {
@@ -88,14 +90,14 @@ impl Wanted {
         }
     }
 
-    /// Those of them that are set are cleared when the wait ends.
+    /// Clears those of the flags that are set, when the wait ends.
     #[must_use]
     pub const fn and_clear(mut self) -> Self {
         self.clears = true;
         self
     }
 
-    /// Those of them that are set, if they are enough.
+    /// Returns those of the wanted flags that are in `set`, if they satisfy the wait.
     const fn find_in(self, set: u32) -> Option<u32> {
         let found = self.flags & set;
         let is_enough = if self.needs_all {
@@ -107,7 +109,7 @@ impl Wanted {
     }
 }
 
-/// What a waiter's note points to.
+/// The request that the note of a waiter points to.
 struct Request {
     wanted: Wanted,
     found: u32,
@@ -129,7 +131,7 @@ impl Flags {
 }
 
 impl Event {
-    /// Returns an event group with these flags set.
+    /// Creates an event group in which these flags are set.
     #[must_use]
     pub const fn new(flags: u32) -> Self {
         Self {
@@ -140,7 +142,7 @@ impl Event {
         }
     }
 
-    /// The flags that are set.
+    /// Returns the flags that are set.
     ///
     /// # Context
     ///
@@ -150,12 +152,13 @@ impl Event {
         self.flags.with(|flags| flags.set)
     }
 
-    /// Sets flags, and wakes those for whom they are enough. Returns the flags that are set afterwards.
+    /// Sets flags, and wakes the fibers whose waits they satisfy. Returns the flags that are set
+    /// afterwards.
     ///
     /// # Context
     ///
-    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing; with interrupts off it takes as long as there
-    /// are fibers to look at.
+    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing; interrupts are off
+    /// for a time that is proportional to the number of waiting fibers.
     pub fn set(&self, flags: u32) -> u32 {
         let mut served = Served::nobody();
         let set = self.flags.with(|state| {
@@ -163,7 +166,8 @@ impl Event {
             let mut next = state.line.first();
             while let Some(waiter) = next {
                 next = waiter.behind();
-                // SAFETY: `wait_until` has it point to its request, which only this lock's holder touches (L1).
+                // SAFETY: `wait_until` has it point to its request, which only this lock's holder
+                // touches (L1).
                 let request = unsafe { &mut *waiter.note.get().cast::<Request>() };
                 if let Some(found) = request.wanted.find_in(state.set) {
                     request.found = found;
@@ -179,7 +183,7 @@ impl Event {
         set
     }
 
-    /// Clears flags. Returns those that were set before.
+    /// Clears flags. Returns the flags that were set before.
     ///
     /// # Context
     ///
@@ -192,7 +196,8 @@ impl Event {
         })
     }
 
-    /// Returns the wanted flags that are set, if they are enough; nothing otherwise.
+    /// Returns those of the wanted flags that are set if they satisfy `wanted`, and `None`
+    /// otherwise.
     ///
     /// # Context
     ///
@@ -202,11 +207,12 @@ impl Event {
         self.flags.with(|flags| flags.take(wanted))
     }
 
-    /// Waits until enough of the wanted flags are set, and returns those of them that are.
+    /// Waits until the flags that are set satisfy `wanted`, and returns those of the wanted flags
+    /// that are set.
     ///
     /// # Errors
     ///
-    /// [`WaitError::Cancelled`] if the fiber is asked to end.
+    /// Returns [`WaitError::Cancelled`] if the fiber is cancelled.
     ///
     /// # Panics
     ///
@@ -220,15 +226,16 @@ impl Event {
         self.wait_until(wanted, NEVER)
     }
 
-    /// As [`wait`](Self::wait), but waits no longer than `timeout`.
+    /// Behaves like [`wait`](Self::wait), but waits no longer than `timeout`.
     ///
     /// # Errors
     ///
-    /// As [`wait`](Self::wait), and [`WaitError::TimedOut`].
+    /// Returns the errors of [`wait`](Self::wait), and [`WaitError::TimedOut`] when the time has
+    /// passed.
     ///
     /// # Panics
     ///
-    /// As [`wait`](Self::wait).
+    /// Panics in the same cases as [`wait`](Self::wait).
     ///
     /// # Context
     ///
@@ -238,15 +245,16 @@ impl Event {
         self.wait_until(wanted, after(timeout))
     }
 
-    /// As [`wait`](Self::wait), but waits no longer than until `deadline`.
+    /// Behaves like [`wait`](Self::wait), but waits no longer than until `deadline`.
     ///
     /// # Errors
     ///
-    /// As [`wait`](Self::wait), and [`WaitError::TimedOut`].
+    /// Returns the errors of [`wait`](Self::wait), and [`WaitError::TimedOut`] when the time has
+    /// passed.
     ///
     /// # Panics
     ///
-    /// As [`wait`](Self::wait).
+    /// Panics in the same cases as [`wait`](Self::wait).
     ///
     /// # Context
     ///

@@ -1,4 +1,5 @@
-//! The interrupt-safe lock: a value that fibers, interrupt handlers and other cores use for a few instructions at a time.
+//! The interrupt-safe spin lock: a value that fibers, interrupt handlers and other cores access for
+//! a few instructions at a time.
 
 use crate::platform::interrupts;
 use crate::scheduler::cpu::current;
@@ -11,7 +12,8 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 const FREE: usize = 0;
 
-/// A value that is used with interrupts off, by one core at a time; others spin meanwhile.
+/// A spin lock that turns interrupts off, so that one core at a time accesses the value. Other
+/// cores spin meanwhile.
 ///
 /// ```
 /// use kfiber::sync::IrqMutex;
@@ -19,11 +21,11 @@ const FREE: usize = 0;
 /// *TICKS.lock() += 1; // also in the timer's handler
 /// ```
 ///
-/// While a guard lives, waiting panics, whether or not there would be something to wait for, and names where the guard was
-/// made. Guards are dropped in the
-/// reverse order of their making; another order is noticed and panics.
+/// While a guard lives, every call that may wait panics, even if it need not wait, and names the
+/// place where the guard was created. Guards must be dropped in the reverse order of their
+/// creation; any other order panics.
 pub struct IrqMutex<T: ?Sized> {
-    /// The core that has it.
+    /// The core that holds the lock.
     holder: AtomicUsize,
     value: UnsafeCell<T>,
 }
@@ -33,7 +35,7 @@ unsafe impl<T: ?Sized + Send> Send for IrqMutex<T> {}
 // SAFETY: as above.
 unsafe impl<T: ?Sized + Send> Sync for IrqMutex<T> {}
 
-/// Shows that the core has locked an [`IrqMutex`]; dropping it unlocks.
+/// The guard of a locked [`IrqMutex`]. The mutex is unlocked when the guard is dropped.
 #[must_use = "dropping the guard unlocks at once"]
 pub struct IrqMutexGuard<'a, T: ?Sized> {
     mutex: &'a IrqMutex<T>,
@@ -46,7 +48,7 @@ pub struct IrqMutexGuard<'a, T: ?Sized> {
 unsafe impl<T: ?Sized + Sync> Sync for IrqMutexGuard<'_, T> {}
 
 impl<T> IrqMutex<T> {
-    /// Returns an unlocked mutex.
+    /// Creates an unlocked mutex.
     #[must_use]
     pub const fn new(value: T) -> Self {
         Self {
@@ -55,18 +57,18 @@ impl<T> IrqMutex<T> {
         }
     }
 
-    /// Returns the value.
+    /// Consumes the mutex and returns the value.
     pub fn into_inner(self) -> T {
         self.value.into_inner()
     }
 }
 
 impl<T: ?Sized> IrqMutex<T> {
-    /// Turns interrupts off and locks it, spinning while another core has it.
+    /// Turns interrupts off and locks the mutex. Spins while another core holds it.
     ///
     /// # Panics
     ///
-    /// Panics if this core has locked it already: it would spin for ever.
+    /// Panics if this core already holds the lock, because it would spin forever.
     ///
     /// # Context
     ///
@@ -89,7 +91,7 @@ impl<T: ?Sized> IrqMutex<T> {
         self.guard(were_enabled)
     }
 
-    /// Locks it if nobody has, and returns nothing otherwise.
+    /// Locks the mutex if it is free. Returns `None` otherwise.
     ///
     /// # Context
     ///
@@ -123,7 +125,8 @@ impl<T: ?Sized> IrqMutex<T> {
         }
     }
 
-    /// The value, which is nobody else's.
+    /// Returns a mutable reference to the value. No locking is needed, because the mutex is
+    /// borrowed exclusively.
     pub const fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
     }

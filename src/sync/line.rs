@@ -1,14 +1,17 @@
-//! A line of fibers that wait, first come, first served. Its nodes lie on the waiters' own stacks.
+//! A line of waiting fibers, first come, first served. Its nodes lie on the stacks of the waiting
+//! fibers.
 //!
 //! ```text
 //!   ALONE ──pushed──► IN_LINE ──taken out, with the line locked──► TAKEN ──woken, with it unlocked──► SERVED
-//!     └─────────────── taken by whoever the primitive shows it to, and woken ───────────────────────────┘
+//!     └─────────────── taken from the primitive's own word, and woken ──────────────────────────────────┘
 //! ```
 //!
-//! A node that was taken out is still used until it is SERVED; that is the last that is done to it.
+//! The code that took a node out still uses the node until it is SERVED. Setting SERVED is the last
+//! access to it.
 //!
-//! - **L1**: a line is touched only in its [`Locked`].
-//! - **L2**: a waiter stays where it is until it left the line or is served: [`Waiter::wait`] returns no sooner.
+//! - **L1**: a line is accessed only inside its [`Locked`].
+//! - **L2**: a waiter stays in place until it has left the line or is served: [`Waiter::wait`] does
+//!   not return before.
 
 use super::lock_error::LockError;
 use super::locked::Locked;
@@ -28,19 +31,19 @@ const IN_LINE: u8 = 1;
 const TAKEN: u8 = 2;
 const SERVED: u8 = 3;
 
-/// One fiber's place in a line.
+/// The place of one fiber in a line.
 pub(crate) struct Waiter {
     pub(crate) fiber: *const Header,
-    /// What the primitive wants to know of the waiter, or tells it. Touched as the line is (**L1**), or by the waiter itself
-    /// when it is in none.
+    /// A word through which the primitive and the waiter exchange information. It is accessed like
+    /// the line (**L1**), or by the waiter itself while that is in no line.
     pub(crate) note: Cell<*mut ()>,
     stage: AtomicU8,
-    /// The neighbours, once it was in a line.
+    /// The neighbours. They are initialized once the waiter was in a line.
     next: Cell<MaybeUninit<*const Self>>,
     prev: Cell<MaybeUninit<*const Self>>,
 }
 
-/// See the [module](self).
+/// A line; see the [module](self).
 pub(crate) struct Line {
     first: Cell<*const Waiter>,
     last: Cell<*const Waiter>,
@@ -49,7 +52,7 @@ pub(crate) struct Line {
 // SAFETY: L1, and what is done to the fibers is waking them, which any core may do.
 unsafe impl Send for Line {}
 
-/// Waiters that were taken out and are to be woken once the line is unlocked.
+/// Waiters that were taken out, and that must be woken once the line is unlocked.
 #[must_use = "the waiters would never wake"]
 pub(crate) struct Served {
     first: *const Waiter,
@@ -69,14 +72,14 @@ impl Line {
         self.first.get().is_null()
     }
 
-    /// The one that has waited longest.
+    /// Returns the fiber that has waited longest.
     #[inline(always)]
     pub(crate) const fn first(&self) -> Option<&Waiter> {
         // SAFETY: L2.
         unsafe { self.first.get().as_ref() }
     }
 
-    /// All, the first first.
+    /// Returns all waiters, in the order of their arrival.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Waiter> {
         // SAFETY: L2.
         core::iter::successors(self.first(), |waiter| unsafe { waiter.next().as_ref() })
@@ -86,7 +89,7 @@ impl Line {
     ///
     /// # Safety
     ///
-    /// It is in no line, and **L2**.
+    /// The waiter must be in no line, and **L2** must hold for it.
     #[inline(always)]
     pub(crate) unsafe fn push(&self, waiter: *const Waiter) {
         // SAFETY: the caller's promise.
@@ -102,11 +105,11 @@ impl Line {
         }
     }
 
-    /// Adds a waiter behind the last one that it `is_behind`, or as the first.
+    /// Adds a waiter behind the last one for which `is_behind` returns true, or as the first.
     ///
     /// # Safety
     ///
-    /// As [`push`](Self::push).
+    /// The requirements of [`push`](Self::push) apply.
     pub(crate) unsafe fn insert_behind(
         &self,
         waiter: &Waiter,
@@ -132,7 +135,7 @@ impl Line {
         }
     }
 
-    /// Takes a waiter out that is in this line; it leaves unserved.
+    /// Takes a waiter out of this line without serving it.
     #[inline]
     pub(crate) fn remove(&self, waiter: &Waiter) {
         let (prev, next) = (waiter.prev(), waiter.next());
@@ -148,7 +151,7 @@ impl Line {
         }
     }
 
-    /// Takes the first out, to be woken.
+    /// Takes the first waiter out, and adds it to those that are to be woken.
     #[inline(always)]
     pub(crate) fn serve_first(&self, served: &mut Served) -> Option<&Waiter> {
         let first = self.first()?;
@@ -156,7 +159,8 @@ impl Line {
         Some(first)
     }
 
-    /// Takes the first out, to be woken by [`Waiter::wake`]: for lines of which only one is taken.
+    /// Takes the first waiter out. The caller must wake it with [`Waiter::wake`]. Used where only
+    /// one waiter is taken out.
     #[inline(always)]
     pub(crate) fn pop(&self) -> Option<*const Waiter> {
         let first = self.first()?;
@@ -171,7 +175,7 @@ impl Line {
         Some(first)
     }
 
-    /// Takes one out that is in this line, to be woken.
+    /// Takes a waiter out of this line, and adds it to those that are to be woken.
     #[inline(always)]
     pub(crate) fn serve(&self, waiter: &Waiter, served: &mut Served) {
         self.remove(waiter);
@@ -187,7 +191,7 @@ impl Line {
 }
 
 impl Served {
-    /// Nobody.
+    /// Returns an empty set.
     pub(crate) const fn nobody() -> Self {
         Self {
             first: ptr::null(),
@@ -199,7 +203,7 @@ impl Served {
         self.first.is_null()
     }
 
-    /// Wakes them, in the order in which they were taken out. To be called with nothing locked.
+    /// Wakes the waiters, in the order in which they were taken out. The caller must hold no lock.
     #[inline(always)]
     pub(crate) fn wake(self) {
         let mut waiter = self.first;
@@ -213,7 +217,7 @@ impl Served {
 }
 
 impl Waiter {
-    /// A place in a line to come.
+    /// Creates a waiter that is in no line.
     #[inline(always)]
     pub(crate) const fn new(fiber: *const Header) -> Self {
         Self {
@@ -225,11 +229,13 @@ impl Waiter {
         }
     }
 
-    /// What a fiber that failed waited for, and the fiber's place in its line, from the words in its wait's record.
+    /// Returns the object that a failed fiber waited for, and its waiter, from the two words in the
+    /// record of its wait.
     ///
     /// # Safety
     ///
-    /// That is what they are of. A wait in line keeps both in place, and the fiber has not gone on since.
+    /// The words must come from such a record. A wait in a line keeps both in place, and the fiber
+    /// must not have resumed since.
     pub(crate) const unsafe fn of_failed<'a, P>(
         object: *const (),
         waiter: *const (),
@@ -240,14 +246,14 @@ impl Waiter {
         (object, unsafe { &*waiter.cast() })
     }
 
-    /// The one behind it in the line.
+    /// Returns the waiter behind this one in the line.
     #[inline]
     pub(crate) const fn behind(&self) -> Option<&Self> {
         // SAFETY: L2.
         unsafe { self.next().as_ref() }
     }
 
-    /// Of one that was in a line.
+    /// Returns the next waiter. This waiter must have been in a line.
     #[inline(always)]
     const fn next(&self) -> *const Self {
         // SAFETY: whoever is in a line was pushed, which sets both.
@@ -270,34 +276,37 @@ impl Waiter {
         self.prev.set(MaybeUninit::new(prev));
     }
 
-    /// Wakes one that was taken out. It may be gone afterwards.
+    /// Wakes a waiter that was taken out. The waiter may no longer exist afterwards.
     ///
     /// # Safety
     ///
-    /// It was taken out and not yet woken; nothing is locked.
+    /// The waiter must have been taken out and not yet woken. The caller must hold no lock.
     #[inline(always)]
     pub(crate) unsafe fn wake(waiter: *const Self) {
         // SAFETY: what was taken out stays in place until it is served.
         let node = unsafe { &*waiter };
         let fiber = node.fiber;
         node.stage.store(SERVED, Ordering::Release);
-        // SAFETY: it was alive until now. If it has ended since, on another core, its header is still a header, and who
-        // lives there now is woken once too often, which every wait bears.
+        // SAFETY: it was alive until now. If it has ended since, on another core, its header is
+        // still a header, and who lives there now is woken once too often, which every wait bears.
         unsafe { wake(fiber) };
     }
 
-    /// Whether it is still in line, for one that was put there. To be asked with the line locked.
+    /// Returns whether a waiter that was pushed is still in the line. The caller must hold the lock
+    /// of the line.
     pub(crate) fn is_in_line(&self) -> bool {
         self.stage.load(Ordering::Relaxed) == IN_LINE
     }
 
-    /// Whether the one who took it out is done with it.
+    /// Returns whether the waiter was taken out, and the code that took it out no longer accesses
+    /// it.
     #[inline(always)]
     pub(crate) fn is_served(&self) -> bool {
         self.stage.load(Ordering::Acquire) == SERVED
     }
 
-    /// Waits until the one who took it out is done with it: another core, for a few instructions.
+    /// Waits until the waiter is served. That code runs on another core, and needs only a few
+    /// instructions.
     #[cold]
     pub(crate) fn await_served(&self) {
         while !self.is_served() {
@@ -305,7 +314,8 @@ impl Waiter {
         }
     }
 
-    /// Waits in line until it is served. If it is not, it leaves the line, and `leave` does what else that means.
+    /// Waits in the line until the fiber is served. If the wait ends before, the fiber leaves the
+    /// line, and `leave` updates the state of the primitive.
     #[inline]
     #[track_caller]
     pub(crate) fn wait<S>(
@@ -322,8 +332,9 @@ impl Waiter {
         self.finish(waited, shared, leave)
     }
 
-    /// As [`wait`](Self::wait), but a cancellation does not end it, and no longer than until `is_poisoned`: the fiber that has
-    /// what is waited for has failed. That wakes the waiter.
+    /// Behaves like [`wait`](Self::wait), but a cancellation does not end the wait. It also ends
+    /// when `is_poisoned` returns true, because the holder of what is waited for has failed. The
+    /// failure wakes the waiter.
     #[inline]
     #[track_caller]
     pub(crate) fn wait_for_holder<S>(
@@ -358,7 +369,8 @@ impl Waiter {
         Ok(())
     }
 
-    /// Leaves the line, unless it was taken out meanwhile: then what it is given is not lost, and it returns false.
+    /// Leaves the line, and returns true. If the waiter was taken out meanwhile, returns false: it
+    /// keeps what it was given.
     #[cold]
     #[inline(never)]
     pub(crate) fn has_left<S>(

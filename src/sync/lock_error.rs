@@ -1,19 +1,20 @@
-//! Why a lock was not had.
+//! The error of a lock with a deadline.
 
 use crate::scheduler::WaitError;
 use core::fmt;
 
-/// Why waiting for a lock ended without it.
+/// The reason why a wait for a lock ended without the lock.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum LockError {
     /// The deadline has passed.
     TimedOut,
-    /// A fiber has failed while it had it, and has it for good: the value may be half-changed.
+    /// A fiber failed while it held the lock, and holds it permanently. The value may be
+    /// half-changed.
     Poisoned,
 }
 
 impl LockError {
-    /// Of a wait that no cancellation ends.
+    /// Returns the error for a wait that cancellation does not end.
     pub(super) const fn of(_deadline_has_passed: WaitError) -> Self {
         Self::TimedOut
     }

@@ -1,7 +1,8 @@
-//! State that fibers, interrupt handlers and other cores share, for a few instructions at a time.
+//! State that fibers, interrupt handlers and other cores share, and access for a few instructions
+//! at a time.
 //!
-//! - **K1**: the state is touched with interrupts off and the flag set, so by one at a time. Nobody waits, wakes, or calls
-//!   foreign code in there.
+//! - **K1**: the state is accessed only with interrupts off and the flag set, and so by one core at
+//!   a time. Code that accesses it neither waits, nor wakes, nor calls foreign code.
 
 use crate::platform::interrupts;
 use core::cell::UnsafeCell;
@@ -9,7 +10,7 @@ use core::hint::spin_loop;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicBool, Ordering};
 
-/// See the [module](self).
+/// A value with a spin lock; see the [module](self).
 pub(crate) struct Locked<S> {
     is_locked: AtomicBool,
     state: UnsafeCell<S>,
@@ -26,7 +27,7 @@ impl<S> Locked<S> {
         }
     }
 
-    /// Calls `f` with the state, alone.
+    /// Calls `f` with exclusive access to the state.
     #[inline(always)]
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut S) -> R) -> R {
         let were_enabled = interrupts::are_enabled();
@@ -34,13 +35,14 @@ impl<S> Locked<S> {
         f(&mut self.alone(were_enabled))
     }
 
-    /// As [`with`](Self::with), where interrupts are known to be on: in a fiber that was found to be allowed to wait.
+    /// Behaves like [`with`](Self::with), where interrupts are known to be on: in a fiber that has
+    /// been found to be allowed to wait.
     #[inline(always)]
     pub(crate) fn with_interrupts_on<R>(&self, f: impl FnOnce(&mut S) -> R) -> R {
         f(&mut self.lock_with_interrupts_on())
     }
 
-    /// The state, alone, until the guard is dropped; interrupts are known to be on.
+    /// Returns a guard with exclusive access to the state. Interrupts must be on.
     #[inline(always)]
     pub(crate) fn lock_with_interrupts_on(&self) -> Alone<'_, S> {
         debug_assert!(interrupts::are_enabled(), "the caller says so");
@@ -48,10 +50,11 @@ impl<S> Locked<S> {
         self.alone(true)
     }
 
-    /// With interrupts off, which are turned on again if they were.
+    /// Acquires the lock. Interrupts are off already, and are turned on again afterwards if
+    /// `were_enabled`.
     #[inline(always)]
     fn alone(&self, were_enabled: bool) -> Alone<'_, S> {
-        // Only another core can hold it, and not for long.
+        // Only another core can hold the lock, and only for a short time.
         while self.is_locked.swap(true, Ordering::Acquire) {
             spin_loop();
         }
@@ -62,7 +65,7 @@ impl<S> Locked<S> {
     }
 }
 
-/// Shows that its holder is alone with the state.
+/// A guard with exclusive access to the state.
 pub(crate) struct Alone<'a, S> {
     locked: &'a Locked<S>,
     were_enabled: bool,

@@ -1,4 +1,4 @@
-//! The mutex: a value that one fiber at a time may use, while others wait in line.
+//! The mutex: a value that one fiber at a time may access, while others wait in line.
 
 mod inheritance;
 mod raw;
@@ -15,7 +15,7 @@ use core::ops::{Deref, DerefMut};
 use core::time::Duration;
 use raw::RawMutex;
 
-/// A value that one fiber at a time may use.
+/// A mutual-exclusion lock: one fiber at a time may access the value.
 ///
 /// ```
 /// use kfiber::{platform::Host, scheduler::{self, FiberPool, Scheduler}, sync::Mutex};
@@ -38,35 +38,42 @@ use raw::RawMutex;
 ///
 /// # Who is next
 ///
-/// Unlocking hands it to the fiber that has waited longest, even before that one runs. Until then nobody can lock it: a
-/// fiber that unlocks and locks again waits behind those who came before.
+/// Unlocking hands the mutex to the fiber that has waited longest, even before that fiber runs. No
+/// other fiber can lock it in between: a fiber that unlocks and locks again waits behind those that
+/// came before.
 ///
 /// # Priorities
 ///
-/// While fibers wait, the owner is scheduled at the highest of their priorities, if that is above its own; so is the owner
-/// of a mutex that the owner waits for, and so on. It falls back when it unlocks, and when they stop waiting. What runs next is
-/// looked at when the owner next yields or waits. Fibers of different schedulers do not lend each other their priority.
+/// The mutex implements priority inheritance. While fibers wait, the owner runs at the highest of
+/// their priorities, if that is above its own. If the owner itself waits for another mutex, the
+/// owner of that mutex inherits the priority too, and so on. The priority falls back when the owner
+/// unlocks, and when the waiters stop waiting. The scheduler acts on the new priority when the
+/// owner next yields or waits. Fibers of different schedulers do not inherit from each other.
 ///
-/// Of all waits in this crate only those for a mutex lend priority. A wait for an
-/// [`RwLock`](super::RwLock), for a [`Once`](super::Once), for the end of a fiber or of a
-/// [scope](crate::scheduler::scope()) does not, nor does one for a semaphore, a message or an event,
-/// where it is not known who will give.
+/// Of all waits in this crate, only the wait for a mutex lends priority. A wait for an
+/// [`RwLock`](super::RwLock), for a [`Once`](super::Once), or for the end of a fiber or of a
+/// [scope](crate::scheduler::scope()) does not. Neither does a wait for a semaphore, a message or
+/// an event, because it is not known which fiber will end such a wait.
 ///
 /// # Poison
 ///
-/// A mutex that a fiber has while it [fails](crate::scheduler::failures) stays locked by that fiber for good: the value may be
-/// half-changed, and the fiber may have lent it to others. The mutex is then *poisoned*. Nobody waits for it any more: `lock`
-/// panics and says who failed and where, also in those who wait already; [`lock_until`](Self::lock_until) returns
-/// [`LockError::Poisoned`], [`try_lock`](Self::try_lock) nothing. [`clear_poison`](Self::clear_poison) puts it back to use.
+/// If a fiber [fails](crate::scheduler::failures) while it owns the mutex, the mutex stays locked
+/// by that fiber permanently and is *poisoned*: the value may be half-changed, and the fiber may
+/// have lent it to others. No fiber waits for a poisoned mutex. `lock` panics with a message that
+/// names the failed fiber and the place of the failure; so do the calls of `lock` that were already
+/// waiting. [`lock_until`](Self::lock_until) returns [`LockError::Poisoned`], and
+/// [`try_lock`](Self::try_lock) returns `None`. [`clear_poison`](Self::clear_poison) makes the
+/// mutex usable again.
 ///
 /// # Guards
 ///
-/// A guard that is leaked keeps the mutex locked for good, also when its fiber ends: `lock` is then
-/// a deadlock, which names the fiber that ended, and [`owner`](Self::owner) returns its id.
+/// A leaked guard keeps the mutex locked permanently, even after its fiber has ended. `lock` then
+/// reports a deadlock that names the ended fiber, and [`owner`](Self::owner) returns its id.
 ///
-/// A guard belongs to the fiber that locked. On a host, safe code can carry one to another fiber of
-/// the same thread through a thread local. Dropping it there, or waiting with it on a
-/// [`Condvar`](super::Condvar), panics with the names of both fibers, and the mutex stays locked.
+/// A guard belongs to the fiber that locked the mutex. On a host, safe code can carry a guard to
+/// another fiber of the same thread through a thread local. Dropping the guard there, or waiting
+/// with it on a [`Condvar`](super::Condvar), panics with the names of both fibers, and the mutex
+/// stays locked.
 #[repr(C)] // so that the address that reports name is that of the whole
 pub struct Mutex<T: ?Sized> {
     raw: RawMutex,
@@ -78,9 +85,9 @@ unsafe impl<T: ?Sized + Send> Send for Mutex<T> {}
 // SAFETY: as above.
 unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
 
-/// Shows that the fiber has locked a [`Mutex`]; dropping it unlocks.
+/// The guard of a locked [`Mutex`]. The mutex is unlocked when the guard is dropped.
 ///
-/// It stays in its fiber, which may wait while it has one.
+/// The guard stays in its fiber, which may wait while it holds the guard.
 #[must_use = "dropping the guard unlocks at once"]
 pub struct MutexGuard<'a, T: ?Sized> {
     mutex: &'a Mutex<T>,
@@ -92,7 +99,7 @@ pub struct MutexGuard<'a, T: ?Sized> {
 unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
 
 impl<T> Mutex<T> {
-    /// Returns an unlocked mutex.
+    /// Creates an unlocked mutex.
     #[must_use]
     pub const fn new(value: T) -> Self {
         Self {
@@ -101,21 +108,24 @@ impl<T> Mutex<T> {
         }
     }
 
-    /// Returns the value.
+    /// Consumes the mutex and returns the value.
     pub fn into_inner(self) -> T {
         self.value.into_inner()
     }
 }
 
 impl<T: ?Sized> Mutex<T> {
-    /// Locks it, or waits until it is handed over. Cancelling the fiber does not disturb that.
+    /// Locks the mutex, and waits until it is handed over if another fiber owns it. Cancellation
+    /// does not interrupt the wait.
     ///
     /// # Panics
     ///
-    /// Panics where waiting is not allowed, also if it need not wait; if the fiber has locked it
-    /// already: it would wait for itself; and if it is poisoned. Panics if the fiber that has it
-    /// has ended, and if the wait would close a circle of fibers that wait for each other, unless
-    /// [`Hooks::deadlocked`](crate::scheduler::Hooks::deadlocked) says otherwise.
+    /// Panics in these cases:
+    /// - Waiting is not allowed, even if the mutex is free.
+    /// - The fiber already owns the mutex, so that it would wait for itself.
+    /// - The mutex is poisoned.
+    /// - The fiber that owns the mutex has ended, or the wait would complete a deadlock, and
+    ///   [`Hooks::deadlocked`](crate::scheduler::Hooks::deadlocked) does not decide otherwise.
     ///
     /// # Context
     ///
@@ -132,7 +142,7 @@ impl<T: ?Sized> Mutex<T> {
         self.guard(owner)
     }
 
-    /// Locks it if nobody has, and returns nothing otherwise: if it is poisoned, too.
+    /// Locks the mutex if it is free. Returns `None` if it is locked or poisoned.
     ///
     /// # Panics
     ///
@@ -149,15 +159,16 @@ impl<T: ?Sized> Mutex<T> {
         self.raw.try_lock(owner).then(|| self.guard(owner))
     }
 
-    /// As [`lock`](Self::lock), but waits no longer than `timeout`.
+    /// Behaves like [`lock`](Self::lock), but waits no longer than `timeout`.
     ///
     /// # Errors
     ///
-    /// [`LockError::TimedOut`], [`LockError::Poisoned`].
+    /// Returns [`LockError::TimedOut`] if the time has passed, and [`LockError::Poisoned`] if the
+    /// mutex is poisoned.
     ///
     /// # Panics
     ///
-    /// As [`lock`](Self::lock), but for poison.
+    /// Panics in the same cases as [`lock`](Self::lock), except for poison.
     ///
     /// # Context
     ///
@@ -167,15 +178,16 @@ impl<T: ?Sized> Mutex<T> {
         self.lock_until(after(timeout))
     }
 
-    /// As [`lock`](Self::lock), but waits no longer than until `deadline`.
+    /// Behaves like [`lock`](Self::lock), but waits no longer than until `deadline`.
     ///
     /// # Errors
     ///
-    /// [`LockError::TimedOut`], [`LockError::Poisoned`].
+    /// Returns [`LockError::TimedOut`] if the deadline has passed, and [`LockError::Poisoned`] if
+    /// the mutex is poisoned.
     ///
     /// # Panics
     ///
-    /// As [`lock`](Self::lock), but for poison.
+    /// Panics in the same cases as [`lock`](Self::lock), except for poison.
     ///
     /// # Context
     ///
@@ -201,7 +213,7 @@ impl<T: ?Sized> Mutex<T> {
         }
     }
 
-    /// Says whether the fiber that has it has failed.
+    /// Returns whether the fiber that owns the mutex has failed.
     ///
     /// # Context
     ///
@@ -211,8 +223,8 @@ impl<T: ?Sized> Mutex<T> {
         self.raw.is_poisoned()
     }
 
-    /// Takes it from the fiber that has failed while it had it, and hands it to the first that waits, if any does. Returns
-    /// false, and does nothing, if it is not poisoned.
+    /// Takes the mutex from its failed owner, and hands it to the first waiting fiber, if there is
+    /// one. Returns false, and does nothing, if the mutex is not poisoned.
     ///
     /// # Panics
     ///
@@ -220,9 +232,10 @@ impl<T: ?Sized> Mutex<T> {
     ///
     /// # Safety
     ///
-    /// The value is one that may be used: no code was in the middle of changing it, to something that is no `T`, where the fiber
-    /// failed. And nobody uses it through what the fiber lent: no fiber of a scope of its, and no reference from a guard that
-    /// it leaked.
+    /// The value must be a valid `T`: where the fiber failed, no code was in the middle of a change
+    /// that had left it invalid. Nothing may access the value through a reference that the failed
+    /// fiber lent: neither a fiber of one of its scopes, nor a reference from a guard that it
+    /// leaked.
     ///
     /// # Context
     ///
@@ -232,7 +245,7 @@ impl<T: ?Sized> Mutex<T> {
         self.raw.take_from_failed(current::owning_fiber())
     }
 
-    /// Says whether a fiber has locked it just now, or had it when it failed.
+    /// Returns whether a fiber owns the mutex at this moment, or owned it when it failed.
     ///
     /// # Context
     ///
@@ -242,10 +255,11 @@ impl<T: ?Sized> Mutex<T> {
         !self.raw.owner().is_nobody()
     }
 
-    /// The fiber that has locked it just now, or that had when it ended, if its guard was leaked.
+    /// Returns the fiber that owns the mutex at this moment, or that ended while it owned the mutex
+    /// because its guard was leaked.
     ///
-    /// (Which one that was of the fibers that shared a cell is known by five bits: after 32 more it
-    /// is taken for a later one.)
+    /// Five bits distinguish the successive fibers of one cell. After 32 further fibers in the
+    /// cell, the owner is mistaken for a later fiber.
     ///
     /// # Context
     ///
@@ -255,33 +269,37 @@ impl<T: ?Sized> Mutex<T> {
         self.raw.owner().id()
     }
 
-    /// The value, which is nobody else's.
+    /// Returns a mutable reference to the value. No locking is needed, because the mutex is
+    /// borrowed exclusively.
     pub const fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
     }
 }
 
 impl<T: ?Sized> MutexGuard<'_, T> {
-    /// Panics if the fiber that runs is not the one that locked: on a host a thread local can carry
-    /// a guard to another one. There are none in safe code for the bare machine, and a guard is not
-    /// `Send`, so there it costs nothing.
+    /// Panics if the running fiber is not the one that locked the mutex.
+    ///
+    /// On a host, a thread local can carry a guard to another fiber. On the bare machine there are
+    /// no thread locals in safe code and a guard is not `Send`, so the check costs nothing there.
     #[inline(always)]
     #[track_caller]
     pub(super) fn check_owner(&self, what: &str) {
         misuse::check_guard(self.owner, what);
     }
 
-    /// Unlocks the mutex for a while.
+    /// Unlocks the mutex temporarily.
     ///
     /// # Safety
     ///
-    /// Nothing is done with the guard, not even by unwinding, before [`lock_again`](Self::lock_again).
+    /// The guard must not be used or dropped, not even by unwinding, before
+    /// [`lock_again`](Self::lock_again) is called.
     pub(super) unsafe fn unlock(&mut self) {
-        // SAFETY: the guard shows that its fiber, which runs, has it; the guard is not used meanwhile.
+        // SAFETY: the guard shows that its fiber, which runs, has it; the guard is not used
+        // meanwhile.
         unsafe { self.mutex.raw.unlock(self.owner) };
     }
 
-    /// Ends what [`unlock`](Self::unlock) began.
+    /// Locks the mutex again after [`unlock`](Self::unlock).
     #[track_caller]
     pub(super) fn lock_again(&mut self) {
         let raw = &self.mutex.raw;

@@ -1,4 +1,4 @@
-//! A value that is made once, by the first fiber that wants it, while the others wait.
+//! A value that the first fiber to ask for it initializes, while the others wait.
 
 use super::line::{Line, Served, Waiter};
 use super::lock_error::LockError;
@@ -22,9 +22,11 @@ fn leave(line: &mut Line, waiter: &Waiter) -> Served {
     Served::nobody()
 }
 
+/// Returns the fiber that initializes the value.
+///
 /// # Safety
 ///
-/// As [`HolderOf`](crate::scheduler::task::wait::HolderOf) says.
+/// The requirements of [`HolderOf`](crate::scheduler::task::wait::HolderOf) apply.
 unsafe fn maker_of(object: *const (), fiber: *const Header, is_about_to_wait: bool) -> HeldBy {
     // SAFETY: the caller's promise; a `Once` begins with its maker.
     let maker = load(unsafe { &*object.cast() });
@@ -38,7 +40,7 @@ fn load(maker: &AtomicPtr<Header>) -> OwnerWord {
     OwnerWord::from_stored(maker.load(Ordering::Relaxed))
 }
 
-/// A value that is made once.
+/// A value that is initialized once, on first use.
 ///
 /// ```
 /// use kfiber::{platform::Host, scheduler::{FiberPool, Scheduler}, sync::Once};
@@ -54,14 +56,16 @@ fn load(maker: &AtomicPtr<Header>) -> OwnerWord {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// If a closure unwinds, or its fiber [fails](crate::scheduler::failures), the next fiber that wants the value calls its own.
+/// If a closure unwinds, or its fiber [fails](crate::scheduler::failures), the next fiber that asks
+/// for the value calls its own closure.
 ///
-/// A wait for the value lends no priority to the fiber that makes it: one of a low priority lets
-/// all those in between run first. Where that matters, make the value before fibers of different
-/// priorities want it.
+/// A wait for the value lends no priority to the fiber that initializes it. If that fiber has a low
+/// priority, all runnable fibers of medium priority run first. Where this matters, initialize the
+/// value before fibers of different priorities use it.
 #[repr(C)] // the maker first: `maker_of` does not know of which type the value is
 pub struct Once<T> {
-    /// The [`OwnerWord`] of the fiber that makes the value. Changed in the lock of the makers.
+    /// The [`OwnerWord`] of the fiber that initializes the value. It is changed only in the lock of
+    /// the line.
     maker: AtomicPtr<Header>,
     is_made: AtomicBool,
     line: Locked<Line>,
@@ -71,15 +75,15 @@ pub struct Once<T> {
 // SAFETY: the value is written by one fiber, and shared afterwards.
 unsafe impl<T: Send + Sync> Sync for Once<T> {}
 
-/// The value was not there in time; the closure is given back.
+/// The error of a wait that ended before the value was initialized. It returns the closure.
 pub struct OnceError<F> {
-    /// The closure, which did not run.
+    /// The closure, which was not called.
     pub closure: F,
-    /// Why the wait ended.
+    /// The reason why the wait ended.
     pub error: WaitError,
 }
 
-/// Whether the fiber is to make the value.
+/// What the fiber has to do about the value.
 #[derive(PartialEq, Eq)]
 enum Turn {
     Make,
@@ -88,7 +92,7 @@ enum Turn {
 }
 
 impl<T> Once<T> {
-    /// Returns one without a value.
+    /// Creates a `Once` without a value.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -99,7 +103,7 @@ impl<T> Once<T> {
         }
     }
 
-    /// The value, if it is made.
+    /// Returns the value if it is initialized.
     ///
     /// # Context
     ///
@@ -115,12 +119,13 @@ impl<T> Once<T> {
         Some(unsafe { value.assume_init_ref() })
     }
 
-    /// The value; made by `f` if nobody has begun to make it, waited for otherwise. Cancelling the fiber does not disturb
-    /// that.
+    /// Returns the value. Calls `f` to initialize it if no fiber has begun to, and waits for that
+    /// fiber otherwise. Cancellation does not interrupt the wait.
     ///
     /// # Panics
     ///
-    /// Panics where waiting is not allowed, unless the value is made already; and in its own closure.
+    /// Panics where waiting is not allowed, unless the value is already initialized. Panics if `f`
+    /// itself asks for the value.
     ///
     /// # Context
     ///
@@ -137,15 +142,16 @@ impl<T> Once<T> {
         }
     }
 
-    /// As [`call_once`](Self::call_once), but waits no longer than `timeout` for another fiber to make it.
+    /// Behaves like [`call_once`](Self::call_once), but waits no longer than `timeout` for another
+    /// fiber to initialize the value.
     ///
     /// # Errors
     ///
-    /// Gives the closure back when the time has passed.
+    /// Returns the closure in a [`OnceError`] when the time has passed.
     ///
     /// # Panics
     ///
-    /// As [`call_once`](Self::call_once).
+    /// Panics in the same cases as [`call_once`](Self::call_once).
     ///
     /// # Context
     ///
@@ -159,15 +165,16 @@ impl<T> Once<T> {
         self.call_once_until(after(timeout), f)
     }
 
-    /// As [`call_once`](Self::call_once), but waits no longer than until `deadline` for another fiber to make it.
+    /// Behaves like [`call_once`](Self::call_once), but waits no longer than until `deadline` for
+    /// another fiber to initialize the value.
     ///
     /// # Errors
     ///
-    /// Gives the closure back when the deadline has passed.
+    /// Returns the closure in a [`OnceError`] when the deadline has passed.
     ///
     /// # Panics
     ///
-    /// As [`call_once`](Self::call_once).
+    /// Panics in the same cases as [`call_once`](Self::call_once).
     ///
     /// # Context
     ///
@@ -205,17 +212,19 @@ impl<T> Once<T> {
         Self::leave_failed,
     );
 
+    /// Removes a fiber that failed while it waited.
+    ///
     /// # Safety
     ///
-    /// As [`Leave`](crate::scheduler::task::wait::Leave) says.
+    /// The requirements of [`Leave`](crate::scheduler::task::wait::Leave) apply.
     unsafe fn leave_failed(object: *const (), waiter: *const ()) {
         // SAFETY: the caller's promise.
         let (this, waiter) = unsafe { Waiter::of_failed::<Self>(object, waiter) };
-        // If it was to make the value, the others are told when it has failed.
+        // If it was its turn to make the value, the other fibers are told after its failure.
         let _is_not_maker = waiter.has_left(&this.line, leave);
     }
 
-    /// Waits for the value, or for the turn to make it.
+    /// Waits for the value, or until it is the fiber's turn to initialize it.
     #[track_caller]
     fn turn(&self, fiber: *const Header, deadline: Nanoseconds) -> Result<Turn, WaitError> {
         let object = ptr::from_ref(self).cast();
@@ -275,7 +284,7 @@ impl<T> Once<T> {
     }
 
     fn make(&self, f: impl FnOnce() -> T) {
-        /// Lets the next one try if the closure unwinds.
+        /// Passes the turn to the next fiber if the closure unwinds.
         struct Next<'a, T>(&'a Once<T>);
         impl<T> Drop for Next<'_, T> {
             fn drop(&mut self) {

@@ -1,15 +1,17 @@
-//! For the locks of the crate `spin`: a way to wait that lets other fibers run.
+//! A relax strategy for the locks of the crate `spin` that lets other fibers run.
 
 use crate::scheduler::cpu::current;
 use crate::scheduler::yield_now;
 use core::hint::spin_loop;
 use spin::RelaxStrategy;
 
-/// Yields where the caller may wait, and spins elsewhere: outside of fibers, in interrupt handlers, with interrupts off.
+/// A relax strategy that yields where the caller may wait, and spins elsewhere: outside of fibers,
+/// in interrupt handlers, and with interrupts off.
 ///
-/// On one core a fiber that spins on a lock whose holder was switched away from spins for ever; with this it does not, as long
-/// as the holder's priority is not lower than its own. Where it may be lower use [`Mutex`](crate::sync::Mutex), which blocks
-/// and inherits.
+/// If a fiber spins on a lock whose holder was switched out on the same core, it spins forever.
+/// With this strategy the holder runs, provided that its priority is not lower than that of the
+/// spinning fiber. If it may be lower, use a [`Mutex`](crate::sync::Mutex), which blocks and
+/// implements priority inheritance.
 ///
 /// ```
 /// use kfiber::sync::relax::YieldFiber;

@@ -1,4 +1,5 @@
-//! The reader-writer lock: a value that many fibers may read, or one may write, while others wait in line.
+//! The reader-writer lock: many fibers may read the value, or one may write it, while others wait
+//! in line.
 
 mod guards;
 mod raw;
@@ -15,7 +16,8 @@ use raw::{Access, RawRwLock};
 
 pub use guards::{RwLockReadGuard, RwLockWriteGuard};
 
-/// A value that many fibers may read at a time, or one may write.
+/// A reader-writer lock: many fibers may read the value at the same time, or one fiber may write
+/// it.
 ///
 /// ```
 /// use kfiber::{platform::Host, scheduler::{FiberPool, Scheduler}, sync::RwLock};
@@ -34,25 +36,27 @@ pub use guards::{RwLockReadGuard, RwLockWriteGuard};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// First come, first served: a reader that comes after a writer that waits, waits behind it. So
-/// neither starves, and a fiber that reads while it reads already can wait for itself, through a
-/// writer in between; take one guard. That is a deadlock, and so is writing while one reads: the
-/// fiber that closes it panics, unless [`Hooks::deadlocked`](crate::scheduler::Hooks::deadlocked)
-/// says otherwise. The lock knows four of its readers by name, and counts the rest: what would wait
-/// for a fifth that never ends is not noticed before all fibers wait.
+/// The lock is first come, first served: a reader that arrives after a waiting writer waits behind
+/// that writer. So neither readers nor writers starve. A fiber that already reads must therefore
+/// not read again: it can wait behind a writer that waits for the fiber's first guard. This is a
+/// deadlock, and so is writing while the fiber reads. The fiber that completes the deadlock panics,
+/// unless [`Hooks::deadlocked`](crate::scheduler::Hooks::deadlocked) decides otherwise. The lock
+/// records up to four of its readers, and only counts the others. A deadlock through a reader that
+/// is only counted is not noticed before all fibers wait.
 ///
 /// # Poison
 ///
-/// As with a [`Mutex`](super::Mutex#poison), if a fiber [fails](crate::scheduler::failures) while it writes: `read` and `write`
-/// panic then, and the others say that it is poisoned. A fiber that fails while it reads goes on reading for good: others may
-/// read, and nobody can write again.
+/// The lock is poisoned if a fiber [fails](crate::scheduler::failures) while it writes, as with a
+/// [`Mutex`](super::Mutex#poison). `read` and `write` then panic, and the methods with a deadline
+/// return [`LockError::Poisoned`]. A fiber that fails while it reads keeps its read access
+/// permanently: other fibers may still read, but no fiber can write again.
 ///
 /// # Priorities
 ///
-/// A wait for it does not lend the priority of the one who waits, neither to a writer nor to
-/// readers, of whom there can be many: a holder of a low priority waits for all fibers of those in
-/// between. Where fibers of different priorities share one, either give all that lock it the
-/// highest priority among them while they hold it (the ceiling rule), or use a
+/// A wait for this lock lends no priority, neither to the writer nor to the readers, of whom there
+/// can be many. A holder of low priority therefore has to wait for all runnable fibers of medium
+/// priority. If fibers of different priorities share the lock, either raise every holder to the
+/// highest of their priorities while it holds the lock (the ceiling rule), or use a
 /// [`Mutex`](super::Mutex).
 #[repr(C)] // so that the address that reports name is that of the whole
 pub struct RwLock<T: ?Sized> {
@@ -60,13 +64,14 @@ pub struct RwLock<T: ?Sized> {
     value: UnsafeCell<T>,
 }
 
-// SAFETY: the value is used by one fiber at a time, or shared by several, perhaps in other threads than before.
+// SAFETY: the value is used by one fiber at a time, or shared by several, perhaps in other threads
+// than before.
 unsafe impl<T: ?Sized + Send> Send for RwLock<T> {}
 // SAFETY: as above.
 unsafe impl<T: ?Sized + Send + Sync> Sync for RwLock<T> {}
 
 impl<T> RwLock<T> {
-    /// Returns an unlocked lock.
+    /// Creates an unlocked lock.
     #[must_use]
     pub const fn new(value: T) -> Self {
         Self {
@@ -75,21 +80,24 @@ impl<T> RwLock<T> {
         }
     }
 
-    /// Returns the value.
+    /// Consumes the lock and returns the value.
     pub fn into_inner(self) -> T {
         self.value.into_inner()
     }
 }
 
 impl<T: ?Sized> RwLock<T> {
-    /// Locks it for reading, or waits until that is handed over. Cancelling the fiber does not disturb that.
+    /// Locks for reading, and waits until read access is handed over if needed. Cancellation does
+    /// not interrupt the wait.
     ///
     /// # Panics
     ///
-    /// Panics where waiting is not allowed, also if it need not wait; if the fiber has locked it
-    /// for writing; and if it is poisoned. Panics if a fiber that has it has ended, and if the wait
-    /// would close a circle of fibers that wait for each other, unless
-    /// [`Hooks::deadlocked`](crate::scheduler::Hooks::deadlocked) says otherwise.
+    /// Panics in these cases:
+    /// - Waiting is not allowed, even if the lock is free.
+    /// - The fiber has locked it for writing.
+    /// - The lock is poisoned.
+    /// - A fiber that holds the lock has ended, or the wait would complete a deadlock, and
+    ///   [`Hooks::deadlocked`](crate::scheduler::Hooks::deadlocked) does not decide otherwise.
     ///
     /// # Context
     ///
@@ -102,15 +110,16 @@ impl<T: ?Sized> RwLock<T> {
         }
     }
 
-    /// As [`read`](Self::read), but waits no longer than `timeout`.
+    /// Behaves like [`read`](Self::read), but waits no longer than `timeout`.
     ///
     /// # Errors
     ///
-    /// [`LockError::TimedOut`], [`LockError::Poisoned`].
+    /// Returns [`LockError::TimedOut`] if the time has passed, and [`LockError::Poisoned`] if the
+    /// lock is poisoned.
     ///
     /// # Panics
     ///
-    /// As [`read`](Self::read).
+    /// Panics in the same cases as [`read`](Self::read).
     ///
     /// # Context
     ///
@@ -120,15 +129,16 @@ impl<T: ?Sized> RwLock<T> {
         self.read_until(after(timeout))
     }
 
-    /// As [`read`](Self::read), but waits no longer than until `deadline`.
+    /// Behaves like [`read`](Self::read), but waits no longer than until `deadline`.
     ///
     /// # Errors
     ///
-    /// [`LockError::TimedOut`], [`LockError::Poisoned`].
+    /// Returns [`LockError::TimedOut`] if the deadline has passed, and [`LockError::Poisoned`] if
+    /// the lock is poisoned.
     ///
     /// # Panics
     ///
-    /// As [`read`](Self::read).
+    /// Panics in the same cases as [`read`](Self::read).
     ///
     /// # Context
     ///
@@ -140,7 +150,7 @@ impl<T: ?Sized> RwLock<T> {
         Ok(RwLockReadGuard::new(self, owner))
     }
 
-    /// Locks it for reading if nobody writes or waits, and returns nothing otherwise.
+    /// Locks for reading if no fiber writes or waits. Returns `None` otherwise.
     ///
     /// # Panics
     ///
@@ -157,14 +167,17 @@ impl<T: ?Sized> RwLock<T> {
         is_locked.then(|| RwLockReadGuard::new(self, owner))
     }
 
-    /// Locks it for writing, or waits until that is handed over. Cancelling the fiber does not disturb that.
+    /// Locks for writing, and waits until write access is handed over if needed. Cancellation does
+    /// not interrupt the wait.
     ///
     /// # Panics
     ///
-    /// Panics where waiting is not allowed, also if it need not wait; if the fiber has locked it
-    /// for writing already; and if it is poisoned. Panics if a fiber that has it has ended, and if
-    /// the wait would close a circle of fibers that wait for each other, unless
-    /// [`Hooks::deadlocked`](crate::scheduler::Hooks::deadlocked) says otherwise.
+    /// Panics in these cases:
+    /// - Waiting is not allowed, even if the lock is free.
+    /// - The fiber has already locked it for writing.
+    /// - The lock is poisoned.
+    /// - A fiber that holds the lock has ended, or the wait would complete a deadlock, and
+    ///   [`Hooks::deadlocked`](crate::scheduler::Hooks::deadlocked) does not decide otherwise.
     ///
     /// # Context
     ///
@@ -177,15 +190,16 @@ impl<T: ?Sized> RwLock<T> {
         }
     }
 
-    /// As [`write`](Self::write), but waits no longer than `timeout`.
+    /// Behaves like [`write`](Self::write), but waits no longer than `timeout`.
     ///
     /// # Errors
     ///
-    /// [`LockError::TimedOut`], [`LockError::Poisoned`].
+    /// Returns [`LockError::TimedOut`] if the time has passed, and [`LockError::Poisoned`] if the
+    /// lock is poisoned.
     ///
     /// # Panics
     ///
-    /// As [`write`](Self::write).
+    /// Panics in the same cases as [`write`](Self::write).
     ///
     /// # Context
     ///
@@ -195,15 +209,16 @@ impl<T: ?Sized> RwLock<T> {
         self.write_until(after(timeout))
     }
 
-    /// As [`write`](Self::write), but waits no longer than until `deadline`.
+    /// Behaves like [`write`](Self::write), but waits no longer than until `deadline`.
     ///
     /// # Errors
     ///
-    /// [`LockError::TimedOut`], [`LockError::Poisoned`].
+    /// Returns [`LockError::TimedOut`] if the deadline has passed, and [`LockError::Poisoned`] if
+    /// the lock is poisoned.
     ///
     /// # Panics
     ///
-    /// As [`write`](Self::write).
+    /// Panics in the same cases as [`write`](Self::write).
     ///
     /// # Context
     ///
@@ -215,7 +230,7 @@ impl<T: ?Sized> RwLock<T> {
         Ok(RwLockWriteGuard::new(self, owner))
     }
 
-    /// Locks it for writing if nobody has it or waits, and returns nothing otherwise.
+    /// Locks for writing if no fiber holds the lock or waits for it. Returns `None` otherwise.
     ///
     /// # Panics
     ///
@@ -232,7 +247,7 @@ impl<T: ?Sized> RwLock<T> {
         is_locked.then(|| RwLockWriteGuard::new(self, owner))
     }
 
-    /// Says whether the fiber that writes has failed.
+    /// Returns whether the fiber that writes has failed.
     ///
     /// # Context
     ///
@@ -242,12 +257,12 @@ impl<T: ?Sized> RwLock<T> {
         self.raw.is_poisoned()
     }
 
-    /// Takes it from the fiber that has failed while it wrote, and hands it to those that wait. Returns false, and does nothing,
-    /// if it is not poisoned.
+    /// Takes the lock from the fiber that failed while it wrote, and hands it to the waiting
+    /// fibers. Returns false, and does nothing, if the lock is not poisoned.
     ///
     /// # Safety
     ///
-    /// As for [`Mutex::clear_poison`](super::Mutex::clear_poison).
+    /// The requirements of [`Mutex::clear_poison`](super::Mutex::clear_poison) apply.
     ///
     /// # Context
     ///
@@ -256,7 +271,8 @@ impl<T: ?Sized> RwLock<T> {
         self.raw.take_from_failed()
     }
 
-    /// The value, which is nobody else's.
+    /// Returns a mutable reference to the value. No locking is needed, because the lock is borrowed
+    /// exclusively.
     pub const fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
     }

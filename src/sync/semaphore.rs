@@ -1,4 +1,4 @@
-//! The counting semaphore: permits that are taken and given back, from interrupt handlers too.
+//! The counting semaphore: fibers acquire permits; fibers and interrupt handlers release them.
 
 mod word;
 
@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 use core::time::Duration;
 use word::{AWAITED, of};
 
-/// A number of permits. Waiters get theirs first come, first served.
+/// A counting semaphore. Waiting fibers receive permits first come, first served.
 ///
 /// ```
 /// use kfiber::sync::Semaphore;
@@ -25,38 +25,41 @@ use word::{AWAITED, of};
 /// assert_eq!(PERMITS.available(), 1);
 /// ```
 pub struct Semaphore {
-    /// How many permits there are, or who waits.
+    /// The number of permits, or the fibers that wait.
     word: AtomicPtr<Waiter>,
     limit: usize,
     line: Locked<Line>,
 }
 
-/// More permits were given back than the semaphore holds; none of them was taken in.
+/// The error of a release that would exceed the limit of the semaphore. No permit was added.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TooManyPermits {
-    /// How many were to be given back.
+    /// The number of permits that were to be released.
     pub count: usize,
 }
 
 impl Semaphore {
-    /// The most permits that a semaphore can have.
+    /// The largest number of permits that a semaphore can have.
     pub const MAX: usize = usize::MAX >> 1;
 
-    /// Returns a semaphore with this many permits, which can have up to [`MAX`](Self::MAX).
+    /// Creates a semaphore with this many permits and a limit of [`MAX`](Self::MAX).
     ///
     /// # Panics
     ///
-    /// Panics if that is more than [`MAX`](Self::MAX): in a static, at compile time.
+    /// Panics if `permits` is more than [`MAX`](Self::MAX). In a static, this is a compile-time
+    /// error.
     #[must_use]
     pub const fn new(permits: usize) -> Self {
         Self::with_limit(permits, Self::MAX)
     }
 
-    /// Returns a semaphore with this many permits, which can have up to `limit`: one, for instance.
+    /// Creates a semaphore with this many permits, which never has more than `limit`. A limit of
+    /// one makes a binary semaphore.
     ///
     /// # Panics
     ///
-    /// Panics if `permits` is more than `limit`, or `limit` more than [`MAX`](Self::MAX): in a static, at compile time.
+    /// Panics if `permits` is more than `limit`, or if `limit` is more than [`MAX`](Self::MAX). In
+    /// a static, this is a compile-time error.
     #[must_use]
     pub const fn with_limit(permits: usize, limit: usize) -> Self {
         assert!(
@@ -74,7 +77,7 @@ impl Semaphore {
         }
     }
 
-    /// How many permits are there to be taken.
+    /// Returns the number of available permits.
     ///
     /// # Context
     ///
@@ -87,15 +90,15 @@ impl Semaphore {
         }
     }
 
-    /// Takes a permit, or waits for one.
+    /// Acquires a permit, and waits for one if none is available.
     ///
     /// # Errors
     ///
-    /// [`WaitError::Cancelled`] if the fiber is asked to end while it waits.
+    /// Returns [`WaitError::Cancelled`] if the fiber is cancelled while it waits.
     ///
     /// # Panics
     ///
-    /// Panics where waiting is not allowed, also if it need not wait.
+    /// Panics where waiting is not allowed, even if a permit is available.
     ///
     /// # Context
     ///
@@ -111,15 +114,16 @@ impl Semaphore {
         }
     }
 
-    /// As [`acquire`](Self::acquire), but waits no longer than `timeout`.
+    /// Behaves like [`acquire`](Self::acquire), but waits no longer than `timeout`.
     ///
     /// # Errors
     ///
-    /// As [`acquire`](Self::acquire), and [`WaitError::TimedOut`].
+    /// Returns the errors of [`acquire`](Self::acquire), and [`WaitError::TimedOut`] when the time
+    /// has passed.
     ///
     /// # Panics
     ///
-    /// As [`acquire`](Self::acquire).
+    /// Panics in the same cases as [`acquire`](Self::acquire).
     ///
     /// # Context
     ///
@@ -129,15 +133,16 @@ impl Semaphore {
         self.acquire_until(after(timeout))
     }
 
-    /// As [`acquire`](Self::acquire), but waits no longer than until `deadline`.
+    /// Behaves like [`acquire`](Self::acquire), but waits no longer than until `deadline`.
     ///
     /// # Errors
     ///
-    /// As [`acquire`](Self::acquire), and [`WaitError::TimedOut`].
+    /// Returns the errors of [`acquire`](Self::acquire), and [`WaitError::TimedOut`] when the time
+    /// has passed.
     ///
     /// # Panics
     ///
-    /// As [`acquire`](Self::acquire).
+    /// Panics in the same cases as [`acquire`](Self::acquire).
     ///
     /// # Context
     ///
@@ -153,7 +158,7 @@ impl Semaphore {
         }
     }
 
-    /// Takes a permit if there is one. Returns whether there was.
+    /// Acquires a permit if one is available. Returns whether it did.
     ///
     /// # Context
     ///
@@ -162,17 +167,20 @@ impl Semaphore {
     #[must_use = "it says whether there was a permit"]
     pub fn try_acquire(&self) -> bool {
         let permits = self.word.load(Ordering::Relaxed).addr();
-        // No permits, and one who waits, are out of the range; it is tried again only out of line.
+        // A word of zero, or with a waiter, is out of this range. Retries are kept out of line.
         permits.wrapping_sub(1) < Self::MAX
             && (self.change(of(permits), of(permits - 1), Ordering::Acquire)
                 || self.try_acquire_again())
     }
 
-    /// Gives back, or adds, this many permits. They go to those who wait first.
+    /// Releases this many permits, and adds those that no waiting fiber takes.
+    ///
+    /// Permits that were never acquired may be released too.
     ///
     /// # Errors
     ///
-    /// [`TooManyPermits`], and nothing is changed, if it would then have more than its limit.
+    /// Returns [`TooManyPermits`], and changes nothing, if the semaphore would then have more
+    /// permits than its limit.
     ///
     /// # Context
     ///
@@ -180,7 +188,7 @@ impl Semaphore {
     #[inline(always)]
     pub fn release(&self, count: usize) -> Result<(), TooManyPermits> {
         let permits = self.word.load(Ordering::Relaxed).addr();
-        // The word of one who waits is above every limit.
+        // A word with a waiter is above every limit.
         let is_added = permits < self.limit
             && count <= self.limit - permits
             && self.change(of(permits), of(permits + count), Ordering::Release);

@@ -1,7 +1,9 @@
-//! The wait queue: the building block for whatever is not here yet. Fibers wait until a condition of yours holds.
+//! The wait queue, from which further primitives can be built: fibers wait until a condition of the
+//! caller holds.
 //!
-//! The caller's code never runs while its fiber is in the line. The queue counts its wakes: a fiber reads the count, asks its
-//! condition, and enters the line only if the count is still the same. Otherwise it asks again.
+//! The caller's condition never runs while its fiber is in the line of waiters. The queue counts
+//! its wake-ups. A fiber reads the count, evaluates its condition, and enters the line only if the
+//! count is unchanged. Otherwise it evaluates the condition again.
 
 use super::line::{Line, Served, Waiter};
 use super::locked::Locked;
@@ -16,9 +18,11 @@ use core::time::Duration;
 
 static KIND: Kind = Kind::in_line(WaitReason::WaitQueue, Giver::Anybody, leave_failed);
 
+/// Removes a fiber that failed while it waited, and passes on what it was given.
+///
 /// # Safety
 ///
-/// As [`Leave`](crate::scheduler::task::wait::Leave) says.
+/// The requirements of [`Leave`](crate::scheduler::task::wait::Leave) apply.
 unsafe fn leave_failed(object: *const (), waiter: *const ()) {
     // SAFETY: the caller's promise.
     let (this, waiter) = unsafe { Waiter::of_failed::<WaitQueue>(object, waiter) };
@@ -27,10 +31,11 @@ unsafe fn leave_failed(object: *const (), waiter: *const ()) {
     }
 }
 
-/// Fibers that wait for a condition, first come, first served.
+/// A queue of fibers that wait for a condition, first come, first served.
 ///
-/// Whoever makes the condition true does that first and then wakes. Between a fiber's look at the condition and its wait
-/// no wake is lost: if one came since the fiber began to look, it looks again before it waits.
+/// The code that makes the condition true changes it first, and then wakes. No wake-up is lost
+/// between the check of the condition and the wait: if one arrives after the fiber began the check,
+/// the fiber checks again before it waits.
 ///
 /// ```
 /// use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -56,9 +61,10 @@ pub struct WaitQueue {
 
 struct Queue {
     line: Line,
-    /// How often somebody woke. Who has read it and asked its condition waits only if it has not changed.
+    /// The number of wake-ups so far. A fiber that has read it and then evaluated its condition
+    /// enters the line only if the number has not changed.
     wakes: u64,
-    /// How many places in the line were given out.
+    /// The number of places in the line that were assigned so far.
     places: usize,
 }
 
@@ -75,17 +81,22 @@ impl WaitQueue {
         }
     }
 
-    /// Waits until `condition` returns true. It is asked at once and whenever the fiber was woken, with nothing locked and
-    /// the fiber in no queue: it may wait for other things itself, suspend a [`Fiber`](crate::fiber::Fiber), unwind, or fail.
+    /// Waits until `condition` returns true.
     ///
-    /// It is also asked again after a wake for another fiber that came while it was asked, and after the failure of a fiber of
-    /// the same scheduler; the fiber keeps its place then. So the wake of a fiber that unwinds or
-    /// [fails](crate::scheduler::failures) before it has asked its condition to the end goes to the next. Two are not told: a
-    /// fiber of another scheduler, of a failure, and anybody, of a wake of which a suspended `Fiber` was dropped.
+    /// The condition is evaluated at once, and again each time the fiber was woken. During the
+    /// evaluation nothing is locked and the fiber is in no queue. The condition may therefore wait
+    /// for other things, suspend a [`Fiber`](crate::fiber::Fiber), unwind, or fail.
+    ///
+    /// The condition is also evaluated again if a wake-up for another fiber arrives during an
+    /// evaluation, and after a fiber of the same scheduler has failed. The fiber keeps its place in
+    /// the queue in these cases. If a fiber unwinds or [fails](crate::scheduler::failures) before
+    /// its condition has returned, its wake-up passes to the next fiber. There are two exceptions:
+    /// fibers of other schedulers do not notice the failure, and a wake-up whose evaluation ends
+    /// because a suspended `Fiber` is dropped is lost.
     ///
     /// # Errors
     ///
-    /// [`WaitError::Cancelled`] if the fiber is asked to end.
+    /// Returns [`WaitError::Cancelled`] if the fiber is cancelled.
     ///
     /// # Panics
     ///
@@ -99,15 +110,16 @@ impl WaitQueue {
         self.wait_until_deadline(NEVER, condition)
     }
 
-    /// As [`wait_until`](Self::wait_until), but no longer than `timeout`.
+    /// Behaves like [`wait_until`](Self::wait_until), but waits no longer than `timeout`.
     ///
     /// # Errors
     ///
-    /// As [`wait_until`](Self::wait_until), and [`WaitError::TimedOut`].
+    /// Returns the errors of [`wait_until`](Self::wait_until), and [`WaitError::TimedOut`] when the
+    /// time has passed.
     ///
     /// # Panics
     ///
-    /// As [`wait_until`](Self::wait_until).
+    /// Panics in the same cases as [`wait_until`](Self::wait_until).
     ///
     /// # Context
     ///
@@ -121,15 +133,16 @@ impl WaitQueue {
         self.wait_until_deadline(after(timeout), condition)
     }
 
-    /// As [`wait_until`](Self::wait_until), but no longer than until `deadline`.
+    /// Behaves like [`wait_until`](Self::wait_until), but waits no longer than until `deadline`.
     ///
     /// # Errors
     ///
-    /// As [`wait_until`](Self::wait_until), and [`WaitError::TimedOut`].
+    /// Returns the errors of [`wait_until`](Self::wait_until), and [`WaitError::TimedOut`] when the
+    /// time has passed.
     ///
     /// # Panics
     ///
-    /// As [`wait_until`](Self::wait_until).
+    /// Panics in the same cases as [`wait_until`](Self::wait_until).
     ///
     /// # Context
     ///
@@ -152,7 +165,7 @@ impl WaitQueue {
                 return Ok(());
             }
             was_woken = false;
-            // The condition may have forbidden to wait, and not allowed it again.
+            // The condition may have forbidden waiting without allowing it again.
             let waiter = Waiter::new(current::waiting_fiber());
             let is_in_line = self.queue.with(|queue| {
                 let is_unchanged = queue.wakes == wakes;
@@ -171,7 +184,8 @@ impl WaitQueue {
         }
     }
 
-    /// Asks the condition. If it unwinds, and the fiber `was_woken` for it, the next fiber is woken instead.
+    /// Evaluates the condition. If it unwinds, and the fiber `was_woken` for it, the next fiber is
+    /// woken instead.
     fn ask(&self, condition: &mut impl FnMut() -> bool, was_woken: bool) -> bool {
         struct WakeNext<'a> {
             queue: &'a WaitQueue,
@@ -194,7 +208,8 @@ impl WaitQueue {
         holds
     }
 
-    /// Waits in line until woken, which it returns, or until there were more failures than `failures`.
+    /// Waits in the line until the fiber is woken, or until the count of failures differs from
+    /// `failures`. Returns whether it was woken.
     #[track_caller]
     fn wait_in_line(
         &self,
@@ -211,18 +226,21 @@ impl WaitQueue {
         let waited = waiting::wait_in_line_until(in_line, fiber, &KIND, object, deadline, is_done);
         let was_woken = waiter.is_served() || !waiter.has_left(&self.queue, Queue::leave);
         if was_woken && waited.is_err() {
-            // The wake came in spite of the deadline: it is the next one's.
+            // The wake-up arrived although the wait has ended with an error, so it belongs to the
+            // next fiber.
             let _was_waiting = self.wake_one();
         }
         waited.map(|()| was_woken)
     }
 
-    /// Waits until woken, whatever for. A wake that came before is not seen: with a condition, use
+    /// Waits until the next wake-up, without a condition.
+    ///
+    /// An earlier wake-up is not seen. To wait for a condition, use
     /// [`wait_until`](Self::wait_until).
     ///
     /// # Errors
     ///
-    /// [`WaitError::Cancelled`] if the fiber is asked to end.
+    /// Returns [`WaitError::Cancelled`] if the fiber is cancelled.
     ///
     /// # Panics
     ///
@@ -246,10 +264,14 @@ impl WaitQueue {
         )
     }
 
-    /// Has the fiber that has waited longest look at its condition. Returns whether one waited; one that is just looking is
-    /// not counted, but looks again.
+    /// Wakes the fiber that has waited longest, so that it evaluates its condition. Returns whether
+    /// a fiber waited.
     ///
-    /// If it times out, is cancelled, unwinds or fails before it has looked, the next one is woken in its place.
+    /// A fiber that is evaluating its condition at this moment does not count as waiting, but
+    /// evaluates the condition again.
+    ///
+    /// If the woken fiber times out, is cancelled, unwinds or fails before it has evaluated its
+    /// condition, the next fiber is woken in its place.
     ///
     /// # Context
     ///
@@ -264,13 +286,16 @@ impl WaitQueue {
         was_waiting
     }
 
-    /// Has all fibers look at their conditions that wait now. Returns whether any did; those that are just looking are not
-    /// counted, but look again.
+    /// Wakes all fibers that wait at this moment, so that they evaluate their conditions. Returns
+    /// whether any fiber waited.
+    ///
+    /// Fibers that are evaluating their conditions at this moment do not count as waiting, but
+    /// evaluate them again.
     ///
     /// # Context
     ///
-    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing; with interrupts off it takes as long as there
-    /// are fibers to take out.
+    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing; interrupts are off
+    /// for a time that is proportional to the number of waiting fibers.
     pub fn wake_all(&self) -> bool {
         let mut served = Served::nobody();
         self.queue.with(|queue| {
@@ -282,7 +307,7 @@ impl WaitQueue {
         was_any
     }
 
-    /// Says whether no fiber waits.
+    /// Returns whether no fiber waits.
     ///
     /// # Context
     ///
@@ -294,11 +319,11 @@ impl WaitQueue {
 }
 
 impl Queue {
-    /// Puts a waiter into the line, at its place if it had one before.
+    /// Puts a waiter into the line, at the place that it had before, if it had one.
     ///
     /// # Safety
     ///
-    /// As [`Line::push`].
+    /// The requirements of [`Line::push`] apply.
     unsafe fn enter(&mut self, waiter: &Waiter, place: &mut Option<usize>) {
         let place = *place.get_or_insert_with(|| {
             self.places += 1;

@@ -90,3 +90,74 @@ fn a_hook_that_only_looks_is_called_for_each_switch() {
         assert!(seen.try_join().unwrap() > 0);
     });
 }
+
+/// A host whose clock and timer do something that they must not.
+struct Restless(Host);
+
+// SAFETY: as for `Hooked`.
+unsafe impl Platform for Restless {
+    fn now(&self) -> Nanoseconds {
+        if current().is_some() && IN.get() == Function::Now {
+            DOES.get()();
+        }
+        self.0.now()
+    }
+    fn set_timer(&self, deadline: Nanoseconds) {
+        if current().is_some() && IN.get() == Function::SetTimer {
+            DOES.get()();
+        }
+        self.0.set_timer(deadline);
+    }
+    fn idle(&self) {
+        self.0.idle();
+    }
+    fn kick(&self) {
+        self.0.kick();
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Function {
+    Now,
+    SetTimer,
+}
+
+std::thread_local! {
+    /// The function in which it is done.
+    static IN: Cell<Function> = const { Cell::new(Function::Now) };
+}
+
+static RESTLESS: Scheduler<Restless> = Scheduler::new(Restless(Host::new()));
+
+/// Fibers that sleep, on a platform that does this in this function.
+fn sleep_while(function: Function, does: fn()) {
+    IN.set(function);
+    DOES.set(does);
+    for _ in 0..3 {
+        let body = || sleep(Duration::from_millis(1)).unwrap();
+        RESTLESS.spawn(&CELLS, body).unwrap().detach();
+    }
+    RESTLESS.run();
+}
+
+/// What the program ends with.
+const OF_PLATFORM: &[&str] = &["function of the platform", "wait"];
+
+#[test]
+fn a_clock_that_yields_ends_the_process_with_a_sentence() {
+    child::aborts(OF_PLATFORM, || sleep_while(Function::Now, yield_now));
+}
+
+#[test]
+fn a_timer_that_yields_ends_the_process_with_a_sentence() {
+    child::aborts(OF_PLATFORM, || sleep_while(Function::SetTimer, yield_now));
+}
+
+#[test]
+fn a_timer_that_sleeps_ends_the_process_with_a_sentence() {
+    child::aborts(OF_PLATFORM, || {
+        sleep_while(Function::SetTimer, || {
+            sleep(Duration::from_millis(1)).unwrap();
+        });
+    });
+}

@@ -1,12 +1,16 @@
 //! The fiber that runs on this core, whether it may wait, and the loop that runs it.
 //!
-//! Two words. The first is the address of its header, or of nothing; the lowest bit is set where waiting is not allowed. The
-//! second is the address of its loop, null outside of fibers: so whether one may touch a loop is one comparison. On the bare
-//! machine both are statics, since one core runs one loop; on a host there are two for each thread.
+//! This state is two words. The first is the address of the fiber's header, or null outside of
+//! fibers. Its lowest bit is set where waiting is not allowed. The second is the address of the
+//! fiber's loop, or null outside of fibers, so that one comparison shows whether the caller may
+//! access a loop. On the bare machine both words are statics, since one core runs one loop. On a
+//! host each thread has its own.
 //!
-//! An interrupt handler may find a fiber in the first and null in the second, or the reverse, while root and a fiber take turns.
+//! An interrupt handler may find a fiber in the first word and null in the second, or the reverse,
+//! while the loop switches between its own context and a fiber.
 
 use super::misuse;
+use super::no_unwind::NoUnwind;
 use crate::platform::interrupts;
 use crate::scheduler::task::header::Header;
 use core::panic::Location;
@@ -15,10 +19,12 @@ use core::ptr;
 #[cfg(not(target_os = "none"))]
 extern crate std;
 
-/// Set in the word where the code that runs may not wait: outside of fibers, and in [`without_waiting`].
+/// The bit that is set where waiting is not allowed: outside of fibers, and in [`without_waiting`].
 const MAY_NOT_WAIT: usize = 1;
-/// Set as well while a switch hook runs.
+/// The bit that is also set while a switch hook runs.
 const IN_SWITCH_HOOK: usize = 2;
+/// Set as well while a function of the platform runs that the scheduler called.
+const IN_PLATFORM: usize = 4;
 
 const NOBODY: *const Header = ptr::without_provenance(MAY_NOT_WAIT);
 
@@ -90,62 +96,65 @@ mod word {
     }
 }
 
-/// Where code runs: fibers stay where they first ran. The bare machine has one core.
+/// The place where code runs. Fibers stay where they first ran. The bare machine has one core, so
+/// there is only one place.
 #[cfg(target_os = "none")]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place;
-/// Where code runs: fibers stay on the thread where they first ran.
+/// The place where code runs. Fibers stay on the thread on which they first ran.
 #[cfg(not(target_os = "none"))]
 pub(crate) type Place = std::thread::ThreadId;
 
-/// Where this code runs.
+/// Returns the place where this code runs.
 #[cfg(target_os = "none")]
 pub(crate) const fn place() -> Place {
     Place
 }
 
-/// Where this code runs.
+/// Returns the place where this code runs.
 #[cfg(not(target_os = "none"))]
 pub(crate) fn place() -> Place {
     std::thread::current().id()
 }
 
-/// The fiber that runs, null outside of fibers. In an interrupt handler it is the one that was interrupted.
+/// Returns the running fiber, or null outside of fibers. In an interrupt handler, it is the fiber
+/// that was interrupted.
 #[inline(always)]
 pub(crate) fn get() -> *const Header {
-    word::get().map_addr(|address| address & !(MAY_NOT_WAIT | IN_SWITCH_HOOK))
+    word::get().map_addr(|address| address & !(MAY_NOT_WAIT | IN_SWITCH_HOOK | IN_PLATFORM))
 }
 
-/// Says that nobody runs from now on.
+/// Records that no fiber runs from now on.
 pub(crate) fn set_nobody() {
     word::set_run_loop(ptr::null());
     word::set(NOBODY);
 }
 
-/// Says who runs from now on, after nobody did.
+/// Records the fiber that runs from now on, where none ran before.
 ///
 /// # Safety
 ///
-/// `fiber` is alive.
+/// `fiber` must be alive.
 pub(crate) unsafe fn set_first(fiber: *const Header) {
     // SAFETY: the caller's promise.
     word::set_run_loop(unsafe { Header::loop_address(fiber) });
     word::set(fiber);
 }
 
-/// Says who runs from now on, after another fiber of the same loop.
+/// Records the fiber that runs from now on, after another fiber of the same loop.
 #[inline(always)]
 pub(crate) fn set_next(fiber: *const Header) {
     word::set(fiber);
 }
 
-/// Says whether the fiber that runs is one of this loop; in an interrupt handler, whether the one that was interrupted is.
+/// Returns whether the running fiber belongs to this loop. In an interrupt handler, this applies to
+/// the fiber that was interrupted.
 #[inline(always)]
 pub(crate) fn is_in(run_loop: *const ()) -> bool {
     ptr::eq(word::run_loop(), run_loop)
 }
 
-/// The fiber that runs, which wants to wait, or to let others run. The caller is its loop's owner.
+/// Returns the running fiber, which wants to wait or to yield. The caller is the owner of its loop.
 ///
 /// # Panics
 ///
@@ -160,7 +169,7 @@ pub(crate) fn waiting_fiber() -> *const Header {
     word
 }
 
-/// The fiber that runs, which wants to own something. It need not be allowed to wait.
+/// Returns the running fiber, which wants to own a lock. It need not be allowed to wait.
 ///
 /// # Panics
 ///
@@ -175,25 +184,45 @@ pub(crate) fn owning_fiber() -> *const Header {
     fiber
 }
 
-/// Says whether [`waiting_fiber`] would not panic.
+/// Returns whether [`waiting_fiber`] would succeed.
 #[inline(always)]
 pub(crate) fn may_wait() -> bool {
     word::get().addr() & MAY_NOT_WAIT == 0 && interrupts::are_enabled()
 }
 
-/// A switch hook is about to be called, from the fiber `prev`, or from nobody if that is null. Whoever runs after the switch is
-/// said anew.
+/// Records that a switch hook is about to be called, from the fiber `prev`, or from no fiber if it
+/// is null. The switch records the next running fiber afterwards.
 #[inline(always)]
 pub(crate) fn enter_switch_hook(prev: *const Header) {
     word::set(prev.map_addr(|address| address | MAY_NOT_WAIT | IN_SWITCH_HOOK));
 }
 
-/// Says whether a switch hook runs.
+/// Returns whether a switch hook runs.
 pub(crate) fn is_in_switch_hook() -> bool {
     word::get().addr() & IN_SWITCH_HOOK != 0
 }
 
-/// The closure of the running fiber has returned: panics, in this fiber, if the next one could not wait because of it.
+/// Calls a function of the platform, which must not wait: the scheduler's state may be half-changed.
+#[inline(always)]
+pub(crate) fn call_platform<R>(f: impl FnOnce() -> R) -> R {
+    let no_unwind = NoUnwind::begin(
+        "a function of the platform panicked: the scheduler called it, and it must neither wait nor panic",
+    );
+    let before = word::get();
+    word::set(before.map_addr(|address| address | MAY_NOT_WAIT | IN_PLATFORM));
+    let result = f();
+    word::set(before);
+    no_unwind.done();
+    result
+}
+
+/// Returns whether a function of the platform runs that the scheduler called.
+pub(crate) fn is_in_platform() -> bool {
+    word::get().addr() & IN_PLATFORM != 0
+}
+
+/// Checks the running fiber after its closure has returned. Panics in this fiber if it has left a
+/// state in which the next fiber could not wait.
 #[inline(always)]
 pub(crate) fn check_end() {
     if !may_wait() {
@@ -201,12 +230,13 @@ pub(crate) fn check_end() {
     }
 }
 
-/// Says whether waiting is forbidden, by whoever did it first at a place that is remembered.
+/// Returns whether waiting is forbidden by code whose location was recorded.
 pub(crate) fn is_waiting_forbidden() -> bool {
     word::get().addr() & MAY_NOT_WAIT != 0
 }
 
-/// Forbids waiting; returns whether it was allowed. The caller's place is remembered then.
+/// Forbids waiting, and returns whether it was allowed before. If so, the location of the caller is
+/// recorded.
 #[inline]
 #[track_caller]
 pub(crate) fn forbid_waiting() -> bool {
@@ -219,22 +249,25 @@ pub(crate) fn forbid_waiting() -> bool {
     was_allowed
 }
 
-/// Ends what [`forbid_waiting`] began, if that said that it was allowed.
+/// Allows waiting again. To be called only if [`forbid_waiting`] returned true.
 #[inline]
 pub(crate) fn allow_waiting() {
     word::set(get());
 }
 
-/// Which core this is, on a host which thread; not zero.
+/// Returns a number of this core, or on a host of this thread. It is never zero.
 #[inline]
 pub(crate) fn this_core() -> usize {
     word::address()
 }
 
-/// Runs `f` as code that must not wait, for instance while a spin lock is held: whoever tries gets a panic that names both
-/// places, where it was tried and where it was forbidden, instead of a deadlock some day.
+/// Runs `f` as code that must not wait, for instance while a spin lock is held.
 ///
-/// A lock of the crate `spin` does not know of fibers. Take it in here:
+/// An attempt to wait panics with a message that names both places: the attempted wait, and the
+/// call of this function. Without this check, such code could deadlock.
+///
+/// A lock of the crate `spin` does not know about fibers. It should either be taken inside of this
+/// function:
 ///
 /// ```
 /// # use kfiber::scheduler::without_waiting;
@@ -242,7 +275,7 @@ pub(crate) fn this_core() -> usize {
 /// without_waiting(|| *LOCK.lock() += 1); // a `yield_now` in there would panic
 /// ```
 ///
-/// or let it [yield](crate::sync::relax::YieldFiber) while it spins.
+/// or [yield](crate::sync::relax::YieldFiber) while it spins.
 ///
 /// ```no_run
 /// use kfiber::{platform::Host, scheduler::{self, FiberCell, Scheduler}};
@@ -257,8 +290,9 @@ pub(crate) fn this_core() -> usize {
 /// Callable from: fiber, interrupt, scheduler. Blocks: nothing.
 #[track_caller]
 pub fn without_waiting<R>(f: impl FnOnce() -> R) -> R {
-    /// Allows it again, also when `f` unwinds. Only the bit is put back: a [`Fiber`](crate::fiber::Fiber) suspended within
-    /// `f` may go on under another scheduled fiber, and must not take the word along.
+    /// Allows waiting again when it is dropped, also when `f` unwinds. It restores only the bit,
+    /// because a [`Fiber`](crate::fiber::Fiber) that was suspended within `f` may be resumed under
+    /// another scheduled fiber, and must not bring the old word along.
     struct Allow(usize);
     impl Drop for Allow {
         fn drop(&mut self) {

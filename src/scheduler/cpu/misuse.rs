@@ -1,7 +1,9 @@
-//! Waiting where it is forbidden: a panic that names where it was tried, and where it was forbidden.
+//! The panic of a wait where waiting is forbidden. It names the place of the wait, and the place
+//! where waiting was forbidden.
 //!
-//! Where it was tried is the panic's own place. Where it was forbidden is kept in a word for each core, written by whoever
-//! forbids it first and read only here, so that a yield still looks at one bit.
+//! The place of the wait is the location of the panic. The place where waiting was forbidden is
+//! kept in a word for each core. The word is written only when waiting becomes forbidden, and read
+//! only here, so that a yield still has to test only one bit.
 
 use super::current;
 use crate::platform::interrupts;
@@ -52,15 +54,17 @@ mod place {
     }
 }
 
-/// Remembers that waiting is forbidden from here on, by somebody who has forbidden it just now and found it allowed before.
+/// Records the place from which on waiting is forbidden. The caller has just forbidden it, and it
+/// was allowed before.
 ///
-/// An interrupt handler that forbids it for itself in between writes here too, and that is overwritten.
+/// An interrupt handler that forbids waiting in between overwrites the place, and its own record is
+/// overwritten in turn.
 #[inline(always)]
 pub(crate) fn forbidden_at(place: &'static Location<'static>) {
     place::set(place);
 }
 
-/// The panic of one who may not wait.
+/// Panics because the caller may not wait.
 #[cold]
 #[inline(never)]
 #[track_caller]
@@ -70,6 +74,12 @@ pub(crate) fn may_not_wait() -> ! {
         panic!(
             "waiting in a switch hook: it runs in the middle of a switch, and must neither wait nor let others run; wake a fiber \
              that does the work instead"
+        );
+    }
+    if current::is_in_platform() {
+        panic!(
+            "waiting in a function of the platform or its timer: the scheduler called it, perhaps in the middle of a switch, and it \
+             must neither wait nor let others run"
         );
     }
     if current::get().is_null() {
@@ -93,8 +103,8 @@ pub(crate) fn may_not_wait() -> ! {
     }
 }
 
-/// The panic of a fiber that ended with interrupts off, or where waiting is forbidden. Afterwards both are as a fiber finds them
-/// when it begins, for the sake of the next one.
+/// Panics because a fiber ended with interrupts off, or where waiting is forbidden. Both are reset
+/// first, so that the next fiber starts in the usual state.
 #[cold]
 #[inline(never)]
 pub(crate) fn ended_where_waiting_is_forbidden() -> ! {
@@ -112,9 +122,10 @@ pub(crate) fn ended_where_waiting_is_forbidden() -> ! {
     }
 }
 
-/// Panics if the guard of a fiber is used by another one, or outside of fibers.
+/// Panics if a fiber uses the guard of another fiber, or if a guard is used outside of fibers.
 ///
-/// Only on a host can safe code do that, through a thread local (rule 5 of [the model](crate::model)).
+/// Safe code can do this only on a host, through a thread local (rule 5 of [the
+/// model](crate::model)).
 #[inline(always)]
 #[track_caller]
 pub(crate) fn check_guard(owner: OwnerWord, what: &str) {
@@ -144,7 +155,7 @@ fn not_its_guard(owner: OwnerWord, what: &str) -> ! {
     );
 }
 
-/// The panic of one who may not own a lock.
+/// Panics because the caller may not own a lock.
 #[cold]
 #[inline(never)]
 #[track_caller]

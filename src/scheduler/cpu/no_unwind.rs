@@ -1,21 +1,23 @@
-//! A stretch of code that must not be left by unwinding: the process ends instead.
+//! A section of code that must not be left by unwinding: the process ends instead.
 //!
-//! Only a host unwinds. There a hook, a clock or a check that panics would otherwise take a stack frame away that others still
-//! borrow, or that stands in a queue (rule 6 of [the model](crate::model)).
+//! Unwinding exists only on a host. A hook, a clock or a check that panics there would otherwise
+//! remove a stack frame that others still borrow, or that is in a queue (rule 6 of [the
+//! model](crate::model)).
 
 use core::mem::ManuallyDrop;
 
-/// Ends the process if it is dropped, which only unwinding does; [`done`](Self::done) ends the stretch.
+/// Ends the process when it is dropped, which happens only by unwinding. [`done`](Self::done) ends
+/// the section.
 pub(crate) struct NoUnwind(&'static str);
 
 impl NoUnwind {
-    /// Begins the stretch. `why` is a sentence for the person who reads the end of the process.
+    /// Begins the section. `why` is a sentence that is printed if the process ends.
     #[inline(always)]
     pub(crate) const fn begin(why: &'static str) -> Self {
         Self(why)
     }
 
-    /// Ends the stretch as it should end.
+    /// Ends the section normally.
     #[inline(always)]
     pub(crate) const fn done(self) {
         let _done = ManuallyDrop::new(self);

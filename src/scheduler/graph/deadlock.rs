@@ -1,7 +1,9 @@
-//! A fiber is about to wait for what it will never get: found in the slow path of the wait that closes the circle.
+//! Deadlock detection in the slow path of a wait: it finds a fiber that is about to wait for
+//! something that it can never get.
 //!
-//! Looking costs in proportion to the length of the chain of waits that begins at the fiber, which is one link as a rule:
-//! who has what it waits for runs, or is ready. Only when the chain leads back, or into a scope, all fibers are looked at.
+//! The cost of the check is proportional to the length of the chain of waits that begins at the
+//! fiber. The chain usually has one link, because the holder of what the fiber waits for runs or is
+//! ready. All fibers are examined only if the chain leads back to the fiber, or into a scope.
 
 use super::needs::{Need, Waits};
 use super::wait_graph::{Circle, WaitingFiber};
@@ -10,7 +12,8 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::ptr;
 
-/// A fiber is about to wait without a deadline for what it will never get, unless a fiber of the circle is cancelled.
+/// A deadlock: a fiber is about to wait, without a deadline, for something that it can never get
+/// unless one of the fibers of the cycle is cancelled.
 pub struct Deadlock<'a> {
     waits: Waits<'a>,
     fiber: *const Header,
@@ -18,13 +21,14 @@ pub struct Deadlock<'a> {
     not_send: PhantomData<*mut ()>,
 }
 
-/// What the fiber does that would close a deadlock: the answer of [`Hooks::deadlocked`](crate::scheduler::Hooks::deadlocked).
+/// What a fiber does that would complete a deadlock. It is the answer of
+/// [`Hooks::deadlocked`](crate::scheduler::Hooks::deadlocked).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterDeadlock {
-    /// It panics where it wanted to wait, with the deadlock as the message. If that ends the fiber only, what it had locked
-    /// is passed on.
+    /// The fiber panics where it would have waited, with the deadlock as the message. If this ends
+    /// only the fiber, the locks that it held pass on.
     Panic,
-    /// It waits. Somebody will cancel one of the fibers.
+    /// The fiber waits. The kernel is expected to cancel one of the fibers.
     Wait,
 }
 
@@ -55,14 +59,15 @@ fn follow(waits: &Waits<'_>, fiber: *const Header) -> Chain {
 }
 
 impl<'a> Deadlock<'a> {
-    /// Says whether it is worth a longer look if a fiber waits: the chain of waits that begins there leads back, into several
-    /// fibers, or to one that has ended. In a frame of its own, since it is all that most waits need of a stack.
+    /// Returns whether a longer look is worth it when a fiber waits: the chain of waits that begins
+    /// there leads back, to several fibers, or to one that has ended. This has a frame of its own,
+    /// since it is all that most waits need of a stack.
     #[inline(never)]
     pub(crate) fn is_possible(waits: &Waits<'_>, fiber: *const Header) -> bool {
         !matches!(follow(waits, fiber), Chain::Nowhere)
     }
 
-    /// The deadlock of a fiber that is about to wait, if there is one.
+    /// Returns the deadlock that a fiber completes which is about to wait, if there is one.
     #[cold]
     #[inline(never)]
     pub(crate) fn of(waits: Waits<'a>, fiber: *const Header) -> Option<Self> {
@@ -88,15 +93,16 @@ impl<'a> Deadlock<'a> {
         })
     }
 
-    /// The fibers of the circle, each before the one that it needs; the first is the one that closes it. If there is no
-    /// circle, that one alone: it waits for what a fiber has that has ended.
+    /// Returns the fibers of the cycle, each before the one that it needs. The first is the fiber
+    /// that completes the cycle. If there is no cycle, only that fiber is returned: it waits for
+    /// something that an ended fiber holds.
     pub fn fibers(&self) -> impl Iterator<Item = WaitingFiber> + use<'a> {
         let circle = Circle::of(self.waits, self.fiber);
         let count = if self.is_circle { usize::MAX } else { 1 };
         circle.fibers().take(count)
     }
 
-    /// The circle, if there is one.
+    /// Returns the cycle, if there is one.
     #[must_use]
     pub fn circle(&self) -> Option<Circle<'a>> {
         let circle = Circle::of(self.waits, self.fiber);

@@ -1,12 +1,13 @@
-//! What a fiber that waits needs to go on, and which fibers can never go on.
+//! What a waiting fiber needs in order to continue, and which fibers can never continue.
 //!
-//! Each fiber waits for one thing. If only a certain fiber can give it, that is an edge of the
-//! graph of waits. A scope needs all of its fibers, and a writer all fibers that read, so these
+//! Each fiber waits for one thing. If only a certain fiber can provide it, this is an edge of the
+//! wait graph. A scope needs all of its fibers, and a writer needs all fibers that read, so these
 //! have several edges. A fiber is *stuck* if one of its edges leads to a fiber that is stuck, or
-//! that has ended: the largest set of fibers for which that is so. Nothing that happens can then
-//! help it, except the cancellation of a fiber in the set.
+//! that has ended. The stuck fibers are the largest set for which this holds. Nothing can then wake
+//! such a fiber, except the cancellation of a fiber in the set.
 //!
-//! The wait of a fiber of another loop is not ours to look at, so what only it can give is taken to come.
+//! Only the owner of a loop may read the waits of its fibers. Whatever only a fiber of another loop
+//! can provide is therefore assumed to be provided.
 
 use crate::scheduler::queue::all::AllFibers;
 use crate::scheduler::task::control::Extra;
@@ -17,64 +18,65 @@ use crate::scheduler::task::scope_count::ScopeCount;
 use crate::scheduler::task::wait::{Giver, Wait, WaitReason};
 use core::ptr;
 
-/// See the [module](self).
+/// What a wait needs; see the [module](self).
 #[derive(Clone, Copy)]
 pub(crate) enum Need {
-    /// Only this fiber, of the same loop, can end the wait.
+    /// Only this fiber, which belongs to the same loop, can end the wait.
     Fiber(*const Header),
-    /// The fiber that could end it has ended.
+    /// The fiber that could have ended the wait has itself ended.
     Ended(FiberId),
     /// All of these fibers must do something. None of them has ended.
     All(All),
-    /// Only fibers can end it, but which ones nobody knows, or they are of another loop.
+    /// Only fibers can end the wait, but it is not known which ones, or they belong to another
+    /// loop.
     Fibers,
-    /// A deadline ends it.
+    /// A deadline ends the wait.
     Clock,
-    /// Interrupt handlers, or anybody else.
+    /// Interrupt handlers, or anyone else, can end the wait.
     Anybody,
 }
 
-/// Several fibers that a wait needs, all of them.
+/// Several fibers, all of which a wait needs.
 #[derive(Clone, Copy)]
 pub(crate) enum All {
-    /// Those of a scope.
+    /// The fibers of a scope.
     Scope(*const ScopeCount),
-    /// Those who read.
+    /// The fibers that hold a lock for reading.
     Readers(Readers),
 }
 
-/// The waits of a loop's fibers. Only the loop's owner makes one.
+/// The waits of the fibers of one loop. Only the owner of the loop may create this value.
 ///
-/// - **G1**: all fibers in it, as `*const Header`, are in cells of this loop: readable for good, as pointers to all of their
-///   control block.
+/// - **G1**: all fibers in it, as `*const Header`, are in cells of this loop. Their whole control
+///   blocks can be reached through these pointers, and stay readable forever.
 #[derive(Clone, Copy)]
 pub(crate) struct Waits<'a> {
-    /// All fibers of the loop that is looked at.
+    /// All fibers of the loop.
     pub(crate) all: &'a AllFibers,
     /// The address of the loop.
     pub(crate) run_loop: *const (),
-    /// How many fibers have not ended.
+    /// The number of fibers that have not ended.
     pub(crate) live: usize,
-    /// A fiber that still runs and is about to wait, if there is one, and for what.
+    /// A fiber that still runs but is about to wait, if there is one, and the record of its wait.
     pub(crate) about_to_wait: Option<(*const Header, &'a Wait)>,
 }
 
-/// Not marked.
+/// The mark of a fiber that is not marked.
 const FREE: u16 = 0;
-/// Marked as stuck. Distances in [`Waits::mark_ways_to`] begin here too.
+/// The mark of a stuck fiber. Distances in [`Waits::mark_ways_to`] begin with this value too.
 const STUCK: u16 = 1;
 
 impl<'a> Waits<'a> {
-    /// The fibers of the loop that have not ended.
+    /// Returns the fibers of the loop that have not ended.
     pub(crate) fn fibers(self) -> impl Iterator<Item = *const Header> {
         // SAFETY: G1.
         let is_alive = |fiber: &*const Header| unsafe { !(**fiber).state.is_finished() };
         self.all.iter().filter(is_alive)
     }
 
-    /// What a fiber of the loop waits for; nothing if it can run.
+    /// Returns the wait of a fiber of the loop, or `None` if the fiber can run.
     ///
-    /// One that was woken for nothing, and only has to find out that it must wait on, still waits.
+    /// A fiber counts as waiting if it was woken but will find that it has to wait further.
     pub(crate) fn wait_of(self, fiber: *const Header) -> Option<&'a Wait> {
         if let Some((about_to, wait)) = self.about_to_wait
             && ptr::eq(fiber, about_to)
@@ -83,21 +85,23 @@ impl<'a> Waits<'a> {
         }
         // SAFETY: G1.
         let header = unsafe { &*fiber };
-        // SAFETY: the record is on the fiber's stack until it runs again, and the owner of the loop looks, so it stays there.
+        // SAFETY: the record is on the fiber's stack until it runs again, and the owner of the loop
+        // looks, so it stays there.
         let wait = unsafe { header.waits_for() }?;
         let waits = header.state.is_parked() || self.waits_on(fiber, wait);
         waits.then_some(wait)
     }
 
-    /// Whether it is the one that is about to wait.
+    /// Returns whether this is the fiber that is about to wait.
     pub(crate) fn is_about_to_wait(self, fiber: *const Header) -> bool {
         let about_to = self.about_to_wait;
         about_to.is_some_and(|(about_to, _wait)| ptr::eq(fiber, about_to))
     }
 
-    /// Whether a fiber that was woken will find that what it needs of another fiber is still not there.
+    /// Returns whether a woken fiber will find that another fiber has not yet provided what it
+    /// needs.
     fn waits_on(self, fiber: *const Header, wait: &Wait) -> bool {
-        // The other waits for a certain fiber are not disturbed by a cancellation.
+        // A cancellation does not end the other waits for a certain fiber.
         let is_to_end = wait.reason() == WaitReason::Join && is_cancelled(fiber);
         let needs_a_fiber = match self.need_of(fiber, wait) {
             Need::Fiber(_) | Need::Ended(_) => true,
@@ -107,7 +111,7 @@ impl<'a> Waits<'a> {
         needs_a_fiber && !is_to_end
     }
 
-    /// Who can end this fiber's wait.
+    /// Returns what can end the wait of this fiber.
     pub(crate) fn need_of(self, fiber: *const Header, wait: &Wait) -> Need {
         if wait.has_deadline() {
             return Need::Clock;
@@ -115,7 +119,7 @@ impl<'a> Waits<'a> {
         match wait.kind().giver {
             Giver::Anybody => Need::Anybody,
             Giver::Fibers => Need::Fibers,
-            // It was alive when the wait began; if it has ended, the waiter was woken.
+            // The fiber was alive when the wait began. If it has ended since, the waiter was woken.
             Giver::Joined => self
                 .need_of_fiber(wait.object.cast())
                 .unwrap_or(Need::Anybody),
@@ -150,9 +154,10 @@ impl<'a> Waits<'a> {
         Need::All(all)
     }
 
-    /// The need of a fiber, unless that has ended.
+    /// Returns the need of a fiber, unless that fiber has ended.
     fn need_of_fiber(self, fiber: *const Header) -> Option<Need> {
-        // SAFETY: it was alive when the wait began, so it is in a cell, which stays readable for good.
+        // SAFETY: it was alive when the wait began, so it is in a cell, which stays readable for
+        // good.
         if !ptr::eq(unsafe { Header::loop_address(fiber) }, self.run_loop) {
             return Some(Need::Fibers);
         }
@@ -160,7 +165,7 @@ impl<'a> Waits<'a> {
         (!unsafe { (*fiber).state.is_finished() }).then_some(Need::Fiber(fiber))
     }
 
-    /// Those of several that are of this loop and have not ended.
+    /// Returns those of several fibers that belong to this loop and have not ended.
     pub(crate) fn in_all(self, all: All) -> impl Iterator<Item = *const Header> {
         self.fibers().filter(move |fiber| match all {
             All::Scope(scope) => ptr::eq(extra(*fiber).scope.get(), scope),
@@ -170,7 +175,8 @@ impl<'a> Waits<'a> {
         })
     }
 
-    /// Whether a wait to read is for a fiber in front of it in the line, which waits to write.
+    /// Returns whether a wait for read access is a wait for `other`, which waits for write access
+    /// in front of it.
     pub(crate) fn is_writer_in_front(self, other: *const Header, wait: &Wait) -> bool {
         let its = self.wait_of(other);
         wait.reason() == WaitReason::Read
@@ -179,8 +185,9 @@ impl<'a> Waits<'a> {
             })
     }
 
-    /// Of several, one that says why the wait does not end, and how many others there are: the one that is about to wait, or
-    /// is on the way that was marked, or else any.
+    /// Returns one reader that explains why a wait does not end, and the number of other readers.
+    /// It is the fiber that is about to wait, or one on the way that was marked, or else any
+    /// reader.
     pub(crate) fn one_of(self, readers: Readers) -> Option<(OwnerWord, usize)> {
         let distance = |reader: &OwnerWord| {
             let is_ours = self.fibers().any(|fiber| ptr::eq(fiber, reader.fiber()));
@@ -207,7 +214,8 @@ impl<'a> Waits<'a> {
             });
             set_mark(fiber, if needs_a_fiber { STUCK } else { FREE });
         }
-        // Who needs only those that are free is free too, until nothing changes any more.
+        // A fiber that needs only free fibers is free too. This is repeated until nothing changes
+        // any more.
         let mut has_changed = true;
         while has_changed {
             has_changed = false;
@@ -227,8 +235,8 @@ impl<'a> Waits<'a> {
         }
     }
 
-    /// Marks each fiber from which the edges lead to `target` with the length of the way, `target` itself too if there is a
-    /// way round.
+    /// Marks each fiber whose edges lead to `target` with the length of the way. `target` itself is
+    /// marked too if it is part of a cycle.
     #[cold]
     #[inline(never)]
     pub(crate) fn mark_ways_to(self, target: *const Header) {
@@ -263,7 +271,8 @@ impl<'a> Waits<'a> {
         }
     }
 
-    /// Where the edge of a fiber leads: in a scope, to `target`, or to the marked one that is nearest to it.
+    /// Returns the fiber that the edge of a fiber leads to. If it has several edges, this is
+    /// `target`, or the marked fiber that is nearest to `target`.
     pub(crate) fn next_towards(
         self,
         target: *const Header,
@@ -287,7 +296,7 @@ impl<'a> Waits<'a> {
     }
 }
 
-/// Whether the last search marked a fiber.
+/// Returns whether the last search marked a fiber.
 pub(crate) const fn is_marked(fiber: *const Header) -> bool {
     extra(fiber).mark.get() != FREE
 }
@@ -296,7 +305,7 @@ fn set_mark(fiber: *const Header, mark: u16) {
     extra(fiber).mark.set(mark);
 }
 
-/// The other half of a fiber's control block.
+/// Returns the other half of a fiber's control block.
 const fn extra<'a>(fiber: *const Header) -> &'a Extra {
     // SAFETY: G1.
     unsafe { Extra::of(fiber) }

@@ -1,46 +1,54 @@
-//! Nothing can run: what a loop that is about to sleep without a deadline finds out, and what the kernel makes of it.
+//! A stall: no fiber can run. The loop describes it before it goes idle without a deadline, and the
+//! kernel decides what to do.
 
 use super::wait_graph::WaitGraph;
 use super::wait_graph_text::Seconds;
 use crate::platform::Nanoseconds;
 use core::fmt;
 
-/// All fibers of a scheduler wait, none with a deadline.
+/// A stall: all fibers of a scheduler wait, and none has a deadline.
 #[non_exhaustive]
 pub struct Stall<'a> {
-    /// The fibers that wait, which are all.
+    /// The waits of all the fibers.
     pub graph: WaitGraph<'a>,
-    /// Whether one of them can go on some time.
+    /// Whether any of the fibers can continue some day.
     pub outlook: Outlook,
-    /// For how long all have waited: what a [`Watchdog`](crate::scheduler::Watchdog) has seen, otherwise 0.
+    /// How long all fibers have waited, as seen by a [`Watchdog`](crate::scheduler::Watchdog). It
+    /// is 0 if there is none.
     pub lasts_for: Nanoseconds,
 }
 
-/// Whether fibers that all wait can go on some time.
+/// Whether any fiber can continue when all fibers wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outlook {
-    /// At least one waits for what an interrupt handler can give, or another core: a kernel with nothing to do.
+    /// At least one fiber waits for something that an interrupt handler or another core can
+    /// provide. The kernel merely has nothing to do.
     Possible,
-    /// All wait for what only fibers can give, but perhaps a fiber of another scheduler, or one that an interrupt handler
-    /// makes: for the others at a barrier, or for a lock that another scheduler's fiber has.
+    /// All fibers wait for something that only fibers can provide, but a fiber of another
+    /// scheduler, or a fiber that an interrupt handler spawns, might provide it. Examples are the
+    /// other fibers at a barrier, and a lock that a fiber of another scheduler holds.
     OnlyByOtherFibers,
-    /// Each waits for one that waits itself, or that has ended. Nothing can wake any of them, but a cancellation.
+    /// Each fiber waits for one that waits itself, or that has ended. Only a cancellation can wake
+    /// any of them.
     Impossible,
 }
 
-/// What a scheduler does when all its fibers wait: the answer of [`Hooks::stalled`](crate::scheduler::Hooks::stalled).
+/// What a scheduler does when all its fibers wait. It is the answer of
+/// [`Hooks::stalled`](crate::scheduler::Hooks::stalled).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterStall {
     /// The processor sleeps until the next interrupt.
     Sleep,
-    /// [`run`](crate::scheduler::Scheduler::run) returns, though there are fibers left. It may be called again.
+    /// [`run`](crate::scheduler::Scheduler::run) returns although fibers are left. It may be called
+    /// again.
     Return,
     /// [`run`](crate::scheduler::Scheduler::run) panics.
     Panic,
 }
 
 impl Stall<'_> {
-    /// What is done without hooks, and by those that do not say: a panic if nothing can ever run again, else sleep.
+    /// Returns the default answer, for kernels without hooks and for hooks that do not decide: a
+    /// panic if no fiber can ever run again, and sleep otherwise.
     pub(crate) fn usual_answer(&self) -> AfterStall {
         if self.outlook == Outlook::Impossible {
             AfterStall::Panic
@@ -53,7 +61,7 @@ impl Stall<'_> {
 debug_is_display!(Stall<'_>);
 
 impl fmt::Display for Stall<'_> {
-    /// `idle for 60.000 s: 2 fibers wait, and interrupts may wake them`, and the graph.
+    /// Prints `idle for 60.000 s: 2 fibers wait, and interrupts may wake them`, and the graph.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (all, stuck) = self.graph.counts();
         f.write_str(match self.outlook {

@@ -1,4 +1,5 @@
-//! Who waits for what, since when, where in the source, and who could end it: as data, and to be printed.
+//! The wait graph: which fibers wait for what, since when, at which source location, and who could
+//! end the wait.
 
 use super::needs::{self, All, Need, Waits};
 use crate::platform::Nanoseconds;
@@ -9,38 +10,42 @@ use core::marker::PhantomData;
 use core::panic::Location;
 use core::ptr;
 
-/// The fibers of a scheduler that wait: see [`Scheduler::wait_graph`](crate::scheduler::Scheduler::wait_graph).
+/// The waiting fibers of a scheduler. See
+/// [`Scheduler::wait_graph`](crate::scheduler::Scheduler::wait_graph).
 ///
-/// Printed, it has one line for each fiber. It takes no lock and allocates nothing; it looks at the fibers when it is asked,
-/// not when it was made. So it is only ever lent, to a closure or a hook, for as long as nothing can run that would change
-/// what it shows.
+/// Its `Display` prints one line for each fiber. The graph takes no lock and allocates nothing. It
+/// reads the state of the fibers when it is used, not when it is created. Therefore it is only lent
+/// to a closure or a hook, while no fiber can run and change that state.
 pub struct WaitGraph<'a> {
     pub(crate) waits: Waits<'a>,
     not_send: PhantomData<*mut ()>,
 }
 
-/// One fiber that waits.
+/// A fiber that waits.
 #[derive(Clone, Copy, Debug)]
 pub struct WaitingFiber {
-    /// Which one.
+    /// The id of the fiber.
     pub id: FiberId,
-    /// Its name, empty if it has none.
+    /// The name of the fiber. It is empty if the fiber has none.
     pub name: &'static str,
-    /// For what kind of thing.
+    /// The kind of thing that the fiber waits for.
     pub reason: WaitReason,
-    /// The address of the thing, or null.
+    /// The address of the object that the fiber waits for, or null.
     pub object: *const (),
-    /// Where in the source.
+    /// The source location of the wait.
     pub location: &'static Location<'static>,
-    /// Since when: what the clock said when the scheduler last looked at it before the wait began. It looks when its timer
-    /// interrupts, before it lets the processor sleep, and whenever a fiber asks for the time or waits with a deadline. So the
-    /// wait may have begun later than this, by as long as none of these happened.
+    /// The time at which the scheduler last read the clock before the wait began.
+    ///
+    /// The scheduler reads the clock when its timer interrupts, before the processor goes idle, and
+    /// whenever a fiber asks for the time or waits with a deadline. The wait may therefore have
+    /// begun later than this time.
     pub since: Nanoseconds,
-    /// When it ends by itself, [`NEVER`](crate::platform::NEVER) if it does not.
+    /// The deadline of the wait, or [`NEVER`](crate::platform::NEVER) if it has none.
     pub deadline: Nanoseconds,
-    /// Who can end it.
+    /// Who can end the wait.
     pub needs: Needs,
-    /// Whether nothing can end it any more, but a cancellation: it needs a fiber that is stuck as well, or has ended.
+    /// Whether only a cancellation can end the wait: it depends on a fiber that is stuck as well,
+    /// or that has ended.
     pub is_stuck: bool,
 }
 
@@ -48,49 +53,51 @@ pub struct WaitingFiber {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Needs {
-    /// Only this fiber: it has what is waited for, or is waited for itself.
+    /// Only this fiber, which holds what is waited for, or whose end is waited for.
     Fiber {
-        /// Which one.
+        /// The id of the fiber.
         id: FiberId,
-        /// Its name.
+        /// The name of the fiber.
         name: &'static str,
     },
-    /// Nobody: the fiber that has what is waited for has ended without giving it back.
+    /// No fiber: the holder of what is waited for has ended without giving it back.
     EndedFiber {
-        /// Which one it was.
+        /// The id of the fiber that has ended.
         id: FiberId,
     },
     /// Only the fibers of a scope, by ending.
     Scope {
-        /// How many of them have not ended.
+        /// The number of fibers that have not ended.
         running: usize,
     },
     /// All fibers that read.
     Readers {
-        /// Which one reads: one of those that are stuck, if any is.
+        /// The id of one of the readers. It is one that is stuck, if any is.
         id: FiberId,
-        /// Its name.
+        /// The name of that reader.
         name: &'static str,
-        /// How often it is read besides.
+        /// The number of further read locks.
         others: usize,
     },
-    /// A fiber that waits to write what is only read now: who comes after it reads after it.
+    /// A fiber that waits to write. A fiber that asks for read access after it has to wait behind
+    /// it.
     WriterInFront {
-        /// Which one.
+        /// The id of the writer.
         id: FiberId,
-        /// Its name.
+        /// The name of the writer.
         name: &'static str,
     },
-    /// Only fibers, but it is not known which: those that have not come to a barrier, one of another
-    /// scheduler.
+    /// Only fibers, but it is not known which ones: those that have not arrived at a barrier, or a
+    /// fiber of another scheduler.
     Fibers,
     /// The clock: the wait has a deadline.
     Clock,
-    /// Interrupt handlers too.
+    /// Interrupt handlers, and anyone else.
     Anybody,
 }
 
-/// Fibers each of which needs the next one, and the last the first. It is part of a graph or of a deadlock, and lasts no longer.
+/// A cycle of fibers, in which each fiber needs the next one, and the last needs the first. It
+/// borrows from a graph or from a deadlock.
 #[derive(Clone, Copy)]
 pub struct Circle<'a> {
     waits: Waits<'a>,
@@ -98,7 +105,8 @@ pub struct Circle<'a> {
 }
 
 impl<'a> WaitGraph<'a> {
-    /// A look at the waits of this loop, for its owner, for as long as no fiber runs.
+    /// Returns the wait graph of a loop. Only the owner of the loop may use it, and only while no
+    /// fiber runs.
     pub(crate) const fn of(waits: Waits<'a>) -> Self {
         Self {
             waits,
@@ -106,7 +114,7 @@ impl<'a> WaitGraph<'a> {
         }
     }
 
-    /// All fibers that wait, the latest made first.
+    /// Returns all waiting fibers, in the reverse order of their creation.
     pub fn fibers(&self) -> impl Iterator<Item = WaitingFiber> + use<'_, 'a> {
         let waits = self.waits;
         waits.mark_stuck();
@@ -115,7 +123,7 @@ impl<'a> WaitGraph<'a> {
             .filter_map(move |fiber| WaitingFiber::of(waits, fiber))
     }
 
-    /// The circles of fibers that wait for each other, each once.
+    /// Returns the cycles of fibers that wait for each other. Each cycle is returned once.
     pub fn circles(&self) -> impl Iterator<Item = Circle<'_>> + use<'_, 'a> {
         let waits = self.waits;
         waits.mark_stuck();
@@ -123,11 +131,11 @@ impl<'a> WaitGraph<'a> {
             .fibers()
             .filter(|fiber| needs::is_marked(*fiber))
             .map(move |first| Circle { waits, first })
-            // A circle is that of its member with the lowest address.
+            // Each cycle is reported once: for its member with the lowest address.
             .filter(|circle| circle.closes() && circle.pointers().all(|at| at >= circle.first))
     }
 
-    /// How many fibers have not ended, and how many of them are stuck.
+    /// Returns the number of fibers that have not ended, and the number of those that are stuck.
     pub(crate) fn counts(&self) -> (usize, usize) {
         self.waits.mark_stuck();
         let count = |(all, stuck), fiber| (all + 1, stuck + usize::from(needs::is_marked(fiber)));
@@ -136,7 +144,7 @@ impl<'a> WaitGraph<'a> {
 }
 
 impl WaitingFiber {
-    /// Looks at a fiber; nothing if it does not wait.
+    /// Returns the description of a fiber that waits, or `None` if it does not wait.
     pub(crate) fn of(waits: Waits<'_>, fiber: *const Header) -> Option<Self> {
         let wait = waits.wait_of(fiber)?;
         // SAFETY: G1.
@@ -185,19 +193,20 @@ impl WaitingFiber {
 }
 
 impl<'a> Circle<'a> {
-    /// The circle of this fiber, if the waits were searched for ways to it.
+    /// Returns the cycle of this fiber. The ways to the fiber must have been marked before.
     pub(crate) const fn of(waits: Waits<'a>, first: *const Header) -> Self {
         Self { waits, first }
     }
 
-    /// Its fibers, each before the one that it needs.
+    /// Returns the fibers of the cycle, each before the one that it needs.
     pub fn fibers(&self) -> impl Iterator<Item = WaitingFiber> + use<'a> {
         let waits = self.waits;
         self.pointers()
             .filter_map(move |fiber| WaitingFiber::of(waits, fiber))
     }
 
-    /// As [`fibers`](Self::fibers); never more than there are.
+    /// Returns the same fibers as [`fibers`](Self::fibers), as pointers. It never returns more than
+    /// there are.
     fn pointers(&self) -> impl Iterator<Item = *const Header> + use<'a> {
         let Self { waits, first } = *self;
         let next = move |fiber: &*const Header| {
@@ -208,7 +217,7 @@ impl<'a> Circle<'a> {
         core::iter::successors(Some(first), next).take(waits.fibers().count())
     }
 
-    /// Whether it leads back to the first.
+    /// Returns whether the chain leads back to the first fiber.
     #[inline(never)]
     pub(crate) fn closes(&self) -> bool {
         self.pointers()

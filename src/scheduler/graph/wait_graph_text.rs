@@ -1,4 +1,4 @@
-//! How waits read: one line for each fiber, for a person at night.
+//! The text form of waits: one line for each fiber.
 
 use super::wait_graph::{Circle, Needs, WaitGraph, WaitingFiber};
 use crate::platform::{NEVER, Nanoseconds};
@@ -6,7 +6,7 @@ use crate::scheduler::task::id::FiberId;
 use crate::scheduler::task::wait::WaitReason;
 use core::fmt;
 
-/// A fiber by name, if it has one, and id.
+/// A fiber, printed as its name, if it has one, and its id.
 pub(crate) struct Who(pub(crate) FiberId, pub(crate) &'static str);
 
 impl fmt::Display for Who {
@@ -20,7 +20,7 @@ impl fmt::Display for Who {
     }
 }
 
-/// A moment, or a duration, in seconds.
+/// A time or a duration, printed in seconds.
 pub(crate) struct Seconds(pub(crate) Nanoseconds);
 
 impl fmt::Display for Seconds {
@@ -31,7 +31,8 @@ impl fmt::Display for Seconds {
 }
 
 impl fmt::Display for WaitingFiber {
-    /// `"left" (10f40.1) waits for the mutex 0x2040 since t = 0.010 s at src/main.rs:10:20: "right" (11f40.1) has it`
+    /// `"left" (10f40.1) waits for the mutex 0x2040 since t = 0.010 s at src/main.rs:10:20: "right"
+    /// (11f40.1) has it`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (object, location) = (self.object, self.location);
         write!(f, "{} waits ", Who(self.id, self.name))?;

@@ -1,28 +1,31 @@
-//! The inbox of a run loop: where interrupt handlers and other cores put the fibers that they woke.
+//! The inbox of a run loop, into which interrupt handlers and other cores put the fibers that they
+//! have woken.
 //!
-//! A stack that is taken all at once. Pushing is one exchange and one store, whatever others do at the same time, so it is
-//! wait-free and may be done in any interrupt handler. The owner alone takes.
+//! The inbox is a stack that is emptied all at once. A push is one exchange and one store, whatever
+//! other code does at the same time. It is therefore wait-free, and allowed in any interrupt
+//! handler. Only the owner takes nodes out.
 //!
 //! ```text
 //!   head ─► newest ─► older ─► oldest ─► END          push: next = PENDING; old = swap(head, me); next = old
 //! ```
 //!
-//! Between the exchange and the store a node's `next` is PENDING. The owner waits for that store; it can be missing only
-//! while another core is between the two instructions, for an interrupt on the owner's own core ends before the owner
-//! goes on.
+//! Between the exchange and the store, the `next` of the node is PENDING, and the owner waits for
+//! the store. The store can be missing only while another core is between the two instructions,
+//! because an interrupt on the owner's own core ends before the owner continues.
 
 use crate::atomic::{AtomicPtr, Ordering, spin_loop};
 use core::ptr;
 
-/// What links the nodes of an inbox.
+/// The link between the nodes of an inbox.
 #[repr(transparent)]
 pub(crate) struct Link<T>(AtomicPtr<T>);
 
-/// A node that can be in an inbox, one at a time.
+/// A node that can be in one inbox at a time.
 ///
 /// # Safety
 ///
-/// `link` always returns the same link, which nothing but the inbox uses while the node is in one.
+/// `link` must always return the same link, and nothing but the inbox may use the link while the
+/// node is in an inbox.
 pub(crate) unsafe trait Node: Sized {
     fn link(&self) -> &Link<Self>;
 }
@@ -33,20 +36,20 @@ impl<T> Link<T> {
         Self(AtomicPtr::new(ptr::null_mut()))
     }
 
-    /// The other end, for whoever uses the link while the node is in no inbox.
+    /// Returns the target of the link, for code that uses the link while the node is in no inbox.
     #[inline(always)]
     pub(crate) fn get(&self) -> *const T {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Sets the other end, likewise.
+    /// Sets the target of the link, for the same code.
     #[inline(always)]
     pub(crate) fn set(&self, to: *const T) {
         self.0.store(to.cast_mut(), Ordering::Relaxed);
     }
 }
 
-/// See the [module](self).
+/// An inbox; see the [module](self).
 pub(crate) struct Inbox<T> {
     head: AtomicPtr<T>,
 }
@@ -66,16 +69,16 @@ impl<T: Node> Inbox<T> {
         }
     }
 
-    /// A link's value between the two steps of a push. No node has this address.
+    /// Returns the value of a link between the two steps of a push. No node has this address.
     const fn pending() -> *mut T {
         ptr::without_provenance_mut(1)
     }
 
-    /// Adds a node. Wait-free.
+    /// Adds a node. This is wait-free.
     ///
     /// # Safety
     ///
-    /// The node is in no inbox, and lives until it was taken out.
+    /// The node must be in no inbox, and must live until it has been taken out.
     pub(crate) unsafe fn push(&self, node: *const T) {
         // SAFETY: the caller vouches for the node.
         let link = unsafe { &(*node).link().0 };
@@ -84,13 +87,14 @@ impl<T: Node> Inbox<T> {
         link.store(older, Ordering::Release);
     }
 
-    /// Says whether there is nothing to take.
+    /// Returns whether the inbox is empty.
     #[inline(always)]
     pub(crate) fn is_empty(&self) -> bool {
         self.head.load(Ordering::Relaxed).is_null()
     }
 
-    /// How many nodes there are; with one that is half-way in, too many. For the owner, while nobody else pushes.
+    /// Returns the number of nodes. If a push is in progress, the number is too large. Only the
+    /// owner may call this, while nobody else pushes.
     #[cfg(target_os = "none")]
     pub(crate) fn count(&self) -> usize {
         let mut count = 0;
@@ -106,11 +110,12 @@ impl<T: Node> Inbox<T> {
         count
     }
 
-    /// Takes all nodes and calls `take` with each, the oldest first. A node may be pushed again by `take`.
+    /// Takes all nodes out and calls `take` with each, the oldest first. `take` may push the node
+    /// again.
     ///
     /// # Safety
     ///
-    /// Only the owner of the inbox calls this.
+    /// Only the owner of the inbox may call this.
     #[inline(always)]
     pub(crate) unsafe fn drain(&self, mut take: impl FnMut(*const T)) {
         let newest = self.head.swap(ptr::null_mut(), Ordering::Acquire);
@@ -132,11 +137,11 @@ impl<T: Node> Inbox<T> {
         }
     }
 
-    /// The one that arrived before this one.
+    /// Returns the node that arrived before this one.
     ///
     /// # Safety
     ///
-    /// It is alive, and was taken out by the owner.
+    /// The node must be alive, and the owner must have taken it out.
     #[inline(always)]
     unsafe fn older(node: *mut T) -> *mut T {
         // SAFETY: the caller's promise.
@@ -150,11 +155,11 @@ impl<T: Node> Inbox<T> {
         }
     }
 
-    /// Turns the list round, for the order of arrival is what is promised, and returns the oldest.
+    /// Reverses the list, so that it is in the order of arrival, and returns the oldest node.
     ///
     /// # Safety
     ///
-    /// All nodes are alive; `next` comes after `newest`.
+    /// All nodes must be alive, and `next` must come after `newest`.
     #[inline(never)]
     unsafe fn turn_round(newest: *mut T, next: *mut T) -> *mut T {
         let (mut newer, mut node) = (newest, next);

@@ -1,5 +1,6 @@
-//! Models of a run loop that is woken from elsewhere, around the real state word and the real inbox. Each is tried in all
-//! interleavings with up to three preemptions; a wake that is lost ends in a deadlock, which loom reports.
+//! Models of a run loop that is woken from elsewhere, around the real state word and the real
+//! inbox. Each model runs in all interleavings with up to three preemptions. A lost wake-up ends in
+//! a deadlock, which loom reports.
 
 extern crate std;
 
@@ -30,7 +31,8 @@ unsafe impl Node for Fiber {
 }
 
 impl Fiber {
-    /// One that has run already, or waits to be taken from the inbox for the first time.
+    /// Creates a fiber that has run already, or one that waits to be taken from the inbox for the
+    /// first time.
     fn new(is_ready: bool) -> (Self, u32) {
         let state = State::new();
         let generation = state.begin(is_ready);
@@ -39,7 +41,7 @@ impl Fiber {
     }
 }
 
-/// A run loop with one fiber, as `run_loop.rs` has it, and the kick of the host's platform.
+/// A run loop with one fiber, like that of `run_loop.rs`, and the kick of the host's platform.
 struct Core {
     fiber: Fiber,
     generation: u32,
@@ -91,7 +93,7 @@ impl Core {
         *is_kicked = false;
     }
 
-    /// Takes what is there; returns whether the fiber was.
+    /// Takes everything out. Returns whether the fiber was among it.
     fn drain(&self) -> bool {
         let mut times = 0;
         // SAFETY: the model's own thread is the owner.
@@ -108,14 +110,14 @@ impl Core {
         times == 1
     }
 
-    /// `RunLoop::block`: returns when the fiber runs again.
+    /// `RunLoop::block`, which returns when the fiber runs again.
     fn block(&self) {
         if self.fiber.state.park() {
             self.until_taken();
         }
     }
 
-    /// `RunLoop::run` with nothing else to do.
+    /// `RunLoop::run`, where there is nothing else to do.
     fn until_taken(&self) {
         while !self.drain() {
             if self.inbox.is_empty() {
@@ -132,7 +134,7 @@ impl Core {
     }
 }
 
-/// Tries all interleavings of a model with up to three preemptions, and says how many there were.
+/// Runs a model in all interleavings with up to three preemptions, and prints how many there were.
 fn model(name: &str, body: impl Fn() + Sync + Send + 'static) {
     let schedules: &'static AtomicUsize = Box::leak(Box::new(AtomicUsize::new(0)));
     let mut builder = loom::model::Builder::new();

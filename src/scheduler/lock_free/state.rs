@@ -1,66 +1,71 @@
-//! The state word of a fiber: what it is doing, and whether somebody woke it, with the generation of its id.
+//! The state word of a fiber: what the fiber is doing, whether it was woken, and the generation of
+//! its id.
 //!
 //! ```text
 //!                    park()
-//!   RUNNING or READY ──────► PARKED        WAKE was set before: it goes on at once
+//!   RUNNING or READY ──────► PARKED        if WAKE was set before, the fiber continues at once
 //!          ▲                   │
 //!          └───────────────────┘
-//!            wake(): the one that sets WAKE first sees to it that the owner enqueues
+//!            wake(): the caller that sets WAKE first makes the owner enqueue the fiber
 //! ```
 //!
-//! Whoever wakes a fiber sets bits, and, if the fiber is parked and was not woken yet, puts it into the inbox. Only the
-//! owner of the run loop takes it out, and the owner is the one who was about to leave the fiber's stack: so no fiber runs
-//! before its registers are stored, nobody waits, and no wake is lost.
-//! The low half of the word holds the bits, the high half the generation, so that one compare-exchange checks both.
+//! Code that wakes a fiber sets bits. If the fiber is parked and was not woken yet, that code also
+//! puts it into the inbox. Only the owner of the run loop takes the fiber out, and the owner is the
+//! one that was about to leave the fiber's stack. Therefore no fiber runs before its registers are
+//! stored, nobody has to wait, and no wake-up is lost. The low half of the word holds the bits, and
+//! the high half the generation, so that one compare-exchange checks both.
 
 use crate::atomic::{AtomicU64, Ordering};
 
-/// The fiber waits. Until the owner has switched to another, it is still on its stack.
+/// The fiber waits. It is still on its stack until the owner has switched to another fiber.
 const PARKED: u64 = 2;
-/// Somebody woke the fiber since it last waited.
+/// The fiber was woken since it last waited.
 const WAKE: u64 = 4;
 /// The token of `park`, with the contract of `std::thread::park`.
 const TOKEN: u64 = 8;
 /// A waker of `block_on` was called.
 const NOTIFIED: u64 = 16;
-/// The fiber is asked to end.
+/// The fiber was cancelled.
 const CANCELLED: u64 = 32;
 /// The closure has returned, and the result is in place.
 const FINISHED: u64 = 64;
 /// There is no join handle any more.
 const DETACHED: u64 = 128;
-/// The fiber panicked or faulted, and is being ended, or was. Its closure never returns, and nobody lives there again.
+/// The fiber has panicked or faulted, and is being ended or has ended. Its closure never returns,
+/// and its cell is not used again.
 #[cfg(not(loom))]
 const FAILED: u64 = 256;
 /// The closure has returned, and the result, if it has a destructor, is in its place.
 const RETURNED: u64 = 1024;
-/// Somebody looks at a fiber that has finished, for a few instructions; its cell is not given back before that is over.
+/// Somebody examines a finished fiber, for a few instructions. Its cell is not freed before that
+/// is over.
 const LOOKED_AT: u64 = 512;
 
-/// The destructor of the result runs, in place: if it does not come to an end, the cell is lost.
+/// The destructor of the result runs, in place. If it does not complete, the cell is lost.
 #[cfg(not(loom))]
 const IN_DESTRUCTOR: u64 = 2048;
 
 const GENERATION_SHIFT: u32 = 32;
 
-/// What a wake means for the one who made it.
+/// What the caller that wakes a fiber has to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Woken {
-    /// The fiber waited: put it into the ready queue, once.
+    /// The fiber waited: the caller must put it into the ready queue, once.
     Enqueue,
-    /// It runs, is about to notice, or was woken already: nothing to do.
+    /// The fiber runs, is about to notice the wake-up, or was woken already. Nothing has to be
+    /// done.
     Nothing,
-    /// The id is of a fiber that has ended.
+    /// The id belongs to a fiber that has ended.
     Stale,
 }
 
-/// See the [module](self).
+/// A state word; see the [module](self).
 #[derive(Debug)]
 pub(crate) struct State(AtomicU64);
 
 impl State {
-    /// A word that belongs to no fiber yet.
+    /// Creates a word that belongs to no fiber yet.
     #[cfg(not(loom))]
     pub(crate) const fn new() -> Self {
         Self(AtomicU64::new(0))
@@ -71,13 +76,14 @@ impl State {
         Self(AtomicU64::new(0))
     }
 
-    /// The generation of the fiber that has, or last had, this word.
+    /// Returns the generation of the fiber that has this word, or had it last.
     pub(crate) fn generation(&self) -> u32 {
         generation(self.0.load(Ordering::Relaxed))
     }
 
-    /// Begins a new fiber: the next generation; ids of the last one are stale from here on. It waits, woken, as one that
-    /// is about to go through an inbox, or, if `is_ready`, has no bits.
+    /// Begins a new fiber with the next generation, and returns the generation. The ids of the
+    /// previous fiber become stale. If `is_ready`, no bits are set. Otherwise the fiber waits and
+    /// was woken, like one that is in an inbox.
     pub(crate) fn begin(&self, is_ready: bool) -> u32 {
         let next = generation(self.0.load(Ordering::Relaxed)).wrapping_add(1);
         let bits = if is_ready { 0 } else { PARKED | WAKE };
@@ -88,17 +94,19 @@ impl State {
         next
     }
 
-    /// The fiber decides to wait. Returns false, and takes the wake, if it was woken since it last waited.
+    /// Makes the fiber wait. If it was woken since it last waited, consumes the wake-up and returns
+    /// false.
     #[inline(always)]
     #[must_use]
     pub(crate) fn park(&self) -> bool {
-        // The bit is clear, so adding sets it, in one instruction that also returns what was there.
+        // The bit is clear, so an addition sets it, in one instruction that also returns the
+        // previous value.
         let before = self.0.fetch_add(PARKED, Ordering::AcqRel);
         if before & WAKE == 0 {
             return true;
         }
-        // A wake may have come since the line above, and left nothing else to notice: what its maker wrote is visible after
-        // this.
+        // The fiber may have been woken since the line above, with nothing left to notice. What the
+        // waking code wrote is visible after this.
         self.0.fetch_sub(PARKED | WAKE, Ordering::Acquire);
         false
     }
@@ -120,16 +128,17 @@ impl State {
         }
     }
 
-    /// Wakes a fiber that is known to be alive and that the caller, its owner, will enqueue itself.
-    /// Returns true if it waited; it is then ready.
+    /// Wakes a fiber that is known to be alive. The caller is its owner and enqueues it. Returns
+    /// true if the fiber waited; it is then ready.
     #[inline]
     #[must_use]
     pub(crate) fn wake_as_owner(&self) -> bool {
-        // In this form it is one instruction.
+        // This form compiles to one instruction.
         if self.0.fetch_or(WAKE, Ordering::AcqRel) & WAKE != 0 {
             return false;
         }
-        // We were the first, so nobody else enqueues it; and PARKED is set and cleared by the owner alone.
+        // This code set the bit first, so nobody else enqueues the fiber. Only the owner sets and
+        // clears PARKED.
         let is_parked = self.0.load(Ordering::Relaxed) & PARKED != 0;
         if is_parked {
             self.0.fetch_sub(PARKED | WAKE, Ordering::Acquire);
@@ -137,13 +146,14 @@ impl State {
         is_parked
     }
 
-    /// The owner takes a fiber out of the inbox that a [`Woken::Enqueue`] put there.
+    /// Records that the owner has taken the fiber out of the inbox, into which a [`Woken::Enqueue`]
+    /// had put it.
     #[inline]
     pub(crate) fn unpark_from_inbox(&self) {
         self.0.fetch_sub(PARKED | WAKE, Ordering::Acquire);
     }
 
-    /// Sets a bit and wakes, if this is still the fiber of that generation and it has not ended.
+    /// Sets a bit and wakes the fiber, if it still has that generation and has not ended.
     fn signal(&self, of: u32, bit: u64) -> Woken {
         let mut current = self.0.load(Ordering::Relaxed);
         loop {
@@ -161,7 +171,7 @@ impl State {
         }
     }
 
-    /// Gives the token of `park`.
+    /// Provides the token of `park`.
     pub(crate) fn give_token(&self, generation: u32) -> Woken {
         self.signal(generation, TOKEN)
     }
@@ -171,18 +181,18 @@ impl State {
         self.signal(generation, NOTIFIED)
     }
 
-    /// Asks the fiber to end.
+    /// Cancels the fiber.
     pub(crate) fn cancel(&self, generation: u32) -> Woken {
         self.signal(generation, CANCELLED)
     }
 
-    /// Takes the token of `park`; returns whether it was there.
+    /// Takes the token of `park`. Returns whether it was there.
     #[must_use]
     pub(crate) fn take_token(&self) -> bool {
         self.take(TOKEN)
     }
 
-    /// Takes the notification of `block_on`; returns whether it was there.
+    /// Takes the notification of `block_on`. Returns whether it was there.
     #[must_use]
     pub(crate) fn take_notification(&self) -> bool {
         self.take(NOTIFIED)
@@ -193,42 +203,45 @@ impl State {
             && self.0.fetch_and(!bit, Ordering::Acquire) & bit != 0
     }
 
-    /// For a run loop's root: asks for a look at the sleep queue. Returns whether root is to be put into the inbox.
+    /// Requests a check of the sleep queue. Used only for the root of a run loop. Returns whether
+    /// root must be put into the inbox.
     #[must_use]
     pub(crate) fn request_timer_check(&self) -> bool {
         self.0.fetch_or(NOTIFIED, Ordering::AcqRel) & (NOTIFIED | TOKEN) == 0
     }
 
-    /// For a run loop's root: says whether it was asked for a look at the sleep queue, and has not looked yet.
+    /// Returns whether a check of the sleep queue was requested and has not been made yet. Used
+    /// only for the root of a run loop.
     #[cfg(not(loom))]
     pub(crate) fn has_timer_request(&self) -> bool {
         self.0.load(Ordering::Relaxed) & NOTIFIED != 0
     }
 
-    /// For a run loop's root: says whether it is in the inbox, or about to be.
+    /// Returns whether root is in the inbox, or about to be. Used only for the root of a run loop.
     #[cfg(target_os = "none")]
     pub(crate) fn has_requests(&self) -> bool {
         self.0.load(Ordering::Relaxed) & (NOTIFIED | TOKEN) != 0
     }
 
-    /// For a run loop's root: leaves a note that is gone when the loop has looked into its inbox. Returns whether root is to
-    /// be put there.
+    /// Leaves a note that the loop removes when it has examined its inbox. Used only for the root
+    /// of a run loop. Returns whether root must be put into the inbox.
     #[must_use]
     pub(crate) fn leave_note(&self) -> bool {
         self.0.fetch_or(TOKEN, Ordering::AcqRel) & (NOTIFIED | TOKEN) == 0
     }
 
-    /// Whether there is no note any more.
+    /// Returns whether the note was removed.
     pub(crate) fn has_read_note(&self) -> bool {
         self.0.load(Ordering::Relaxed) & TOKEN == 0
     }
 
-    /// The owner looks now. A later request counts again. Returns whether it was asked to look at the sleep queue.
+    /// Takes the requests, so that a later request counts again. Returns whether a check of the
+    /// sleep queue was requested.
     pub(crate) fn take_requests(&self) -> bool {
         self.0.fetch_and(!(NOTIFIED | TOKEN), Ordering::AcqRel) & NOTIFIED != 0
     }
 
-    /// Says whether the fiber waits, and nobody woke it yet.
+    /// Returns whether the fiber waits and was not woken yet.
     pub(crate) fn is_parked(&self) -> bool {
         woken(self.0.load(Ordering::Relaxed)) == Woken::Enqueue
     }
@@ -237,13 +250,15 @@ impl State {
         self.0.load(Ordering::Relaxed) & CANCELLED != 0
     }
 
-    /// Says whether the fiber waits, or is in an inbox: then it is in no ring. For the owner, in another fiber.
+    /// Returns whether the fiber waits or is in an inbox, and so in no ring. Only the owner may
+    /// call this, in another fiber.
     pub(crate) fn is_waiting(&self) -> bool {
         self.0.load(Ordering::Relaxed) & PARKED != 0
     }
 
-    /// The result is in its place. Returns whether the fiber was detached before: then nobody will take it, and the fiber is
-    /// to drop it. From here on whoever drops the handle does that.
+    /// Records that the result is in its place. Returns whether the fiber was detached before. If
+    /// so, nobody takes the result, and the fiber must drop it. Otherwise, whoever drops the handle
+    /// from now on drops the result.
     #[inline(always)]
     #[must_use]
     pub(crate) fn has_returned(&self) -> bool {
@@ -251,7 +266,8 @@ impl State {
         self.0.fetch_add(RETURNED, Ordering::AcqRel) & DETACHED != 0
     }
 
-    /// The join handle goes, unless the result is there: then it is the caller's to drop first, and this returns false.
+    /// Detaches the fiber, unless the result is in its place. In that case, returns false: the
+    /// caller has to drop the result first.
     #[must_use]
     pub(crate) fn detach_before_return(&self) -> bool {
         let mut current = self.0.load(Ordering::Acquire);
@@ -269,23 +285,25 @@ impl State {
         false
     }
 
-    /// The fiber has left its stack. Returns whether it was detached before: then nobody else gives its cell back.
+    /// Records that the fiber has left its stack. Returns whether it was detached before. If so,
+    /// nobody else frees its cell.
     pub(crate) fn finish(&self) -> bool {
         // The bit is clear: see `park`.
         self.0.fetch_add(FINISHED, Ordering::AcqRel) & DETACHED != 0
     }
 
-    /// Says whether the closure has returned, and what it wrote is visible.
+    /// Returns whether the closure has returned. Everything that the closure wrote is then visible.
     pub(crate) fn is_finished(&self) -> bool {
         self.0.load(Ordering::Acquire) & FINISHED != 0
     }
 
-    /// The join handle is gone. Returns whether the fiber had finished before: then the caller gives its cell back.
+    /// Records that the join handle is gone. Returns whether the fiber had finished before. If so,
+    /// the caller must free its cell.
     #[inline(always)]
     pub(crate) fn detach(&self) -> bool {
-        // The bit is clear: see `park`. There is one handle.
+        // The bit is clear: see `park`. There is only one handle.
         let before = self.0.fetch_add(DETACHED, Ordering::AcqRel);
-        // On the bare machine a look has the only core for itself.
+        // On the bare machine there is only one core, so no examination can be in progress here.
         if !cfg!(target_os = "none") && before & LOOKED_AT != 0 {
             self.await_end_of_look();
         }
@@ -300,8 +318,9 @@ impl State {
         }
     }
 
-    /// Keeps the cell of a fiber that has finished from being given back, until [`end_look`](Self::end_look). Returns false
-    /// if it has not finished, or nobody will take its result. For the owner, with interrupts off.
+    /// Keeps the cell of a finished fiber from being freed until [`end_look`](Self::end_look).
+    /// Returns false if the fiber has not finished, or if nobody will take its result. Only the
+    /// owner may call this, with interrupts off.
     #[must_use]
     pub(crate) fn begin_look(&self) -> bool {
         let mut current = self.0.load(Ordering::Relaxed);
@@ -319,23 +338,24 @@ impl State {
         false
     }
 
-    /// Whether somebody is between [`begin_look`](Self::begin_look) and [`end_look`](Self::end_look).
+    /// Returns whether an examination is in progress, between [`begin_look`](Self::begin_look) and
+    /// [`end_look`](Self::end_look).
     pub(crate) fn is_looked_at(&self) -> bool {
         self.0.load(Ordering::Relaxed) & LOOKED_AT != 0
     }
 
-    /// Ends what [`begin_look`](Self::begin_look) began.
+    /// Ends an examination that [`begin_look`](Self::begin_look) began.
     pub(crate) fn end_look(&self) {
         self.0.fetch_and(!LOOKED_AT, Ordering::Release);
     }
 
-    /// The fiber is being ended by a failure. Returns whether it was already.
+    /// Records that a failure ends the fiber. Returns whether it was recorded already.
     #[cfg(not(loom))]
     pub(crate) fn fail(&self) -> bool {
         self.0.fetch_or(FAILED, Ordering::AcqRel) & FAILED != 0
     }
 
-    /// The destructor of the result begins to run, or has come to an end.
+    /// Records that the destructor of the result begins to run, or has completed.
     #[cfg(not(loom))]
     pub(crate) fn set_in_destructor(&self, is_in: bool) {
         if is_in {
@@ -345,20 +365,20 @@ impl State {
         }
     }
 
-    /// Says whether the cell cannot be used again: its fiber fails or has failed, or the destructor of its result runs, or ended in
-    /// a failure.
+    /// Returns whether the cell cannot be used again: its fiber fails or has failed, or the
+    /// destructor of its result runs or has failed.
     #[cfg(not(loom))]
     pub(crate) fn is_lost(&self) -> bool {
         self.0.load(Ordering::Relaxed) & (FAILED | IN_DESTRUCTOR) != 0
     }
 
-    /// Says whether a failure ends the fiber, or has.
+    /// Returns whether a failure ends the fiber, or has ended it.
     #[cfg(not(loom))]
     pub(crate) fn is_failed(&self) -> bool {
         self.0.load(Ordering::Relaxed) & FAILED != 0
     }
 
-    /// Says whether there is no join handle any more.
+    /// Returns whether there is no join handle any more.
     #[cfg(loom)]
     pub(crate) fn is_detached(&self) -> bool {
         self.0.load(Ordering::Relaxed) & DETACHED != 0

@@ -1,10 +1,11 @@
-//! The list of all headers that ever had a fiber of a run loop. They are in statics, so it only grows.
+//! The list of all headers that ever had a fiber of a run loop. The headers are in statics, so the
+//! list only grows.
 
 use crate::scheduler::task::header::Header;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
-/// See the [module](self).
+/// The list; see the [module](self).
 pub(crate) struct AllFibers(AtomicPtr<Header>);
 
 impl AllFibers {
@@ -12,11 +13,11 @@ impl AllFibers {
         Self(AtomicPtr::new(ptr::null_mut()))
     }
 
-    /// Adds a header, in front.
+    /// Adds a header at the front.
     ///
     /// # Safety
     ///
-    /// It is in no such list yet, and stays for good.
+    /// The header must not be in such a list yet, and must stay in place forever.
     pub(crate) unsafe fn push(&self, header: *const Header) {
         let mut first = self.0.load(Ordering::Relaxed);
         loop {
@@ -36,12 +37,14 @@ impl AllFibers {
         }
     }
 
-    /// As [`iter`](Self::iter), for one who must not trust the list, because somebody may have written over it: ends at the
-    /// first header whose link is damaged. Returns with each whether it is that one.
+    /// Behaves like [`iter`](Self::iter), for a list that may have been overwritten: it ends at the
+    /// first header whose link is damaged. It returns each header with a flag that says whether it
+    /// is that one.
     pub(crate) fn iter_warily(&self) -> impl Iterator<Item = (&'static Header, bool)> + use<> {
         let mut next: *const Header = self.0.load(Ordering::Acquire);
         core::iter::from_fn(move || {
-            // SAFETY: null, or a header in the list, which stays for good: the link that led here was as it was written.
+            // SAFETY: null, or a header in the list, which stays for good: the link that led here
+            // was as it was written.
             let header = unsafe { next.as_ref::<'static>() }?;
             next = header.next_of_all.load(Ordering::Acquire);
             let is_damaged = !is_whole(header);
@@ -52,13 +55,14 @@ impl AllFibers {
         })
     }
 
-    /// The headers, the latest first, as pointers that lead to all of their control blocks.
+    /// Returns the headers, the latest first, as pointers from which the whole control blocks can
+    /// be reached.
     pub(crate) fn iter(&self) -> Headers {
         Headers(self.0.load(Ordering::Acquire))
     }
 }
 
-/// See [`AllFibers::iter`].
+/// The iterator of [`AllFibers::iter`].
 pub(crate) struct Headers(*const Header);
 
 // SAFETY: it gives out addresses of statics; to use them is another matter.
@@ -77,15 +81,15 @@ impl Iterator for Headers {
     }
 }
 
-/// Whether a header's link is as it was written: then so is what lies below it in the header, for an overflow of the stack
-/// above comes down from there.
+/// Returns whether the link of a header is intact. Everything below the link in the header is then
+/// intact too, because an overflow of the stack above comes down from there.
 pub(crate) fn is_whole(header: &Header) -> bool {
     let next = header.next_of_all.load(Ordering::Acquire);
     header.link_check.load(Ordering::Relaxed) == fold(next)
 }
 
-/// Sixteen bits of a link: whoever writes over it hardly hits the same. Those of null are not zero, which is what memory
-/// that was wiped would have.
+/// Returns a check value of 16 bits for a link, which an overwrite is unlikely to match. The value
+/// for null is not zero, because wiped memory contains zeros.
 fn fold(link: *const Header) -> u16 {
     let mixed = (link.addr() as u64 ^ 0xf1be_57ac_f1be_57ac).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed >> 48) as u16

@@ -1,12 +1,15 @@
-//! The ready queue of a run loop: a ring of fibers for each priority, and a bit map of those that are not empty.
+//! The ready queue of a run loop: a ring of fibers for each priority, and a bit map of the rings
+//! that are not empty.
 //!
 //! ```text
-//!   rings[p] ─► last ─► first ─► second ─► … ─► last       the fiber that runs is the first of its ring
+//!   rings[p] ─► last ─► first ─► second ─► … ─► last   the running fiber is the first of its ring
 //! ```
 //!
-//! The running fiber stays in its ring, so a yield among equals only moves `rings[p]` one step: the first becomes the last.
-//! No link is written. Adding one, and removing the one that runs, take the same few instructions however many are ready.
-//! Only the owner of the run loop touches any of this, with interrupts on, in no handler.
+//! The running fiber stays in its ring, so a yield among fibers of equal priority only moves
+//! `rings[p]` one step: the first fiber becomes the last, and no link is written. Adding a fiber,
+//! and removing the running one, take the same few instructions for any number of ready fibers.
+//! Only the owner of the run loop accesses the queue, with interrupts on and outside of interrupt
+//! handlers.
 
 use crate::scheduler::lock_free::inbox::Node as _;
 use crate::scheduler::task::header::Header;
@@ -15,25 +18,25 @@ use core::cell::Cell;
 use core::num::NonZeroUsize;
 use core::ptr;
 
-/// The ready fibers of one level: the last of them, or null.
+/// The ready fibers of one level: a pointer to the last of them, or null.
 pub(crate) struct Ring(Cell<*const Header>);
 
 impl Ring {
-    /// The first of the ring becomes the last.
+    /// Makes the first fiber of the ring the last.
     ///
     /// # Safety
     ///
-    /// `fiber` is the first of this ring.
+    /// `fiber` must be the first of this ring.
     #[inline(always)]
     pub(crate) unsafe fn rotate(&self, fiber: *const Header) {
         self.0.set(fiber);
     }
 
-    /// Takes the first of the ring out, whose next is `second`.
+    /// Takes the first fiber, whose successor is `second`, out of the ring.
     ///
     /// # Safety
     ///
-    /// The ring has two at least.
+    /// The ring must have at least two fibers.
     #[inline(always)]
     pub(crate) unsafe fn cut_first(&self, second: *const Header) {
         // SAFETY: fibers in a ring are alive.
@@ -41,7 +44,7 @@ impl Ring {
     }
 }
 
-/// See the [module](self).
+/// The ready queue; see the [module](self).
 pub(crate) struct Ready {
     levels: Cell<usize>,
     rings: [Ring; Priority::COUNT],
@@ -55,29 +58,30 @@ impl Ready {
         }
     }
 
-    /// Says whether no fiber is ready.
+    /// Returns whether no fiber is ready.
     #[inline(always)]
     pub(crate) const fn is_empty(&self) -> bool {
         self.levels.get() == 0
     }
 
-    /// The highest level that has a fiber.
+    /// Returns the highest level that has a fiber.
     ///
     /// # Safety
     ///
-    /// The queue is not empty.
+    /// The queue must not be empty.
     #[inline(always)]
     pub(crate) const unsafe fn highest(&self) -> usize {
-        // SAFETY: a bit is set for each level that has a fiber. (Said so, it is one instruction, `bsr`.)
+        // SAFETY: a bit is set for each level that has a fiber. (Said so, it is one instruction,
+        // `bsr`.)
         let levels = unsafe { NonZeroUsize::new_unchecked(self.levels.get()) };
         levels.ilog2() as usize
     }
 
-    /// The fiber whose turn it is.
+    /// Returns the fiber that is to run next.
     ///
     /// # Safety
     ///
-    /// The queue is not empty.
+    /// The queue must not be empty.
     #[inline(always)]
     pub(crate) unsafe fn first(&self) -> *const Header {
         // SAFETY: the caller's promise.
@@ -86,7 +90,7 @@ impl Ready {
         unsafe { (*last).next() }
     }
 
-    /// The ring of a level.
+    /// Returns the ring of a level.
     #[inline(always)]
     pub(crate) fn ring(&self, level: usize) -> &Ring {
         // SAFETY: levels are those of priorities, and there is a ring for each.
@@ -98,11 +102,11 @@ impl Ready {
         &self.ring(level).0
     }
 
-    /// The first of its ring becomes the last.
+    /// Makes the first fiber of its ring the last.
     ///
     /// # Safety
     ///
-    /// `fiber` is the first of the ring of its level.
+    /// `fiber` must be the first in the ring of its level.
     #[inline(always)]
     pub(crate) unsafe fn rotate(&self, fiber: *const Header) {
         // SAFETY: fibers in a ring are alive.
@@ -111,11 +115,11 @@ impl Ready {
         unsafe { self.ring(level).rotate(fiber) };
     }
 
-    /// Adds a fiber as the last of its level, and returns the level's ring.
+    /// Adds a fiber as the last of its level, and returns the ring of the level.
     ///
     /// # Safety
     ///
-    /// The fiber is alive, in no ring and in no inbox.
+    /// The fiber must be alive, in no ring and in no inbox.
     #[inline]
     pub(crate) unsafe fn push_back(&self, fiber: *const Header) -> &Ring {
         // SAFETY: the caller's promise.
@@ -125,11 +129,11 @@ impl Ready {
         ring
     }
 
-    /// Adds a fiber as the first of its level, and returns the level's ring.
+    /// Adds a fiber as the first of its level, and returns the ring of the level.
     ///
     /// # Safety
     ///
-    /// As [`push_back`](Self::push_back).
+    /// The requirements of [`push_back`](Self::push_back) apply.
     #[inline]
     pub(crate) unsafe fn push_front(&self, fiber: *const Header) -> &Ring {
         // SAFETY: the caller vouches for the fiber.
@@ -151,11 +155,11 @@ impl Ready {
         ring
     }
 
-    /// Takes the first of its ring out.
+    /// Takes the first fiber out of its ring.
     ///
     /// # Safety
     ///
-    /// The fiber is the first of the ring of its level.
+    /// The fiber must be the first in the ring of its level.
     #[inline]
     pub(crate) unsafe fn remove_first(&self, fiber: *const Header) {
         // SAFETY: the caller vouches for the fiber.
@@ -169,11 +173,12 @@ impl Ready {
         }
     }
 
-    /// Takes a fiber out, wherever in its ring it is: looks for the one before it, so the cost grows with the ring.
+    /// Takes a fiber out of its ring, wherever it is in the ring. The function has to search for
+    /// the fiber before it, so the cost grows with the ring.
     ///
     /// # Safety
     ///
-    /// The fiber is in the ring of its level.
+    /// The fiber must be in the ring of its level.
     pub(crate) unsafe fn remove(&self, fiber: *const Header) {
         // SAFETY: the caller vouches for the fiber.
         let header = unsafe { &*fiber };
@@ -195,11 +200,11 @@ impl Ready {
         }
     }
 
-    /// The fiber behind this one in the ring of its level, null if it is the last.
+    /// Returns the fiber behind this one in the ring of its level, or null if this one is the last.
     ///
     /// # Safety
     ///
-    /// The fiber is in the ring of its level.
+    /// The fiber must be in the ring of its level.
     pub(crate) unsafe fn behind(&self, fiber: *const Header) -> *const Header {
         // SAFETY: the caller's promise.
         let header = unsafe { &*fiber };
@@ -209,11 +214,12 @@ impl Ready {
         header.next()
     }
 
-    /// Adds a fiber to the ring of its level, before `other`, or says that this is not in the ring.
+    /// Adds a fiber to the ring of its level, before `other`. Returns false if `other` is not in
+    /// that ring.
     ///
     /// # Safety
     ///
-    /// As [`push_back`](Self::push_back).
+    /// The requirements of [`push_back`](Self::push_back) apply.
     pub(crate) unsafe fn insert_before(&self, fiber: *const Header, other: *const Header) -> bool {
         // SAFETY: the caller vouches for the fiber.
         let header = unsafe { &*fiber };
@@ -234,7 +240,7 @@ impl Ready {
         false
     }
 
-    /// Whether a fiber is the first of the ring of its level.
+    /// Returns whether a fiber is the first in the ring of its level.
     pub(crate) fn is_first(&self, fiber: *const Header) -> bool {
         // SAFETY: the fiber runs.
         let level = unsafe { (*fiber).level() };
@@ -242,7 +248,8 @@ impl Ready {
         unsafe { self.tail(level).get().as_ref() }.is_some_and(|last| ptr::eq(last.next(), fiber))
     }
 
-    /// How many fibers are in the rings; nothing if these are broken, or have more than `most`.
+    /// Returns the number of fibers in the rings, or `None` if the rings are damaged or contain
+    /// more than `most` fibers.
     #[cfg(target_os = "none")]
     pub(crate) fn count(&self, most: usize) -> Option<usize> {
         let mut count = 0;
@@ -267,7 +274,7 @@ impl Ready {
         Some(count)
     }
 
-    /// A level has lost its last fiber.
+    /// Records that a level has lost its last fiber.
     fn clear(&self, level: usize) {
         self.tail(level).set(ptr::null());
         self.levels.set(self.levels.get() & !(1 << level));

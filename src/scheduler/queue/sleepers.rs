@@ -1,8 +1,10 @@
-//! The sleep queue: who is to be woken when, the earliest first, equal deadlines in the order of arrival.
+//! The sleep queue: the fibers with a deadline, the earliest first. Equal deadlines are in the
+//! order of arrival.
 //!
-//! A pairing heap whose nodes lie on the sleepers' own stacks. Looking at the earliest and adding one take constant time,
-//! removing one logarithmic time on average, and a switch never looks at it.
-//! (Fredman, Sedgewick, Sleator, Tarjan: "The pairing heap", Algorithmica 1, 1986.)
+//! The queue is a pairing heap whose nodes lie on the stacks of the sleeping fibers. Finding the
+//! earliest and adding a fiber take constant time, removing one takes logarithmic time on average,
+//! and a switch never accesses the heap. (Fredman, Sedgewick, Sleator, Tarjan: "The pairing heap",
+//! Algorithmica 1, 1986.)
 
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::task::header::Header;
@@ -10,7 +12,7 @@ use crate::scheduler::task::wait::{Node, Sleep, Wait};
 use core::cell::Cell;
 use core::ptr;
 
-/// See the [module](self). Only the owner of the run loop touches it.
+/// The sleep queue; see the [module](self). Only the owner of the run loop accesses it.
 pub(crate) struct Sleepers {
     root: Cell<*const Wait>,
     arrivals: Cell<u64>,
@@ -24,7 +26,7 @@ impl Sleepers {
         }
     }
 
-    /// When the earliest is to be woken, [`NEVER`] if there is none.
+    /// Returns the earliest deadline, or [`NEVER`] if there is none.
     pub(crate) fn next_deadline(&self) -> Nanoseconds {
         // SAFETY: nodes in the heap are alive, by `insert`'s promise.
         unsafe { node(self.root.get()) }.map_or(NEVER, |node| node.deadline)
@@ -34,7 +36,7 @@ impl Sleepers {
     ///
     /// # Safety
     ///
-    /// `wait` is not in the heap, and stays in place until it was removed.
+    /// `wait` must not be in the heap, and must stay in place until it has been removed.
     pub(crate) unsafe fn insert(
         &self,
         wait: *const Wait,
@@ -52,7 +54,7 @@ impl Sleepers {
         self.root.set(unsafe { meld(self.root.get(), wait) });
     }
 
-    /// Takes the earliest out if its time has come, and returns its fiber.
+    /// Takes the earliest wait out if its deadline has passed, and returns its fiber.
     pub(crate) fn pop_due(&self, now: Nanoseconds) -> Option<*const Header> {
         let first = self.root.get();
         // SAFETY: nodes in the heap are alive.
@@ -62,11 +64,11 @@ impl Sleepers {
         Some(node.fiber)
     }
 
-    /// Takes a sleeper out.
+    /// Takes a wait out.
     ///
     /// # Safety
     ///
-    /// `wait` is in this heap.
+    /// `wait` must be in this heap.
     pub(crate) unsafe fn remove(&self, wait: *const Wait) {
         // SAFETY: the caller's promise; nodes in the heap are alive.
         unsafe { (*wait).set_sleep(Sleep::Over) };
@@ -94,11 +96,11 @@ impl Sleepers {
     }
 }
 
-/// The node of a wait, if there is one.
+/// Returns the node of a wait, if the pointer is not null.
 ///
 /// # Safety
 ///
-/// It is null, or in the heap.
+/// The pointer must be null, or the wait must be in the heap.
 unsafe fn node<'a>(wait: *const Wait) -> Option<&'a Node> {
     // SAFETY: the caller's promise.
     let wait = unsafe { wait.as_ref() }?;
@@ -106,11 +108,11 @@ unsafe fn node<'a>(wait: *const Wait) -> Option<&'a Node> {
     Some(unsafe { Node::of(wait) })
 }
 
-/// Joins two heaps and returns the new root.
+/// Merges two heaps and returns the new root.
 ///
 /// # Safety
 ///
-/// Each is null or the root of a heap of living nodes, with no sibling.
+/// Each pointer must be null, or the root of a heap of living nodes that has no sibling.
 unsafe fn meld(a: *const Wait, b: *const Wait) -> *const Wait {
     // SAFETY: the caller's promise.
     let (Some(first), Some(second)) = (unsafe { node(a) }, unsafe { node(b) }) else {
@@ -133,11 +135,12 @@ unsafe fn meld(a: *const Wait, b: *const Wait) -> *const Wait {
     at
 }
 
-/// Joins a list of siblings to one heap: pairs from left to right, then all from right to left.
+/// Merges a list of siblings into one heap: first in pairs from left to right, then all from right
+/// to left.
 ///
 /// # Safety
 ///
-/// `list` is null or the first of siblings that are roots of heaps of living nodes.
+/// `list` must be null, or the first of siblings that are roots of heaps of living nodes.
 unsafe fn meld_pairs(list: *const Wait) -> *const Wait {
     let mut rest = list;
     let mut pairs: *const Wait = ptr::null();

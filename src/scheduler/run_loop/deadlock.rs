@@ -1,4 +1,4 @@
-//! A fiber that is about to wait for what it will never get: found before it waits.
+//! The check for a deadlock, which is made before a fiber waits.
 
 use super::RunLoop;
 use crate::scheduler::graph::deadlock::{AfterDeadlock, Deadlock};
@@ -8,11 +8,11 @@ use crate::scheduler::task::wait::{Kind, Wait};
 use core::panic::Location;
 use core::ptr;
 
-/// Looks whether the running fiber, which is about to wait without a deadline, would wait for ever.
+/// Checks whether the running fiber, which is about to wait without a deadline, would wait forever.
 ///
 /// # Panics
 ///
-/// Panics if so, and the hooks do not say otherwise.
+/// Panics if the fiber would wait forever, unless the hooks decide otherwise.
 #[cold]
 #[inline(never)]
 #[track_caller]
@@ -38,7 +38,8 @@ fn heed(run_loop: &RunLoop, waits: Waits<'_>, fiber: *const Header) {
     }
 }
 
-/// As [`look`], for a wait that cannot fail: it is reported, and the answer is not heeded.
+/// Behaves like [`look`], for a wait that cannot fail: the deadlock is reported, but the answer of
+/// the hooks is ignored.
 #[cold]
 #[inline(never)]
 pub(crate) fn look_and_wait(
@@ -55,7 +56,8 @@ pub(crate) fn look_and_wait(
     }
 }
 
-/// Says whether it is worth a look if the running fiber is about to wait for the end of another: not if that can run.
+/// Returns whether a check is needed when the running fiber is about to wait for the end of
+/// `other`. It is not needed if `other` can run.
 #[inline(always)]
 pub(crate) fn can_be_closed(fiber: *const Header, other: *const Header) -> bool {
     // SAFETY: `fiber` runs, and `other` was alive when it was made.
@@ -67,7 +69,7 @@ pub(crate) fn can_be_closed(fiber: *const Header, other: *const Header) -> bool 
     ptr::eq(ours, its) && (ptr::eq(fiber, other) || waits())
 }
 
-/// Says whether the running fiber would wait for ever.
+/// Returns whether the running fiber would wait forever.
 #[cold]
 #[inline(never)]
 #[track_caller]

@@ -1,4 +1,4 @@
-//! The hooks of a loop: set once, told without a lock.
+//! The hooks of a loop, which are set once and called without a lock.
 
 use super::RunLoop;
 use crate::scheduler::cpu::current;
@@ -7,7 +7,7 @@ use crate::scheduler::report::failure::{Failure, FiberFailed};
 use crate::scheduler::report::hooks::{Hooks, HooksAlreadySet, Report};
 
 impl RunLoop {
-    /// Remembers the hooks; the first ones stay.
+    /// Sets the hooks, unless hooks were set before.
     pub(crate) fn set_hooks(&self, hooks: &'static dyn Hooks) -> Result<(), HooksAlreadySet> {
         let mut is_first = false;
         self.hooks.call_once(|| {
@@ -21,8 +21,8 @@ impl RunLoop {
         self.hooks.is_completed()
     }
 
-    /// Tells the hooks, if there are any. Takes no lock. What the report lends does not change meanwhile, since waiting is
-    /// forbidden.
+    /// Calls the hooks with a report, if there are any. No lock is taken. What the report borrows
+    /// does not change meanwhile, because waiting is forbidden.
     #[cold]
     #[inline(never)]
     pub(crate) fn report(&self, report: &Report<'_>) {
@@ -31,14 +31,15 @@ impl RunLoop {
         }
     }
 
-    /// Reports the failure of a fiber, if it is news: an overflow was reported when it was noticed.
+    /// Reports the failure of a fiber, unless it was reported before: an overflow is reported when
+    /// it is noticed.
     pub(crate) fn report_failure(&self, failed: &FiberFailed) {
         if !matches!(failed.failure, Failure::Overflowed(_)) {
             self.report(&Report::FiberFailed(failed));
         }
     }
 
-    /// Asks the hooks, as [`report`](Self::report) tells them.
+    /// Asks the hooks about a deadlock, under the same conditions as [`report`](Self::report).
     pub(crate) fn ask_after(&self, deadlock: &Deadlock<'_>) -> AfterDeadlock {
         self.hooks.get().map_or(AfterDeadlock::Panic, |hooks| {
             current::without_waiting(|| hooks.deadlocked(deadlock))

@@ -1,9 +1,11 @@
-//! A change of the level that a fiber is scheduled at, while it waits, is ready, or runs.
+//! A change of the level at which a fiber is scheduled, while the fiber waits, is ready, or runs.
 //!
-//! A fiber that is lent a higher level leaves the ring of its own, and may go back before it ever ran at the higher one. It then
-//! gets its place back: at the front it would run before those that it let go first, at the end it would let others go first again.
-//! What it remembers is the fiber that was behind it; or, if it was the last, itself; or null, if it was not in the ring or
-//! was running. Then, and if it has run meanwhile, its place is at the front: those of its own level wait for it.
+//! A fiber that inherits a higher level leaves the ring of its own level. It may return before it
+//! has ever run at the higher level, and then gets its old place back. At the front it would
+//! overtake fibers that were ahead of it, and at the end others would overtake it. To find its
+//! place, it remembers the fiber that was behind it. It remembers itself if it was the last, and
+//! null if it was not in the ring or was running. In this last case, and if it has run meanwhile,
+//! its place is at the front, because the fibers of its own level wait for it.
 
 use super::RunLoop;
 use crate::scheduler::cpu::current;
@@ -12,11 +14,12 @@ use crate::scheduler::task::header::Header;
 use core::ptr;
 
 impl RunLoop {
-    /// Changes the level of a fiber, whatever it does.
+    /// Changes the level of a fiber in any state.
     ///
     /// # Safety
     ///
-    /// The fiber is alive, has not ended, and belongs to this loop; the caller is the owner, in a fiber.
+    /// The fiber must be alive, must not have ended, and must belong to this loop. The caller must
+    /// be the owner, in a fiber.
     pub(crate) unsafe fn set_level(&self, fiber: *const Header, level: u8) {
         // SAFETY: the caller's promise.
         let header = unsafe { &*fiber };
@@ -51,7 +54,8 @@ impl RunLoop {
             // SAFETY: it is in no ring any more.
             unsafe { self.put_back(fiber, extra.place.get()) };
         } else if is_running || goes_down {
-            // R3 wants the running fiber in front. One that goes down has not lost its turn.
+            // R3 requires the running fiber to be in front. A fiber that falls to a lower level
+            // does not lose its turn.
             // SAFETY: as above.
             unsafe { self.ready.push_front(fiber) };
         } else {
@@ -61,25 +65,26 @@ impl RunLoop {
         self.forbid_fast_yields();
     }
 
-    /// Puts a fiber into the ring of its own level, where it was.
+    /// Puts a fiber back into its place in the ring of its own level.
     ///
     /// # Safety
     ///
-    /// The fiber is alive and in no ring; the caller is the owner.
+    /// The fiber must be alive and in no ring. The caller must be the owner.
     unsafe fn put_back(&self, fiber: *const Header, place: *const Header) {
         if ptr::eq(place, fiber) {
             // SAFETY: the caller's promise.
             unsafe { self.ready.push_back(fiber) };
         // SAFETY: as above.
         } else if unsafe { !self.ready.insert_before(fiber, place) } {
-            // It was not in the ring, or who was behind it is not any more.
+            // The fiber was not in the ring, or the fiber behind it has left the ring.
             // SAFETY: as above.
             unsafe { self.ready.push_front(fiber) };
         }
     }
 }
 
-/// The last byte of how many of its turns are over. (After 256 of them at a level that was lent, a fiber may go to an old place.)
+/// Returns the last byte of the number of completed turns. After 256 turns at an inherited level, a
+/// fiber may be mistaken for one that has not run, and be put into an old place.
 const fn turn_of(header: &Header) -> u8 {
     header.turns().get().to_le_bytes()[0]
 }

@@ -1,4 +1,4 @@
-//! Who owns a loop, and how one becomes the owner of one that nobody runs.
+//! The ownership of a loop, and how code becomes the owner of a loop that nobody runs.
 
 use super::RunLoop;
 use crate::platform::interrupts;
@@ -6,26 +6,28 @@ use crate::scheduler::cpu::current;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 impl RunLoop {
-    /// Says whether the fiber that runs is one of this loop; in an interrupt handler, whether the one that was interrupted
-    /// is.
+    /// Returns whether the running fiber belongs to this loop. In an interrupt handler, this
+    /// applies to the fiber that was interrupted.
     #[inline(always)]
     pub(crate) fn is_entered(&self) -> bool {
         current::is_in(self.address())
     }
 
-    /// Says whether the caller is a fiber of this loop, with interrupts on: then it is the loop's owner.
+    /// Returns whether the caller is a fiber of this loop, with interrupts on. It is then the owner
+    /// of the loop.
     #[inline(always)]
     pub(crate) fn is_owner(&self) -> bool {
         self.is_entered() && interrupts::are_enabled()
     }
 
-    /// Runs `f` as the owner; nothing if somebody else is.
+    /// Runs `f` as the owner. Returns `None` without running `f` if somebody else is the owner.
     pub(crate) fn while_owned<R>(&self, f: impl FnOnce() -> R) -> Option<R> {
         let _disown = self.own()?;
         Some(f())
     }
 
-    /// Makes the caller the owner, if it is not one already, until the result is dropped; nothing if somebody else is.
+    /// Makes the caller the owner, if it is not the owner already, until the result is dropped.
+    /// Returns `None` if somebody else is the owner.
     pub(super) fn own(&self) -> Option<Option<Disown<'_>>> {
         if self.is_owner() {
             return Some(None);
@@ -35,7 +37,7 @@ impl RunLoop {
     }
 }
 
-/// The loop has no owner again when it is dropped, also by unwinding.
+/// Gives up the ownership of the loop when it is dropped, also by unwinding.
 #[derive(Debug)]
 pub(super) struct Disown<'a>(&'a AtomicBool);
 

@@ -1,8 +1,9 @@
-//! The check at each switch: the fiber that leaves has not left its stack before, and has not written over its end; the one
-//! that comes finds its stack where it left it.
+//! The stack check at each switch: the previous fiber has neither left its stack nor overwritten
+//! its end, and the next fiber finds its stack where it left it.
 //!
-//! The fast path is a handful of instructions, inline. What it does not like is looked at on the stack of the loop's own
-//! context, which does not run while a fiber does: the fiber's own has no room left, and what is below it is another's.
+//! The fast path is a handful of instructions, and is inlined. If it finds something suspicious,
+//! this is examined on the stack of root, which does not run while a fiber does. The stack of the
+//! fiber has no room left, and the memory below it belongs to somebody else.
 
 use crate::scheduler::task::header::Header;
 #[cfg(not(any(miri, kfiber_threads)))]
@@ -18,15 +19,15 @@ use {
     core::mem::offset_of,
 };
 
-/// Calls a function that takes a fiber and keeps every register but rax and rcx, so that the compiler makes the code around
-/// a check as if there were none.
+/// Calls a function that takes a fiber and preserves every register except rax and rcx, so that the
+/// compiler generates the code around a check as if there were no call.
 #[cfg(not(target_feature = "sse"))]
 macro_rules! call_out_of_line {
     ($function:path, $fiber:expr) => {
         asm!("call {}", sym $function, in("rdi") $fiber, out("rax") _, out("rcx") _)
     };
 }
-/// Where the compiler may use SSE there are more registers, which the function does not keep.
+/// Where the compiler may use SSE, there are more registers, which the function does not preserve.
 #[cfg(target_feature = "sse")]
 macro_rules! call_out_of_line {
     ($function:path, $fiber:expr) => {
@@ -34,15 +35,18 @@ macro_rules! call_out_of_line {
     };
 }
 
-/// Checks the running fiber, which is about to leave its stack: does not return if it has overflowed.
+/// Checks the running fiber, which is about to leave its stack. Does not return if the fiber has
+/// overflowed it.
 ///
 /// # Safety
 ///
-/// `fiber` is the running fiber, in its scheduler's loop, and nothing was changed yet for it to leave.
+/// `fiber` must be the running fiber, in the loop of its scheduler. Nothing may have been changed
+/// yet to switch away from it.
 #[inline(always)]
 pub(crate) unsafe fn before_leaving(fiber: *const Header) {
     #[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
-    // SAFETY: it reads the header and the canary of a living fiber, and jumps to the label or goes on after the last line.
+    // SAFETY: it reads the header and the canary of a living fiber, and jumps to the label or goes
+    // on after the last line.
     unsafe {
         asm!(
             "mov rcx, [{fiber} + {bottom}]",
@@ -66,20 +70,22 @@ pub(crate) unsafe fn before_leaving(fiber: *const Header) {
     let _ = fiber;
 }
 
-/// Checks that the stack pointer of a fiber that is to run soon lies in its own stack. If not, the fiber ends as soon as it
-/// runs.
+/// Checks that the stored stack pointer of a fiber that is to run soon lies in its own stack.
+/// Otherwise, the fiber ends as soon as it runs.
 ///
-/// It is called where the loop chooses anew who runs. A switch among equals leaves it out: there it would cost an eighth of
-/// all. What remains there is the first exception that a fiber on a stack that is none runs into, whose
-/// [classification](crate::scheduler::fail::exception) looks at the same word.
+/// This check is made where the loop chooses anew which fiber runs. A switch among fibers of equal
+/// priority omits it, because it would cost an eighth of the switch. In that case, the first
+/// exception on the invalid stack reveals the fault: its
+/// [classification](crate::scheduler::fail::exception) examines the same word.
 ///
 /// # Safety
 ///
-/// `fiber` is alive, and is not root.
+/// `fiber` must be alive, and must not be root.
 #[inline(always)]
 pub(crate) unsafe fn before_running(fiber: *const Header) {
     #[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
-    // SAFETY: it reads the header of a living fiber, and jumps to the label or goes on after the last line.
+    // SAFETY: it reads the header of a living fiber, and jumps to the label or goes on after the
+    // last line.
     unsafe {
         asm!(
             "mov rcx, [{fiber} + {sp}]",
@@ -102,12 +108,12 @@ pub(crate) unsafe fn before_running(fiber: *const Header) {
     let _ = fiber;
 }
 
-/// Goes over to the stack of the loop's own context, below what is stored there, and has [`judge`] decide. Returns if all is
-/// well, with all registers as they were but rax and rcx.
+/// Switches to the stack of root, below what is stored there, and calls [`judge`] to decide.
+/// Returns if the fiber is intact, with all registers preserved except rax and rcx.
 ///
 /// # Safety
 ///
-/// As [`before_leaving`].
+/// The requirements of [`before_leaving`] apply.
 #[cfg(not(any(miri, kfiber_threads)))]
 #[unsafe(naked)]
 unsafe extern "sysv64" fn look_closer(fiber: *const Header) {
@@ -156,11 +162,11 @@ unsafe extern "sysv64" fn look_closer(fiber: *const Header) {
     )
 }
 
-/// [`condemn`], with all registers as they were but rax and rcx.
+/// Calls [`condemn`] with all registers preserved except rax and rcx.
 ///
 /// # Safety
 ///
-/// As [`before_running`].
+/// The requirements of [`before_running`] apply.
 #[cfg(not(any(miri, kfiber_threads)))]
 #[unsafe(naked)]
 unsafe extern "sysv64" fn condemn_keeping_registers(fiber: *const Header) {

@@ -1,4 +1,5 @@
-//! A loop that is about to sleep without a deadline looks whether anything can ever wake its fibers.
+//! The check that a loop makes before it goes idle without a deadline: whether anything can ever
+//! wake its fibers.
 
 use super::RunLoop;
 use crate::platform::Nanoseconds;
@@ -13,7 +14,8 @@ use core::ptr;
 use core::sync::atomic::Ordering;
 
 impl RunLoop {
-    /// Lends `f` a look at the waits of this loop; nothing if somebody else runs it. No fiber runs meanwhile.
+    /// Calls `f` with the wait graph of this loop. Returns `None` if somebody else runs the loop.
+    /// No fiber runs meanwhile.
     #[track_caller]
     pub(crate) fn lend_wait_graph<R>(&self, f: impl FnOnce(&WaitGraph<'_>) -> R) -> Option<R> {
         let _disown = self.own()?;
@@ -22,7 +24,7 @@ impl RunLoop {
         }))
     }
 
-    /// What is looked at to find out who waits for whom; `about_to_wait` is taken to wait already.
+    /// Returns the waits of this loop. The fiber in `about_to_wait` counts as waiting already.
     pub(crate) fn waits<'a>(
         &'a self,
         about_to_wait: Option<(*const Header, &'a Wait)>,
@@ -35,14 +37,15 @@ impl RunLoop {
         }
     }
 
-    /// No fiber is ready, and no deadline is to come. Returns whether the loop is to return.
+    /// Handles the case that no fiber is ready and no deadline is pending. Returns whether the loop
+    /// should return.
     #[cold]
     #[inline(never)]
     pub(crate) fn all_wait(&self) -> bool {
         let Some((outlook, mark)) = self.outlook() else {
             return false;
         };
-        // The processor may be woken for nothing. That is the same stall.
+        // The processor may wake up without a reason. This is still the same stall.
         if outlook != Outlook::Possible && self.last_stall.replace(mark) == mark {
             return false;
         }
@@ -53,7 +56,8 @@ impl RunLoop {
         };
         let hooks = self.hooks.get();
         let answer = hooks.map_or_else(|| stall.usual_answer(), |hooks| hooks.stalled(&stall));
-        // The text is short so that a kernel without hooks has no formatting in it for this alone.
+        // The text is short, so that a kernel without hooks needs no formatting code for this
+        // alone.
         assert!(
             answer != AfterStall::Panic,
             "all fibers of a scheduler wait, and nothing can ever wake any: `Hooks::stalled` is told which, and for what"
@@ -61,8 +65,9 @@ impl RunLoop {
         answer == AfterStall::Return
     }
 
-    /// For the handler of an interrupt of the platform's `idle`, which this loop has called: reports that all wait, and have
-    /// for so long. Returns false if one of them is to go on.
+    /// Reports that all fibers have waited for a given time. It is called by the handler of an
+    /// interrupt that has interrupted the platform's `idle`, called by this loop. Returns false if
+    /// one of the fibers is about to continue.
     #[cold]
     #[inline(never)]
     pub(crate) fn report_idle(&self, lasts_for: Nanoseconds) -> bool {
@@ -78,7 +83,8 @@ impl RunLoop {
         true
     }
 
-    /// What can come, and a number that changes with any of the waits; nothing if a fiber can run after all.
+    /// Returns what can end the waits, and a number that changes with any of them. Returns `None`
+    /// if a fiber can run.
     fn outlook(&self) -> Option<(Outlook, u64)> {
         let waits = self.waits(None);
         let (mut outlook, mut mark) = (Outlook::Impossible, 1_u64);
@@ -97,7 +103,8 @@ impl RunLoop {
                 Need::Fibers if outlook == Outlook::Impossible => {
                     outlook = Outlook::OnlyByOtherFibers;
                 }
-                // All fibers of the loop wait, also the ones that these need: they are stuck.
+                // All fibers of the loop wait, including the ones that these fibers need, so they
+                // are stuck.
                 _ => {}
             }
         }

@@ -1,4 +1,5 @@
-//! What a check at a switch does with a fiber that it does not like: it asks whoever ends fibers, or panics.
+//! What happens when a check at a switch finds something suspicious: the code that ends fibers is
+//! called, or the kernel panics.
 
 #[cfg(doc)]
 use super::stack_check::{before_leaving, before_running};
@@ -7,14 +8,16 @@ use crate::scheduler::task::header::Header;
 use crate::stack::is_canary_intact;
 use spin::Once;
 
-/// Says whether the stack pointer that was stored when the fiber last left its stack lies in it.
+/// Returns whether the stack pointer that was stored when the fiber last left its stack lies in
+/// that stack.
 ///
 /// # Safety
 ///
-/// The header is a cell's, and has a fiber.
+/// The header must belong to a cell that has a fiber.
 #[inline(always)]
 pub(crate) unsafe fn finds_its_stack(fiber: *const Header) -> bool {
-    // SAFETY: the caller's promise. Volatile, for the word may have changed without the compiler's knowledge.
+    // SAFETY: the caller's promise. Volatile, for the word may have changed without the compiler's
+    // knowledge.
     let sp = unsafe { fiber.byte_add(Header::SP_AT) };
     // SAFETY: as above.
     let sp = unsafe { sp.cast::<*const u8>().read_volatile() };
@@ -23,11 +26,13 @@ pub(crate) unsafe fn finds_its_stack(fiber: *const Header) -> bool {
     sp > bottom && sp <= fiber.cast()
 }
 
-/// Decides whether the fiber that is about to leave has overflowed its stack, and does not return if so.
+/// Decides whether the fiber that is about to leave has overflowed its stack. Does not return if it
+/// has.
 ///
 /// # Safety
 ///
-/// As [`before_leaving`]; `sp` is that of the fiber, with the address in its code below it.
+/// The requirements of [`before_leaving`] apply. `sp` must be the stack pointer of the fiber, and
+/// must point to the return address into the fiber's code.
 pub(crate) unsafe extern "sysv64" fn judge(fiber: *const Header, sp: *const u64, rbp: u64) {
     let registers = Registers {
         // SAFETY: `look_closer` was called there.
@@ -39,7 +44,8 @@ pub(crate) unsafe extern "sysv64" fn judge(fiber: *const Header, sp: *const u64,
         // SAFETY: the caller's promise.
         return unsafe { on_suspicion(fiber, Suspicion::Leaving, registers) };
     }
-    // Whose a stack pointer is that is not the fiber's takes a longer look than a kernel without hooks pays for.
+    // If the stack pointer is not in the fiber's stack, finding its owner takes a longer search,
+    // which a kernel without hooks does not pay for.
     // SAFETY: it runs.
     let stack = unsafe { Header::stack(fiber) };
     // SAFETY: S1, of a cell's stack.
@@ -48,25 +54,26 @@ pub(crate) unsafe extern "sysv64" fn judge(fiber: *const Header, sp: *const u64,
     }
 }
 
-/// Which check found something that is not as it should be.
+/// The check that found something wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Suspicion {
-    /// [`before_leaving`].
+    /// The check of [`before_leaving`].
     Leaving,
-    /// [`before_running`].
+    /// The check of [`before_running`].
     Stored,
 }
 
 pub(crate) type OnSuspicion = unsafe fn(*const Header, Suspicion, Registers);
 
-/// What is done when a check finds something, in kernels with hooks. The others have nothing of it in their text.
+/// The function that handles a suspicion in kernels with hooks. Kernels without hooks do not
+/// contain its code.
 pub(crate) static ON_SUSPICION: Once<OnSuspicion> = Once::new();
 
-/// The stack pointer that was stored for a fiber lies outside of its stack.
+/// Handles a stored stack pointer that lies outside of its fiber's stack.
 ///
 /// # Safety
 ///
-/// As [`before_running`].
+/// The requirements of [`before_running`] apply.
 #[cfg(not(any(miri, kfiber_threads)))]
 pub(crate) unsafe extern "sysv64" fn condemn(fiber: *const Header) {
     let Some(on_suspicion) = ON_SUSPICION.get() else {
@@ -83,7 +90,7 @@ pub(crate) unsafe extern "sysv64" fn condemn(fiber: *const Header) {
     unsafe { on_suspicion(fiber, Suspicion::Stored, registers) };
 }
 
-/// A kernel without hooks ends here.
+/// Panics in a kernel without hooks.
 #[cold]
 #[inline(never)]
 fn nobody_is_told() -> ! {

@@ -1,7 +1,8 @@
 //! The switch from fiber to fiber.
 //!
-//! A yield that finds nothing special is a handful of instructions. Whatever else there is to do, mail, a higher level, a
-//! hook, is told to it by one word, `fast_ring`: the ring that the next may be taken from blindly, or null.
+//! A yield with nothing special to do takes a handful of instructions. Anything else, such as
+//! fibers in the inbox, a higher level or a hook, is signalled to it by one word, `fast_ring`. This
+//! is the ring from which the next fiber may be taken without further checks, or null.
 
 use super::RunLoop;
 use super::stack_check::{before_leaving, before_running};
@@ -15,11 +16,11 @@ use core::ptr;
 use core::sync::atomic::Ordering;
 
 impl RunLoop {
-    /// Lets the next of the same level run, or one of a higher level if there is one.
+    /// Runs the next fiber of the same level, or one of a higher level if there is one.
     ///
     /// # Safety
     ///
-    /// `prev` is the running fiber of this loop, and the caller is the owner (**R1**).
+    /// `prev` must be the running fiber of this loop, and the caller must be the owner (**R1**).
     #[inline(always)]
     pub(crate) unsafe fn yield_now(&self, prev: *const Header) {
         let ring = self.fast_ring.load(Ordering::Relaxed);
@@ -49,11 +50,12 @@ impl RunLoop {
         unsafe { self.switch(prev, next) };
     }
 
-    /// Who is next after a yield that finds mail, a change of level, or a hook: set running. It may be `prev`.
+    /// Returns the next fiber after a yield that finds something in the inbox, a change of level,
+    /// or a hook. The fiber is recorded as running. It may be `prev`.
     ///
     /// # Safety
     ///
-    /// As [`yield_now`](Self::yield_now).
+    /// The requirements of [`yield_now`](Self::yield_now) apply.
     #[cold]
     #[inline(never)]
     unsafe fn next_after_yield(&self, prev: *const Header) -> *const Header {
@@ -67,11 +69,12 @@ impl RunLoop {
         unsafe { self.announce_first(prev) }
     }
 
-    /// The running fiber waits until it is woken; returns at once if it was woken since it last waited.
+    /// Makes the running fiber wait until it is woken. Returns at once if it was woken since it
+    /// last waited.
     ///
     /// # Safety
     ///
-    /// As [`yield_now`](Self::yield_now); what it waits for is on record.
+    /// The requirements of [`yield_now`](Self::yield_now) apply, and the wait must be recorded.
     #[inline(always)]
     pub(crate) unsafe fn block(&self, prev: *const Header) {
         // SAFETY: it runs, and does not wait yet.
@@ -88,7 +91,8 @@ impl RunLoop {
         } else {
             // SAFETY: R4: it is a ring of this loop's.
             let ring = unsafe { &*ring };
-            // Before anybody can see that it waits: from then on its link is the inbox's.
+            // Done before anybody can see that the fiber waits: from then on its link belongs to
+            // the inbox.
             // SAFETY: R4: `prev` is its first, and not its only one.
             unsafe { ring.cut_first(next) };
             // SAFETY: it runs.
@@ -103,12 +107,12 @@ impl RunLoop {
         unsafe { self.switch(prev, next) };
     }
 
-    /// Who is next after a wait that finds mail, nobody else of its level, or a hook: set running. It is `prev` if that was
-    /// woken.
+    /// Returns the next fiber after a wait that finds something in the inbox, no other fiber of its
+    /// level, or a hook. The fiber is recorded as running. It is `prev` if `prev` was woken.
     ///
     /// # Safety
     ///
-    /// As [`block`](Self::block).
+    /// The requirements of [`block`](Self::block) apply.
     #[inline(never)]
     unsafe fn next_after_wait(&self, prev: *const Header) -> *const Header {
         // SAFETY: R3.
@@ -123,11 +127,12 @@ impl RunLoop {
         unsafe { self.next_without(prev) }
     }
 
-    /// The running fiber was about to wait, and was woken before: it is the first of its ring again.
+    /// Makes the running fiber the first of its ring again: it was about to wait, but was woken
+    /// before.
     ///
     /// # Safety
     ///
-    /// As [`block`](Self::block); it is in no ring.
+    /// The requirements of [`block`](Self::block) apply, and the fiber must be in no ring.
     #[cold]
     #[inline(never)]
     unsafe fn stay(&self, fiber: *const Header) {
@@ -135,15 +140,17 @@ impl RunLoop {
         unsafe { self.ready.push_front(fiber) };
     }
 
-    /// Who is to run now that `prev` left the ready queue: set running. It is `prev` itself, if that was woken meanwhile.
+    /// Returns the next fiber after `prev` has left the ready queue. The fiber is recorded as
+    /// running. It is `prev` itself if `prev` was woken meanwhile.
     ///
     /// # Safety
     ///
-    /// `prev` runs, is in no ring, and the caller is the owner.
+    /// `prev` must run and be in no ring, and the caller must be the owner.
     #[inline]
     unsafe fn next_without(&self, prev: *const Header) -> *const Header {
         if !self.inbox.is_empty() {
-            // Fibers that only ever wait for each other never yield and never reach root, so they look too.
+            // Fibers that only wait for each other never yield and never reach root, so waits check
+            // the inbox too.
             // SAFETY: the caller is the owner.
             unsafe { self.drain_aside() };
         }
@@ -155,9 +162,11 @@ impl RunLoop {
         unsafe { self.announce_first(prev) }
     }
 
+    /// Empties the inbox like [`drain`](Self::drain), out of line.
+    ///
     /// # Safety
     ///
-    /// The caller is the owner.
+    /// The caller must be the owner.
     #[cold]
     #[inline(never)]
     pub(crate) unsafe fn drain_aside(&self) {
@@ -165,16 +174,18 @@ impl RunLoop {
         unsafe { self.drain() };
     }
 
-    /// Says that the first of the ready fibers is the next to run, after `prev`, which may be the same, or root; returns it.
+    /// Announces the first of the ready fibers as the next to run, after `prev`, and returns it.
+    /// `prev` may be the same fiber, or root.
     ///
     /// # Safety
     ///
-    /// One is ready; the caller is the owner.
+    /// At least one fiber must be ready, and the caller must be the owner.
     #[inline]
     pub(crate) unsafe fn announce_first(&self, prev: *const Header) -> *const Header {
         // SAFETY: the caller's promise.
         let next = unsafe { self.ready.first() };
-        // SAFETY: R2; `prev` itself, if it is the next, left its stack pointer in its stack the last time.
+        // SAFETY: R2; `prev` itself, if it is the next, left its stack pointer in its stack the
+        // last time.
         unsafe { before_running(next) };
         // SAFETY: it is the first, and the caller is the owner.
         unsafe { self.announce(prev, next) };
@@ -185,7 +196,7 @@ impl RunLoop {
         next
     }
 
-    /// Says that root is the next to run, after `prev`.
+    /// Announces that root runs next, after `prev`.
     fn announce_root(&self, prev: *const Header) {
         if let Some(hook) = self.hook.get() {
             call_hook(hook, prev, ptr::null());
@@ -193,11 +204,12 @@ impl RunLoop {
         current::set_nobody();
     }
 
-    /// Says that the fiber `next` is the next to run, after `prev`, which may be root: to the hook, and to yields.
+    /// Announces to the hook and to yields that the fiber `next` runs next, after `prev`, which may
+    /// be root.
     ///
     /// # Safety
     ///
-    /// `next` is the first of the highest ring; the caller is the owner.
+    /// `next` must be the first of the highest ring, and the caller must be the owner.
     #[inline(always)]
     unsafe fn announce(&self, prev: *const Header, next: *const Header) {
         let Some(hook) = self.hook.get() else {
@@ -211,7 +223,8 @@ impl RunLoop {
         }
     }
 
-    /// From here on yields may take the next of this ring blindly, until something else comes up.
+    /// Allows yields to take the next fiber of this ring without further checks, until something
+    /// else comes up.
     #[inline(always)]
     fn allow_fast_yields(&self, ring: &Ring) {
         let ring = ptr::from_ref(ring).cast_mut();
@@ -219,7 +232,8 @@ impl RunLoop {
             self.fast_ring.store(ring, Ordering::Relaxed);
             core::sync::atomic::compiler_fence(Ordering::SeqCst);
         } else {
-            // Other threads post, too: what they write and what we write must not pass each other.
+            // Other threads post as well: their writes and the writes of this function must not be
+            // reordered.
             self.fast_ring.swap(ring, Ordering::SeqCst);
         }
         if !self.inbox.is_empty() {
@@ -227,27 +241,28 @@ impl RunLoop {
         }
     }
 
-    /// The next yield looks at everything. From anywhere.
+    /// Makes the next yield check everything. It may be called from anywhere.
     #[inline(always)]
     pub(crate) fn forbid_fast_yields(&self) {
         self.fast_ring.store(ptr::null_mut(), Ordering::Relaxed);
     }
 
-    /// Says who runs, after another fiber of this loop.
+    /// Records the running fiber, after another fiber of this loop.
     ///
     /// # Safety
     ///
-    /// `next` is a fiber that is about to run.
+    /// `next` must be a fiber that is about to run.
     #[inline(always)]
     unsafe fn set_running(next: *const Header) {
         current::set_next(next);
     }
 
-    /// Counts a turn that is over. Not when it begins: what `next` holds is not at hand yet then, and the switch waits for it.
+    /// Counts a completed turn. A turn is counted at its end because, at its beginning, the data of
+    /// `next` is not in the cache yet, and the switch would have to wait for it.
     ///
     /// # Safety
     ///
-    /// `prev` runs, or has ended just now.
+    /// `prev` must run, or must have ended just now.
     #[inline(always)]
     unsafe fn count_turn(prev: *const Header) {
         // SAFETY: the caller's promise.
@@ -255,21 +270,23 @@ impl RunLoop {
         turns.set(turns.get().wrapping_add(1));
     }
 
-    /// The switch.
+    /// Switches from `prev` to `next`.
     ///
     /// # Safety
     ///
-    /// `prev` runs in this loop; `next` does not, and is ready or is root; the caller is the owner.
+    /// `prev` must run in this loop. `next` must not run, and must be ready or be root. The caller
+    /// must be the owner.
     #[inline(always)]
     pub(crate) unsafe fn switch(&self, prev: *const Header, next: *const Header) {
         // SAFETY: the caller's promise.
         unsafe { Self::count_turn(prev) };
         let (prev_block, next_block) = (Header::block(prev), Header::block(next));
-        // SAFETY: C1 to C3: `next` does not run and its registers are stored: only the owner leaves it, and only the owner
-        // takes it up again; or it is new. Headers do not move while their fiber lives.
+        // SAFETY: C1 to C3: `next` does not run and its registers are stored: only the owner leaves
+        // it, and only the owner takes it up again; or it is new. Headers do not move while their
+        // fiber lives.
         let _landed = unsafe { context::switch(prev_block, next_block, Payload::uninit()) };
         if cfg!(any(miri, kfiber_threads)) {
-            // With threads for fibers, the words that say who runs are two for each of them.
+            // With threads as fibers, each thread has its own two words that say which fiber runs.
             if ptr::eq(prev, &raw const self.root) {
                 current::set_nobody();
             } else {
@@ -279,12 +296,15 @@ impl RunLoop {
         }
     }
 
-    /// The running fiber has ended; `end` in its header says what is to be done with it once nobody is on its stack. Returns
-    /// with threads for fibers only: what the thread then returns.
+    /// Ends the running fiber. `end` in its header says what must be done with it once nobody uses
+    /// its stack.
+    ///
+    /// The function returns only with threads as fibers: it returns what the thread then returns.
     ///
     /// # Safety
     ///
-    /// As [`block`](Self::block); nothing on the fiber's stack is wanted any more but what `end` knows of.
+    /// The requirements of [`block`](Self::block) apply. Nothing on the fiber's stack may be needed
+    /// any more, except what `end` knows of.
     pub(crate) unsafe fn exit(&self, fiber: *const Header) -> Payload {
         // SAFETY: it runs, and does not yet end.
         unsafe { before_leaving(fiber) };
@@ -292,11 +312,12 @@ impl RunLoop {
         unsafe { self.leave_for_good(fiber) }
     }
 
-    /// As [`exit`](Self::exit), of a fiber whose stack nobody looks at any more.
+    /// Behaves like [`exit`](Self::exit), for a fiber whose stack is not examined any more.
     ///
     /// # Safety
     ///
-    /// As [`exit`](Self::exit). The caller may be on another stack, which is used no more once the next fiber runs.
+    /// The requirements of [`exit`](Self::exit) apply. The caller may be on another stack, which is
+    /// not used any more once the next fiber runs.
     pub(crate) unsafe fn leave_for_good(&self, fiber: *const Header) -> Payload {
         self.live.fetch_sub(1, Ordering::Relaxed);
         // SAFETY: it has ended.
@@ -309,11 +330,12 @@ impl RunLoop {
         unsafe { context::leave(Header::block(next), end, Header::block(fiber)) }
     }
 
-    /// Takes the running fiber, which ends, out of its ring, and says who is next: a fiber, set running, or root.
+    /// Takes the running fiber, which ends, out of its ring. Returns what runs next: a fiber, which
+    /// is recorded as running, or root.
     ///
     /// # Safety
     ///
-    /// As [`exit`](Self::exit).
+    /// The requirements of [`exit`](Self::exit) apply.
     #[inline(always)]
     pub(crate) unsafe fn next_for_good(&self, fiber: *const Header) -> *const Header {
         let ring = self.fast_ring.load(Ordering::Relaxed);
@@ -332,9 +354,11 @@ impl RunLoop {
         next
     }
 
+    /// The slow path of [`next_for_good`](Self::next_for_good).
+    ///
     /// # Safety
     ///
-    /// As [`exit`](Self::exit).
+    /// The requirements of [`exit`](Self::exit) apply.
     #[inline(never)]
     unsafe fn next_for_good_slowly(&self, fiber: *const Header) -> *const Header {
         // SAFETY: R3.
@@ -344,7 +368,7 @@ impl RunLoop {
     }
 }
 
-/// Calls a switch hook, in the middle of a switch from `prev` to `next`; null is root.
+/// Calls a switch hook, in the middle of a switch from `prev` to `next`. A null pointer means root.
 #[inline(always)]
 fn call_hook(hook: SwitchHook, prev: *const Header, next: *const Header) {
     let no_unwind = NoUnwind::begin(

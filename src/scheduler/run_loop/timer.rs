@@ -1,4 +1,4 @@
-//! What a loop has to do with time: the clock, and what timer interrupts ask of it.
+//! The time of a loop: its clock, and the requests of timer interrupts.
 
 use super::RunLoop;
 use crate::platform::{NEVER, Nanoseconds};
@@ -9,67 +9,68 @@ use core::sync::atomic::Ordering;
 use spin::Once;
 
 impl RunLoop {
-    /// The time. It is remembered, so that what needs no exact time need not ask the platform.
+    /// Reads the clock. The result is remembered, so that code which needs no exact time need not
+    /// ask the platform.
     pub(crate) fn look_at_clock(&self) -> Nanoseconds {
-        let now = self.platform().now();
+        let now = current::call_platform(|| self.platform().now());
         self.has_seen(now);
         now
     }
 
-    /// Somebody who knows the time says so.
+    /// Records the time, for a caller that has read the clock.
     pub(crate) fn has_seen(&self, now: Nanoseconds) {
         self.last_look.store(now, Ordering::Relaxed);
     }
 
-    /// What the clock said when the loop last looked.
+    /// Returns the time at which the loop last read the clock.
     #[inline(always)]
     pub(crate) fn last_look(&self) -> Nanoseconds {
         self.last_look.load(Ordering::Relaxed)
     }
 
-    /// Has the sleep queue looked at soon. Wait-free.
+    /// Requests a check of the sleep queue soon. This is wait-free.
     pub(crate) fn timer_interrupt(&self) {
-        // Root in its own inbox is the sign. Its state keeps it from being there twice.
+        // Root in its own inbox is the signal. Its state prevents it from being there twice.
         if self.root.state.request_timer_check() {
             self.post_root();
         }
     }
 
-    /// Leaves a note that is gone once a fiber has yielded or waited.
+    /// Leaves a note that is removed once a fiber has yielded or waited.
     pub(crate) fn leave_note(&self) {
         if self.root.state.leave_note() {
             self.post_root();
         }
     }
 
-    /// Whether a fiber has yielded or waited since the last note.
+    /// Returns whether a fiber has yielded or waited since the last note.
     pub(crate) fn has_read_note(&self) -> bool {
         self.root.state.has_read_note()
     }
 
-    /// Has the platform interrupt at this time.
+    /// Sets the platform's timer to interrupt at this time.
     pub(crate) fn set_timer(&self, deadline: Nanoseconds) {
         self.timer.store(deadline, Ordering::Relaxed);
         if self.late_since.load(Ordering::Relaxed) != NEVER {
             self.late_since.store(0, Ordering::Relaxed);
         }
-        self.platform().set_timer(deadline);
+        current::call_platform(|| self.platform().set_timer(deadline));
     }
 
-    /// Lets the processor sleep, with interrupts off until it does. A handler that comes meanwhile may look at the fibers: all
-    /// of them wait.
+    /// Lets the processor sleep, with interrupts off until it does. An interrupt handler that runs
+    /// meanwhile may examine the fibers, because all of them wait.
     pub(crate) fn idle(&self) {
         self.idle_on.store(current::this_core(), Ordering::Relaxed);
         self.platform().idle();
         self.idle_on.store(0, Ordering::Relaxed);
     }
 
-    /// Whether this code has interrupted the platform's `idle`, called by this loop.
+    /// Returns whether this code has interrupted the platform's `idle`, called by this loop.
     pub(crate) fn is_idle_here(&self) -> bool {
         self.idle_on.load(Ordering::Relaxed) == current::this_core()
     }
 
-    /// Somebody knows the time: has the timer interrupted as it was asked to?
+    /// Checks, at a known time, whether the timer has interrupted as requested.
     pub(crate) fn check_timer(&self, now: Nanoseconds) {
         let deadline = self.timer.load(Ordering::Relaxed);
         if now > deadline
@@ -79,7 +80,7 @@ impl RunLoop {
         }
     }
 
-    /// The loop itself has found that a deadline has passed.
+    /// Records that the loop itself has found that a deadline has passed.
     pub(crate) fn note_deadline_without_interrupt(&self, deadline: Nanoseconds) {
         if let Some(on_late) = ON_LATE.get() {
             on_late(self, deadline, true);
@@ -98,18 +99,21 @@ impl RunLoop {
 
 type OnLate = fn(&RunLoop, deadline: Nanoseconds, is_certain: bool);
 
-/// What is done when a deadline is found to have passed, in kernels with hooks. The others have nothing of it in their text.
+/// The function that checks a passed deadline in kernels with hooks. Kernels without hooks do not
+/// contain its code.
 static ON_LATE: Once<OnLate> = Once::new();
 
-/// From here on, late timers are reported.
+/// Enables reports of late timers from now on.
 pub(crate) fn report_from_here_on() {
     ON_LATE.call_once(|| on_late);
 }
 
-/// A deadline has passed. Reports it if it has by more than the limit, and nobody has called `timer_interrupt` since.
+/// Handles a deadline that has passed. Reports it if it passed by more than the limit, and
+/// `timer_interrupt` was not called since.
 ///
-/// A machine that is interrupted itself may lose some time between the clock and the timer. So, if it is not certain, it counts
-/// only if it is still so after the limit has passed again.
+/// A machine that is itself interrupted may lose some time between the clock and the timer.
+/// Therefore, unless `is_certain`, the timer counts as late only if this is still so after the
+/// limit has passed again.
 fn on_late(run_loop: &RunLoop, deadline: Nanoseconds, is_certain: bool) {
     let now = run_loop.last_look();
     let limit = run_loop.platform().late_timer_limit();

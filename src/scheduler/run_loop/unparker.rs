@@ -1,11 +1,12 @@
-//! The handle that wakes one fiber, from anywhere.
+//! The handle that wakes one fiber from anywhere.
 
 use super::RunLoop;
 use crate::scheduler::lock_free::state::{State, Woken};
 use crate::scheduler::task::id::FiberId;
 
 impl FiberId {
-    /// Changes the state and does what follows from it. Returns whether the fiber is still there.
+    /// Changes the state of the fiber, and wakes it if the change requires that. Returns whether
+    /// the fiber still exists.
     pub(crate) fn signal(self, change: impl FnOnce(&State, u32) -> Woken) -> bool {
         // SAFETY: the header stays readable.
         let state = unsafe { &(*self.header).state };
@@ -23,18 +24,20 @@ impl FiberId {
     }
 }
 
-/// Wakes one fiber from [`park`](crate::scheduler::park()), with the contract of `std::thread::park`: a wake that comes before the
-/// fiber parks is kept, several count as one.
+/// A handle that wakes one fiber from [`park`](crate::scheduler::park()), with the contract of
+/// `std::thread::park`: a wake-up that arrives before the fiber parks is kept, and several of them
+/// count as one.
 ///
-/// It may be copied, and kept after the fiber has ended: then it does nothing.
+/// The handle may be copied, and may be kept after the fiber has ended. It then has no effect.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Unparker(pub(crate) FiberId);
 
 impl Unparker {
-    /// Wakes the fiber. Returns false if it has ended.
+    /// Wakes the fiber. Returns false if the fiber has ended.
     ///
-    /// It takes no lock. It tries again only if somebody else changed the fiber's state between two of its instructions: on
-    /// one core, an interrupt handler that interrupted this one.
+    /// The function takes no lock. It retries only if the state of the fiber was changed between
+    /// two of its instructions. On one core, only an interrupt handler that interrupts it can do
+    /// that.
     ///
     /// # Context
     ///
@@ -43,7 +46,7 @@ impl Unparker {
         self.0.signal(State::give_token)
     }
 
-    /// Which fiber it wakes.
+    /// Returns the id of the fiber that the handle wakes.
     #[must_use]
     pub const fn id(self) -> FiberId {
         self.0

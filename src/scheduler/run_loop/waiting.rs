@@ -1,4 +1,5 @@
-//! How every wait is made: look, wait, look again, until it is so, it is too late, or the fiber is asked to end.
+//! The loop that every wait uses: it checks the condition and waits, until the condition holds, the
+//! deadline passes, or the fiber is cancelled.
 
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::run_loop::RunLoop;
@@ -7,12 +8,12 @@ use crate::scheduler::task::wait::{Kind, Wait};
 use core::fmt;
 use core::panic::Location;
 
-/// Why a wait ended without what was waited for.
+/// The reason why a wait ended without what was waited for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum WaitError {
     /// The deadline has passed.
     TimedOut,
-    /// The fiber was asked to end: see [`JoinHandle::cancel`](crate::scheduler::JoinHandle::cancel).
+    /// The fiber was cancelled: see [`JoinHandle::cancel`](crate::scheduler::JoinHandle::cancel).
     Cancelled,
 }
 
@@ -29,9 +30,9 @@ impl fmt::Display for WaitError {
 
 impl core::error::Error for WaitError {}
 
-/// Waits until `is_done` says yes. Whoever makes it so wakes the fiber.
+/// Waits until `is_done` returns true. Whoever changes its result has to wake the fiber.
 ///
-/// A deadline that has passed already still lets `is_done` be asked once. `fiber` comes from
+/// `is_done` is evaluated once even if the deadline has already passed. `fiber` comes from
 /// [`waiting_fiber`](crate::scheduler::cpu::current::waiting_fiber).
 #[inline(always)]
 #[track_caller]
@@ -45,7 +46,7 @@ pub(crate) fn wait_until(
     wait_heeding(fiber, kind, object, None, deadline, is_cancelled, is_done)
 }
 
-/// As [`wait_until`], of a fiber that stands in a line, as this waiter.
+/// Behaves like [`wait_until`], for a fiber that stands in a line with this waiter.
 #[inline(always)]
 #[track_caller]
 pub(crate) fn wait_in_line_until(
@@ -60,7 +61,7 @@ pub(crate) fn wait_in_line_until(
     wait_heeding(fiber, kind, object, waiter, deadline, is_cancelled, is_done)
 }
 
-/// As [`wait_in_line_until`], but a cancellation does not end it.
+/// Behaves like [`wait_in_line_until`], but a cancellation does not end the wait.
 #[inline(always)]
 #[track_caller]
 pub(crate) fn wait_in_line_shielded_until(
@@ -115,7 +116,7 @@ fn wait_heeding(
     }
 }
 
-/// As [`wait_until`], but neither a deadline nor a cancellation ends it.
+/// Behaves like [`wait_until`], but neither a deadline nor a cancellation ends the wait.
 #[inline(always)]
 #[track_caller]
 pub(crate) fn wait_shielded(
@@ -127,7 +128,7 @@ pub(crate) fn wait_shielded(
     wait_shielded_at(Location::caller(), fiber, kind, object, is_done);
 }
 
-/// As [`wait_shielded`], on behalf of this place.
+/// Behaves like [`wait_shielded`], and records `place` as the source location of the wait.
 #[inline]
 pub(crate) fn wait_shielded_at(
     place: &'static Location<'static>,

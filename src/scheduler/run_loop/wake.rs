@@ -1,15 +1,15 @@
-//! Waking a fiber from anywhere, and the deadline of a wait that has a timeout.
+//! Waking a fiber from anywhere, and computing the deadline of a wait with a timeout.
 
 use super::RunLoop;
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::lock_free::state::Woken;
 use crate::scheduler::task::header::Header;
 
-/// Wakes a fiber that is known to be alive, from anywhere.
+/// Wakes a fiber that is known to be alive. It may be called from anywhere.
 ///
 /// # Safety
 ///
-/// `fiber` is alive.
+/// `fiber` must be alive.
 #[inline]
 pub(crate) unsafe fn wake(fiber: *const Header) {
     // SAFETY: the caller's promise.
@@ -25,7 +25,7 @@ pub(crate) unsafe fn wake(fiber: *const Header) {
     }
 }
 
-/// The deadline that is `timeout` from now; at the end of time it stays there.
+/// Returns the deadline that is `timeout` from now. The result saturates at the end of time.
 pub(crate) fn deadline_after(run_loop: &RunLoop, timeout: core::time::Duration) -> Nanoseconds {
     let timeout = Nanoseconds::try_from(timeout.as_nanos()).unwrap_or(NEVER);
     run_loop.look_at_clock().saturating_add(timeout)

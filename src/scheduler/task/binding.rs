@@ -1,6 +1,6 @@
-//! A fiber local that is bound: a link of the list on the stack of its fiber.
+//! The binding of a fiber local: a link of the list on the stack of its fiber.
 
-/// One bound value, on the stack of the fiber that bound it.
+/// One bound value, which lies on the stack of the fiber that bound it.
 pub(crate) struct Binding {
     pub(crate) key: *const (),
     pub(crate) value: *const (),

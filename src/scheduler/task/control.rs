@@ -1,4 +1,4 @@
-//! What lies in a cell above the top of its stack, and right below it.
+//! The data in a cell above the top of its stack, and directly below it.
 
 use super::binding::Binding;
 use super::header::Header;
@@ -8,24 +8,26 @@ use core::cell::Cell;
 use core::ptr;
 use core::sync::atomic::AtomicU32;
 
-/// The part of a control block that no switch touches.
+/// The part of a control block that no switch accesses.
 pub(crate) struct Extra {
     pub(crate) joiner: JoinerPlace,
     /// Whether a result with a destructor is in its place.
     pub(crate) has_result: Cell<bool>,
-    /// The innermost fiber local.
+    /// The innermost binding of a fiber local.
     pub(crate) locals: Cell<*const Binding>,
-    /// The first of the mutexes that the fiber owns and others of its loop wait for.
+    /// The first of the mutexes that the fiber owns and that other fibers of its loop wait for.
     pub(crate) wanted: Cell<*const ()>,
-    /// Its place among those of its own level, while it is scheduled at a higher one: see [`level`](crate::scheduler::run_loop::level).
+    /// The place of the fiber in the ring of its own level, while it is scheduled at a higher one:
+    /// see [`level`](crate::scheduler::run_loop::level).
     pub(crate) place: Cell<*const Header>,
-    /// The last byte of how many turns it had when it was there.
+    /// The last byte of its number of turns when the fiber was in that place.
     pub(crate) place_at_turn: Cell<u8>,
-    /// The scope that waits for the fiber, if one does.
+    /// The scope that waits for the fiber, if there is one.
     pub(crate) scope: Cell<*const ScopeCount>,
-    /// What a search through the graph of waits thinks of the fiber; it means nothing between two searches.
+    /// The mark of a search through the wait graph. It has no meaning between two searches.
     pub(crate) mark: Cell<u16>,
-    /// The longest time that a watchdog saw it run without letting others run, in microseconds.
+    /// The longest time, in microseconds, for which a watchdog saw the fiber run without yielding
+    /// or waiting.
     pub(crate) longest_run: AtomicU32,
 }
 
@@ -46,19 +48,19 @@ impl Extra {
         longest_run: AtomicU32::new(0),
     };
 
-    /// The extra of a fiber.
+    /// Returns this part of a fiber's control block.
     ///
     /// # Safety
     ///
-    /// The header is that of a cell, not of a run loop's root.
+    /// The header must belong to a cell. It must not be the root of a run loop.
     pub(crate) const unsafe fn of<'a>(header: *const Header) -> &'a Self {
-        // SAFETY: the header is the first field of a control block, and headers are made into pointers from pointers to
-        // the whole cell.
+        // SAFETY: the header is the first field of a control block, and headers are made into
+        // pointers from pointers to the whole cell.
         unsafe { &(*header.cast::<Control>()).extra }
     }
 }
 
-/// What lies above the stack of a scheduled fiber: three cache lines.
+/// The control block above the stack of a scheduled fiber: three cache lines.
 #[repr(C, align(64))]
 pub(crate) struct Control {
     pub(crate) header: Header,
@@ -82,12 +84,12 @@ const _: () = assert!(
     "three lines: an odd stride for neighbours"
 );
 
-/// The place of the result of the fiber with this header.
+/// Returns the place of the result of the fiber with this header.
 pub(crate) fn result_of<T>(header: *const Header) -> *mut T {
     below(header.cast_mut())
 }
 
-/// The highest place for a `B` below `a`.
+/// Returns the highest place for a `B` below `a`.
 #[inline(always)]
 pub(crate) fn below<A, B>(a: *mut A) -> *mut B {
     let end: *mut u8 = a.cast();

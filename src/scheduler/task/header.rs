@@ -5,7 +5,7 @@
 //!   line 2   state │ run loop │ wait │ end │ name │ bottom │ list of all │ levels
 //! ```
 //!
-//! A zeroed header is that of a fiber that never was: generation 0, in no queue.
+//! A zeroed header is valid and belongs to no fiber: it has generation 0 and is in no queue.
 
 use super::wait::Wait;
 use crate::context::{After, ControlBlock};
@@ -17,40 +17,45 @@ use core::mem::offset_of;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU16, Ordering};
 
-/// See the [module](self).
+/// A header; see the [module](self).
 ///
-/// Everything but `state`, and the link while in an inbox, belongs to the run loop that runs the fiber.
+/// Everything except `state`, and except the link while the header is in an inbox, belongs to the
+/// run loop of the fiber.
 #[repr(C, align(64))]
 pub(crate) struct Header {
     block: UnsafeCell<ControlBlock>,
     pub(crate) state: State,
-    /// The loop of every fiber that ever has this header, null before the first.
+    /// The loop of all fibers that ever have this header. It is null before the first fiber.
     run_loop: AtomicPtr<()>,
-    /// What the fiber waits for, on its own stack; null if for nothing.
+    /// The record of the fiber's wait, on the fiber's own stack, or null if the fiber does not
+    /// wait.
     pub(crate) wait: Cell<*const Wait>,
-    /// What its successor does with it once it has ended.
+    /// What the next fiber to run does with this one after it has ended.
     pub(crate) end: Cell<Option<After>>,
     name_at: Cell<*const u8>,
     pub(crate) stack_bottom: Cell<*mut u8>,
-    /// The next one in the run loop's list of all fibers.
+    /// The next header in the run loop's list of all fibers.
     pub(crate) next_of_all: AtomicPtr<Self>,
     name_bytes: Cell<u8>,
-    /// How many shields against cancellation are up.
+    /// The number of nested shields against cancellation.
     pub(crate) shields: Cell<u8>,
-    /// The level that it is scheduled at.
+    /// The level at which the fiber is scheduled.
     pub(crate) level: Cell<u8>,
-    /// The level that it was given, which differs while it inherits a higher one.
+    /// The level that was given to the fiber. It differs from `level` while the fiber inherits a
+    /// higher one.
     pub(crate) own_level: Cell<u8>,
-    /// How many pages below the stack are for a guard.
+    /// The number of pages below the stack that are reserved for a guard.
     guard_pages: Cell<u8>,
-    /// What an [`OwnerWord`](crate::scheduler::task::owner::OwnerWord) has of the generation.
+    /// The bits of the generation that an [`OwnerWord`](crate::scheduler::task::owner::OwnerWord)
+    /// contains.
     pub(crate) tag: Cell<u8>,
-    /// Made of `next_of_all`: an overflow of the stack above this header writes over that, and a walk through the list
-    /// must notice.
+    /// A check value of `next_of_all`. An overflow of the stack above this header overwrites that
+    /// link, and a walk through the list must notice it.
     pub(crate) link_check: AtomicU16,
 }
 
-// The stack above comes down from the end of the block: a whole `next_of_all` says that what is below it is whole, too.
+// An overflow of the stack above comes down from the end of the block. So if `next_of_all` is
+// intact, everything below it is intact too.
 const _: () = assert!(
     offset_of!(Header, next_of_all) > offset_of!(Header, stack_bottom)
         && offset_of!(Header, next_of_all) > offset_of!(Header, name_at)
@@ -59,18 +64,19 @@ const _: () = assert!(
 #[cfg(not(all(feature = "fp-control", target_feature = "sse")))]
 const _: () = assert!(size_of::<Header>() == 128, "two lines");
 
-// SAFETY: shared by reference between cores and interrupt handlers are the state, which is atomic, and the link while the
-// fiber is in an inbox. The rest is used by the owner only (see the type).
+// SAFETY: shared by reference between cores and interrupt handlers are the state, which is atomic,
+// and the link while the fiber is in an inbox. The rest is used by the owner only (see the type).
 unsafe impl Sync for Header {}
 
 impl Header {
-    /// Where in a header the loop is named.
+    /// The offset of the loop's address in a header.
     pub(crate) const RUN_LOOP_AT: usize = offset_of!(Self, run_loop);
 
-    /// Where in a header the stack pointer is that was stored when its fiber last left its stack.
+    /// The offset in a header of the stack pointer that was stored when its fiber last left its
+    /// stack.
     pub(crate) const SP_AT: usize = offset_of!(Self, block) + ControlBlock::OWN_SP_AT;
 
-    /// The header of a run loop's own context, which is in no queue.
+    /// Creates the header of a run loop's own context, which is in no queue.
     pub(crate) const fn root() -> Self {
         Self {
             block: UnsafeCell::new(ControlBlock::new()),
@@ -91,17 +97,19 @@ impl Header {
         }
     }
 
-    /// The part that the switch knows. A cast, so that the pointer may still be used for what lies around the header.
+    /// Returns the part that the switch accesses. It is a pointer cast, so that the pointer may
+    /// still be used for what lies around the header.
     #[inline(always)]
     pub(crate) const fn block(header: *const Self) -> *mut ControlBlock {
         header.cast_mut().cast()
     }
 
-    /// The address of the loop that a fiber runs in: more is not known here.
+    /// Returns the address of the loop that a fiber belongs to. The type of the loop is not known
+    /// here.
     ///
     /// # Safety
     ///
-    /// The fiber is alive, or was once: its header stays readable.
+    /// The fiber must be alive, or have been alive once: its header stays readable.
     #[inline(always)]
     pub(crate) unsafe fn loop_address(fiber: *const Self) -> *const () {
         // SAFETY: the caller's promise.
@@ -114,30 +122,34 @@ impl Header {
         unsafe { ControlBlock::spare_words(self.block.get()) }
     }
 
-    /// What the fiber waits for. It may have been woken already, and look again when it runs.
+    /// Returns the record of the fiber's wait. The fiber may already have been woken, and will
+    /// check its condition when it runs.
     ///
     /// # Safety
     ///
-    /// The caller is the owner of the fiber's loop; the record is good until that fiber runs.
+    /// The caller must be the owner of the fiber's loop. The record is valid until that fiber runs.
     pub(crate) const unsafe fn waits_for<'a>(&self) -> Option<&'a Wait> {
-        // SAFETY: the record is on the fiber's stack, and the pointer is reset when the fiber goes on.
+        // SAFETY: the record is on the fiber's stack, and the pointer is reset when the fiber goes
+        // on.
         unsafe { self.wait.get().as_ref() }
     }
 
-    /// The next one in the ring that this fiber is in.
+    /// Returns the next fiber in the ring that contains this one.
     #[inline(always)]
     pub(crate) fn next(&self) -> *const Self {
         self.link().get()
     }
 
-    /// How many of its turns are over. In the line that a switch writes anyway.
+    /// Returns the number of completed turns. It lies in the cache line that a switch writes
+    /// anyway.
     #[inline(always)]
     pub(crate) const fn turns(&self) -> &Cell<u64> {
         // SAFETY: the second word is nothing else than this count, and as aligned.
         unsafe { &*self.words().cast::<Cell<u64>>().wrapping_add(1) }
     }
 
-    /// Says in which loop the fibers of this header run. Returns whether it had none before, or nothing if it has another.
+    /// Sets the loop that the fibers of this header belong to. Returns whether it had none before,
+    /// or `None` if it belongs to another loop.
     pub(crate) fn set_run_loop(&self, run_loop: *const ()) -> Option<bool> {
         let before = self.run_loop.load(Ordering::Relaxed);
         if before.is_null() {
@@ -146,7 +158,7 @@ impl Header {
         (before.is_null() || ptr::eq(before, run_loop)).then_some(before.is_null())
     }
 
-    /// The name; of a longer one, the first 255 bytes.
+    /// Returns the name, of which at most the first 255 bytes are kept.
     pub(crate) fn name(&self) -> &'static str {
         if self.name_at.get().is_null() {
             return "";
@@ -159,18 +171,18 @@ impl Header {
         unsafe { str::from_utf8_unchecked(bytes) }
     }
 
-    /// Says where the stack of a cell lies. Its top is this header.
+    /// Sets the bounds of a cell's stack. Its top is this header.
     pub(crate) fn set_stack(&self, bounds: StackBounds) {
         self.stack_bottom.set(bounds.bottom());
         let pages = bounds.guard().len() / PAGE_SIZE;
         self.guard_pages.set(u8::try_from(pages).unwrap_or(u8::MAX));
     }
 
-    /// Where the stack of a cell lies: up to this header.
+    /// Returns the bounds of a cell's stack, which ends at this header.
     ///
     /// # Safety
     ///
-    /// The header is a cell's, and had a fiber once.
+    /// The header must belong to a cell, and must have had a fiber once.
     pub(crate) unsafe fn stack(fiber: *const Self) -> StackBounds {
         // SAFETY: the caller's promise.
         let header = unsafe { &*fiber };
@@ -181,7 +193,7 @@ impl Header {
         unsafe { StackBounds::new_unchecked(bottom, size, guard_bytes) }
     }
 
-    /// The level that it is scheduled at.
+    /// Returns the level at which the fiber is scheduled.
     #[inline(always)]
     pub(crate) fn level(&self) -> usize {
         self.level.get().into()
@@ -194,17 +206,18 @@ impl Header {
     }
 }
 
-// SAFETY: the link is always the same word. While the fiber is in an inbox it waits, so it is in no ring, which is what
-// else the word is for.
+// SAFETY: the link is always the same word. While the fiber is in an inbox it waits, so it is in no
+// ring, which is what else the word is for.
 unsafe impl Node for Header {
     #[inline(always)]
     fn link(&self) -> &Link<Self> {
-        // SAFETY: the first word is nothing else than the link, which is a transparent atomic pointer.
+        // SAFETY: the first word is nothing else than the link, which is a transparent atomic
+        // pointer.
         unsafe { &*self.words().cast() }
     }
 }
 
-/// Whether the running fiber is asked to end, and not shielded.
+/// Returns whether the running fiber is cancelled and not shielded.
 #[inline(always)]
 pub(crate) fn is_cancelled(fiber: *const Header) -> bool {
     // SAFETY: it runs.
@@ -212,7 +225,7 @@ pub(crate) fn is_cancelled(fiber: *const Header) -> bool {
     fiber.state.is_cancelled() && fiber.shields.get() == 0
 }
 
-/// Whether a fiber, if it is one, fails or has failed.
+/// Returns whether `fiber` is not null and fails or has failed.
 #[inline(always)]
 pub(crate) fn has_failed(fiber: *const Header) -> bool {
     // SAFETY: headers stay readable for good.

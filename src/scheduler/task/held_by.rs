@@ -1,8 +1,9 @@
-//! Who has what a fiber waits for, as bare words: a wait says so, and need not know what a fiber is.
+//! Who holds what a fiber waits for, as plain words. A wait can use them without knowing what a
+//! fiber is.
 
 use core::ptr;
 
-/// The word of an owner, without the flag: see [`owner`](super::owner), which knows what is in it.
+/// The word of an owner, without the flag. Its layout is defined in [`owner`](super::owner).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OwnerWord(pub(super) *const ());
 
@@ -19,13 +20,13 @@ impl OwnerWord {
     }
 }
 
-/// Who has what is waited for.
+/// Who holds what is waited for.
 pub(crate) enum HeldBy {
     /// Nobody any more: the waiter is about to be served.
     Nobody,
-    /// This fiber, and only it can give what is waited for.
+    /// This fiber, which alone can give what is waited for.
     Fiber(OwnerWord),
-    /// All of these must give it back.
+    /// All of these fibers, which must give it back.
     Readers(Readers),
 }
 
@@ -33,12 +34,12 @@ pub(crate) enum HeldBy {
 #[derive(Clone, Copy)]
 pub(crate) struct Readers {
     pub(crate) known: [OwnerWord; Self::KNOWN],
-    /// How many more there are.
+    /// The number of further readers.
     pub(crate) others: usize,
 }
 
 impl Readers {
-    /// How many are known by name.
+    /// The number of readers that are recorded.
     pub(crate) const KNOWN: usize = 4;
     pub(crate) const NONE: Self = Self {
         known: [OwnerWord::NOBODY; Self::KNOWN],
@@ -53,7 +54,7 @@ impl Readers {
         self.known.into_iter().filter(|word| !word.is_nobody())
     }
 
-    /// One more, who may be there already.
+    /// Adds a reader, which may be among the readers already.
     pub(crate) fn add(&mut self, word: OwnerWord) {
         match self.known.iter_mut().find(|place| place.is_nobody()) {
             Some(place) => *place = word,
@@ -61,7 +62,7 @@ impl Readers {
         }
     }
 
-    /// One that was added leaves.
+    /// Removes a reader that was added.
     pub(crate) fn remove(&mut self, word: OwnerWord) {
         match self.known.iter_mut().find(|place| **place == word) {
             Some(place) => *place = OwnerWord::NOBODY,

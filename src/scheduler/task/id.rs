@@ -1,36 +1,43 @@
-//! Who a fiber is: its id, and the handle that wakes it.
+//! The id of a fiber.
 
 use super::header::Header;
 use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::ptr;
 
-/// Which fiber: where it lives, and the how-manieth that lived there. An id of a fiber that has ended is of no other.
+/// The id of a fiber: the place where it lives, and a generation that distinguishes the fibers that
+/// lived there one after another. The id of a fiber that has ended never denotes another fiber.
 ///
-/// (The generation has 32 bits: after four thousand million fibers in one place an old id would be taken for a new one.)
+/// The generation has 32 bits: after 2³² further fibers in one place, an old id would be mistaken
+/// for a new one.
 #[derive(Clone, Copy)]
 pub struct FiberId {
     pub(crate) header: *const Header,
     pub(crate) generation: u32,
 }
 
-// SAFETY: through an id only the state word of the header is used, which is atomic, and the header's loop, which never
-// changes while the generation is current. The memory is never given back, see `Unparker`.
+// SAFETY: through an id only the state word of the header is used, which is atomic, and the
+// header's loop, which never changes while the generation is current. The memory is never given
+// back, see `Unparker`.
 unsafe impl Send for FiberId {}
 // SAFETY: as above.
 unsafe impl Sync for FiberId {}
 
 impl FiberId {
+    /// Returns the id of the fiber with this header and generation.
+    ///
     /// # Safety
     ///
-    /// The header is in memory that stays readable for good.
+    /// The header must be in memory that stays readable forever.
     pub(crate) const unsafe fn new(header: *const Header, generation: u32) -> Self {
         Self { header, generation }
     }
 
+    /// Returns the id of a fiber.
+    ///
     /// # Safety
     ///
-    /// `fiber` is alive.
+    /// `fiber` must be alive.
     pub(crate) unsafe fn of(fiber: *const Header) -> Self {
         // SAFETY: the caller's promise.
         let generation = unsafe { (*fiber).state.generation() };

@@ -1,12 +1,13 @@
-//! Who is told when a fiber has ended: one word, and room for a waker.
+//! The notification at the end of a fiber: one word, and room for a waker.
 //!
 //! ```text
-//!   NOBODY ◄──► a fiber's header         by the one who has the join handle
-//!   NOBODY ◄──► WAKER, in its place      by the same
-//!   any ──────► TOO_LATE                 by the fiber's end, once
+//!   NOBODY ◄──► a fiber's header         by the holder of the join handle
+//!   NOBODY ◄──► WAKER, in its place      by the same holder
+//!   any ──────► TOO_LATE                 when the fiber ends, once
 //! ```
 //!
-//! - **J1**: there is a waker in its place while the word is WAKER, and whoever changes the word from there owns it.
+//! - **J1**: there is a waker in its place while the word is WAKER. Whoever changes the word from
+//!   WAKER owns the waker.
 
 use super::header::Header;
 use core::cell::UnsafeCell;
@@ -19,13 +20,13 @@ const NOBODY: *mut Header = ptr::null_mut();
 const WAKER: *mut Header = ptr::without_provenance_mut(1);
 const TOO_LATE: *mut Header = ptr::without_provenance_mut(2);
 
-/// Somebody who is told of a fiber's end.
+/// The recipient of the notification.
 pub(crate) enum Joiner {
     Fiber(*const Header),
     Waker(Waker),
 }
 
-/// See the [module](self). All zero bytes are an empty one.
+/// The place of a joiner; see the [module](self). Zeroed bytes are an empty place.
 pub(crate) struct JoinerPlace {
     word: AtomicPtr<Header>,
     waker: UnsafeCell<MaybeUninit<Waker>>,
@@ -39,15 +40,16 @@ impl JoinerPlace {
         }
     }
 
-    /// A new fiber begins; the last one's end has been here.
+    /// Resets the place for a new fiber. The previous fiber has closed it.
     #[inline(always)]
     pub(crate) fn begin(&self) {
         self.word.store(NOBODY, Ordering::Relaxed);
     }
 
-    /// Has this one told, instead of who was to be told before. Gives it back if it is too late: the fiber is ending.
+    /// Sets the joiner to notify, instead of the previous one. Returns it if it is too late,
+    /// because the fiber is ending.
     ///
-    /// Only who has the join handle may call this, one at a time.
+    /// Only the holder of the join handle may call this function, one call at a time.
     #[inline]
     pub(crate) fn set(&self, joiner: Joiner) -> Result<(), Joiner> {
         if let Joiner::Fiber(fiber) = joiner
@@ -80,7 +82,7 @@ impl JoinerPlace {
         }
     }
 
-    /// Has no waker called. Its destructor runs here.
+    /// Removes the waker, if there is one. Its destructor runs inside of this call.
     #[inline(always)]
     pub(crate) fn drop_waker(&self) {
         if self.word.load(Ordering::Relaxed) == WAKER {
@@ -88,7 +90,7 @@ impl JoinerPlace {
         }
     }
 
-    /// Has nobody told. Returns false if it is too late.
+    /// Removes the joiner. Returns false if it is too late.
     pub(crate) fn clear(&self) -> bool {
         let word = self.word.load(Ordering::Relaxed);
         if word == NOBODY {
@@ -104,21 +106,22 @@ impl JoinerPlace {
         true
     }
 
-    /// The fiber that is told, if it is one.
+    /// Returns the joiner if it is a fiber.
     #[inline(always)]
     pub(crate) fn fiber(&self) -> Option<*const Header> {
         let word = self.word.load(Ordering::Relaxed);
         (word.addr() > TOO_LATE.addr()).then_some(word.cast_const())
     }
 
-    /// Tells whoever comes now that it is too late; who was there was told already.
+    /// Closes the place: a later joiner learns that it is too late. A joiner that was there has
+    /// been notified already.
     #[inline(always)]
     pub(crate) fn close(&self) {
         self.word.store(TOO_LATE, Ordering::Relaxed);
     }
 
-    /// Calls the waker of whoever polls for the end of the fiber, which is about to leave its stack, and has later ones told
-    /// that it is too late. A fiber that waits stays where it is.
+    /// Calls the waker of a task that polls for the end of the fiber, and closes the place. The
+    /// fiber is about to leave its stack. A joiner that is a fiber stays in the place.
     #[inline(always)]
     pub(crate) fn call_waker(&self) {
         if self.fiber().is_none() {
@@ -128,20 +131,21 @@ impl JoinerPlace {
 
     #[inline(never)]
     fn call_waker_and_close(&self) {
-        // Not closed yet: the waker may let others run, and one of those may poll.
+        // Not closed yet: the waker may let other fibers run, and one of those may poll.
         if self.word.load(Ordering::Relaxed) == WAKER && self.exchange(WAKER, NOBODY).is_ok() {
             // SAFETY: J1: it is ours.
             unsafe { self.take_waker() }.wake();
         }
         match self.end() {
             Some(Joiner::Waker(waker)) => waker.wake(),
-            // It waits on another core since a moment ago, until the fiber has finished.
+            // The joiner has begun to wait on another core a moment ago. It waits until the fiber
+            // has finished.
             Some(Joiner::Fiber(fiber)) => self.word.store(fiber.cast_mut(), Ordering::Relaxed),
             None => {}
         }
     }
 
-    /// The same as [`close`](Self::close), and returns who is to be told.
+    /// Closes the place like [`close`](Self::close), and returns the joiner to notify.
     #[inline(always)]
     pub(crate) fn end(&self) -> Option<Joiner> {
         let word = self.word.swap(TOO_LATE, Ordering::AcqRel);
@@ -157,9 +161,11 @@ impl JoinerPlace {
             .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
     }
 
+    /// Takes the waker out of its place.
+    ///
     /// # Safety
     ///
-    /// There is one, and it is ours (**J1**).
+    /// There must be a waker, which the caller owns (**J1**).
     unsafe fn take_waker(&self) -> Waker {
         // SAFETY: the caller's promise.
         let place = unsafe { &*self.waker.get() };

@@ -1,32 +1,34 @@
-//! How urgent a fiber is.
+//! The priority of a fiber.
 
 use core::fmt;
 
-/// How urgent a fiber is: 0 is the least, 31 the most.
+/// The priority of a fiber, from 0, the lowest, to 31, the highest.
 ///
-/// Among ready fibers the most urgent runs; equals take turns. So a ready fiber of the highest priority that is ready runs
-/// after at most as many switches as there are ready fibers of its priority. Those of lower priority wait until all higher
-/// ones wait for something: do not give a high priority to a fiber that only ever yields.
+/// The scheduler runs a ready fiber of the highest priority; fibers of equal priority take turns. A
+/// ready fiber of the highest ready priority therefore runs after at most as many switches as there
+/// are ready fibers of that priority. Fibers of lower priority run only when all fibers of higher
+/// priority wait. A fiber that only yields and never waits should therefore not have a high
+/// priority.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Priority(u8);
 
 impl Priority {
-    /// How many there are.
+    /// The number of priorities.
     pub const COUNT: usize = 32;
-    /// The least urgent: runs when nothing else can.
+    /// The lowest priority. A fiber with it runs only when no other fiber can.
     pub const LOWEST: Self = Self(0);
-    /// What a fiber has that was given none.
+    /// The priority of a fiber that was given none.
     pub const NORMAL: Self = Self(16);
-    /// The most urgent.
+    /// The highest priority.
     pub const HIGHEST: Self = Self(31);
 
-    /// Returns the priority of this level, or nothing if it is above 31.
+    /// Returns the priority of this level, or `None` if the level is above 31.
     #[must_use]
     pub const fn new(level: u8) -> Option<Self> {
         if level < 32 { Some(Self(level)) } else { None }
     }
 
-    /// The level, from 0 to 31.
+    /// Returns the level, from 0 to 31.
     #[must_use]
     pub const fn level(self) -> u8 {
         self.0

@@ -1,12 +1,15 @@
-//! How many fibers of a scope still run.
+//! The number of fibers of a scope that still run.
 
 use super::header::Header;
 use core::sync::atomic::{AtomicBool, AtomicUsize};
 
-/// Who waits for how many. It is what the owner waits for, by its record.
+/// The owner of a scope, and the number of its fibers. It is the object that the owner's wait
+/// records.
 ///
-/// - **B1**: `running` counts the fibers that may still use what the scope lent them, from before each is spawned. The owner
-///   leaves [`scope`](crate::scheduler::scope()) neither by returning nor by unwinding before the count is zero; if all else fails, the process ends.
+/// - **B1**: `running` counts the fibers that may still use what the scope lent them. It is
+///   incremented before each of them is spawned. The owner leaves
+///   [`scope`](crate::scheduler::scope()) neither by returning nor by unwinding before the count is
+///   zero. If there is no other way, the process ends.
 pub(crate) struct ScopeCount {
     pub(crate) owner: *const Header,
     pub(crate) running: AtomicUsize,
@@ -14,7 +17,7 @@ pub(crate) struct ScopeCount {
 }
 
 impl ScopeCount {
-    /// The fiber that waits for all others of the scope.
+    /// Returns the fiber that waits for all others of the scope.
     pub(crate) const fn owner(&self) -> *const Header {
         self.owner
     }

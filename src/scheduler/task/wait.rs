@@ -1,4 +1,5 @@
-//! What a fiber waits for: a record on the waiter's own stack, for the sleep queue, for reports, and for debuggers.
+//! The record of a wait, which lies on the stack of the waiting fiber. The sleep queue, reports and
+//! debuggers use it.
 
 use super::header::Header;
 use super::held_by::HeldBy;
@@ -8,87 +9,91 @@ use core::mem::MaybeUninit;
 use core::panic::Location;
 use core::ptr;
 
-/// What kind of thing a fiber waits for.
+/// The kind of thing that a fiber waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitReason {
-    /// An [`Unparker`](crate::scheduler::Unparker).
+    /// A call of an [`Unparker`](crate::scheduler::Unparker).
     Park,
-    /// A moment.
+    /// A point in time.
     Sleep,
     /// The end of another fiber.
     Join,
     /// The end of all fibers of a scope.
     Scope,
-    /// A future's waker.
+    /// The waker of a future.
     Future,
-    /// A [`WaitQueue`](crate::sync::WaitQueue) of the kernel's own.
+    /// A [`WaitQueue`](crate::sync::WaitQueue) of the kernel.
     WaitQueue,
     /// A mutex.
     Mutex,
-    /// A reader-writer lock, to read.
+    /// Read access to a reader-writer lock.
     Read,
-    /// A reader-writer lock, to write.
+    /// Write access to a reader-writer lock.
     Write,
-    /// A semaphore.
+    /// A permit of a semaphore.
     Semaphore,
-    /// A condition variable.
+    /// A notification of a condition variable.
     Condvar,
     /// Flags of an event group.
     Event,
-    /// The others at a barrier.
+    /// The other fibers at a barrier.
     Barrier,
-    /// Another fiber's initialisation.
+    /// The end of an initialization by another fiber.
     Once,
     /// A message.
     Receive,
-    /// Room for a message.
+    /// Room for a message in a channel.
     Send,
 }
 
-/// What is the same for all waits of one kind: a static of the primitive that it belongs to. Through it the scheduler reaches up
-/// to what it knows nothing of.
+/// The properties that all waits of one kind share. Each primitive has a static of this type. The
+/// scheduler calls back into the primitive through it, without depending on it.
 pub(crate) struct Kind {
     pub(crate) reason: WaitReason,
     pub(crate) giver: Giver,
-    /// What is done if a fiber fails while it waits, if it stands in a line.
+    /// Called if a fiber fails while it waits in a line of this kind.
     pub(crate) leave: Option<Leave>,
 }
 
-/// Takes a fiber that fails while it waits out of the line of what it waits for, and gives what it was given to the next. The
-/// arguments are the [object](Wait::object) and the [waiter](Wait::waiter) of its wait.
+/// Takes a fiber that fails while it waits out of its line, and passes on to the next fiber what it
+/// was given. The arguments are the [object](Wait::object) and the [waiter](Wait::waiter) of its
+/// wait.
 ///
 /// # Safety
 ///
-/// They are those of a wait of this kind, whose fiber runs and does not go on; the caller is the owner of its loop, with nothing
-/// locked.
+/// The arguments must be those of a wait of this kind. The fiber of the wait runs and never resumes
+/// its wait. The caller is the owner of its loop and holds no lock.
 pub(crate) type Leave = unsafe fn(object: *const (), waiter: *const ());
 
-/// Who can give what a wait is for.
+/// Who can end a wait.
 #[derive(Clone, Copy)]
 pub(crate) enum Giver {
-    /// Interrupt handlers, and anybody else.
+    /// Interrupt handlers, and anyone else.
     Anybody,
-    /// Only fibers, but it is not known which.
+    /// Only fibers, but it is not known which ones.
     Fibers,
-    /// The object is the header of a fiber, which must end.
+    /// A fiber, by ending. The object is its header.
     Joined,
-    /// The object is a [`ScopeCount`](crate::scheduler::task::scope_count::ScopeCount), whose fibers must end.
+    /// The fibers of a scope, by ending. The object is a
+    /// [`ScopeCount`](crate::scheduler::task::scope_count::ScopeCount).
     Scope,
-    /// Who has the object, which the function finds out.
+    /// The holder of the object, which the function returns.
     Holder(HolderOf),
 }
 
-/// Finds out who has an object that a fiber waits for, or, if the last argument says so, is about to wait for.
+/// Returns the holder of an object that a fiber waits for, or is about to wait for if the last
+/// argument is true.
 ///
 /// # Safety
 ///
-/// The object is that of a wait of the kind, and alive: the fiber waits for it, or runs and has a reference to it.
+/// The object must be that of a wait of this kind, and alive: either the fiber waits for it, or the
+/// fiber runs and has a reference to it.
 pub(crate) type HolderOf =
     unsafe fn(object: *const (), fiber: *const Header, is_about_to_wait: bool) -> HeldBy;
 
 impl Kind {
-    /// A kind of wait that a failing fiber leaves nothing behind in.
+    /// Returns a kind of wait that needs no clean-up when the fiber fails.
     pub(crate) const fn new(reason: WaitReason, giver: Giver) -> Self {
         Self {
             reason,
@@ -97,7 +102,7 @@ impl Kind {
         }
     }
 
-    /// A kind of wait of those that stand in a line.
+    /// Returns a kind of wait in which fibers stand in a line.
     pub(crate) const fn in_line(reason: WaitReason, giver: Giver, leave: Leave) -> Self {
         Self {
             reason,
@@ -107,16 +112,18 @@ impl Kind {
     }
 }
 
-/// See the [module](self). While the fiber waits, its header points to it.
+/// The record of a wait; see the [module](self). The header of the fiber points to it while the
+/// fiber waits.
 pub(crate) struct Wait {
-    /// The [`Kind`], and in the low bits, which its alignment leaves free, the [`Sleep`]: one store for both.
+    /// The [`Kind`], with the [`Sleep`] in the low bits that its alignment leaves free. One store
+    /// sets both.
     kind_and_sleep: Cell<*const Kind>,
-    /// The address of what is waited for, or null.
+    /// The address of the object that is waited for, or null.
     pub(crate) object: *const (),
-    /// The fiber's place in a line, if it is a wait of such a [kind](Kind::leave).
+    /// The place of the fiber in a line, if the [kind](Kind::leave) of the wait has one.
     pub(crate) waiter: MaybeUninit<*const ()>,
     pub(crate) location: &'static Location<'static>,
-    /// When the loop last looked at the clock before the wait began.
+    /// The time at which the loop last read the clock before the wait began.
     pub(crate) since: Nanoseconds,
     pub(crate) node: UnsafeCell<MaybeUninit<Node>>,
 }
@@ -126,31 +133,32 @@ const SLEEP: usize = 3;
 
 const _: () = assert!(align_of::<Kind>() > SLEEP);
 
-/// What a wait has to do with the sleep queue.
+/// The relation of a wait to the sleep queue.
 #[derive(Clone, Copy)]
 pub(crate) enum Sleep {
-    /// It has no deadline, and no node.
+    /// The wait has no deadline and no node.
     Never = 0,
-    /// It is in the queue.
+    /// The wait is in the queue.
     Now = 1,
-    /// It was in the queue; the node is still there.
+    /// The wait was in the queue, and its node still exists.
     Over = 2,
 }
 
-/// What the sleep queue keeps with a wait.
+/// The node of a wait in the sleep queue.
 pub(crate) struct Node {
     pub(crate) fiber: *const Header,
     pub(crate) deadline: Nanoseconds,
-    /// Breaks ties between equal deadlines: first come, first served.
+    /// The order of arrival, which breaks ties between equal deadlines: first come, first served.
     pub(crate) order: u64,
     pub(crate) child: Cell<*const Wait>,
     pub(crate) sibling: Cell<*const Wait>,
-    /// The one whose `child` or `sibling` this is.
+    /// The wait whose `child` or `sibling` this is.
     pub(crate) back: Cell<*const Wait>,
 }
 
 impl Wait {
-    /// A wait for `object`, in the code at `location`, from `since`, which is when the loop last looked at the clock.
+    /// Creates a wait for `object`, in the code at `location`. `since` is the time at which the
+    /// loop last read the clock.
     #[inline(always)]
     pub(crate) const fn new(
         kind: &'static Kind,
@@ -170,7 +178,7 @@ impl Wait {
 }
 
 impl Wait {
-    /// What it is for.
+    /// Returns the kind of thing that is waited for.
     #[inline(always)]
     pub(crate) fn reason(&self) -> WaitReason {
         self.kind().reason
@@ -183,7 +191,7 @@ impl Wait {
         unsafe { &*kind.map_addr(|address| address & !SLEEP) }
     }
 
-    /// What it has to do with the sleep queue.
+    /// Returns the relation to the sleep queue, as the bits of a [`Sleep`].
     fn sleep(&self) -> usize {
         self.kind_and_sleep.get().addr() & SLEEP
     }
@@ -194,17 +202,17 @@ impl Wait {
             .set(kind.map_addr(|address| address | sleep as usize));
     }
 
-    /// Whether it ends by itself.
+    /// Returns whether the wait has a deadline.
     pub(crate) fn has_deadline(&self) -> bool {
         self.sleep() != Sleep::Never as usize
     }
 
-    /// Whether it is in the sleep queue.
+    /// Returns whether the wait is in the sleep queue.
     pub(crate) fn is_sleeping(&self) -> bool {
         self.sleep() == Sleep::Now as usize
     }
 
-    /// When it ends by itself.
+    /// Returns the deadline of the wait.
     pub(crate) fn deadline(&self) -> Nanoseconds {
         if !self.has_deadline() {
             return NEVER;
@@ -215,19 +223,20 @@ impl Wait {
 }
 
 impl Node {
-    /// The node of a wait.
+    /// Returns the node of a wait.
     ///
     /// # Safety
     ///
-    /// The wait is in the sleep queue, or was.
+    /// The wait must be in the sleep queue, or have been in it.
     pub(crate) const unsafe fn of(wait: &Wait) -> &Self {
-        // SAFETY: a node is written when the wait enters the queue; from then on it is only read, and changed by its cells.
+        // SAFETY: a node is written when the wait enters the queue; from then on it is only read,
+        // and changed by its cells.
         let node = unsafe { &*wait.node.get() };
         // SAFETY: as above.
         unsafe { node.assume_init_ref() }
     }
 
-    /// A node without neighbours.
+    /// Creates a node without neighbours.
     pub(crate) const fn new(fiber: *const Header, deadline: Nanoseconds, order: u64) -> Self {
         Self {
             fiber,

@@ -1,42 +1,42 @@
-//! Why a message was not sent or received.
+//! The errors of sending and receiving.
 
 use crate::scheduler::WaitError;
 use core::fmt;
 
-/// A message was not sent; it is given back.
+/// The error of a message that was not sent. It returns the message to the sender.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SendError<T> {
-    /// The message.
+    /// The message that was not sent.
     pub message: T,
-    /// What was wrong.
+    /// The reason.
     pub kind: SendErrorKind,
 }
 
-/// See [`SendError`].
+/// The reason why a message was not sent. See [`SendError`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendErrorKind {
-    /// There was no room, and the caller did not want to wait.
+    /// There was no room, and the call does not wait.
     Full,
     /// The channel is closed.
     Closed,
     /// The deadline has passed.
     TimedOut,
-    /// The fiber was asked to end.
+    /// The fiber was cancelled.
     Cancelled,
 }
 
-/// Why no message was received.
+/// The reason why no message was received.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RecvError {
-    /// There was none, and the caller did not want to wait.
+    /// There was no message, and the call does not wait.
     Empty,
-    /// The channel is closed, and all messages were received.
+    /// The channel is closed, and all its messages were received.
     Closed,
     /// The deadline has passed.
     TimedOut,
-    /// The fiber was asked to end.
+    /// The fiber was cancelled.
     Cancelled,
 }
 

@@ -13,7 +13,7 @@ use core::mem::MaybeUninit;
 use core::ptr;
 use core::time::Duration;
 
-/// One that waits for a message.
+/// A fiber that waits for a message.
 #[repr(C)] // from the waiter one gets to the slot
 struct Receiver<T> {
     waiter: Waiter,
@@ -21,15 +21,17 @@ struct Receiver<T> {
 }
 
 impl<T, const CAP: usize> Channel<T, CAP> {
-    /// Receives the oldest message, or waits for one. Those that were sent before a channel was closed are still received.
+    /// Receives the oldest message, and waits for one if there is none. Messages that were sent
+    /// before the channel was closed are still received.
     ///
     /// # Errors
     ///
-    /// [`RecvError::Closed`] if there are no more, and [`RecvError::Cancelled`] if the fiber is asked to end while it waits.
+    /// Returns [`RecvError::Closed`] if the channel is closed and empty, and
+    /// [`RecvError::Cancelled`] if the fiber is cancelled while it waits.
     ///
     /// # Panics
     ///
-    /// Panics where waiting is not allowed, also if it need not wait.
+    /// Panics where waiting is not allowed, even if there is a message.
     ///
     /// # Context
     ///
@@ -53,15 +55,16 @@ impl<T, const CAP: usize> Channel<T, CAP> {
         Ok(unsafe { message.assume_init() })
     }
 
-    /// As [`recv`](Self::recv), but waits no longer than `timeout`.
+    /// Behaves like [`recv`](Self::recv), but waits no longer than `timeout`.
     ///
     /// # Errors
     ///
-    /// As [`recv`](Self::recv), and [`RecvError::TimedOut`].
+    /// Returns the errors of [`recv`](Self::recv), and [`RecvError::TimedOut`] when the time has
+    /// passed.
     ///
     /// # Panics
     ///
-    /// As [`recv`](Self::recv).
+    /// Panics in the same cases as [`recv`](Self::recv).
     ///
     /// # Context
     ///
@@ -74,15 +77,16 @@ impl<T, const CAP: usize> Channel<T, CAP> {
         self.recv_slowly(shared, fiber, deadline)
     }
 
-    /// As [`recv`](Self::recv), but waits no longer than until `deadline`.
+    /// Behaves like [`recv`](Self::recv), but waits no longer than until `deadline`.
     ///
     /// # Errors
     ///
-    /// As [`recv`](Self::recv), and [`RecvError::TimedOut`].
+    /// Returns the errors of [`recv`](Self::recv), and [`RecvError::TimedOut`] when the deadline
+    /// has passed.
     ///
     /// # Panics
     ///
-    /// As [`recv`](Self::recv).
+    /// Panics in the same cases as [`recv`](Self::recv).
     ///
     /// # Context
     ///
@@ -98,7 +102,8 @@ impl<T, const CAP: usize> Channel<T, CAP> {
     ///
     /// # Errors
     ///
-    /// [`RecvError::Empty`], or [`RecvError::Closed`] if there will be no more.
+    /// Returns [`RecvError::Empty`] if there is no message, and [`RecvError::Closed`] if the
+    /// channel is closed as well.
     ///
     /// # Context
     ///
@@ -119,7 +124,7 @@ impl<T, const CAP: usize> Channel<T, CAP> {
         }
     }
 
-    /// Receives when somebody waits or it is closed.
+    /// Receives a message when a fiber waits at the channel, or when the channel is closed.
     #[inline(never)]
     #[track_caller]
     fn recv_slowly(
@@ -149,9 +154,11 @@ impl<T, const CAP: usize> Channel<T, CAP> {
         Self::leave_failed_receiver,
     );
 
+    /// Removes a receiver that failed while it waited, and passes on its message.
+    ///
     /// # Safety
     ///
-    /// As [`Leave`](crate::scheduler::task::wait::Leave) says.
+    /// The requirements of [`Leave`](crate::scheduler::task::wait::Leave) apply.
     unsafe fn leave_failed_receiver(object: *const (), waiter: *const ()) {
         let receiver: *const Receiver<T> = waiter.cast();
         // SAFETY: the caller's promise.
@@ -168,7 +175,9 @@ impl<T, const CAP: usize> Channel<T, CAP> {
         attempt.wake();
     }
 
-    /// There is no message and no sender. Inline: see `Semaphore::wait`.
+    /// Waits when there is neither a message nor a sender.
+    ///
+    /// The function is inlined for the same reason as `Semaphore::wait`.
     #[inline(always)]
     #[track_caller]
     fn wait_for_message(

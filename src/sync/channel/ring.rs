@@ -1,14 +1,14 @@
-//! The messages in a channel: a ring of places in the order of arrival.
+//! The ring buffer of a channel, which holds messages in the order of their arrival.
 
 use core::mem::MaybeUninit;
 use core::ptr;
 
-/// See the [module](self). `first` and `free` are below `CAP`, or zero.
+/// A ring buffer; see the [module](self). `first` and `free` are below `CAP`, or zero.
 pub(super) struct Ring<T, const CAP: usize> {
     places: [MaybeUninit<T>; CAP],
-    /// Where the oldest is.
+    /// The index of the oldest message.
     first: usize,
-    /// Where the next one will be.
+    /// The index at which the next message is stored.
     free: usize,
     len: usize,
 }
@@ -33,11 +33,11 @@ impl<T, const CAP: usize> Ring<T, CAP> {
         self.len < CAP
     }
 
-    /// Moves a message in.
+    /// Moves a message into the ring.
     ///
     /// # Safety
     ///
-    /// There is room, and there is a message at `message`, but none any more afterwards.
+    /// The ring must have room. `message` must point to a message, which is moved out by the call.
     #[inline(always)]
     pub(super) const unsafe fn push(&mut self, message: *const T) {
         let place = self.places.as_mut_ptr().wrapping_add(self.free).cast();
@@ -47,11 +47,11 @@ impl<T, const CAP: usize> Ring<T, CAP> {
         self.len += 1;
     }
 
-    /// Moves a message in that is to be the oldest.
+    /// Moves a message into the ring, in front of all others.
     ///
     /// # Safety
     ///
-    /// As [`push`](Self::push).
+    /// The requirements of [`push`](Self::push) apply.
     pub(super) const unsafe fn push_front(&mut self, message: *const T) {
         self.first = if self.first == 0 { CAP } else { self.first } - 1;
         let place = self.places.as_mut_ptr().wrapping_add(self.first).cast();
@@ -60,11 +60,11 @@ impl<T, const CAP: usize> Ring<T, CAP> {
         self.len += 1;
     }
 
-    /// Moves the oldest message out.
+    /// Moves the oldest message out of the ring.
     ///
     /// # Safety
     ///
-    /// There is one, and `slot` is a place for it.
+    /// The ring must contain a message, and `slot` must have room for one.
     #[inline(always)]
     pub(super) const unsafe fn pop(&mut self, slot: *mut T) {
         let place = self.places.as_ptr().wrapping_add(self.first).cast();

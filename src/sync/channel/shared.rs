@@ -1,32 +1,35 @@
-//! What the fibers at a channel share, and the two moves: a message in, a message out.
+//! The state that the fibers at a channel share, and the two moves: one message in, one message
+//! out.
 
 use super::ring::Ring;
 use crate::sync::line::{Line, Served, Waiter};
 use core::ptr;
 
-/// What a channel locks.
+/// The state that the lock of a channel protects.
 pub(super) struct Shared<T, const CAP: usize> {
     pub(super) ring: Ring<T, CAP>,
-    /// Nobody waits, and it is not closed: all that a message needs is a look at the ring.
+    /// Whether the channel is open and no fiber waits. A message then needs only the ring.
     pub(super) is_plain: bool,
     pub(super) is_closed: bool,
-    /// Those that wait for room. Each note points to the message, and is null once that was taken.
+    /// The fibers that wait for room. The note of each points to its message, and is null once the
+    /// message was taken.
     pub(super) senders: Line,
-    /// Those that wait for a message. Each note points to the place for it, and is null once it is there.
+    /// The fibers that wait for a message. The note of each points to the slot for the message, and
+    /// is null once the message is there.
     pub(super) receivers: Line,
 }
 
-/// What became of an attempt.
+/// The outcome of an attempt.
 pub(super) enum Attempt {
     Done,
-    /// It is done, and this one is to be woken, which was taken out of its line.
+    /// The attempt succeeded. This waiter was taken out of its line and must be woken.
     Served(*const Waiter),
     Wait,
     Closed,
 }
 
 impl Attempt {
-    /// Wakes whom it served. To be called with nothing locked.
+    /// Wakes the waiter that the attempt served. The caller must hold no lock.
     #[inline(always)]
     pub(super) fn wake(&self) {
         if let Self::Served(waiter) = self {
@@ -47,7 +50,7 @@ impl<T, const CAP: usize> Shared<T, CAP> {
         }
     }
 
-    /// To be called when a line or `is_closed` has changed.
+    /// Updates `is_plain`. It must be called whenever a line or `is_closed` has changed.
     #[inline(always)]
     pub(super) const fn look_again(&mut self) {
         self.is_plain = !self.is_closed && self.senders.is_empty() && self.receivers.is_empty();
@@ -65,12 +68,12 @@ impl<T, const CAP: usize> Shared<T, CAP> {
         Served::nobody()
     }
 
-    /// Moves the message of a receiver that failed to another one, or back into the ring, in front. If there is no room it is
-    /// lost.
+    /// Moves the message of a failed receiver to another receiver, or back to the front of the
+    /// ring. If there is no room, the message is lost.
     ///
     /// # Safety
     ///
-    /// There is one in the slot; it is not used there any more.
+    /// The slot must contain a message, which is no longer used there.
     pub(super) unsafe fn put_back(&mut self, slot: *const T) -> Attempt {
         if !self.receivers.is_empty() && !self.is_closed {
             // SAFETY: the caller's promise.
@@ -87,7 +90,7 @@ impl<T, const CAP: usize> Shared<T, CAP> {
     ///
     /// # Safety
     ///
-    /// There is one in the slot; after [`Attempt::Done`] or `Served` there is none.
+    /// The slot must contain a message. After [`Attempt::Done`] or `Served` it is empty.
     #[inline(always)]
     pub(super) unsafe fn put(&mut self, slot: *const T) -> Attempt {
         if self.is_closed {
@@ -98,7 +101,8 @@ impl<T, const CAP: usize> Shared<T, CAP> {
             // SAFETY: what was taken out stays in place until it is served.
             let receiver = unsafe { &*waiter };
             let place: *mut T = receiver.note.replace(ptr::null_mut()).cast();
-            // SAFETY: the caller's promise, and the receiver's: it waits, with a place for a message.
+            // SAFETY: the caller's promise, and the receiver's: it waits, with a place for a
+            // message.
             unsafe { ptr::copy_nonoverlapping(slot, place, 1) };
             return Attempt::Served(waiter);
         }
@@ -110,11 +114,12 @@ impl<T, const CAP: usize> Shared<T, CAP> {
         Attempt::Done
     }
 
-    /// Moves the oldest message into `slot`, and that of a sender that waits into the ring.
+    /// Moves the oldest message into `slot`, and then the message of a waiting sender into the
+    /// ring.
     ///
     /// # Safety
     ///
-    /// The slot is a place for a message; after [`Attempt::Done`] or `Served` there is one in it.
+    /// The slot must have room for a message. After [`Attempt::Done`] or `Served` it contains one.
     #[inline(always)]
     pub(super) unsafe fn take(&mut self, slot: *mut T) -> Attempt {
         let is_taken = self.ring.len() > 0;

@@ -1,12 +1,16 @@
-//! Priority inheritance: the owner of a mutex is scheduled at the highest priority among those who wait for it.
+//! Priority inheritance: the owner of a mutex is scheduled at the highest priority among the fibers
+//! that wait for it.
 //!
-//! Each fiber has a list of the mutexes that it owns and fibers of its own loop wait for. From it the fiber's level is
-//! computed afresh whenever something about one of them changes, and then, if the fiber itself waits for a mutex, its
-//! owner's, and so on. All of that is rare, and costs in proportion to those who wait.
+//! Each fiber has a list of the mutexes that it owns and that fibers of its own loop wait for. When
+//! something about one of these mutexes changes, the level of the fiber is recomputed from the
+//! list. If the fiber itself waits for a mutex, the level of that mutex's owner is recomputed next,
+//! and so on. All of this is rare, and its cost is proportional to the number of waiting fibers.
 //!
-//! - **H1**: a mutex is in the list of at most one fiber, and only while a fiber of the same loop waits for it; so it is
-//!   alive, and in place. The list and the levels belong to the owner of the loop.
-//! - A fiber whose own run loop is another one neither lends nor borrows: its level is not ours to touch.
+//! - **H1**: a mutex is in the list of at most one fiber, and only while a fiber of the same loop
+//!   waits for it. Therefore it is alive and stays in place. The list and the levels belong to the
+//!   owner of the loop.
+//! - A fiber of another run loop neither lends nor inherits, because only the owner of that loop
+//!   may access its level.
 
 use super::raw::RawMutex;
 use crate::scheduler::WaitReason;
@@ -19,11 +23,12 @@ use crate::sync::line::Line;
 use core::cell::Cell;
 use core::ptr;
 
-/// The running fiber has entered the line of a mutex that `owner` has.
+/// Updates the owner's level after the running fiber has entered the line of a mutex that `owner`
+/// holds.
 ///
 /// # Safety
 ///
-/// The caller is in a fiber, and is its loop's owner.
+/// The caller must run in a fiber, and be the owner of its loop.
 pub(super) unsafe fn wanted(mutex: &RawMutex, owner: OwnerWord) {
     // SAFETY: the caller's promise.
     let run_loop = unsafe { RunLoop::of(current::get()) };
@@ -35,11 +40,11 @@ pub(super) unsafe fn wanted(mutex: &RawMutex, owner: OwnerWord) {
     unsafe { adjust(run_loop, owner) };
 }
 
-/// `fiber` has left the line of a mutex without getting it.
+/// Updates the owner's level after `fiber` has left the line of a mutex without getting it.
 ///
 /// # Safety
 ///
-/// `fiber` runs, and the caller is its loop's owner.
+/// `fiber` must run, and the caller must be the owner of its loop.
 pub(super) unsafe fn no_longer_wanted(mutex: &RawMutex, fiber: *const Header) {
     // SAFETY: the caller's promise.
     let run_loop = unsafe { RunLoop::of(fiber) };
@@ -53,11 +58,12 @@ pub(super) unsafe fn no_longer_wanted(mutex: &RawMutex, fiber: *const Header) {
     unsafe { adjust(run_loop, owner) };
 }
 
-/// `from`, which runs and has the mutex, is about to hand it over. Afterwards the mutex is another loop's to look at, perhaps.
+/// Prepares a hand-over of the mutex by its running owner `from`. Afterwards the mutex may belong
+/// to another loop.
 ///
 /// # Safety
 ///
-/// The caller is the owner of `from`'s loop.
+/// The caller must be the owner of `from`'s loop.
 pub(super) unsafe fn before_hand_over(mutex: &RawMutex, from: *const Header) {
     if mutex.is_wanted.get() {
         unlist(mutex, from);
@@ -68,11 +74,11 @@ pub(super) unsafe fn before_hand_over(mutex: &RawMutex, from: *const Header) {
     }
 }
 
-/// `from`, which runs, has handed a mutex to `to`, or to nobody if that is null.
+/// Completes a hand-over by the running fiber `from` to `to`, or to nobody if `to` is null.
 ///
 /// # Safety
 ///
-/// The caller is the owner of `from`'s loop, and `to` was not yet woken.
+/// The caller must be the owner of `from`'s loop, and `to` must not have been woken yet.
 pub(super) unsafe fn handed_over(mutex: &RawMutex, from: *const Header, to: *const Header) {
     // SAFETY: it runs.
     let run_loop = unsafe { RunLoop::of(from) };
@@ -83,7 +89,7 @@ pub(super) unsafe fn handed_over(mutex: &RawMutex, from: *const Header, to: *con
     }
 }
 
-/// Whether a fiber is of this loop and has not ended.
+/// Returns whether a fiber belongs to this loop and has not ended.
 fn is_ours(run_loop: &RunLoop, fiber: *const Header) -> bool {
     // SAFETY: headers stay readable for good.
     let Some(header) = (unsafe { fiber.as_ref() }) else {
@@ -93,13 +99,13 @@ fn is_ours(run_loop: &RunLoop, fiber: *const Header) -> bool {
     ptr::eq(unsafe { RunLoop::of(fiber) }, run_loop) && !header.state.is_finished()
 }
 
-/// An owner, if it is of this loop and has not ended.
+/// Returns the owner, if it belongs to this loop and has not ended.
 fn ours(run_loop: &RunLoop, owner: OwnerWord) -> Option<*const Header> {
     let fiber = owner.fiber();
     (owner.is_current_generation() && is_ours(run_loop, fiber)).then_some(fiber)
 }
 
-/// The highest level among those of this loop that wait in a line.
+/// Returns the highest level among the fibers of this loop that wait in a line.
 fn highest(line: &Line, run_loop: &RunLoop) -> Option<u8> {
     line.iter()
         .filter(|waiter| is_ours(run_loop, waiter.fiber))
@@ -140,11 +146,12 @@ fn unlist(mutex: &RawMutex, owner: *const Header) {
     }
 }
 
-/// Computes the level of a fiber afresh, and those that depend on it.
+/// Recomputes the level of a fiber, and the levels that depend on it.
 ///
 /// # Safety
 ///
-/// The fiber is of this loop, alive, and has not ended; the caller is the owner, in a fiber.
+/// The fiber must belong to this loop, be alive, and not have ended. The caller must run in a
+/// fiber, and be the owner of the loop.
 unsafe fn adjust(run_loop: &RunLoop, fiber: *const Header) {
     let mut fiber = fiber;
     loop {

@@ -1,9 +1,9 @@
-//! The lock word of a mutex: who owns it, and whether others wait.
+//! The lock word of a mutex: which fiber owns it, and whether others wait.
 //!
 //! ```text
-//!   0                free                     locking and unlocking without others is one compare-exchange
-//!   owner            locked, nobody waits
-//!   owner | AWAITED  locked, and unlocking must look at the line; set and cleared in the line's lock only
+//!   0                free                     one compare-exchange locks or unlocks
+//!   owner            locked, no fiber waits
+//!   owner | AWAITED  locked, fibers may wait; changed only in the lock of the line
 //! ```
 
 use super::inheritance;
@@ -31,22 +31,27 @@ fn leave(line: &mut Line, waiter: &Waiter) -> Served {
     Served::nobody()
 }
 
+/// Removes a fiber that failed while it waited.
+///
 /// # Safety
 ///
-/// As [`Leave`](crate::scheduler::task::wait::Leave) says.
+/// The requirements of [`Leave`](crate::scheduler::task::wait::Leave) apply.
 unsafe fn leave_failed(object: *const (), waiter: *const ()) {
     // SAFETY: the caller's promise.
     let (this, waiter) = unsafe { Waiter::of_failed::<RawMutex>(object, waiter) };
-    // What was handed over to it before is poisoned, as if it had failed a moment later.
+    // If the mutex was handed over to the fiber before, it is poisoned, as if the fiber had failed
+    // a moment later.
     if waiter.has_left(&this.line, leave) {
         // SAFETY: the caller's promise.
         unsafe { inheritance::no_longer_wanted(this, waiter.fiber) };
     }
 }
 
+/// Returns the owner of a mutex for the wait graph.
+///
 /// # Safety
 ///
-/// As [`HolderOf`](crate::scheduler::task::wait::HolderOf) says.
+/// The requirements of [`HolderOf`](crate::scheduler::task::wait::HolderOf) apply.
 unsafe fn holder_of(object: *const (), fiber: *const Header, is_about_to_wait: bool) -> HeldBy {
     // SAFETY: the caller's promise.
     let owner = unsafe { &*object.cast::<RawMutex>() }.owner();
@@ -56,11 +61,12 @@ unsafe fn holder_of(object: *const (), fiber: *const Header, is_about_to_wait: b
     HeldBy::Fiber(owner)
 }
 
-/// See the [module](self).
+/// A mutex without its value; see the [module](self).
 pub(crate) struct RawMutex {
     word: AtomicPtr<Header>,
     pub(super) line: Locked<Line>,
-    /// The next of the mutexes that the owner's loop knows to be wanted: see [`inheritance`].
+    /// The next mutex in the list that the owner's loop keeps of awaited mutexes: see
+    /// [`inheritance`].
     pub(super) next_wanted: Cell<*const Self>,
     pub(super) is_wanted: Cell<bool>,
 }
@@ -75,7 +81,7 @@ impl RawMutex {
         }
     }
 
-    /// Who has it.
+    /// Returns the owner.
     pub(crate) fn owner(&self) -> OwnerWord {
         OwnerWord::from_stored(self.word.load(Ordering::Relaxed))
     }
@@ -92,11 +98,12 @@ impl RawMutex {
             .is_ok()
     }
 
-    /// Hands it to the one who has waited longest, if anyone waits.
+    /// Unlocks the mutex. If fibers wait, it is handed to the one that has waited longest.
     ///
     /// # Safety
     ///
-    /// `owner` is the word of the fiber that runs, which has it; the caller is the owner of its loop.
+    /// `owner` must be the word of the running fiber, which owns the mutex. The caller must be the
+    /// owner of its loop.
     #[inline(always)]
     pub(crate) unsafe fn unlock(&self, owner: OwnerWord) {
         let is_unlocked = self.word.compare_exchange(
@@ -111,9 +118,11 @@ impl RawMutex {
         }
     }
 
+    /// Hands the mutex to the first waiting fiber, if there is one.
+    ///
     /// # Safety
     ///
-    /// As [`unlock`](Self::unlock).
+    /// The requirements of [`unlock`](Self::unlock) apply.
     #[cold]
     #[inline(never)]
     unsafe fn hand_over(&self, fiber: *const Header) {
@@ -126,7 +135,7 @@ impl RawMutex {
         served.wake();
     }
 
-    /// Waits until it is handed over to `fiber`, which runs and may wait.
+    /// Waits until the mutex is handed over to `fiber`, which runs and may wait.
     #[cold]
     #[inline(never)]
     #[track_caller]
@@ -146,7 +155,7 @@ impl RawMutex {
         );
     }
 
-    /// As [`wait`](Self::wait), but panics for poison only.
+    /// Behaves like [`wait`](Self::wait), but panics only for poison.
     #[cold]
     #[inline(never)]
     #[track_caller]
@@ -165,7 +174,7 @@ impl RawMutex {
         }
     }
 
-    /// Panics, and says whose failure it was.
+    /// Panics with a message that names the failure.
     #[cold]
     #[inline(never)]
     #[track_caller]
@@ -181,19 +190,21 @@ impl RawMutex {
         }
     }
 
-    /// Whether the fiber that has it has failed. It then has it for good.
+    /// Returns whether the owner has failed. It then owns the mutex permanently.
     pub(crate) fn is_poisoned(&self) -> bool {
         self.owner().has_failed()
     }
 
-    /// Takes it from a fiber that has failed, and hands it on. Returns false if that is not so.
+    /// Takes the mutex from a failed owner, and hands it on. Returns false if the owner has not
+    /// failed.
     ///
-    /// `fiber` runs, and its loop's owner calls this.
+    /// `fiber` must run, and the caller must be the owner of its loop.
     pub(crate) fn take_from_failed(&self, fiber: *const Header) -> bool {
         let mut served = Served::nobody();
         let next = self.line.with(|line| {
             self.is_poisoned().then(|| {
-                // The list of the failed one's wanted mutexes, where this may be, is looked at by nobody any more.
+                // The mutex may be in the failed fiber's list of awaited mutexes. Nobody reads that
+                // list any more.
                 self.is_wanted.set(false);
                 self.give_to_first(line, &mut served)
             })
@@ -206,7 +217,8 @@ impl RawMutex {
         next.is_some()
     }
 
-    /// Gives it to the first in line, or to nobody, and returns who that is.
+    /// Gives the mutex to the first fiber in line, and returns that fiber. Returns null if no fiber
+    /// waits.
     #[inline(always)]
     fn give_to_first(&self, line: &Line, served: &mut Served) -> *const Header {
         let next = line
@@ -260,7 +272,8 @@ impl RawMutex {
         waited
     }
 
-    /// Locks it for the waiter, or puts that into the line and returns who has it.
+    /// Locks the mutex for the waiter. If another fiber owns it, puts the waiter into the line and
+    /// returns the owner.
     fn enter(&self, line: &Line, waiter: &Waiter) -> Option<OwnerWord> {
         // SAFETY: it runs.
         let own = unsafe { OwnerWord::of(waiter.fiber) };

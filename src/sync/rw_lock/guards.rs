@@ -1,4 +1,4 @@
-//! What shows that a fiber has locked a reader-writer lock.
+//! The guards of a reader-writer lock.
 
 use super::RwLock;
 use crate::scheduler::cpu::misuse;
@@ -7,7 +7,7 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 
-/// Shows that the fiber has locked an [`RwLock`] for reading; dropping it unlocks.
+/// The guard of an [`RwLock`] that is locked for reading. Dropping the guard unlocks it.
 #[must_use = "dropping the guard unlocks at once"]
 pub struct RwLockReadGuard<'a, T: ?Sized> {
     lock: &'a RwLock<T>,
@@ -15,7 +15,7 @@ pub struct RwLockReadGuard<'a, T: ?Sized> {
     not_send: PhantomData<*mut ()>,
 }
 
-/// Shows that the fiber has locked an [`RwLock`] for writing; dropping it unlocks.
+/// The guard of an [`RwLock`] that is locked for writing. Dropping the guard unlocks it.
 #[must_use = "dropping the guard unlocks at once"]
 pub struct RwLockWriteGuard<'a, T: ?Sized> {
     lock: &'a RwLock<T>,
@@ -75,7 +75,7 @@ impl<T: ?Sized> DerefMut for RwLockWriteGuard<'_, T> {
 
 impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
     fn drop(&mut self) {
-        // As the guard of a mutex.
+        // This is the same check as for the guard of a mutex.
         misuse::check_guard(self.owner, "dropped");
         self.lock.raw.unlock_read(self.owner);
     }

@@ -1,4 +1,4 @@
-//! Who has a reader-writer lock, and who waits for it.
+//! The state of a reader-writer lock: which fibers hold it, and which fibers wait.
 
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::WaitReason;
@@ -23,43 +23,47 @@ static WRITE: Kind = Kind::in_line(
     leave_failed,
 );
 
+/// Removes a fiber that failed while it waited, and passes on what it was given.
+///
 /// # Safety
 ///
-/// As [`Leave`](crate::scheduler::task::wait::Leave) says.
+/// The requirements of [`Leave`](crate::scheduler::task::wait::Leave) apply.
 unsafe fn leave_failed(object: *const (), waiter: *const ()) {
     // SAFETY: the caller's promise.
     let (this, waiter) = unsafe { Waiter::of_failed::<RawRwLock>(object, waiter) };
     let has_left = waiter.has_left(&this.holders, |holders, waiter| this.leave(holders, waiter));
-    // A writer to whom it was handed over before has poisoned it.
+    // If the lock was handed over to a writer before, that writer has poisoned it.
     if !has_left && waiter.note.get().is_null() {
         // SAFETY: the caller's promise: it runs.
         this.unlock_read(unsafe { OwnerWord::of(waiter.fiber) });
     }
 }
 
-/// What a fiber wants.
+/// The access that a fiber asks for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
     Read,
     Write,
 }
 
-/// See the [module](self).
+/// A reader-writer lock without its value; see the [module](self).
 pub(super) struct RawRwLock {
-    /// The [`OwnerWord`] of the writer. Changed in the lock of the holders.
+    /// The [`OwnerWord`] of the writer. It is changed only in the lock of `holders`.
     writer: AtomicPtr<Header>,
     holders: Locked<Holders>,
 }
 
 struct Holders {
     readers: Readers,
-    /// The note of a writer is not null.
+    /// The waiting fibers. The note of a writer is not null.
     line: Line,
 }
 
+/// Returns the fibers that a reader waits for.
+///
 /// # Safety
 ///
-/// As [`HolderOf`](crate::scheduler::task::wait::HolderOf) says.
+/// The requirements of [`HolderOf`](crate::scheduler::task::wait::HolderOf) apply.
 unsafe fn holder_for_reader(
     object: *const (),
     fiber: *const Header,
@@ -75,7 +79,7 @@ unsafe fn holder_for_reader(
         if !writer.is_nobody() {
             return HeldBy::Fiber(writer);
         }
-        // While others read, it is a writer in front of it that keeps it waiting.
+        // While other fibers read, a waiting reader is kept waiting by a writer in front of it.
         match holders.line.iter().find(|waiter| is_writer(waiter)) {
             // SAFETY: it is in line, so it is alive.
             Some(first) => HeldBy::Fiber(unsafe { OwnerWord::of(first.fiber) }),
@@ -84,9 +88,11 @@ unsafe fn holder_for_reader(
     })
 }
 
+/// Returns the fibers that a writer waits for.
+///
 /// # Safety
 ///
-/// As [`HolderOf`](crate::scheduler::task::wait::HolderOf) says.
+/// The requirements of [`HolderOf`](crate::scheduler::task::wait::HolderOf) apply.
 unsafe fn holder_for_writer(
     object: *const (),
     fiber: *const Header,
@@ -139,7 +145,7 @@ impl RawRwLock {
         self.writer.store(writer.raw(), Ordering::Relaxed);
     }
 
-    /// Gives it to a fiber if nobody is in the way.
+    /// Gives the lock to a fiber if no other fiber conflicts.
     fn give(&self, holders: &mut Holders, access: Access, owner: OwnerWord) -> bool {
         let is_free =
             self.writer().is_nobody() && (access == Access::Read || holders.readers.count() == 0);
@@ -152,7 +158,8 @@ impl RawRwLock {
         is_free
     }
 
-    /// Gives it to those in front of the line who can have it: one writer, or readers up to the next writer.
+    /// Gives the lock to the fibers at the front of the line that can have it: one writer, or all
+    /// readers up to the next writer.
     fn serve(&self, holders: &mut Holders) -> Served {
         let mut served = Served::nobody();
         while let Some(first) = holders.line.first() {
@@ -176,7 +183,7 @@ impl RawRwLock {
             .with(|holders| holders.line.is_empty() && self.give(holders, access, owner))
     }
 
-    /// Locks it for a fiber that runs, and returns its word.
+    /// Locks for a running fiber, and returns its word.
     #[track_caller]
     pub(super) fn lock(
         &self,
@@ -229,16 +236,16 @@ impl RawRwLock {
 
     fn leave(&self, holders: &mut Holders, waiter: &Waiter) -> Served {
         holders.line.remove(waiter);
-        // A writer that leaves may have been all that kept the readers behind it waiting.
+        // The readers behind a writer that leaves may have waited for it alone.
         self.serve(holders)
     }
 
-    /// Whether the fiber that writes has failed. It then has the lock for good.
+    /// Returns whether the fiber that writes has failed. It then holds the lock permanently.
     pub(super) fn is_poisoned(&self) -> bool {
         self.writer().has_failed()
     }
 
-    /// Takes it from a writer that has failed, and hands it on. Returns false if that is not so.
+    /// Takes the lock from a failed writer, and hands it on. Returns false if no writer has failed.
     pub(super) fn take_from_failed(&self) -> bool {
         let served = self.holders.with(|holders| {
             self.is_poisoned().then(|| {
@@ -249,7 +256,7 @@ impl RawRwLock {
         served.map(Served::wake).is_some()
     }
 
-    /// `reader` has it.
+    /// Unlocks for `reader`, which holds the lock for reading.
     pub(super) fn unlock_read(&self, reader: OwnerWord) {
         let served = self.holders.with(|holders| {
             holders.readers.remove(reader);

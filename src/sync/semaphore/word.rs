@@ -1,10 +1,11 @@
-//! What a semaphore does when somebody waits.
+//! The slow paths of a semaphore, which are taken when a fiber waits.
 //!
 //! ```text
 //!   n ──one waits──► its node ──another waits──► IN_LINE          the word; released, it is n again
 //! ```
 //!
-//! One who waits alone needs no lock: its node is in the word, and whoever changes the word has taken it.
+//! A fiber that waits alone needs no lock: its node is in the word, and whoever changes the word
+//! has taken the node.
 
 use super::{Semaphore, TooManyPermits};
 use crate::platform::{NEVER, Nanoseconds};
@@ -18,35 +19,40 @@ use core::sync::atomic::Ordering;
 
 static KIND: Kind = Kind::in_line(WaitReason::Semaphore, Giver::Anybody, leave_failed);
 
+/// Removes a fiber that failed while it waited, and passes on what it was given.
+///
 /// # Safety
 ///
-/// As [`Leave`](crate::scheduler::task::wait::Leave) says.
+/// The requirements of [`Leave`](crate::scheduler::task::wait::Leave) apply.
 unsafe fn leave_failed(object: *const (), waiter: *const ()) {
     // SAFETY: the caller's promise.
     let (this, waiter) = unsafe { Waiter::of_failed::<Semaphore>(object, waiter) };
     if this.give_up(waiter, WaitError::Cancelled).is_ok() {
-        // If there are too many by now, that is as if it had given its own back before.
+        // If there are too many permits by now, the result is the same as if the fiber had released
+        // its own before.
         let _given_back = this.release(1);
     }
 }
 
-/// Set in the word if somebody waits; then there are no permits.
+/// The bit of the word that is set if a fiber waits. There are no permits then.
 pub(super) const AWAITED: usize = 1 << (usize::BITS - 1);
 
-/// The word if several wait, or did until a moment ago. It is changed in the line's lock only.
+/// The word if several fibers wait, or did until a moment ago. It is changed only in the lock of
+/// the line.
 const IN_LINE: *mut Waiter = ptr::without_provenance_mut(usize::MAX);
 
-/// The word if this one waits, alone and in no line: half its address, and the bit. Whoever changes the word has taken it.
+/// Returns the word for a fiber that waits alone, in no line: half the address of its waiter, and
+/// the bit. Whoever changes the word has taken the waiter.
 fn alone(waiter: *const Waiter) -> *mut Waiter {
     waiter.cast_mut().map_addr(|address| address >> 1 | AWAITED)
 }
 
-/// The one who waits alone.
+/// Returns the waiter that waits alone.
 fn waiter_in(word: *mut Waiter) -> *const Waiter {
     word.map_addr(|address| address << 1)
 }
 
-/// The word if there are permits, or none.
+/// Returns the word for a number of permits, which may be zero.
 pub(super) const fn of(permits: usize) -> *mut Waiter {
     ptr::without_provenance_mut(permits)
 }
@@ -79,7 +85,7 @@ impl Semaphore {
             let permits = word.addr();
             let is_alone = permits & AWAITED != 0 && word != IN_LINE;
             if is_alone && count.wrapping_sub(1) <= self.limit {
-                // Acquire: what the one who waits wrote into its node.
+                // Acquire: this makes visible what the waiter wrote into its node.
                 if self.change(word, of(count - 1), Ordering::AcqRel) {
                     // SAFETY: the exchange took it, from no line.
                     unsafe { Waiter::wake(waiter_in(word)) };
@@ -99,7 +105,7 @@ impl Semaphore {
         }
     }
 
-    /// Gives permits to those who wait; nothing if the last one has left meanwhile.
+    /// Gives permits to waiting fibers. Returns `None` if the last of them has left meanwhile.
     #[inline(always)]
     fn hand_over(&self, count: usize) -> Option<Result<(), TooManyPermits>> {
         if count == 1 {
@@ -127,7 +133,7 @@ impl Semaphore {
         handed
     }
 
-    /// Gives a permit to the one who has waited longest, if one waits.
+    /// Gives a permit to the fiber that has waited longest, if one waits.
     #[inline(always)]
     fn hand_one_over(&self) -> Option<Result<(), TooManyPermits>> {
         let waiter = self.line.with(|line| {
@@ -142,13 +148,15 @@ impl Semaphore {
         Some(Ok(()))
     }
 
-    /// Waits, if it can alone. Inline: out of line it would save, and restore, all registers at each wait.
+    /// Waits alone if no other fiber waits, and in the line otherwise.
+    ///
+    /// The function is inlined. Out of line, it would save and restore all registers at each wait.
     #[inline(always)]
     #[track_caller]
     pub(super) fn wait(&self, fiber: *const Header) -> Result<(), WaitError> {
         let waiter = Waiter::new(fiber);
         let word = alone(&raw const waiter);
-        // Release: what is in the node.
+        // Release: this publishes the content of the node.
         if !self.change(of(0), word, Ordering::Release) {
             return self.wait_in_line(fiber, NEVER);
         }
@@ -159,7 +167,8 @@ impl Semaphore {
             .or_else(|error| self.give_up(&waiter, error))
     }
 
-    /// One that waited alone, and perhaps no longer does, wants to go; it is not an error if it was given a permit.
+    /// Ends the wait of a fiber that waited alone, and may no longer be alone. It is not an error
+    /// if the fiber was given a permit meanwhile.
     #[cold]
     #[inline(never)]
     fn give_up(&self, waiter: &Waiter, error: WaitError) -> Result<(), WaitError> {
@@ -197,7 +206,8 @@ impl Semaphore {
         })
     }
 
-    /// Puts a waiter into the line, behind one that waited alone; or takes a permit for it, and returns false.
+    /// Puts a waiter into the line, behind one that waited alone. If there is a permit, takes it
+    /// for the waiter instead and returns false.
     fn enter(&self, line: &Line, waiter: &Waiter) -> bool {
         loop {
             let word = self.word.load(Ordering::Relaxed);
@@ -211,7 +221,8 @@ impl Semaphore {
                 continue;
             }
             if word != IN_LINE && !word.is_null() {
-                // SAFETY: the exchange took it, from no line, and it waits, which keeps it in place.
+                // SAFETY: the exchange took it, from no line, and it waits, which keeps it in
+                // place.
                 unsafe { line.push(waiter_in(word)) };
             }
             // SAFETY: it is new, and its wait keeps it in place.
@@ -228,7 +239,7 @@ mod tests {
     use crate::scheduler::cpu::current;
     use crate::scheduler::{FiberCell, Scheduler};
 
-    /// Runs `body` with a semaphore without permits, in which a waiter waits alone.
+    /// Runs `body` with a semaphore that has no permits, and with a waiter that waits alone.
     fn with_one_alone(body: fn(&'static Semaphore, &Waiter)) {
         static SCHEDULER: Scheduler<Host> = Scheduler::new(Host::new());
         static CELL: FiberCell<65536> = FiberCell::new();

@@ -1,4 +1,4 @@
-//! A fiber that ends, while others wake it, join it, or drop its handle.
+//! Models of a fiber that ends while other code wakes it, joins it, or drops its handle.
 
 use super::super::state::{State, Woken};
 use super::{Core, Fiber, model};
@@ -43,7 +43,7 @@ fn loom_unpark_and_reuse() {
     });
 }
 
-/// Who is told of the end, as in `joiner.rs`.
+/// Which fiber is notified of the end, as in `joiner.rs`.
 const NOBODY: usize = 0;
 const FIBER: usize = 64;
 const TOO_LATE: usize = 2;
@@ -54,7 +54,7 @@ struct Joined {
     joiner: Core,
     place: AtomicUsize,
     result: UnsafeCell<u32>,
-    /// How many looks at the cell there were after it was given back.
+    /// The number of times that the cell was used again after it was freed.
     generation: AtomicUsize,
 }
 

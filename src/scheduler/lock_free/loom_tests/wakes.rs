@@ -1,4 +1,5 @@
-//! A fiber that parks, while others wake it: none is lost, none puts it into the inbox twice.
+//! Models of a fiber that parks while other code wakes it: no wake-up is lost, and none puts it
+//! into the inbox twice.
 
 use super::super::inbox::{Inbox, Link};
 use super::super::state::{State, Woken};
@@ -92,7 +93,8 @@ fn loom_deadline_and_unpark() {
             thread::spawn(move || core.signal(State::give_token))
         };
         if core.fiber.state.park() {
-            // The deadline has come. Either we make the fiber ready, or the waker was first and has put it into the inbox.
+            // The deadline has passed. Either this code makes the fiber ready, or the waker was
+            // first and has put it into the inbox.
             if !core.fiber.state.wake_as_owner() {
                 core.until_taken();
             }
@@ -128,12 +130,13 @@ fn loom_spawn_and_unpark() {
 
 #[test]
 fn loom_inbox_of_two_producers() {
-    /// A node that knows its number.
+    /// A node with a number.
     struct Message {
         fiber: Fiber,
         number: usize,
     }
-    // SAFETY: always the same link, which nothing else uses. (A message begins with its fiber's link.)
+    // SAFETY: always the same link, which nothing else uses. (A message begins with its fiber's
+    // link.)
     unsafe impl super::Node for Message {
         fn link(&self) -> &Link<Self> {
             // SAFETY: links of all nodes are the same word, a pointer.
