@@ -132,6 +132,10 @@ fn the_owner_that_ended_is_told_from_the_31_fibers_after_it_in_its_cell() {
 }
 
 #[test]
+#[cfg_attr(
+    any(miri, kfiber_threads),
+    ignore = "with threads for fibers, a fiber inside is no scheduled one"
+)]
 fn a_value_whose_maker_ended_is_waited_for_by_nobody() {
     world!(S, CELLS);
     static CELL: FiberCell<65536> = FiberCell::new();
@@ -166,6 +170,10 @@ std::thread_local! {
 }
 
 #[test]
+#[cfg_attr(
+    any(miri, kfiber_threads),
+    ignore = "threads for fibers share no thread locals"
+)]
 fn dropping_the_guard_of_another_fiber_panics_names_both_and_unlocks_nothing() {
     world!(S, CELLS);
     static LOCK: Mutex<u32> = Mutex::new(0);
@@ -189,6 +197,10 @@ fn dropping_the_guard_of_another_fiber_panics_names_both_and_unlocks_nothing() {
 }
 
 #[test]
+#[cfg_attr(
+    any(miri, kfiber_threads),
+    ignore = "threads for fibers share no thread locals"
+)]
 fn dropping_a_guard_outside_of_fibers_panics() {
     world!(S, CELLS);
     static LOCK: Mutex<u32> = Mutex::new(0);
@@ -212,6 +224,10 @@ fn dropping_a_guard_outside_of_fibers_panics() {
 }
 
 #[test]
+#[cfg_attr(
+    any(miri, kfiber_threads),
+    ignore = "threads for fibers share no thread locals"
+)]
 fn waiting_with_the_guard_of_another_fiber_panics_before_it_unlocks() {
     world!(S, CELLS);
     static LOCK: Mutex<u32> = Mutex::new(0);
@@ -241,6 +257,10 @@ fn waiting_with_the_guard_of_another_fiber_panics_before_it_unlocks() {
 }
 
 #[test]
+#[cfg_attr(
+    any(miri, kfiber_threads),
+    ignore = "threads for fibers share no thread locals"
+)]
 fn dropping_the_guard_of_one_who_reads_or_writes_panics_too() {
     world!(S, CELLS);
     static SHARED: RwLock<u32> = RwLock::new(0);
@@ -260,6 +280,10 @@ fn dropping_the_guard_of_one_who_reads_or_writes_panics_too() {
 }
 
 #[test]
+#[cfg_attr(
+    any(miri, kfiber_threads),
+    ignore = "threads for fibers share no thread locals"
+)]
 fn dropping_the_guard_of_one_who_writes_leaves_it_locked() {
     world!(S, CELLS);
     static SHARED: RwLock<u32> = RwLock::new(0);
