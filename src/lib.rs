@@ -1,8 +1,5 @@
 //! Fibers for `x86_64` kernels, with `no_std` and without a heap.
 //!
-//! The modules are declared in the order in which they use each other. The README is the
-//! introduction:
-//!
 #![doc = include_str!("links.md")]
 #![doc = include_str!("../README.md")]
 //! # The pictures

@@ -21,7 +21,8 @@
 //!     stop(format_args!("{info}\nfatal: {why}"))
 //! }
 //!
-//! fn on_exception(frame: &mut ExceptionFrame, vector: u8, error_code: u64) {
+//! fn handle_exception(frame: &mut ExceptionFrame, vector: u8, error_code: u64) {
+//!     // First, for `#PF`, `#DF` and `#DB`: `Scheduler::on_exception`, which knows stack overflows.
 //!     let cr2 = if vector == 14 { read_cr2() } else { 0 };
 //!     // SAFETY: called by the entry of the exception, which returns by `iretq` with what is in the frame then.
 //!     if let Err(why) = unsafe { fiber_faulted(frame, vector, error_code, cr2) } {

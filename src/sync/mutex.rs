@@ -168,7 +168,8 @@ impl<T: ?Sized> Mutex<T> {
     ///
     /// # Panics
     ///
-    /// Panics in the same cases as [`lock`](Self::lock), except for poison.
+    /// Panics where waiting is not allowed, and if the fiber has locked the mutex already. A wait
+    /// with a deadline is no deadlock.
     ///
     /// # Context
     ///
@@ -187,7 +188,8 @@ impl<T: ?Sized> Mutex<T> {
     ///
     /// # Panics
     ///
-    /// Panics in the same cases as [`lock`](Self::lock), except for poison.
+    /// Panics where waiting is not allowed, and if the fiber has locked the mutex already. A wait
+    /// with a deadline is no deadlock.
     ///
     /// # Context
     ///

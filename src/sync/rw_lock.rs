@@ -119,7 +119,8 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// Panics in the same cases as [`read`](Self::read).
+    /// Panics where waiting is not allowed, and if the fiber has locked it for writing already. A
+    /// wait with a deadline is no deadlock.
     ///
     /// # Context
     ///
@@ -138,7 +139,8 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// Panics in the same cases as [`read`](Self::read).
+    /// Panics where waiting is not allowed, and if the fiber has locked it for writing already. A
+    /// wait with a deadline is no deadlock.
     ///
     /// # Context
     ///
@@ -199,7 +201,8 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// Panics in the same cases as [`write`](Self::write).
+    /// Panics where waiting is not allowed, and if the fiber has locked it for writing already. A
+    /// wait with a deadline is no deadlock.
     ///
     /// # Context
     ///
@@ -218,7 +221,8 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// Panics in the same cases as [`write`](Self::write).
+    /// Panics where waiting is not allowed, and if the fiber has locked it for writing already. A
+    /// wait with a deadline is no deadlock.
     ///
     /// # Context
     ///
