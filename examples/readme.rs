@@ -9,10 +9,10 @@ fn main() {
     let words = ["from", "the", "fiber"];
     let mut fiber = Fiber::new(
         STACK.take().expect("first use"),
-        move |resumer, mut greeting| {
+        move |yielder, mut greeting| {
             for word in words {
                 println!("  fiber: got {greeting:?}");
-                greeting = resumer.suspend(word); // back to `resume`, and here again with its next value
+                greeting = yielder.suspend(word); // back to `resume`, and here again with its next value
             }
             words.len()
         },

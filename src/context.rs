@@ -60,11 +60,11 @@
 //! // SAFETY: block and stack are leaked, so they stay where they are and are nobody else's; `body` does not unwind.
 //! unsafe { ControlBlock::init(block, stack_end.cast(), body) };
 //! // SAFETY: the fiber is new.
-//! let landed = unsafe { resume(block, Payload::new(42)) };
-//! assert_eq!(landed.tag, block, "suspended");
+//! let transfer = unsafe { resume(block, Payload::new(42)) };
+//! assert_eq!(transfer.tag, block, "suspended");
 //! // SAFETY: the fiber is suspended.
-//! let landed = unsafe { resume(block, landed.payload) };
-//! assert!(landed.tag.is_null(), "ended");
+//! let transfer = unsafe { resume(block, transfer.payload) };
+//! assert!(transfer.tag.is_null(), "ended");
 //! ```
 //!
 //! # Invariants
@@ -110,7 +110,7 @@ pub(crate) use arrival::prepare as prepare_arrival;
 pub use backend::{leave, resume, suspend, switch, switch_out_of_line};
 #[cfg(all(feature = "fp-control", target_feature = "sse"))]
 pub use block::FpControl;
-pub use block::{After, Body, Context, ControlBlock, Landed, Payload};
+pub use block::{After, Body, Context, ControlBlock, Payload, Transfer};
 
 use block::FrameRecord;
 

@@ -10,11 +10,11 @@
 //! static STACK: Stack<{ 64 * 1024 }> = Stack::new();
 //!
 //! // Takes a number, yields the running sum, and returns how many it saw once it is given a zero.
-//! let mut summing = Fiber::new(STACK.take()?, |suspend, mut number: u64| {
+//! let mut summing = Fiber::new(STACK.take()?, |yielder, mut number: u64| {
 //!     let (mut sum, mut count) = (0, 0_u32);
 //!     while number != 0 {
 //!         (sum, count) = (sum + number, count + 1);
-//!         number = suspend.suspend(sum);
+//!         number = yielder.suspend(sum);
 //!     }
 //!     count
 //! })
@@ -52,13 +52,13 @@
 //! - **F1**: `block` lies in the memory of `stack`, and [`Fiber::new`] initialised it for exactly
 //!   the types of this fiber. The slot below it holds the closure until the first resume, and the
 //!   result after the last.
-//! - **F2**: a [`Suspend`] is reachable only from the closure's call, on the fiber of its block.
+//! - **F2**: a [`Yielder`] is reachable only from the closure's call, on the fiber of its block.
 
 mod error;
 mod leak;
 mod payload;
 mod slot;
-mod suspend;
+mod yielder;
 
 use crate::context::flags::Flags;
 use crate::context::{self, ControlBlock};
@@ -73,7 +73,7 @@ use slot::Slot;
 
 pub use error::{FiberFinished, NewFiberError, NewFiberErrorKind};
 pub use leak::{Leak, leaked_stacks, on_leak};
-pub use suspend::Suspend;
+pub use yielder::Yielder;
 
 /// The outcome of a resume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +117,7 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
     #[inline(always)]
     pub fn new<F>(stack: S, closure: F) -> Result<Self, NewFiberError<S, F>>
     where
-        F: FnOnce(&Suspend<I, Y>, I) -> R + 'static,
+        F: FnOnce(&Yielder<I, Y>, I) -> R + 'static,
         I: 'static,
         Y: 'static,
         R: 'static,
@@ -152,7 +152,7 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
         unsafe { slot.write(Slot::new(closure)) };
         // SAFETY: the block is aligned (the top is, and its size is a multiple) and within the stack, which outlives the
         // fiber (S1); the slot's start is 16-byte aligned; `run` does not unwind (it is `extern "sysv64"`).
-        unsafe { ControlBlock::init(block, slot.cast(), suspend::run::<I, Y, R, F>) };
+        unsafe { ControlBlock::init(block, slot.cast(), yielder::run::<I, Y, R, F>) };
         Ok(Self {
             block,
             drop_closure: Slot::<F, R>::drop_closure,
@@ -189,12 +189,12 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
     /// finished.
     ///
     /// ```
-    /// use kfiber::fiber::{Fiber, FiberFinished, Resumed, Suspend};
+    /// use kfiber::fiber::{Fiber, FiberFinished, Resumed, Yielder};
     /// # use kfiber::stack::{Stack, Storage};
     /// # static STACK: Stack<{ 64 * 1024 }> = Stack::new();
     /// # let stack = STACK.take().expect("first use");
     ///
-    /// let mut doubling = Fiber::new(stack, |_: &Suspend<u8, ()>, number: u8| number * 2).expect("fits");
+    /// let mut doubling = Fiber::new(stack, |_: &Yielder<u8, ()>, number: u8| number * 2).expect("fits");
     /// assert_eq!(doubling.try_resume(21), Ok(Resumed::Returned(42)));
     /// assert_eq!(doubling.try_resume(7), Err(FiberFinished(7)));
     /// ```
@@ -225,13 +225,13 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
         let word = unsafe { payload::pack(&raw const value) };
         // SAFETY: F1; the fiber is new or suspended, as it has not finished and `&mut self` shows that it does not run,
         // so C1 and C2 hold; the stack, and with it the block, is ours and stays in place (C3).
-        let landed = unsafe { context::resume(self.block, word) };
-        let has_returned = landed.tag.is_null();
+        let transfer = unsafe { context::resume(self.block, word) };
+        let has_returned = transfer.tag.is_null();
         if has_returned {
             self.is_finished = true;
         } else {
             // SAFETY: the fiber has just suspended itself.
-            unsafe { ControlBlock::mark_suspended(landed.tag) };
+            unsafe { ControlBlock::mark_suspended(transfer.tag) };
         }
         #[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
         // SAFETY: S1, and `new` made sure that the canary is there.
@@ -246,11 +246,13 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
         if has_returned {
             // SAFETY: F1: a null tag says that `run` returned, which packs an `R`, and we unpack it once.
             return Ok(Resumed::Returned(unsafe {
-                payload::unpack(landed.payload)
+                payload::unpack(transfer.payload)
             }));
         }
-        // SAFETY: F2: only `Suspend::suspend` sends a tag, and it packs a `Y`; we unpack it once.
-        Ok(Resumed::Yielded(unsafe { payload::unpack(landed.payload) }))
+        // SAFETY: F2: only `Yielder::suspend` sends a tag, and it packs a `Y`; we unpack it once.
+        Ok(Resumed::Yielded(unsafe {
+            payload::unpack(transfer.payload)
+        }))
     }
 
     /// Returns `true` if the closure has returned.
@@ -264,12 +266,12 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
     /// that never ran is dropped.
     ///
     /// ```
-    /// use kfiber::fiber::{Fiber, Suspend};
+    /// use kfiber::fiber::{Fiber, Yielder};
     /// # use kfiber::stack::{Stack, Storage};
     /// # static STACK: Stack<{ 64 * 1024 }> = Stack::new();
     /// # let stack = STACK.take().expect("first use");
     ///
-    /// let mut fiber = Fiber::new(stack, |suspend: &Suspend<(), u8>, ()| suspend.suspend(1)).expect("fits");
+    /// let mut fiber = Fiber::new(stack, |yielder: &Yielder<(), u8>, ()| yielder.suspend(1)).expect("fits");
     /// let _ = fiber.resume(());
     /// let mut fiber = fiber.into_stack().expect_err("its frames are on the stack");
     /// let _ = fiber.resume(());

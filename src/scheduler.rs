@@ -62,21 +62,21 @@ pub use actions::{
 pub use block_on::block_on;
 pub use cpu::current::without_waiting;
 #[cfg(target_os = "none")]
-pub use fail::contain::{ExceptionFrame, fiber_faulted, fiber_panicked};
+pub use fail::contain::{TrapFrame, fiber_faulted, fiber_panicked};
 pub use graph::deadlock::{AfterDeadlock, Deadlock};
-pub use graph::stall::{AfterStall, Outlook, Stall};
-pub use graph::wait_graph::{Circle, Needs, WaitGraph, WaitingFiber};
+pub use graph::stall::{AfterStall, Stall, StallKind};
+pub use graph::wait_graph::{WaitCycle, WaitGraph, WaitingFiber, WaitsFor};
 pub use info::{FiberInfo, FiberState, HighWaterMark};
 pub use report::failure::{Failure, Fault, FiberFailed, Panic};
-pub use report::hog::Hog;
+pub use report::fatal_reason::FatalReason;
 pub use report::hooks::{Hooks, HooksAlreadySet, Report};
 pub use report::late_timer::LateTimer;
-pub use report::not_contained::NotContained;
 pub use report::registers::Registers;
+pub use report::soft_lockup::SoftLockup;
 pub use run_loop::unparker::Unparker;
 pub use run_loop::waiting::WaitError;
-pub use spawn::builder::{Builder, Home, SpawnError, SpawnErrorKind};
-pub use spawn::cell::{Cell, FiberCell, FiberPool, GuardedFiberCell, GuardedFiberPool};
+pub use spawn::builder::{Builder, CellSource, SpawnError, SpawnErrorKind};
+pub use spawn::cell::{FiberCell, FiberPool, FiberStorage, GuardedFiberCell, GuardedFiberPool};
 pub use spawn::join::{JoinError, JoinErrorKind, JoinHandle};
 pub use spawn::local::FiberLocal;
 pub use spawn::scope::{Scope, ScopedJoinHandle, scope};
@@ -88,8 +88,8 @@ pub use watchdog::Watchdog;
 use crate::platform::Platform;
 use core::fmt;
 #[cfg(target_os = "none")]
-use overflow::WayOut;
-use overflow::{Exception, Overflow};
+use overflow::RecoveryFrame;
+use overflow::{Overflow, Trap};
 use run_loop::RunLoop;
 
 /// A run loop and its platform, in a static. See the [module documentation](self).
@@ -109,17 +109,17 @@ impl<P: Platform> Scheduler<P> {
 
     /// Checks whether an exception is a stack overflow of the running fiber, and if so reports it
     /// to the hooks. The kernel's handlers of `#DB`, `#DF` and `#PF` call this first, each on a
-    /// stack of its own. A fiber that overflowed cannot continue: see `way_out`.
+    /// stack of its own. A fiber that overflowed cannot continue: see `recovery_frame`.
     ///
     /// This function reads only control blocks and the running fiber's own stack. Wrong registers
     /// therefore lead to a wrong report, but do no harm.
     ///
     /// ```no_run
-    /// # use kfiber::{platform::Host, scheduler::{Scheduler, overflow::Exception}};
+    /// # use kfiber::{platform::Host, scheduler::{Scheduler, overflow::Trap}};
     /// # static SCHEDULER: Scheduler<Host> = Scheduler::new(Host::new());
     /// # struct Frame { rip: u64, rsp: u64, rflags: u64 }
     /// # let (frame, error_code, rbp, address) = (Frame { rip: 0, rsp: 0, rflags: 0 }, 0, 0, 0);
-    /// let exception = Exception {
+    /// let trap = Trap {
     ///     vector: 14,
     ///     error_code,
     ///     rip: frame.rip,
@@ -128,7 +128,7 @@ impl<P: Platform> Scheduler<P> {
     ///     rflags: frame.rflags,
     ///     address, // or `..Default::default()`, and then `with_address()`
     /// };
-    /// if let Some(overflow) = SCHEDULER.on_exception(&exception) {
+    /// if let Some(overflow) = SCHEDULER.on_exception(&trap) {
     ///     panic!("no more {}", overflow.name);
     /// }
     /// ```
@@ -137,8 +137,8 @@ impl<P: Platform> Scheduler<P> {
     ///
     /// Callable from: exception handler, on the core that runs the scheduler. Takes no lock.
     /// Blocks: nothing.
-    pub fn on_exception(&'static self, exception: &Exception) -> Option<Overflow> {
-        let mut overflow = self.run_loop.classify(exception)?;
+    pub fn on_exception(&'static self, trap: &Trap) -> Option<Overflow> {
+        let mut overflow = self.run_loop.classify(trap)?;
         let times_before = fail::overflow::remember(cpu::current::get(), overflow.registers);
         overflow.is_repeated = times_before > 0;
         // The second report says what is wrong. More of them, in an endless loop, would hide it.
@@ -162,21 +162,21 @@ impl<P: Platform> Scheduler<P> {
     /// ```ignore
     /// extern "x86-interrupt" fn page_fault(mut frame: InterruptStackFrame, error: PageFaultErrorCode) {
     ///     // ...
-    ///     if SCHEDULER.on_exception(&exception).is_some() {
-    ///         let way_out = SCHEDULER.way_out();
+    ///     if SCHEDULER.on_exception(&trap).is_some() {
+    ///         let recovery_frame = SCHEDULER.recovery_frame();
     ///         // SAFETY: the fiber that was interrupted ends there, and nothing on its stack is used any more.
     ///         unsafe {
     ///             frame.as_mut().update(|frame| { // `Volatile`: the stores stay
-    ///                 frame.instruction_pointer = VirtAddr::new(way_out.rip);
-    ///                 frame.stack_pointer = VirtAddr::new(way_out.rsp);
+    ///                 frame.instruction_pointer = VirtAddr::new(recovery_frame.rip);
+    ///                 frame.stack_pointer = VirtAddr::new(recovery_frame.rsp);
     ///             });
     ///         }
     ///     }
     /// }
     /// ```
     ///
-    /// With a frame type of your own, write `(&raw mut frame.rip).write_volatile(way_out.rip)`, and
-    /// the same for `rsp`.
+    /// With a frame type of your own, write
+    /// `(&raw mut frame.rip).write_volatile(recovery_frame.rip)`, and the same for `rsp`.
     ///
     /// The `#DF` handler of the `x86_64` crate can only report, because its type says that it never
     /// returns. Give `#PF` a stack of the IST: an overflow then ends one fiber there, and does not
@@ -190,8 +190,8 @@ impl<P: Platform> Scheduler<P> {
     ///
     /// As [`on_exception`](Self::on_exception).
     #[cfg(target_os = "none")]
-    pub fn way_out(&'static self) -> WayOut {
-        WayOut {
+    pub fn recovery_frame(&'static self) -> RecoveryFrame {
+        RecoveryFrame {
             rip: fail::overflow::landing as *const () as u64,
             // The alignment is that after a call.
             rsp: self.run_loop.below_root().addr() as u64 - 8,
@@ -242,15 +242,15 @@ impl<P: Platform> Scheduler<P> {
     /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
     pub fn spawn<H, F, T>(
         &'static self,
-        home: H,
+        source: H,
         closure: F,
     ) -> Result<JoinHandle<T>, SpawnError<F>>
     where
-        H: Home,
+        H: CellSource,
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.builder().spawn(home, closure)
+        self.builder().spawn(source, closure)
     }
 
     /// Runs fibers until none is left. The processor sleeps while all fibers wait. Interrupts are

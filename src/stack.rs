@@ -38,7 +38,7 @@
 //!
 //! - **S1**: the bytes from `bottom` to `top` of a [`StackMemory`] are writable and are used by
 //!   nobody else. This holds until the value is dropped, and for ever if the value is forgotten.
-//! - **S2**: at most one handle ([`Taken`]) refers to a static storage at a time. One atomic
+//! - **S2**: at most one handle ([`StackHandle`]) refers to a static storage at a time. One atomic
 //!   exchange sets the storage's `owner` word, and dropping the handle clears it.
 
 mod bounds;
@@ -63,7 +63,7 @@ pub(crate) use paint::{
 };
 pub use pool::{GuardedStackPool, Pool, PoolExhausted, StackPool};
 pub(crate) use storage::page_colour;
-pub use storage::{GuardedStack, Stack, StackInUse, Storage, Taken};
+pub use storage::{GuardedStack, Stack, StackHandle, StackInUse, Storage};
 
 /// Memory that a fiber can run on.
 ///

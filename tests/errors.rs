@@ -5,11 +5,11 @@ use core::error::Error;
 use core::fmt::Debug;
 use core::ptr::without_provenance_mut;
 use core::time::Duration;
-use kfiber::fiber::{Fiber, FiberFinished, NewFiberErrorKind, Suspend};
+use kfiber::fiber::{Fiber, FiberFinished, NewFiberErrorKind, Yielder};
 use kfiber::platform::Host;
 use kfiber::scheduler::{
-    self, Failure, Fault, FiberCell, FiberPool, Hooks, HooksAlreadySet, JoinErrorKind,
-    NotContained, Registers, Report, Scheduler, SpawnErrorKind, WaitError,
+    self, Failure, FatalReason, Fault, FiberCell, FiberPool, Hooks, HooksAlreadySet, JoinErrorKind,
+    Registers, Report, Scheduler, SpawnErrorKind, WaitError,
 };
 use kfiber::stack::guard::GuardError;
 use kfiber::stack::{
@@ -83,7 +83,7 @@ fn errors_of_fibers_say_the_same_by_debug() {
     // SAFETY: it was leaked, so it is ours for good, and nobody else has it.
     let stack = unsafe { ForeignStack::new(core::ptr::from_mut(memory).cast(), 1024, 0) };
     let large = [7_u8; 4096];
-    let body = move |_: &Suspend<(), ()>, ()| large[0];
+    let body = move |_: &Yielder<(), ()>, ()| large[0];
     check_error(&Fiber::new(stack.unwrap(), body).unwrap_err());
 }
 
@@ -132,14 +132,14 @@ fn errors_of_the_scheduler_say_the_same_by_debug() {
     check_error(&WaitError::Cancelled);
     check_error(&HooksAlreadySet);
     for why in [
-        NotContained::NotInFiber,
-        NotContained::InsideScheduler,
-        NotContained::InterruptsOff,
-        NotContained::WaitingForbidden,
-        NotContained::FailedTwice,
-        NotContained::StackOfAnother,
-        NotContained::NotByTheFiber,
-        NotContained::NoHooks,
+        FatalReason::NotInFiber,
+        FatalReason::InsideScheduler,
+        FatalReason::InterruptsOff,
+        FatalReason::WaitingForbidden,
+        FatalReason::FailedTwice,
+        FatalReason::StackOfAnother,
+        FatalReason::NotByTheFiber,
+        FatalReason::NoHooks,
     ] {
         check_error(&why);
     }

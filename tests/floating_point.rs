@@ -3,8 +3,8 @@
 
 use core::arch::asm;
 use core::hint::black_box;
-use kfiber::fiber::{Fiber, Resumed, Suspend};
-use kfiber::stack::{Stack, Storage, Taken};
+use kfiber::fiber::{Fiber, Resumed, Yielder};
+use kfiber::stack::{Stack, StackHandle, Storage};
 
 /// What the ABI has a program start with: exceptions masked, round to nearest.
 const INITIAL: Control = Control {
@@ -52,21 +52,21 @@ impl Control {
     }
 }
 
-fn stack() -> Taken<Stack<{ 64 * 1024 }>> {
+fn stack() -> StackHandle<Stack<{ 64 * 1024 }>> {
     Box::leak(Box::new(Stack::new()))
         .take()
         .expect("nobody else has it")
 }
 
 /// A fiber that sets the words it is given and yields those that it finds when it begins, and after each resume.
-fn setter() -> Fiber<Option<Control>, Control, Control, Taken<Stack<{ 64 * 1024 }>>> {
+fn setter() -> Fiber<Option<Control>, Control, Control, StackHandle<Stack<{ 64 * 1024 }>>> {
     Fiber::new(
         stack(),
-        |suspend: &Suspend<Option<Control>, Control>, mut order| {
+        |yielder: &Yielder<Option<Control>, Control>, mut order| {
             while let Some(control) = order {
                 let found = Control::now();
                 control.set();
-                order = suspend.suspend(found);
+                order = yielder.suspend(found);
             }
             Control::now()
         },
@@ -107,7 +107,7 @@ fn the_rounding_modes_can_be_told_apart() {
 
 #[cfg(feature = "fp-control")]
 mod kept {
-    use super::{Control, Fiber, INITIAL, Resumed, Suspend, black_box, setter, stack, thirds};
+    use super::{Control, Fiber, INITIAL, Resumed, Yielder, black_box, setter, stack, thirds};
 
     #[test]
     #[cfg_attr(kfiber_threads, ignore = "a new thread begins as its maker is")]
@@ -198,10 +198,10 @@ mod kept {
     #[test]
     fn each_side_computes_in_its_own_rounding_mode() {
         let mut fiber =
-            Fiber::<(), (u64, u64), (), _>::new(stack(), |suspend: &Suspend<_, _>, ()| {
+            Fiber::<(), (u64, u64), (), _>::new(stack(), |yielder: &Yielder<_, _>, ()| {
                 Control::rounding(2).set();
                 loop {
-                    suspend.suspend(thirds());
+                    yielder.suspend(thirds());
                 }
             })
             .expect("fits");

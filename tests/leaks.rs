@@ -4,11 +4,11 @@
 use core::panic::AssertUnwindSafe;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use kfiber::fiber::{Fiber, Leak, Resumed, leaked_stacks, on_leak};
-use kfiber::stack::{Stack, StackInUse, StackPool, Storage, Taken};
+use kfiber::stack::{Stack, StackHandle, StackInUse, StackPool, Storage};
 use std::panic::catch_unwind;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-type OnStack = Fiber<(), u8, (), Taken<Stack<{ 16 * 1024 }>>>;
+type OnStack = Fiber<(), u8, (), StackHandle<Stack<{ 16 * 1024 }>>>;
 
 /// What the hook was told.
 static SEEN: Mutex<Vec<Leak>> = Mutex::new(Vec::new());
@@ -36,13 +36,13 @@ impl Drop for Counted {
     }
 }
 
-fn suspended(stack: Taken<Stack<{ 16 * 1024 }>>) -> OnStack {
+fn suspended(stack: StackHandle<Stack<{ 16 * 1024 }>>) -> OnStack {
     let captured = Counted;
     let mut fiber = Fiber::new(
         stack,
-        move |suspend: &kfiber::fiber::Suspend<(), u8>, ()| {
+        move |yielder: &kfiber::fiber::Yielder<(), u8>, ()| {
             let local = Counted;
-            suspend.suspend(1);
+            yielder.suspend(1);
             drop((captured, local));
         },
     )
@@ -140,9 +140,9 @@ fn a_leaked_fiber_leaks_the_fiber_it_holds_without_a_word_about_it() {
     static INNER: Stack<{ 16 * 1024 }> = Stack::new();
     let _turn = alone();
     on_leak(remember);
-    let mut outer = OnStack::new(OUTER.take().expect("first"), |suspend, ()| {
+    let mut outer = OnStack::new(OUTER.take().expect("first"), |yielder, ()| {
         let _inner = suspended(INNER.take().expect("first"));
-        suspend.suspend(2);
+        yielder.suspend(2);
     })
     .expect("fits");
     assert_eq!(outer.resume(()), Resumed::Yielded(2));

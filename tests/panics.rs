@@ -2,7 +2,7 @@
 //! process of its own, which is this test again.
 #![cfg(not(miri))]
 
-use kfiber::fiber::{Fiber, Suspend};
+use kfiber::fiber::{Fiber, Yielder};
 use kfiber::stack::{Stack, Storage};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
@@ -42,11 +42,11 @@ fn assert_aborted(output: &Output, phrase: &str) {
 }
 
 /// Resumes a fiber that runs `body`, and catches what comes out.
-fn caught(body: fn(&Suspend<(), ()>)) {
+fn caught(body: fn(&Yielder<(), ()>)) {
     static STACK: Stack<{ 256 * 1024 }> = Stack::new();
     let mut fiber =
-        Fiber::<(), (), (), _>::new(STACK.take().expect("first"), move |suspend, ()| {
-            body(suspend);
+        Fiber::<(), (), (), _>::new(STACK.take().expect("first"), move |yielder, ()| {
+            body(yielder);
         })
         .expect("fits");
     let caught = std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| {
@@ -68,8 +68,8 @@ fn a_panic_in_a_fiber_ends_the_process_with_its_message_and_is_not_caught_by_the
 #[test]
 fn a_panic_after_a_suspension_ends_the_process_too() {
     let output = dies("a_panic_after_a_suspension_ends_the_process_too", || {
-        caught(|suspend| {
-            suspend.suspend(());
+        caught(|yielder| {
+            yielder.suspend(());
             panic!("redo from start");
         });
     });
@@ -101,9 +101,9 @@ fn a_panic_that_a_fiber_catches_itself_is_its_own_business() {
     let output = dies(
         "a_panic_that_a_fiber_catches_itself_is_its_own_business",
         || {
-            caught(|suspend| {
+            caught(|yielder| {
                 assert!(std::panic::catch_unwind(|| panic!("caught inside")).is_err());
-                suspend.suspend(());
+                yielder.suspend(());
             });
         },
     );
@@ -138,7 +138,7 @@ fn a_panic_while_a_fiber_waits_for_a_condition_ends_the_process_with_a_sentence(
             let waits = SCHEDULER.spawn(&CELLS, || {
                 let _second = SECOND.lock();
                 let mut first = FIRST.lock();
-                // Its way back to `FIRST` closes a circle.
+                // Its way back to `FIRST` closes a cycle.
                 let _caught = std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| {
                     let _waited = CHANGED.wait(&mut first);
                 }));
@@ -147,7 +147,7 @@ fn a_panic_while_a_fiber_waits_for_a_condition_ends_the_process_with_a_sentence(
             let other = SCHEDULER.spawn(&CELLS, || {
                 let _first = FIRST.lock();
                 CHANGED.notify_one();
-                // It waits first, so the other one closes the circle.
+                // It waits first, so the other one closes the cycle.
                 let _second = SECOND.lock();
             });
             other.expect("free").detach();

@@ -1,9 +1,9 @@
 //! What holds for all ranges of memory and all orders of events, tried with random ones.
 
-use kfiber::fiber::{Fiber, Resumed, Suspend};
+use kfiber::fiber::{Fiber, Resumed, Yielder};
 use kfiber::stack::{
-    MIN_SIZE_BYTES, Pool, STACK_ALIGN, Stack, StackBounds, StackError, StackMemory, TOP_ALIGN,
-    Taken,
+    MIN_SIZE_BYTES, Pool, STACK_ALIGN, Stack, StackBounds, StackError, StackHandle, StackMemory,
+    TOP_ALIGN,
 };
 use proptest::prelude::{
     Just, ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest,
@@ -128,14 +128,14 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-type Summing = Fiber<u64, u64, u64, Taken<Stack<{ 32 * 1024 }>>>;
+type Summing = Fiber<u64, u64, u64, StackHandle<Stack<{ 32 * 1024 }>>>;
 
-fn summing(stack: Taken<Stack<{ 32 * 1024 }>>) -> Summing {
-    Fiber::new(stack, |suspend: &Suspend<u64, u64>, mut number| {
+fn summing(stack: StackHandle<Stack<{ 32 * 1024 }>>) -> Summing {
+    Fiber::new(stack, |yielder: &Yielder<u64, u64>, mut number| {
         let (mut sum, mut count) = (0, 0);
         while number != 0 {
             (sum, count) = (sum + number, count + 1);
-            number = suspend.suspend(sum);
+            number = yielder.suspend(sum);
         }
         count
     })

@@ -7,11 +7,11 @@ use kfiber::stack::{Stack, Storage};
 fn a_fiber_resumes_another() {
     static OUTER: Stack<65536> = Stack::new();
     static INNER: Stack<65536> = Stack::new();
-    let mut outer = Fiber::new(OUTER.take().expect("first use"), |suspend, number: u64| {
+    let mut outer = Fiber::new(OUTER.take().expect("first use"), |yielder, number: u64| {
         let mut inner = Fiber::new(
             INNER.take().expect("first use"),
-            |suspend, four: [u64; 4]| {
-                let four = suspend.suspend(four[0] + 1);
+            |yielder, four: [u64; 4]| {
+                let four = yielder.suspend(four[0] + 1);
                 four[3]
             },
         )
@@ -19,7 +19,7 @@ fn a_fiber_resumes_another() {
         let Resumed::Yielded(yielded) = inner.resume([number; 4]) else {
             panic!("returned")
         };
-        let number = suspend.suspend(yielded);
+        let number = yielder.suspend(yielded);
         let Resumed::Returned(returned) = inner.resume([number; 4]) else {
             panic!("yielded")
         };

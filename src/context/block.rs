@@ -20,7 +20,7 @@ pub type After = unsafe extern "sysv64" fn(*mut ControlBlock);
 /// The values that a switch returns when control comes back to the caller.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct Landed {
+pub struct Transfer {
     /// The word that the other side sent.
     pub payload: Payload,
     /// The block in which the other side stored its registers, or null if that fiber has ended.

@@ -61,11 +61,11 @@ fn a_fiber_begins_at_a_branch_target_one_byte_into_its_first_frame() {
 fn each_side_goes_on_at_a_branch_target() {
     let block = spawn(report_parent);
     // SAFETY: the fiber is new.
-    let landed = unsafe { resume(block, Payload::new(0)) };
+    let transfer = unsafe { resume(block, Payload::new(0)) };
     // SAFETY: the fiber is suspended.
     let own = unsafe { (*block).own.record.ip };
     // SAFETY: the payload is a word.
-    let parent = unsafe { landed.payload.assume_init() };
+    let parent = unsafe { transfer.payload.assume_init() };
     assert_eq!(code(own), ENDBR64);
     assert_eq!(code(ptr::with_exposed_provenance(parent)), ENDBR64);
 }
@@ -81,15 +81,15 @@ fn behind_a_fiber_that_is_new_or_marked_as_suspended_a_backtrace_ends() {
     let end = (0, backend::suspended_marker());
     assert_eq!(record(), end, "new");
     // SAFETY: the fiber is new.
-    let landed = unsafe { resume(block, Payload::new(0)) };
+    let transfer = unsafe { resume(block, Payload::new(0)) };
     assert_ne!(record(), end, "until the resumer marks it");
     // SAFETY: the fiber is suspended.
-    unsafe { ControlBlock::mark_suspended(landed.tag) };
+    unsafe { ControlBlock::mark_suspended(transfer.tag) };
     assert_eq!(record(), end, "suspended");
     // SAFETY: the fiber is suspended.
-    let landed = unsafe { resume(block, Payload::new(0)) };
+    let transfer = unsafe { resume(block, Payload::new(0)) };
     // SAFETY: the payload is a word.
-    let while_running = unsafe { landed.payload.assume_init() };
+    let while_running = unsafe { transfer.payload.assume_init() };
     assert_ne!(
         while_running,
         end.1.addr(),

@@ -8,7 +8,7 @@
 
 extern crate std;
 
-use super::block::{After, Body, Context, ControlBlock, Landed, Payload};
+use super::block::{After, Body, Context, ControlBlock, Payload, Transfer};
 use std::boxed::Box;
 use std::ptr;
 use std::sync::{Arc, Condvar, Mutex};
@@ -17,28 +17,28 @@ use std::thread;
 /// The object on which a thread waits until another one continues it.
 #[derive(Default)]
 struct Baton {
-    landed: Mutex<Option<Sent>>,
+    transfer: Mutex<Option<Sent>>,
     arrived: Condvar,
 }
 
-/// A [`Landed`] that one thread sends to another.
-struct Sent(Landed);
+/// A [`Transfer`] that one thread sends to another.
+struct Sent(Transfer);
 
 // SAFETY: payloads are words whose meaning the two sides agreed on. The values they stand for change threads because
 // this stand-in uses threads; only one of them runs at a time, and the mutex orders them.
 unsafe impl Send for Sent {}
 
 impl Baton {
-    fn send(&self, landed: Landed) {
-        *self.landed.lock().expect("no holder panics") = Some(Sent(landed));
+    fn send(&self, transfer: Transfer) {
+        *self.transfer.lock().expect("no holder panics") = Some(Sent(transfer));
         self.arrived.notify_one();
     }
 
-    fn wait(&self) -> Landed {
-        let guard = self.landed.lock().expect("no holder panics");
+    fn wait(&self) -> Transfer {
+        let guard = self.transfer.lock().expect("no holder panics");
         let mut guard = self
             .arrived
-            .wait_while(guard, |landed| landed.is_none())
+            .wait_while(guard, |transfer| transfer.is_none())
             .expect("no holder panics");
         guard.take().expect("waited for it").0
     }
@@ -54,7 +54,7 @@ unsafe fn exchange(
     next: *const Context,
     payload: Payload,
     tag: *mut ControlBlock,
-) -> Landed {
+) -> Transfer {
     let baton = Arc::new(Baton::default());
     // SAFETY: the caller vouches for both. `next` is read first: the other side may be `prev` again at once.
     let next = unsafe { next.read() };
@@ -66,7 +66,7 @@ unsafe fn exchange(
     // SAFETY: as above.
     unsafe { prev.write(own) };
     // SAFETY: C1 and C2.
-    unsafe { proceed(next, Landed { payload, tag }) };
+    unsafe { proceed(next, Transfer { payload, tag }) };
     baton.wait()
 }
 
@@ -75,23 +75,23 @@ unsafe fn exchange(
 /// # Safety
 ///
 /// **C1** and **C2** hold.
-unsafe fn proceed(next: Context, landed: Landed) {
+unsafe fn proceed(next: Context, transfer: Transfer) {
     if ptr::eq(next.record.ip, first_entry()) {
         let start = Start {
             next,
-            landed: Sent(landed),
+            transfer: Sent(transfer),
         };
         thread::spawn(move || start.run());
     } else {
         // SAFETY: `exchange` stored the pointer, and C2 says that it is used once.
-        unsafe { Arc::from_raw(next.sp.cast::<Baton>().cast_const()) }.send(landed);
+        unsafe { Arc::from_raw(next.sp.cast::<Baton>().cast_const()) }.send(transfer);
     }
 }
 
 /// A fiber that is about to run for the first time.
 struct Start {
     next: Context,
-    landed: Sent,
+    transfer: Sent,
 }
 
 // SAFETY: as for `Sent`.
@@ -104,7 +104,7 @@ impl Start {
         // SAFETY: `ControlBlock::init` put a `Body` there.
         let body = unsafe { core::mem::transmute::<*const (), Body>(self.next.rbx) };
         // SAFETY: `init`'s caller vouched for block and body.
-        let payload = unsafe { body(self.landed.0.payload, block) };
+        let payload = unsafe { body(self.transfer.0.payload, block) };
         // SAFETY: the fiber runs, so `parent` can be continued (C1).
         let mut parent = unsafe { (*block).parent };
         if ptr::eq(parent.record.ip, leaving_marker()) {
@@ -120,7 +120,7 @@ impl Start {
         unsafe {
             proceed(
                 parent,
-                Landed {
+                Transfer {
                     payload,
                     tag: ptr::null_mut(),
                 },
@@ -134,7 +134,7 @@ impl Start {
 /// # Safety
 ///
 /// `block.own` can be continued (**C1**, **C2**), and the block stays in place (**C3**).
-pub unsafe fn resume(block: *mut ControlBlock, payload: Payload) -> Landed {
+pub unsafe fn resume(block: *mut ControlBlock, payload: Payload) -> Transfer {
     // SAFETY: the caller's promise.
     unsafe {
         exchange(
@@ -171,7 +171,11 @@ pub unsafe fn suspend(block: *mut ControlBlock, payload: Payload) -> Payload {
 ///
 /// `next.own` can be continued (**C1**, **C2**). `prev` is valid for writes, is not `next`, and
 /// describes no other context that is still needed. Both stay in place (**C3**).
-pub unsafe fn switch(prev: *mut ControlBlock, next: *mut ControlBlock, payload: Payload) -> Landed {
+pub unsafe fn switch(
+    prev: *mut ControlBlock,
+    next: *mut ControlBlock,
+    payload: Payload,
+) -> Transfer {
     // SAFETY: the caller's promise.
     unsafe { exchange(&raw mut (*prev).own, &raw const (*next).own, payload, prev) }
 }
@@ -187,7 +191,7 @@ pub unsafe extern "sysv64" fn switch_out_of_line(
     tag: *mut ControlBlock,
     prev: *mut Context,
     next: *const Context,
-) -> Landed {
+) -> Transfer {
     // SAFETY: the caller's promise.
     unsafe { exchange(prev, next, payload, tag) }
 }

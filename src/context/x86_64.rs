@@ -10,8 +10,8 @@
 //!   rcx = sp, rdx = ip, r8 = rbp, r9 = rbx of the other;  rdi = payload, rsi = tag, passed on untouched
 //! ```
 //!
-//! A fiber that leaves for good stores nothing and jumps to `farewell` instead of `tail`.
-//! `farewell` continues the other context too, but first calls a function on its stack. That
+//! A fiber that leaves for good stores nothing and jumps to `exit_tail` instead of `tail`.
+//! `exit_tail` continues the other context too, but first calls a function on its stack. That
 //! function does what is possible only after the first stack is no longer in use.
 //!
 //! - **No `call`, no `ret`**: the returns of each fiber stay in step with the processor's return
@@ -28,7 +28,7 @@
 //! - `int3` after a jump that does not return stops straight-line speculation. `endbr64` is the
 //!   target that indirect-branch tracking requires for an indirect jump. Both are free.
 
-use super::block::{After, Context, ControlBlock, Landed, Payload};
+use super::block::{After, Context, ControlBlock, Payload, Transfer};
 #[cfg(all(feature = "fp-control", target_feature = "sse"))]
 use super::control_words::{MXCSR, X87, exchange_control_words};
 use super::unwind;
@@ -79,19 +79,19 @@ macro_rules! exchange {
 ///
 /// `block.own` can be continued (**C1**, **C2**), and the block stays in place (**C3**).
 #[inline(always)]
-pub unsafe fn resume(block: *mut ControlBlock, payload: Payload) -> Landed {
-    let (landed, tag);
+pub unsafe fn resume(block: *mut ControlBlock, payload: Payload) -> Transfer {
+    let (received, tag);
     // SAFETY: C1 to C3, by the caller. Every register is saved by the switch or declared as clobbered.
     unsafe {
         exchange!("rsi", "rsi", {
             prev = const offset_of!(ControlBlock, parent),
             next = const offset_of!(ControlBlock, own),
-            inout("rdi") payload => landed,
+            inout("rdi") payload => received,
             inout("rsi") block => tag,
         });
     }
-    Landed {
-        payload: landed,
+    Transfer {
+        payload: received,
         tag,
     }
 }
@@ -104,17 +104,17 @@ pub unsafe fn resume(block: *mut ControlBlock, payload: Payload) -> Landed {
 /// since (**C1**, **C2**).
 #[inline(always)]
 pub unsafe fn suspend(block: *mut ControlBlock, payload: Payload) -> Payload {
-    let landed;
+    let received;
     // SAFETY: C1 and C2, by the caller. Every register is saved by the switch or declared as clobbered.
     unsafe {
         exchange!("rsi", "rsi", {
             prev = const offset_of!(ControlBlock, own),
             next = const offset_of!(ControlBlock, parent),
-            inout("rdi") payload => landed,
+            inout("rdi") payload => received,
             inout("rsi") block => _,
         });
     }
-    landed
+    received
 }
 
 /// Stores the running context in `prev.own` and continues `next.own`. Schedulers need only this.
@@ -124,20 +124,24 @@ pub unsafe fn suspend(block: *mut ControlBlock, payload: Payload) -> Payload {
 /// `next.own` can be continued (**C1**, **C2**). `prev` is valid for writes, is not `next`, and
 /// describes no other context that is still needed. Both stay in place (**C3**).
 #[inline(always)]
-pub unsafe fn switch(prev: *mut ControlBlock, next: *mut ControlBlock, payload: Payload) -> Landed {
-    let (landed, tag);
+pub unsafe fn switch(
+    prev: *mut ControlBlock,
+    next: *mut ControlBlock,
+    payload: Payload,
+) -> Transfer {
+    let (received, tag);
     // SAFETY: C1 to C3, by the caller. Every register is saved by the switch or declared as clobbered.
     unsafe {
         exchange!("rsi", "r10", {
             prev = const offset_of!(ControlBlock, own),
             next = const offset_of!(ControlBlock, own),
-            inout("rdi") payload => landed,
+            inout("rdi") payload => received,
             inout("rsi") prev => tag,
             inout("r10") next => _,
         });
     }
-    Landed {
-        payload: landed,
+    Transfer {
+        payload: received,
         tag,
     }
 }
@@ -165,7 +169,7 @@ pub unsafe fn leave(next: *const ControlBlock, after: After, left: *mut ControlB
             "mov r9,  [rsi + {next} + {rbx}]",
             #[cfg(all(feature = "fp-control", target_feature = "sse"))]
             "ldmxcsr [rsi + {next} + {mxcsr}]; fldcw  [rsi + {next} + {x87}]",
-            "jmp {farewell}",
+            "jmp {exit_tail}",
             next = const offset_of!(ControlBlock, own),
             sp = const offset_of!(Context, sp),
             ip = const offset_of!(Context, record.ip),
@@ -175,7 +179,7 @@ pub unsafe fn leave(next: *const ControlBlock, after: After, left: *mut ControlB
             mxcsr = const MXCSR,
             #[cfg(all(feature = "fp-control", target_feature = "sse"))]
             x87 = const X87,
-            farewell = sym farewell,
+            exit_tail = sym exit_tail,
             in("rdi") left,
             in("rsi") next,
             in("rax") after,
@@ -211,7 +215,7 @@ pub(super) unsafe extern "sysv64" fn tail() {
 /// as for [`tail`], calls rax with rdi, and continues at rdx with a payload and a tag of zero. The
 /// stack pointer of that context is 16-byte aligned.
 #[unsafe(naked)]
-pub(super) unsafe extern "sysv64" fn farewell() {
+pub(super) unsafe extern "sysv64" fn exit_tail() {
     naked_asm!(
         ".cfi_startproc simple",
         ".cfi_def_cfa rcx, 0", // the caller is the context to be continued
@@ -306,11 +310,11 @@ unsafe extern "sysv64" fn base() {
 /// ```c
 /// struct kfiber_context { void *rbp, *ip, *sp, *rbx; };          /* see Context: more where SSE is in use */
 /// struct kfiber_block { _Alignas(64) struct kfiber_context parent, own; };
-/// struct kfiber_landed { uintptr_t payload; struct kfiber_block *tag; };
+/// struct kfiber_transfer { uintptr_t payload; struct kfiber_block *tag; };
 ///
 /// /* Stores the running registers in *prev, continues *next. resume: (p, b, &b->parent, &b->own);
 ///    suspend: (p, b, &b->own, &b->parent); between fibers: (p, a, &a->own, &b->own). */
-/// struct kfiber_landed kfiber_0_1_switch(uintptr_t payload, struct kfiber_block *tag,
+/// struct kfiber_transfer kfiber_0_1_switch(uintptr_t payload, struct kfiber_block *tag,
 ///                                        struct kfiber_context *prev, struct kfiber_context *next);
 /// ```
 ///
@@ -327,7 +331,7 @@ pub unsafe extern "sysv64" fn switch_out_of_line(
     tag: *mut ControlBlock,
     prev: *mut Context,
     next: *const Context,
-) -> Landed {
+) -> Transfer {
     naked_asm!(
         ".cfi_startproc",
         "endbr64",

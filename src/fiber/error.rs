@@ -18,7 +18,7 @@ pub enum NewFiberErrorKind {
 /// The error returned when a fiber could not be made. It gives the stack and the closure back.
 ///
 /// ```
-/// use kfiber::fiber::{Fiber, Suspend};
+/// use kfiber::fiber::{Fiber, Yielder};
 /// use kfiber::stack::ForeignStack;
 /// # let memory = Box::leak(Box::new(kfiber::stack::Stack::<1024>::new()));
 /// # let bottom = core::ptr::from_mut(memory).cast();
@@ -26,7 +26,7 @@ pub enum NewFiberErrorKind {
 /// // SAFETY: the memory was leaked, so it is ours for good, and nobody else has it.
 /// let stack = unsafe { ForeignStack::new(bottom, 1024, 0) }.expect("aligned");
 /// let large = [7_u8; 4096];
-/// let error = Fiber::new(stack, move |_: &Suspend<(), ()>, ()| large[0]).expect_err("too large");
+/// let error = Fiber::new(stack, move |_: &Yielder<(), ()>, ()| large[0]).expect_err("too large");
 /// println!("{error}"); // what it would need
 /// let (stack, closure) = (error.stack, error.closure);
 /// # drop((stack, closure));

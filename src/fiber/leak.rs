@@ -21,13 +21,13 @@ static HOOK: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 /// The hook runs where the fiber is dropped. It may print or panic.
 ///
 /// ```
-/// use kfiber::fiber::{Fiber, Suspend, leaked_stacks, on_leak};
+/// use kfiber::fiber::{Fiber, Yielder, leaked_stacks, on_leak};
 /// # use kfiber::stack::{Stack, Storage};
 /// # static STACK: Stack<{ 64 * 1024 }> = Stack::new();
 /// # let stack = STACK.take().expect("first use");
 ///
 /// on_leak(|leak| println!("a fiber was dropped while suspended on {:?}", leak.stack));
-/// let mut fiber = Fiber::new(stack, |suspend: &Suspend<(), ()>, ()| suspend.suspend(())).expect("fits");
+/// let mut fiber = Fiber::new(stack, |yielder: &Yielder<(), ()>, ()| yielder.suspend(())).expect("fits");
 /// let _ = fiber.resume(());
 /// drop(fiber);
 /// assert_eq!(leaked_stacks(), 1);

@@ -2,10 +2,10 @@
 
 #[cfg(target_os = "none")]
 pub(crate) mod contain;
-pub(crate) mod exception;
 pub(crate) mod failing;
 pub(crate) mod overflow;
 pub(crate) mod scope_end;
+pub(crate) mod trap;
 #[cfg(not(target_os = "none"))]
 pub(crate) mod unwound;
 #[cfg(target_os = "none")]

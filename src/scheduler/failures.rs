@@ -10,10 +10,10 @@
 //!   `#SS`, `#GP`, `#PF`, `#AC`, `#XM`.
 //!
 //! Where the fiber cannot be ended alone, the last two return the reason:
-//! [`NotContained`](crate::scheduler::NotContained).
+//! [`FatalReason`](crate::scheduler::FatalReason).
 //!
 //! ```text
-//! use kfiber::scheduler::{ExceptionFrame, fiber_faulted, fiber_panicked};
+//! use kfiber::scheduler::{TrapFrame, fiber_faulted, fiber_panicked};
 //!
 //! #[panic_handler]
 //! fn on_panic(info: &PanicInfo<'_>) -> ! {
@@ -21,7 +21,7 @@
 //!     stop(format_args!("{info}\nfatal: {why}"))
 //! }
 //!
-//! fn handle_exception(frame: &mut ExceptionFrame, vector: u8, error_code: u64) {
+//! fn handle_exception(frame: &mut TrapFrame, vector: u8, error_code: u64) {
 //!     // First, for `#PF`, `#DF` and `#DB`: `Scheduler::on_exception`, which knows stack overflows.
 //!     let cr2 = if vector == 14 { read_cr2() } else { 0 };
 //!     // SAFETY: called by the entry of the exception, which returns by `iretq` with what is in the frame then.

@@ -123,7 +123,7 @@ impl FiberInfo {
             name: header.name(),
             priority: Priority::new(header.level.get()).expect("levels come from priorities"),
             state,
-            switches: header.turns().get() + u64::from(matches!(state, FiberState::Running)),
+            switches: header.dispatches().get() + u64::from(matches!(state, FiberState::Running)),
             longest_run: Nanoseconds::from(longest) * 1000,
             // SAFETY: the header is of a cell that has, or had, a fiber.
             stack: unsafe { Header::stack(header) },

@@ -21,35 +21,35 @@ use crate::context::{ControlBlock, Payload};
 use crate::scheduler::cpu::current;
 use crate::scheduler::report::failure::Failure;
 use crate::scheduler::run_loop::{RunLoop, wake};
-use crate::scheduler::spawn::builder::{Builder, Home, SpawnError, SpawnErrorKind};
-use crate::scheduler::spawn::cell::Cell;
+use crate::scheduler::spawn::builder::{Builder, CellSource, SpawnError, SpawnErrorKind};
+use crate::scheduler::spawn::cell::FiberStorage;
 use crate::scheduler::spawn::join::JoinHandle;
 use crate::scheduler::task::control::{Extra, below, result_of};
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::id::FiberId;
 use crate::scheduler::task::owner;
 use crate::scheduler::task::scope_count::ScopeCount;
-use crate::stack::{FLOOR_BYTES, STACK_ALIGN, StackMemory, Storage, Taken};
+use crate::stack::{FLOOR_BYTES, STACK_ALIGN, StackHandle, StackMemory, Storage};
 use core::mem::needs_drop;
 use core::ptr;
 use core::sync::atomic::Ordering;
 
 /// Returns the place of the handle on the cell.
-fn cell_of<C: Cell, T>(header: *const Header) -> *mut Taken<C> {
+fn cell_of<C: FiberStorage, T>(header: *const Header) -> *mut StackHandle<C> {
     below(result_of::<T>(header))
 }
 
 /// Returns the place of the closure.
-fn closure_of<C: Cell, F, T>(header: *const Header) -> *mut F {
+fn closure_of<C: FiberStorage, F, T>(header: *const Header) -> *mut F {
     below(cell_of::<C, T>(header))
 }
 
 /// Returns the bytes of stack that all this needs, plus a few for frames. Closure and result are
 /// moved, so each counts twice.
-const fn needed_bytes<C: Cell, F, T>() -> usize {
+const fn needed_bytes<C: FiberStorage, F, T>() -> usize {
     const FRAMES: usize = 512;
-    let once = size_of::<T>() + size_of::<Taken<C>>() + size_of::<F>();
-    let alignment = align_of::<T>() + align_of::<Taken<C>>() + align_of::<F>() + STACK_ALIGN;
+    let once = size_of::<T>() + size_of::<StackHandle<C>>() + size_of::<F>();
+    let alignment = align_of::<T>() + align_of::<StackHandle<C>>() + align_of::<F>() + STACK_ALIGN;
     once + size_of::<F>() + size_of::<T>() + alignment + FLOOR_BYTES + FRAMES
 }
 
@@ -60,13 +60,13 @@ const fn needed_bytes<C: Cell, F, T>() -> usize {
 ///
 /// Closure and result may be used on the core that runs the loop, until the result was taken.
 #[inline]
-pub(crate) unsafe fn spawn<H: Home, F: FnOnce() -> T, T>(
+pub(crate) unsafe fn spawn<H: CellSource, F: FnOnce() -> T, T>(
     builder: Builder,
-    home: H,
+    source: H,
     closure: F,
 ) -> Result<JoinHandle<T>, SpawnError<F>> {
     // SAFETY: the caller's promise.
-    unsafe { spawn_in(builder, home, closure, ptr::null()) }
+    unsafe { spawn_in(builder, source, closure, ptr::null()) }
 }
 
 /// Spawns a fiber as [`spawn`] does, in a scope that is told when the fiber has finished, unless it
@@ -76,9 +76,9 @@ pub(crate) unsafe fn spawn<H: Home, F: FnOnce() -> T, T>(
 ///
 /// As for [`spawn`]. In addition, the scope does not end before it was told.
 #[inline]
-pub(crate) unsafe fn spawn_in<H: Home, F: FnOnce() -> T, T>(
+pub(crate) unsafe fn spawn_in<H: CellSource, F: FnOnce() -> T, T>(
     builder: Builder,
-    home: H,
+    source: H,
     closure: F,
     scope: *const ScopeCount,
 ) -> Result<JoinHandle<T>, SpawnError<F>> {
@@ -88,13 +88,13 @@ pub(crate) unsafe fn spawn_in<H: Home, F: FnOnce() -> T, T>(
             "the closure, or its result, is too large for this cell: use a larger one or capture references"
         );
     }
-    let cell = match home.take() {
+    let cell = match source.take() {
         Ok(cell) => cell,
         Err(kind) => return Err(SpawnError { closure, kind }),
     };
     let bounds = cell.bounds();
     let header: *const Header = bounds.top().cast_const().cast();
-    // SAFETY: `Cell` promises a control block there.
+    // SAFETY: `FiberStorage` promises a control block there.
     let fiber = unsafe { &*header };
     let Some(is_first) = fiber.set_run_loop(builder.run_loop.address()) else {
         let kind = SpawnErrorKind::OtherScheduler;
@@ -124,7 +124,7 @@ pub(crate) unsafe fn spawn_in<H: Home, F: FnOnce() -> T, T>(
     fiber.set_name(builder.name);
     fiber.level.set(builder.priority.level());
     fiber.own_level.set(builder.priority.level());
-    fiber.turns().set(0);
+    fiber.dispatches().set(0);
     fiber.set_stack(bounds);
     let is_owner = builder.run_loop.is_owner();
     let generation = fiber.state.begin(is_owner);
@@ -140,7 +140,7 @@ pub(crate) unsafe fn spawn_in<H: Home, F: FnOnce() -> T, T>(
 /// # Safety
 ///
 /// Called by the first switch to a fiber that [`spawn`] made with these types.
-unsafe extern "sysv64" fn body<C: Cell, F: FnOnce() -> T, T>(
+unsafe extern "sysv64" fn body<C: FiberStorage, F: FnOnce() -> T, T>(
     _payload: Payload,
     block: *mut ControlBlock,
 ) -> Payload {
@@ -222,7 +222,7 @@ unsafe fn deliver<T>(header: *const Header, result: T) {
 /// # Safety
 ///
 /// The header is that of a fiber of these types that has left its stack permanently.
-unsafe extern "sysv64" fn end<C: Cell, T>(block: *mut ControlBlock) {
+unsafe extern "sysv64" fn end<C: FiberStorage, T>(block: *mut ControlBlock) {
     let header: *const Header = block.cast_const().cast();
     // SAFETY: alive until its cell is given back.
     let fiber = unsafe { &*header };
@@ -256,7 +256,7 @@ fn tell(joiner: *const Header) {
 ///
 /// As for [`end`]. It is called once for each fiber, and afterwards the memory may belong to
 /// another.
-unsafe extern "sysv64" fn give_back<C: Cell, T>(block: *mut ControlBlock) {
+unsafe extern "sysv64" fn give_back<C: FiberStorage, T>(block: *mut ControlBlock) {
     let header: *const Header = block.cast_const().cast();
     // SAFETY: `spawn` put it there, and nobody uses the memory any more.
     drop(unsafe { cell_of::<C, T>(header).read() });
@@ -287,13 +287,13 @@ impl Builder {
     ///
     /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
     #[inline]
-    pub fn spawn<H, F, T>(self, home: H, closure: F) -> Result<JoinHandle<T>, SpawnError<F>>
+    pub fn spawn<H, F, T>(self, source: H, closure: F) -> Result<JoinHandle<T>, SpawnError<F>>
     where
-        H: Home,
+        H: CellSource,
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
         // SAFETY: both may be sent to the core that runs the loop, and borrow nothing.
-        unsafe { spawn(self, home, closure) }
+        unsafe { spawn(self, source, closure) }
     }
 }

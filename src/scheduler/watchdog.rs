@@ -1,11 +1,11 @@
-//! Detects hogs, which are fibers that do not let others run, and schedulers in which no fiber
-//! runs. The timer's interrupt handler does the work, so no switch pays for it.
+//! Detects soft lockups, which are fibers that do not let others run, and schedulers in which no
+//! fiber runs. The timer's interrupt handler does the work, so no switch pays for it.
 //!
-//! At each tick the handler compares the running fiber and its count of turns with those of the
-//! last tick. If both are the same, it leaves a note in the scheduler's inbox, which every yield
-//! and every wait checks. While the note is still there, the fiber has not let any other run. A
-//! fiber that yields while no other fiber is ready takes the note out, so it does not count as a
-//! hog, although it is never switched away from.
+//! At each tick the handler compares the running fiber and its count of dispatches with those of
+//! the last tick. If both are the same, it leaves a note in the scheduler's inbox, which every
+//! yield and every wait checks. While the note is still there, the fiber has not let any other run.
+//! A fiber that yields while no other fiber is ready takes the note out, so it does not count as a
+//! soft lockup, although it is never switched away from.
 //!
 //! A scheduler is idle while its own loop lets the processor sleep and does not switch to a fiber.
 //! The tick looks at its fibers only when it has interrupted that sleep, because nothing is
@@ -14,9 +14,9 @@
 use crate::platform::{NEVER, Nanoseconds, Platform};
 use crate::scheduler::Scheduler;
 use crate::scheduler::cpu::current;
-use crate::scheduler::report::hog::Hog;
 use crate::scheduler::report::hooks::Report;
 use crate::scheduler::report::registers::Registers;
+use crate::scheduler::report::soft_lockup::SoftLockup;
 use crate::scheduler::run_loop::RunLoop;
 use crate::scheduler::task::control::Extra;
 use crate::scheduler::task::header::Header;
@@ -47,7 +47,7 @@ use core::time::Duration;
 #[derive(Debug)]
 pub struct Watchdog {
     limit: Nanoseconds,
-    /// The fiber that ran at the last tick. The next field is its count of turns.
+    /// The fiber that ran at the last tick. The next field is its count of dispatches.
     fiber: AtomicPtr<Header>,
     switches: AtomicU64,
     /// The first tick that found this fiber with this count.
@@ -98,9 +98,9 @@ impl Watchdog {
 
     /// Checks the running fiber and the scheduler, and reports what it finds to the hooks. The
     /// handler of a periodic interrupt calls this on the core that runs the scheduler, with the
-    /// time by the scheduler's clock. It reports a hog once for each of its runs, and once that the
-    /// scheduler's timer is late. With an [idle limit](Self::with_idle_limit) it also reports that
-    /// all fibers wait.
+    /// time by the scheduler's clock. It reports a soft lockup once for each of its runs, and once
+    /// that the scheduler's timer is late. With an [idle limit](Self::with_idle_limit) it also
+    /// reports that all fibers wait.
     ///
     /// # Context
     ///
@@ -134,7 +134,7 @@ impl Watchdog {
         extra.longest_run.fetch_max(longest, Ordering::Relaxed);
         if runs_for >= self.limit && !self.is_reported.swap(true, Ordering::Relaxed) {
             // SAFETY: it runs.
-            unsafe { report_hog(run_loop, fiber, runs_for, interrupted) };
+            unsafe { report_soft_lockup(run_loop, fiber, runs_for, interrupted) };
         }
     }
 
@@ -146,7 +146,7 @@ impl Watchdog {
         }
         // We have interrupted the loop's owner where it sleeps, so none of its state is
         // half-changed.
-        let runs = run_loop.root.turns().get();
+        let runs = run_loop.root.dispatches().get();
         let has_run = self.idle_runs.swap(runs, Ordering::Relaxed) != runs;
         if has_run || run_loop.sleepers.next_deadline() != NEVER {
             self.idle_since.store(now, Ordering::Relaxed);
@@ -162,7 +162,7 @@ impl Watchdog {
     /// Returns whether the fiber has run since the last tick without letting others run.
     fn is_same_run(&self, run_loop: &RunLoop, fiber: *const Header) -> bool {
         // SAFETY: it runs.
-        let switches = unsafe { (*fiber).turns().get() };
+        let switches = unsafe { (*fiber).dispatches().get() };
         let is_same = ptr::eq(self.fiber.load(Ordering::Relaxed), fiber)
             && self.switches.load(Ordering::Relaxed) == switches;
         is_same && !(self.is_noted.load(Ordering::Relaxed) && run_loop.has_read_note())
@@ -170,7 +170,7 @@ impl Watchdog {
 
     fn begin(&self, fiber: *const Header, now: Nanoseconds) {
         // SAFETY: it runs.
-        let switches = unsafe { (*fiber).turns().get() };
+        let switches = unsafe { (*fiber).dispatches().get() };
         self.fiber.store(fiber.cast_mut(), Ordering::Relaxed);
         self.switches.store(switches, Ordering::Relaxed);
         self.since.store(now, Ordering::Relaxed);
@@ -179,23 +179,23 @@ impl Watchdog {
     }
 }
 
-/// Reports a hog. It has a frame of its own because ticks come on every fiber's stack, and hogs are
-/// rare.
+/// Reports a soft lockup. It has a frame of its own because ticks come on every fiber's stack, and
+/// soft lockups are rare.
 ///
 /// # Safety
 ///
 /// The fiber is running on this core.
 #[cold]
 #[inline(never)]
-unsafe fn report_hog(
+unsafe fn report_soft_lockup(
     run_loop: &RunLoop,
     fiber: *const Header,
     runs_for: Nanoseconds,
     interrupted: Registers,
 ) {
     // SAFETY: the caller's promise.
-    let hog = unsafe { Hog::new(fiber, runs_for, interrupted) };
-    run_loop.report(&Report::Hog(&hog));
+    let lockup = unsafe { SoftLockup::new(fiber, runs_for, interrupted) };
+    run_loop.report(&Report::SoftLockup(&lockup));
 }
 
 const fn nanoseconds(duration: Duration) -> Nanoseconds {
@@ -205,4 +205,4 @@ const fn nanoseconds(duration: Duration) -> Nanoseconds {
         .saturating_add(duration.subsec_nanos() as Nanoseconds)
 }
 
-debug_is_display!(Hog);
+debug_is_display!(SoftLockup);

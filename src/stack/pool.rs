@@ -1,6 +1,6 @@
 //! A pool of equal stacks in one static.
 
-use super::storage::{GuardedStack, Stack, Storage, Taken};
+use super::storage::{GuardedStack, Stack, StackHandle, Storage};
 use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -54,7 +54,7 @@ impl<T: Storage, const COUNT: usize> Pool<T, COUNT> {
     ///
     /// Callable from: fiber, interrupt, scheduler, any core; no stack is handed out twice. Blocks:
     /// nothing.
-    pub fn take(&'static self) -> Result<Taken<T>, PoolExhausted> {
+    pub fn take(&'static self) -> Result<StackHandle<T>, PoolExhausted> {
         let start = self.next.load(Ordering::Relaxed);
         for index in (start..COUNT).chain(0..start.min(COUNT)) {
             if let Ok(stack) = self.stacks[index].take() {

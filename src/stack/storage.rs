@@ -16,7 +16,7 @@ type Bytes<const N: usize> = UnsafeCell<[MaybeUninit<u8>; N]>;
 ///
 /// - `storage_bounds` always describes the same memory, which lies inside the value and has at
 ///   least `SIZE_BYTES` bytes.
-/// - That memory is read and written only through a [`Taken`] handle. It begins with the owner
+/// - That memory is read and written only through a [`StackHandle`]. It begins with the owner
 ///   word, which is an [`AtomicBool`].
 pub unsafe trait Storage: Sync + Sized {
     /// An unused storage, whose bytes are all zero.
@@ -39,14 +39,14 @@ pub unsafe trait Storage: Sync + Sized {
     ///
     /// Callable from: fiber, interrupt, scheduler, any core; of several at once exactly one
     /// succeeds. Blocks: nothing.
-    fn take(&'static self) -> Result<Taken<Self>, StackInUse> {
+    fn take(&'static self) -> Result<StackHandle<Self>, StackInUse> {
         let bounds = self.storage_bounds();
         if owner(bounds).swap(true, Ordering::Acquire) {
             return Err(StackInUse);
         }
         // SAFETY: S2, the exchange made us the owner, so S1 holds.
         unsafe { paint::plant_canary(bounds) };
-        Ok(Taken { storage: self })
+        Ok(StackHandle { storage: self })
     }
 }
 
@@ -75,13 +75,13 @@ impl core::error::Error for StackInUse {}
 /// A stack that was taken from a static. This is the only handle on it.
 ///
 /// Dropping the handle gives the storage back. Forgetting it leaves the storage in use for ever.
-pub struct Taken<T: Storage + 'static> {
+pub struct StackHandle<T: Storage + 'static> {
     storage: &'static T,
 }
 
 // SAFETY: S1, S2: the handle is the only one, so the range is its own; the storage is a static, so it stays; and
 // `Storage` vouches for range and size.
-unsafe impl<T: Storage> StackMemory for Taken<T> {
+unsafe impl<T: Storage> StackMemory for StackHandle<T> {
     const SIZE_BYTES: usize = T::SIZE_BYTES;
 
     #[inline]
@@ -90,15 +90,15 @@ unsafe impl<T: Storage> StackMemory for Taken<T> {
     }
 }
 
-impl<T: Storage> Drop for Taken<T> {
+impl<T: Storage> Drop for StackHandle<T> {
     fn drop(&mut self) {
         owner(self.bounds()).store(false, Ordering::Release);
     }
 }
 
-impl<T: Storage> fmt::Debug for Taken<T> {
+impl<T: Storage> fmt::Debug for StackHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Taken").field(&self.bounds()).finish()
+        f.debug_tuple("StackHandle").field(&self.bounds()).finish()
     }
 }
 

@@ -69,7 +69,7 @@ unsafe impl Platform for Watched {
     }
 
     fn switch_hook(&self) -> Option<SwitchHook> {
-        Some(watch::follow::<0>)
+        Some(watch::on_switch::<0>)
     }
 }
 

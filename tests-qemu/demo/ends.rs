@@ -3,8 +3,8 @@
 use crate::kernel::SCHEDULER;
 use core::hint::black_box;
 use core::panic::PanicInfo;
-use kfiber::scheduler::overflow::Exception;
-use kfiber::scheduler::{ExceptionFrame, GuardedFiberPool, fiber_faulted, fiber_panicked};
+use kfiber::scheduler::overflow::Trap;
+use kfiber::scheduler::{self, GuardedFiberPool, fiber_faulted, fiber_panicked};
 use kfiber::stack::{Storage, guard};
 use tests_qemu::exceptions::{self, TrapFrame};
 use tests_qemu::paging::{FramePool, table};
@@ -43,7 +43,7 @@ fn on_panic(info: &PanicInfo<'_>) {
 
 fn on_exception(frame: &mut TrapFrame) {
     let vector = u8::try_from(frame.vector).expect("a vector");
-    let exception = Exception {
+    let trap = Trap {
         vector,
         error_code: frame.error,
         rip: frame.rip,
@@ -52,14 +52,14 @@ fn on_exception(frame: &mut TrapFrame) {
         rflags: frame.rflags,
         address: 0,
     };
-    if SCHEDULER.on_exception(&exception.with_address()).is_some() {
-        let way_out = SCHEDULER.way_out();
-        (frame.rip, frame.rsp) = (way_out.rip, way_out.rsp);
+    if SCHEDULER.on_exception(&trap.with_address()).is_some() {
+        let recovery_frame = SCHEDULER.recovery_frame();
+        (frame.rip, frame.rsp) = (recovery_frame.rip, recovery_frame.rsp);
         return;
     }
     let error = frame.error;
     let address = if vector == 14 { Cr2::read_raw() } else { 0 };
-    let pushed: *mut ExceptionFrame = (&raw mut frame.rip).cast();
+    let pushed: *mut scheduler::TrapFrame = (&raw mut frame.rip).cast();
     // SAFETY: from `rip` on the frame is what the processor pushed; nobody else uses it now.
     let pushed = unsafe { &mut *pushed };
     // SAFETY: the exception has just come, and what the frame says is what is returned to.

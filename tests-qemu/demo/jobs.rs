@@ -132,7 +132,7 @@ static FORKS: [Mutex<()>; 5] = [const { Mutex::new(()) }; 5];
 pub(crate) static MEALS: [AtomicU32; 5] = [const { AtomicU32::new(0) }; 5];
 
 fn philosopher(seat: usize) -> Result<(), WaitError> {
-    // The fork with the lower number first: so there is no circle of those who wait for each other.
+    // The fork with the lower number first: so there is no cycle of those who wait for each other.
     let (left, right) = (seat, (seat + 1) % FORKS.len());
     let (first, second) = (left.min(right), left.max(right));
     loop {

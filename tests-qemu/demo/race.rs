@@ -2,8 +2,8 @@
 
 use crate::screen::{self, Lane};
 use crate::sorts::{COUNT, RACERS, Row};
-use kfiber::fiber::{Fiber, Resumed, Suspend};
-use kfiber::stack::{Stack, StackMemory, StackPool, Taken};
+use kfiber::fiber::{Fiber, Resumed, Yielder};
+use kfiber::stack::{Stack, StackHandle, StackMemory, StackPool};
 use tests_qemu::cpu::Random;
 use tests_qemu::println;
 
@@ -11,7 +11,7 @@ const STACK_BYTES: usize = 16 * 1024;
 
 static STACKS: StackPool<STACK_BYTES, { RACERS.len() }> = StackPool::new();
 
-type Racer = Fiber<(), Row, Row, Taken<Stack<STACK_BYTES>>>;
+type Racer = Fiber<(), Row, Row, StackHandle<Stack<STACK_BYTES>>>;
 
 /// Runs the race.
 ///
@@ -25,7 +25,7 @@ pub(crate) fn run(is_terminal: bool) {
     let mut racers: [Racer; RACERS.len()] = RACERS.map(|(_name, sort)| {
         let mut stack = STACKS.take().expect("a stack for each racer");
         stack.paint(); // so that the report at the end can tell what was used of it
-        Fiber::new(stack, move |pace: &Suspend<(), Row>, ()| {
+        Fiber::new(stack, move |pace: &Yielder<(), Row>, ()| {
             let mut row = shuffled;
             sort(&mut row, pace);
             row

@@ -1,13 +1,13 @@
 //! The racers: textbook sorting, but for a `suspend` after each step, at whatever depth of calls that happens.
 
-use kfiber::fiber::Suspend;
+use kfiber::fiber::Yielder;
 
 /// How many numbers are sorted.
 pub(crate) const COUNT: usize = 48;
 /// The numbers, as they stand after a step.
 pub(crate) type Row = [u8; COUNT];
 /// What a racer calls to let the others run.
-pub(crate) type Pace = Suspend<(), Row>;
+pub(crate) type Pace = Yielder<(), Row>;
 
 /// A way to sort.
 type Sort = fn(&mut Row, &Pace);

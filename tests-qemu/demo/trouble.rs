@@ -4,8 +4,8 @@ use crate::kernel::SCHEDULER;
 use core::time::Duration;
 use kfiber::platform::Platform;
 use kfiber::scheduler::{
-    self, AfterDeadlock, AfterStall, Deadlock, FiberPool, Hooks, Outlook, Registers, Report, Stall,
-    Watchdog,
+    self, AfterDeadlock, AfterStall, Deadlock, FiberPool, Hooks, Registers, Report, Stall,
+    StallKind, Watchdog,
 };
 use kfiber::sync::Mutex;
 use tests_qemu::exceptions::TrapFrame;
@@ -24,7 +24,7 @@ impl Hooks for Kernel {
         println!("\n{report}");
     }
 
-    /// The others go on; the fibers in the circle wait for ever.
+    /// The others go on; the fibers in the cycle wait for ever.
     fn deadlocked(&self, deadlock: &Deadlock<'_>) -> AfterDeadlock {
         self.report(&Report::Deadlock(deadlock));
         AfterDeadlock::Wait
@@ -32,7 +32,7 @@ impl Hooks for Kernel {
 
     /// Usually the shell waits for a key, and the processor sleeps. When nobody can be woken any more the kernel is done.
     fn stalled(&self, stall: &Stall<'_>) -> AfterStall {
-        if stall.outlook == Outlook::Possible {
+        if stall.kind == StallKind::Idle {
             AfterStall::Sleep
         } else {
             AfterStall::Return

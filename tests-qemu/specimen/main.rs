@@ -6,9 +6,9 @@
 
 use core::hint::black_box;
 
-use kfiber::context::{self, After, Body, Context, ControlBlock, Landed, Payload};
+use kfiber::context::{self, After, Body, Context, ControlBlock, Payload, Transfer};
 
-unsafe fn resume(block: *mut ControlBlock, payload: Payload) -> Landed {
+unsafe fn resume(block: *mut ControlBlock, payload: Payload) -> Transfer {
     // SAFETY: nobody calls this.
     unsafe { context::resume(block, payload) }
 }
@@ -18,7 +18,7 @@ unsafe fn suspend(block: *mut ControlBlock, payload: Payload) -> Payload {
     unsafe { context::suspend(block, payload) }
 }
 
-unsafe fn switch(prev: *mut ControlBlock, next: *mut ControlBlock, payload: Payload) -> Landed {
+unsafe fn switch(prev: *mut ControlBlock, next: *mut ControlBlock, payload: Payload) -> Transfer {
     // SAFETY: nobody calls this.
     unsafe { context::switch(prev, next, payload) }
 }
@@ -35,9 +35,9 @@ unsafe fn init(block: *mut ControlBlock, stack_pointer: *mut u8, body: Body) {
 
 /// The linker keeps what somebody could call.
 fn keep() {
-    black_box(resume as unsafe fn(*mut ControlBlock, Payload) -> Landed);
+    black_box(resume as unsafe fn(*mut ControlBlock, Payload) -> Transfer);
     black_box(suspend as unsafe fn(*mut ControlBlock, Payload) -> Payload);
-    black_box(switch as unsafe fn(*mut ControlBlock, *mut ControlBlock, Payload) -> Landed);
+    black_box(switch as unsafe fn(*mut ControlBlock, *mut ControlBlock, Payload) -> Transfer);
     black_box(leave as unsafe fn(*const ControlBlock, After, *mut ControlBlock) -> Payload);
     black_box(init as unsafe fn(*mut ControlBlock, *mut u8, Body));
     type OutOfLine = unsafe extern "sysv64" fn(
@@ -45,7 +45,7 @@ fn keep() {
         *mut ControlBlock,
         *mut Context,
         *const Context,
-    ) -> Landed;
+    ) -> Transfer;
     black_box(context::switch_out_of_line as OutOfLine);
 }
 

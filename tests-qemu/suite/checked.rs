@@ -6,7 +6,7 @@
 
 use core::{arch::global_asm, hint::black_box, mem::offset_of, ptr};
 
-use kfiber::context::{self, Context, ControlBlock, Landed, Payload};
+use kfiber::context::{self, Context, ControlBlock, Payload, Transfer};
 
 global_asm!(
     include_str!("checked/switch.s"),
@@ -57,7 +57,7 @@ unsafe extern "sysv64" {
 
 /// The signature of the out-of-line switch.
 pub(crate) type Form =
-    unsafe extern "sysv64" fn(Payload, *mut ControlBlock, *mut Context, *const Context) -> Landed;
+    unsafe extern "sysv64" fn(Payload, *mut ControlBlock, *mut Context, *const Context) -> Transfer;
 
 /// What one side of a switch put into the registers, and what it must find when it is back.
 #[repr(C)]
@@ -118,7 +118,7 @@ pub(crate) unsafe extern "sysv64" fn inline_resume(
     _tag: *mut ControlBlock,
     _prev: *mut Context,
     next: *const Context,
-) -> Landed {
+) -> Transfer {
     // SAFETY: The caller's promise.
     unsafe { context::resume(block_of(next), payload) }
 }
@@ -130,10 +130,10 @@ pub(crate) unsafe extern "sysv64" fn inline_suspend(
     tag: *mut ControlBlock,
     _prev: *mut Context,
     _next: *const Context,
-) -> Landed {
+) -> Transfer {
     // SAFETY: The caller's promise.
     let payload = unsafe { context::suspend(tag, payload) };
-    Landed {
+    Transfer {
         payload,
         tag: ptr::null_mut(),
     }
@@ -146,7 +146,7 @@ pub(crate) unsafe extern "sysv64" fn inline_switch(
     tag: *mut ControlBlock,
     _prev: *mut Context,
     next: *const Context,
-) -> Landed {
+) -> Transfer {
     // SAFETY: The caller's promise.
     unsafe { context::switch(tag, block_of(next), payload) }
 }
@@ -158,7 +158,7 @@ pub(crate) unsafe extern "sysv64" fn inline_switch_among_locals(
     tag: *mut ControlBlock,
     prev: *mut Context,
     next: *const Context,
-) -> Landed {
+) -> Transfer {
     #[repr(align(64))]
     struct Aligned([u64; 4]);
     let seed = tag.addr() as u64 ^ next.addr() as u64;
@@ -167,7 +167,7 @@ pub(crate) unsafe extern "sysv64" fn inline_switch_among_locals(
     let [a, b, c, d, e, f] =
         black_box([seed ^ 3, seed ^ 4, seed ^ 5, seed ^ 6, seed ^ 7, seed ^ 8]);
     // SAFETY: The caller's promise.
-    let mut landed = unsafe { context::switch(tag, block_of(next), payload) };
+    let mut transfer = unsafe { context::switch(tag, block_of(next), payload) };
     let seed_again = tag.addr() as u64 ^ next.addr() as u64;
     let are_kept = [a, b, c, d, e, f]
         == [seed ^ 3, seed ^ 4, seed ^ 5, seed ^ 6, seed ^ 7, seed ^ 8]
@@ -176,7 +176,7 @@ pub(crate) unsafe extern "sysv64" fn inline_switch_among_locals(
         && seed == seed_again
         && !prev.is_null();
     if !are_kept {
-        landed.tag = ptr::dangling_mut(); // seen by the one who compares
+        transfer.tag = ptr::dangling_mut(); // seen by the one who compares
     }
-    landed
+    transfer
 }

@@ -8,7 +8,7 @@ use core::ptr;
 
 use kfiber::{
     context::{Body, ControlBlock, Payload, switch_out_of_line},
-    stack::{StackBounds, StackMemory, StackPool, Taken},
+    stack::{StackBounds, StackHandle, StackMemory, StackPool},
 };
 use tests_qemu::kernel_test;
 
@@ -45,7 +45,7 @@ const PATTERNS: [[u64; 6]; 8] = [
 
 static STACKS: StackPool<{ 16 * 1024 }, 4> = StackPool::new();
 
-type DenseStack = Taken<kfiber::stack::Stack<{ 16 * 1024 }>>;
+type DenseStack = StackHandle<kfiber::stack::Stack<{ 16 * 1024 }>>;
 
 /// Two sides that switch to each other: the code of the test, and a fiber.
 struct Pair {

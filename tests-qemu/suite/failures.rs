@@ -17,8 +17,8 @@ use core::{
 
 use kfiber::{
     scheduler::{
-        ExceptionFrame, Failure, FiberFailed, FiberPool, Hooks, JoinError, JoinErrorKind,
-        JoinHandle, NotContained, Report, Scheduler, fiber_faulted, fiber_panicked,
+        self, Failure, FatalReason, FiberFailed, FiberPool, Hooks, JoinError, JoinErrorKind,
+        JoinHandle, Report, Scheduler, fiber_faulted, fiber_panicked,
     },
     sync::IrqMutex,
 };
@@ -38,7 +38,7 @@ static SCHEDULER: Scheduler<Bare> = Scheduler::new(platform::bare());
 static CELLS: FiberPool<STACK, 12> = FiberPool::new();
 static REPORTS: AtomicUsize = AtomicUsize::new(0);
 static LAST: IrqMutex<Option<FiberFailed>> = IrqMutex::new(None);
-static EXPECTED: IrqMutex<Option<NotContained>> = IrqMutex::new(None);
+static EXPECTED: IrqMutex<Option<FatalReason>> = IrqMutex::new(None);
 
 struct Log;
 
@@ -76,7 +76,7 @@ fn on_exception(frame: &mut TrapFrame) {
     let address = if vector == 14 { Cr2::read_raw() } else { 0 };
     // SAFETY: the last five words of the frame are what the processor pushed; nobody else uses them now.
     let pushed = unsafe { &mut *(&raw mut *frame).cast::<[u64; 22]>() };
-    let pushed: *mut ExceptionFrame = (&raw mut pushed[17]).cast();
+    let pushed: *mut scheduler::TrapFrame = (&raw mut pushed[17]).cast();
     // SAFETY: as above.
     let pushed = unsafe { &mut *pushed };
     // SAFETY: the exception has just come, and what the frame says is what is returned to.
@@ -87,7 +87,7 @@ fn on_exception(frame: &mut TrapFrame) {
 }
 
 /// Ends the test, as passed if it was to be fatal for this reason.
-fn is_fatal(why: NotContained) {
+fn is_fatal(why: FatalReason) {
     println!("fatal: {why}");
     if EXPECTED.try_lock().and_then(|expected| *expected) == Some(why) {
         run::pass();
@@ -95,7 +95,7 @@ fn is_fatal(why: NotContained) {
 }
 
 /// Expects the kernel to end, for this reason, in what follows.
-fn expect_fatal(why: NotContained) {
+fn expect_fatal(why: FatalReason) {
     *EXPECTED.lock() = Some(why);
 }
 

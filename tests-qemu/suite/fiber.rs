@@ -7,12 +7,12 @@ mod nested;
 
 use kfiber::{
     fiber::{Fiber, FiberFinished, Resumed},
-    stack::{Stack, StackBounds, StackMemory, StackPool, Storage, Taken},
+    stack::{Stack, StackBounds, StackHandle, StackMemory, StackPool, Storage},
 };
 use tests_qemu::kernel_test;
 
 const STACK_SIZE: usize = 128 * 1024; // a debug build copies what goes in and comes out many times
-type DenseStack = Taken<Stack<STACK_SIZE>>;
+type DenseStack = StackHandle<Stack<STACK_SIZE>>;
 static STACKS: StackPool<STACK_SIZE, 8> = StackPool::new();
 
 fn stack() -> DenseStack {
@@ -21,10 +21,10 @@ fn stack() -> DenseStack {
 
 kernel_test! {
     fn a_generator_yields_its_numbers_and_returns() {
-        let mut fibonacci = Fiber::<(), u64, &str, _>::new(stack(), |suspend, ()| {
+        let mut fibonacci = Fiber::<(), u64, &str, _>::new(stack(), |yielder, ()| {
             let (mut a, mut b) = (0_u64, 1);
             while a < 1_000_000 {
-                suspend.suspend(a);
+                yielder.suspend(a);
                 (a, b) = (b, a + b);
             }
             "a million is enough"
@@ -44,9 +44,9 @@ kernel_test! {
     /// In a register up to a word, by address above it: both ways, and at the end.
     fn values_of_every_size_go_in_and_come_out() {
         fn check<T: Copy + PartialEq + core::fmt::Debug + 'static>(values: [T; 3]) {
-            let mut echo = Fiber::<T, T, T, _>::new(stack(), |suspend, first| {
-                let second = suspend.suspend(first);
-                suspend.suspend(second)
+            let mut echo = Fiber::<T, T, T, _>::new(stack(), |yielder, first| {
+                let second = yielder.suspend(first);
+                yielder.suspend(second)
             })
             .expect("a small closure");
             assert_eq!(echo.resume(values[0]), Resumed::Yielded(values[0]));
@@ -81,9 +81,9 @@ kernel_test! {
 
     /// The first panic ends the run, so that a second message could not follow unnoticed: see the harness.
     fn a_panic_within_a_fiber_is_reported_once_with_its_message() panics("fiber 3 has had enough of 42") {
-        let mut fiber = Fiber::<u32, (), (), _>::new(stack(), |suspend, mut number| {
+        let mut fiber = Fiber::<u32, (), (), _>::new(stack(), |yielder, mut number| {
             for _ in 0..3 {
-                number = suspend.suspend(());
+                number = yielder.suspend(());
             }
             panic!("fiber 3 has had enough of {number}");
         })
@@ -101,8 +101,8 @@ kernel_test! {
         let bounds: StackBounds = stack.bounds();
         for round in 0..100_000_u64 {
             let captured = [round; 4];
-            let mut fiber = Fiber::<u64, u64, u64, _>::new(stack, move |suspend, value| {
-                value + suspend.suspend(captured[3]) + captured[0]
+            let mut fiber = Fiber::<u64, u64, u64, _>::new(stack, move |yielder, value| {
+                value + yielder.suspend(captured[3]) + captured[0]
             })
             .expect("a small closure");
             assert_eq!(fiber.resume(1), Resumed::Yielded(round));

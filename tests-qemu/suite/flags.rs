@@ -10,23 +10,23 @@ use core::arch::asm;
 
 use kfiber::{
     fiber::{Fiber, Resumed},
-    stack::{Stack, Storage, Taken},
+    stack::{Stack, StackHandle, Storage},
 };
 use tests_qemu::{cpu, kernel_test};
 use x86_64::registers::rflags::{self, RFlags};
 
 static STACK: Stack<{ 32 * 1024 }> = Stack::new();
 
-type DenseStack = Taken<Stack<{ 32 * 1024 }>>;
+type DenseStack = StackHandle<Stack<{ 32 * 1024 }>>;
 
 /// A fiber that changes a flag by `change` each time before it suspends itself, and yields the flags that it then sees.
 fn fiber_that(change: fn()) -> Fiber<(), RFlags, (), DenseStack> {
     let stack = STACK.take().expect("one at a time");
-    Fiber::new(stack, move |suspend, ()| {
+    Fiber::new(stack, move |yielder, ()| {
         loop {
             let seen = rflags::read();
             change();
-            suspend.suspend(seen);
+            yielder.suspend(seen);
         }
     })
     .expect("a small closure")

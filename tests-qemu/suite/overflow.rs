@@ -16,7 +16,7 @@ use core::{
 
 use kfiber::scheduler::{
     Hooks, Report,
-    overflow::{Detector, Exception, Overflow},
+    overflow::{Detector, Overflow, Trap},
 };
 use tests_qemu::{
     exceptions::{self, TrapFrame},
@@ -97,7 +97,7 @@ fn watch_out() {
 }
 
 fn on_exception(frame: &mut TrapFrame) {
-    let exception = Exception {
+    let trap = Trap {
         vector: u8::try_from(frame.vector).expect("256 of them"),
         error_code: frame.error,
         rip: frame.rip,
@@ -106,9 +106,9 @@ fn on_exception(frame: &mut TrapFrame) {
         rflags: frame.rflags,
         address: 0,
     };
-    if SCHEDULER.on_exception(&exception.with_address()).is_none() {
+    if SCHEDULER.on_exception(&trap.with_address()).is_none() {
         exceptions::report(frame);
     }
-    let way_out = SCHEDULER.way_out();
-    (frame.rip, frame.rsp) = (way_out.rip, way_out.rsp);
+    let recovery_frame = SCHEDULER.recovery_frame();
+    (frame.rip, frame.rsp) = (recovery_frame.rip, recovery_frame.rsp);
 }

@@ -93,10 +93,10 @@ kernel_test! {
                 stack.paint();
             }
             assert_eq!(stack.usage().used_bytes, 0);
-            let mut fiber = Fiber::<usize, (), (), _>::new(stack, |suspend, mut depth| {
+            let mut fiber = Fiber::<usize, (), (), _>::new(stack, |yielder, mut depth| {
                 loop {
                     descend(depth);
-                    depth = suspend.suspend(());
+                    depth = yielder.suspend(());
                 }
             })
             .expect("a small closure");
@@ -136,8 +136,8 @@ kernel_test! {
 
         let stack = EXPOSED.stack.take().expect("first use");
         let bounds = stack.bounds();
-        let mut fiber = Fiber::<(), (), (), _>::new(stack, |suspend, ()| {
-            suspend.suspend(());
+        let mut fiber = Fiber::<(), (), (), _>::new(stack, |yielder, ()| {
+            yielder.suspend(());
             descend(2048 / FRAME + 2);
         })
         .expect("a small closure");
@@ -152,10 +152,10 @@ kernel_test! {
         // SAFETY: Nothing else uses the memory above the kernel.
         let stack = unsafe { ForeignStack::new(bottom, 32 * 1024, 0) }.expect("aligned and canonical");
         let bounds = stack.bounds();
-        let mut fiber = Fiber::<usize, usize, (), _>::new(stack, |suspend, mut value| {
+        let mut fiber = Fiber::<usize, usize, (), _>::new(stack, |yielder, mut value| {
             loop {
                 let local = black_box(value);
-                value = suspend.suspend((&raw const local).addr());
+                value = yielder.suspend((&raw const local).addr());
             }
         })
         .expect("a small closure");

@@ -1,4 +1,4 @@
-//! Deadlocks and hogs on the bare machine: by name, with real ticks.
+//! Deadlocks and soft lockups on the bare machine: by name, with real ticks.
 
 use core::{
     hint::spin_loop,
@@ -9,8 +9,8 @@ use core::{
 use kfiber::{
     platform::Platform as _,
     scheduler::{
-        self, AfterDeadlock, AfterStall, Deadlock, FiberPool, Hooks, Outlook, Registers, Report,
-        Scheduler, Stall, Unparker, Watchdog,
+        self, AfterDeadlock, AfterStall, Deadlock, FiberPool, Hooks, Registers, Report, Scheduler,
+        Stall, StallKind, Unparker, Watchdog,
     },
     sync::{IrqMutex, Mutex},
 };
@@ -30,7 +30,7 @@ static WATCHDOG: Watchdog = Watchdog::new(Duration::from_millis(5));
 
 static DEADLOCKS: AtomicU64 = AtomicU64::new(0);
 static STALLS: AtomicU64 = AtomicU64::new(0);
-static HOGS: AtomicU64 = AtomicU64::new(0);
+static SOFT_LOCKUPS: AtomicU64 = AtomicU64::new(0);
 static LATE: AtomicU64 = AtomicU64::new(0);
 static IDLE: AtomicU64 = AtomicU64::new(0);
 /// With a limit for the time in which nobody runs.
@@ -51,17 +51,17 @@ impl Hooks for Told {
             && stall.lasts_for > 0
         {
             IDLE.fetch_add(1, Ordering::Relaxed);
-            assert_eq!(stall.outlook, Outlook::Possible);
+            assert_eq!(stall.kind, StallKind::Idle);
             let mut names = stall.graph.fibers().map(|fiber| fiber.name);
             assert_eq!([names.next(), names.next()], [Some("forgotten"), None]);
         }
-        if let Report::Hog(hog) = report {
-            HOGS.fetch_add(1, Ordering::Relaxed);
-            assert_eq!(hog.name, "hog");
-            assert!(hog.runs_for >= 5_000_000);
-            let rsp = usize::try_from(hog.interrupted.rsp).expect("64 bits");
+        if let Report::SoftLockup(lockup) = report {
+            SOFT_LOCKUPS.fetch_add(1, Ordering::Relaxed);
+            assert_eq!(lockup.name, "hog");
+            assert!(lockup.runs_for >= 5_000_000);
+            let rsp = usize::try_from(lockup.interrupted.rsp).expect("64 bits");
             assert!(
-                hog.stack.contains(rsp),
+                lockup.stack.contains(rsp),
                 "it is interrupted on its own stack"
             );
         }
@@ -81,10 +81,10 @@ impl Hooks for Told {
     fn stalled(&self, stall: &Stall<'_>) -> AfterStall {
         self.report(&Report::Stall(stall));
         STALLS.fetch_add(1, Ordering::Relaxed);
-        if stall.outlook == Outlook::Possible {
+        if stall.kind == StallKind::Idle {
             return AfterStall::Sleep;
         }
-        assert_eq!(stall.outlook, Outlook::Impossible);
+        assert_eq!(stall.kind, StallKind::Deadlocked);
         AfterStall::Return
     }
 }
@@ -145,7 +145,7 @@ fn run() {
 }
 
 /// Two fibers that lock in opposite order.
-fn close_a_circle() {
+fn close_a_cycle() {
     for (name, first) in [("left", 0), ("right", 1)] {
         spawn(name, move || {
             let _first = LOCKS[first].lock();
@@ -157,12 +157,12 @@ fn close_a_circle() {
 
 kernel_test! {
     /// Without hooks.
-    fn the_lock_that_closes_a_circle_panics_with_all_who_are_in_it() panics("deadlock: 2 fibers wait for each other") {
-        close_a_circle();
+    fn the_lock_that_closes_a_cycle_panics_with_all_who_are_in_it() panics("deadlock: 2 fibers wait for each other") {
+        close_a_cycle();
         run();
     }
 
-    /// Without hooks. The end of a scope cannot fail, so it waits though that closes a circle.
+    /// Without hooks. The end of a scope cannot fail, so it waits though that closes a cycle.
     fn a_run_in_which_nothing_can_ever_wake_any_fiber_panics() panics("nothing can ever wake any") {
         spawn("owner", || {
             let guard = LOCKS[0].lock();
@@ -178,13 +178,13 @@ kernel_test! {
     fn a_deadlock_is_told_while_others_run_and_the_run_returns_from_the_stall() {
         SCHEDULER.set_hooks(&Told).expect("first");
         on_tick(|_| SCHEDULER.timer_interrupt());
-        close_a_circle();
+        close_a_cycle();
         spawn("alive", || {
             scheduler::sleep(Duration::from_millis(5)).expect("nobody cancels it");
             assert_eq!(DEADLOCKS.load(Ordering::Relaxed), 1);
         });
         run();
-        assert_eq!([&DEADLOCKS, &STALLS, &HOGS].map(|count| count.load(Ordering::Relaxed)), [1, 1, 0]);
+        assert_eq!([&DEADLOCKS, &STALLS, &SOFT_LOCKUPS].map(|count| count.load(Ordering::Relaxed)), [1, 1, 0]);
         assert_eq!(SCHEDULER.fibers().count(), 2);
     }
 
@@ -193,7 +193,7 @@ kernel_test! {
         on_tick(|_| {});
         sleep_while_another_is_busy();
         run();
-        assert_eq!([&LATE, &HOGS].map(|count| count.load(Ordering::Relaxed)), [1, 0]);
+        assert_eq!([&LATE, &SOFT_LOCKUPS].map(|count| count.load(Ordering::Relaxed)), [1, 0]);
     }
 
     fn a_kernel_that_calls_timer_interrupt_is_told_nothing() icount {
@@ -213,10 +213,10 @@ kernel_test! {
         });
         *FORGOTTEN.lock() = Some(fiber.expect("a cell is free").unparker());
         run();
-        assert_eq!([&IDLE, &LATE, &HOGS].map(|count| count.load(Ordering::Relaxed)), [1, 0, 0]);
+        assert_eq!([&IDLE, &LATE, &SOFT_LOCKUPS].map(|count| count.load(Ordering::Relaxed)), [1, 0, 0]);
     }
 
-    fn a_hog_is_named_from_the_timers_handler_once_for_its_run() icount {
+    fn a_soft_lockup_is_named_from_the_timers_handler_once_for_its_run() icount {
         SCHEDULER.set_hooks(&Told).expect("first");
         on_tick(tick);
         spawn("hog", || {
@@ -235,6 +235,6 @@ kernel_test! {
             }
         });
         run();
-        assert_eq!(HOGS.load(Ordering::Relaxed), 1);
+        assert_eq!(SOFT_LOCKUPS.load(Ordering::Relaxed), 1);
     }
 }

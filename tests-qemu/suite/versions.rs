@@ -19,9 +19,9 @@ static NEW_STACKS: NewPool<{ 32 * 1024 }, 4> = NewPool::new();
 /// An old fiber that runs a new one that runs an old one, and so on; the innermost yields through all of them.
 fn old(depth: u32, rounds: u32) -> u32 {
     let stack = OLD_STACKS.take().expect("one for each level");
-    let mut fiber = Old::<u32, u32, u32, _>::new(stack, move |suspend, first| {
+    let mut fiber = Old::<u32, u32, u32, _>::new(stack, move |yielder, first| {
         let below = if depth > 0 { new(depth - 1, rounds) } else { 0 };
-        (0..rounds).fold(first + below, |sum, round| sum + suspend.suspend(round))
+        (0..rounds).fold(first + below, |sum, round| sum + yielder.suspend(round))
     })
     .expect("a small closure");
     for round in 0..rounds {
@@ -35,9 +35,9 @@ fn old(depth: u32, rounds: u32) -> u32 {
 
 fn new(depth: u32, rounds: u32) -> u32 {
     let stack = NEW_STACKS.take().expect("one for each level");
-    let mut fiber = New::<u32, u32, u32, _>::new(stack, move |suspend, first| {
+    let mut fiber = New::<u32, u32, u32, _>::new(stack, move |yielder, first| {
         let below = if depth > 0 { old(depth - 1, rounds) } else { 0 };
-        (0..rounds).fold(first + below, |sum, round| sum + suspend.suspend(round))
+        (0..rounds).fold(first + below, |sum, round| sum + yielder.suspend(round))
     })
     .expect("a small closure");
     for round in 0..rounds {
@@ -63,16 +63,16 @@ kernel_test! {
 
     fn fibers_of_two_versions_run_interleaved() {
         let stack = OLD_STACKS.take().expect("not exhausted");
-        let mut old = Old::<u64, u64, (), _>::new(stack, |suspend, mut number| {
+        let mut old = Old::<u64, u64, (), _>::new(stack, |yielder, mut number| {
             loop {
-                number = suspend.suspend(number * 3);
+                number = yielder.suspend(number * 3);
             }
         })
         .expect("a small closure");
         let stack = NEW_STACKS.take().expect("not exhausted");
-        let mut new = New::<u64, u64, (), _>::new(stack, |suspend, mut number| {
+        let mut new = New::<u64, u64, (), _>::new(stack, |yielder, mut number| {
             loop {
-                number = suspend.suspend(number + 7);
+                number = yielder.suspend(number + 7);
             }
         })
         .expect("a small closure");
@@ -94,7 +94,7 @@ kernel_test! {
     /// What one version leaks is no business of the other.
     fn each_version_counts_its_own_leaks() {
         let stack = NEW_STACKS.take().expect("not exhausted");
-        let mut new = New::<(), (), (), _>::new(stack, |suspend, ()| suspend.suspend(())).expect("a small closure");
+        let mut new = New::<(), (), (), _>::new(stack, |yielder, ()| yielder.suspend(())).expect("a small closure");
         let _ = new.resume(());
         drop(new);
         assert_eq!((kfiber::fiber::leaked_stacks(), kfiber_next::fiber::leaked_stacks()), (0, 1));

@@ -6,7 +6,7 @@ use kfiber::{platform, scheduler, stack};
 rows! {
     // type                                       Send,   Sync,   in T,   in 'a
     platform::BareX86_64<T>                    => Send,   Sync,   Absent, Absent;
-    scheduler::ExceptionFrame                  => Always, Always, Absent, Absent;
-    scheduler::overflow::WayOut                => Always, Always, Absent, Absent;
+    scheduler::TrapFrame                       => Always, Always, Absent, Absent;
+    scheduler::overflow::RecoveryFrame         => Always, Always, Absent, Absent;
     stack::guard::NoExceptionStack             => Always, Always, Absent, Absent;
 }

@@ -7,7 +7,7 @@ use super::row::{If, IsNot, Neither, Probe, Row, SendAndSync, SendOnly, SyncOnly
 use kfiber::{context, fiber, platform, scheduler, stack, sync};
 
 /// What a fiber lies in.
-type Memory = stack::Taken<stack::Stack<65536>>;
+type Memory = stack::StackHandle<stack::Stack<65536>>;
 
 rows! {
     // type                                              Send,   Sync,   in T,      in 'a
@@ -20,11 +20,11 @@ rows! {
     stack::Stack<65536>                               => Always, Always, Absent,    Absent;
     stack::GuardedStack<65536>                        => Always, Always, Absent,    Absent;
     stack::StackInUse                                 => Always, Always, Absent,    Absent;
-    stack::Taken<stack::Stack<65536>>                 => Always, Always, Absent,    Absent;
+    stack::StackHandle<stack::Stack<65536>>           => Always, Always, Absent,    Absent;
     stack::guard::GuardError                          => Always, Always, Absent,    Absent;
 
     // The raw switch: whoever uses it says by `unsafe` where it may be used.
-    context::Landed                                   => Never,  Never,  Absent,    Absent;
+    context::Transfer                                 => Never,  Never,  Absent,    Absent;
     context::FpControl                                => Always, Always, Absent,    Absent;
     context::Context                                  => Never,  Never,  Absent,    Absent;
     context::ControlBlock                             => Never,  Never,  Absent,    Absent;
@@ -33,8 +33,8 @@ rows! {
     fiber::Fiber<T, (), (), Memory>                   => Never,  Never,  Invariant, Absent;
     fiber::Fiber<(), T, (), Memory>                   => Never,  Never,  Invariant, Absent;
     fiber::Fiber<(), (), T, Memory>                   => Never,  Never,  Invariant, Absent;
-    fiber::Suspend<T, ()>                             => Never,  Never,  Invariant, Absent;
-    fiber::Suspend<(), T>                             => Never,  Never,  Invariant, Absent;
+    fiber::Yielder<T, ()>                             => Never,  Never,  Invariant, Absent;
+    fiber::Yielder<(), T>                             => Never,  Never,  Invariant, Absent;
     fiber::Resumed<T, ()>                             => Send,   Sync,   Covariant, Absent;
     fiber::Resumed<(), T>                             => Send,   Sync,   Covariant, Absent;
     fiber::FiberFinished<T>                           => Send,   Sync,   Covariant, Absent;
@@ -74,20 +74,20 @@ rows! {
     scheduler::Panic                                  => Always, Always, Absent,    Absent;
     scheduler::Fault                                  => Always, Always, Absent,    Absent;
     scheduler::FiberFailed                            => Always, Always, Absent,    Absent;
-    scheduler::NotContained                           => Always, Always, Absent,    Absent;
+    scheduler::FatalReason                            => Always, Always, Absent,    Absent;
     scheduler::Registers                              => Always, Always, Absent,    Absent;
     scheduler::Watchdog                               => Always, Always, Absent,    Absent;
     scheduler::LateTimer                              => Always, Always, Absent,    Absent;
-    scheduler::Hog                                    => Always, Always, Absent,    Absent;
+    scheduler::SoftLockup                             => Always, Always, Absent,    Absent;
     scheduler::HooksAlreadySet                        => Always, Always, Absent,    Absent;
     scheduler::AfterDeadlock                          => Always, Always, Absent,    Absent;
     scheduler::AfterStall                             => Always, Always, Absent,    Absent;
-    scheduler::Outlook                                => Always, Always, Absent,    Absent;
+    scheduler::StallKind                              => Always, Always, Absent,    Absent;
     scheduler::WaitingFiber                           => Never,  Never,  Absent,    Absent;
-    scheduler::Needs                                  => Always, Always, Absent,    Absent;
+    scheduler::WaitsFor                               => Always, Always, Absent,    Absent;
     scheduler::overflow::Part                         => Always, Always, Absent,    Absent;
     scheduler::overflow::Neighbour                    => Always, Always, Absent,    Absent;
-    scheduler::overflow::Exception                    => Always, Always, Absent,    Absent;
+    scheduler::overflow::Trap                         => Always, Always, Absent,    Absent;
     scheduler::overflow::Detector                     => Always, Always, Absent,    Absent;
     scheduler::overflow::Overflow                     => Always, Always, Absent,    Absent;
 
@@ -96,7 +96,7 @@ rows! {
     scheduler::Deadlock<'static>                      => Never,  Never,  Absent,    Covariant;
     scheduler::Stall<'static>                         => Never,  Never,  Absent,    Covariant;
     scheduler::WaitGraph<'static>                     => Never,  Never,  Absent,    Covariant;
-    scheduler::Circle<'static>                        => Never,  Never,  Absent,    Covariant;
+    scheduler::WaitCycle<'static>                     => Never,  Never,  Absent,    Covariant;
 
     sync::Mutex<T>                                    => Send,   Send,   Invariant, Absent;
     sync::MutexGuard<'static, T>                      => Never,  Sync,   Invariant, Covariant;

@@ -12,7 +12,7 @@ use std::{env, fs, io};
 /// What goes before the functions of a row, of which each has a line.
 const HEAD: &str = "#![allow(unused)]\n\
      use kfiber::{context, fiber, platform, scheduler, stack, sync};\n\
-     type Memory = stack::Taken<stack::Stack<65536>>;\n";
+     type Memory = stack::StackHandle<stack::Stack<65536>>;\n";
 /// Two types of which the first is a subtype of the second, both `'static`.
 const NARROW: &str = "for<'x> fn(&'x ())";
 const WIDE: &str = "fn(&'static ())";

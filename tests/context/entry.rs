@@ -85,10 +85,10 @@ fn the_direction_flag_is_clear_at_the_first_entry_whatever_the_resumer_left() {
     // SAFETY: nothing between here and the switch uses a string instruction.
     unsafe { asm!("std", options(nomem, nostack)) };
     // SAFETY: the fiber is new.
-    let landed = unsafe { resume(block, payload(0)) };
+    let transfer = unsafe { resume(block, payload(0)) };
     // SAFETY: restores what the ABI wants.
     unsafe { asm!("cld", options(nomem, nostack)) };
-    assert_eq!(word(landed.payload) & DIRECTION, 0);
+    assert_eq!(word(transfer.payload) & DIRECTION, 0);
 }
 
 #[cfg(not(miri))]
@@ -109,8 +109,8 @@ fn the_flag_check_passes_when_nothing_changed() {
 fn a_body_gets_its_own_block() {
     let block = spawn(own_block);
     // SAFETY: the fiber is new.
-    let landed = unsafe { resume(block, payload(0)) };
-    assert_eq!(word(landed.payload), block.addr());
+    let transfer = unsafe { resume(block, payload(0)) };
+    assert_eq!(word(transfer.payload), block.addr());
 }
 
 #[test]
@@ -165,8 +165,8 @@ fn a_fiber_first_entered_by_a_switch_leaves_its_parent_alone() {
     }
     let (block, root) = (spawn(back), root());
     // SAFETY: the fiber is new.
-    let landed = unsafe { switch(root, block, super::address(root)) };
-    assert_eq!((word(landed.payload), landed.tag), (77, block));
+    let transfer = unsafe { switch(root, block, super::address(root)) };
+    assert_eq!((word(transfer.payload), transfer.tag), (77, block));
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn new_fibers_can_be_made_on_the_same_memory_at_once() {
         // SAFETY: the fiber has ended, or never ran.
         unsafe { ControlBlock::init(block, block.cast(), own_block) };
         // SAFETY: the fiber is new.
-        let landed = unsafe { resume(block, payload(0)) };
-        assert!(landed.tag.is_null());
+        let transfer = unsafe { resume(block, payload(0)) };
+        assert!(transfer.tag.is_null());
     }
 }

@@ -1,7 +1,7 @@
 //! Every form of the switch, mixed with every other on the same block, in all orders.
 
 use super::{
-    ControlBlock, Landed, Payload, address, contexts, payload, pointer, resume, root, spawn,
+    ControlBlock, Payload, Transfer, address, contexts, payload, pointer, resume, root, spawn,
     suspend, switch, switch_out_of_line, word,
 };
 
@@ -43,7 +43,7 @@ struct Order {
 ///
 /// The fiber is new or suspended.
 #[inline(never)]
-unsafe fn enter(block: *mut ControlBlock, order: &Order) -> Landed {
+unsafe fn enter(block: *mut ControlBlock, order: &Order) -> Transfer {
     let root = order.root;
     let (parent, own) = contexts(block);
     let (_, root_own) = contexts(root);
@@ -79,7 +79,7 @@ unsafe fn leave(
     let (parent, own) = contexts(block);
     let (_, root_own) = contexts(root);
     let answer = payload(number);
-    let landed = match order.form {
+    let transfer = match order.form {
         Form::ResumeSuspend | Form::OutOfLineSuspend => {
             // SAFETY: the caller's promise.
             return (unsafe { suspend(block, answer) }, None);
@@ -95,7 +95,7 @@ unsafe fn leave(
             unsafe { switch_out_of_line(answer, block, own, root_own) }
         }
     };
-    (landed.payload, Some(landed.tag))
+    (transfer.payload, Some(transfer.tag))
 }
 
 /// Whether the fiber was entered by a switch between two `own`: the tag then names the root's block.
@@ -130,9 +130,9 @@ fn run(orders: impl IntoIterator<Item = Form>) {
     for (number, form) in orders.into_iter().enumerate() {
         let order = Order { form, number, root };
         // SAFETY: `obey` always suspends, and never ends.
-        let landed = unsafe { enter(block, &order) };
-        assert_eq!(word(landed.payload), number * 2, "{form:?}");
-        assert_eq!(landed.tag, block, "{form:?}: the fiber that came back");
+        let transfer = unsafe { enter(block, &order) };
+        assert_eq!(word(transfer.payload), number * 2, "{form:?}");
+        assert_eq!(transfer.tag, block, "{form:?}: the fiber that came back");
         // SAFETY: the fiber is suspended.
         assert!(!unsafe { (*block).is_fresh() });
     }
@@ -177,8 +177,8 @@ fn resume_and_suspend_carry_a_word_both_ways() {
     for number in [3, 1 << 63, usize::MAX, 1, 0x5555_5555_5555_5555] {
         sum = sum.wrapping_add(number);
         // SAFETY: the fiber is new or suspended.
-        let landed = unsafe { resume(block, payload(number)) };
-        assert_eq!(word(landed.payload), sum);
+        let transfer = unsafe { resume(block, payload(number)) };
+        assert_eq!(word(transfer.payload), sum);
     }
 }
 
@@ -187,12 +187,12 @@ fn the_tag_is_the_block_at_each_suspension_and_null_at_the_end() {
     let block = spawn(add_up);
     for (number, is_end) in [(5, false), (6, false), (0, true)] {
         // SAFETY: the fiber is new or suspended.
-        let landed = unsafe { resume(block, payload(number)) };
-        assert_eq!(landed.tag.is_null(), is_end);
+        let transfer = unsafe { resume(block, payload(number)) };
+        assert_eq!(transfer.tag.is_null(), is_end);
         if is_end {
-            assert_eq!(word(landed.payload), 11, "what the body returned");
+            assert_eq!(word(transfer.payload), 11, "what the body returned");
         } else {
-            assert_eq!(landed.tag, block);
+            assert_eq!(transfer.tag, block);
         }
     }
 }
@@ -204,15 +204,15 @@ fn a_body_that_returns_goes_to_whoever_resumed_it_last() {
         let (parent, own) = contexts(block);
         // SAFETY: the fiber is new.
         let _ = unsafe { resume(block, payload(5)) };
-        let landed = if out_of_line {
+        let transfer = if out_of_line {
             // SAFETY: the fiber is suspended.
             unsafe { switch_out_of_line(payload(0), block, parent, own) }
         } else {
             // SAFETY: the fiber is suspended.
             unsafe { resume(block, payload(0)) }
         };
-        assert!(landed.tag.is_null());
-        assert_eq!(word(landed.payload), 5);
+        assert!(transfer.tag.is_null());
+        assert_eq!(word(transfer.payload), 5);
     }
 }
 
@@ -232,9 +232,9 @@ unsafe extern "sysv64" fn pass_on(first: Payload, block: *mut ControlBlock) -> P
     let mut answer = first;
     loop {
         // SAFETY: the next in the ring is new or has switched away.
-        let landed = unsafe { switch(block, next, answer) };
-        assert_eq!(landed.tag, before);
-        answer = payload(word(landed.payload) + 1);
+        let transfer = unsafe { switch(block, next, answer) };
+        assert_eq!(transfer.tag, before);
+        answer = payload(word(transfer.payload) + 1);
     }
 }
 
@@ -246,10 +246,10 @@ fn a_switch_from_fiber_to_fiber_names_the_one_that_was_left() {
     let mut number = address::<Ring>(ring);
     for round in 0..5 {
         // SAFETY: the first fiber is new or has switched away.
-        let landed = unsafe { switch(root, a, number) };
-        assert_eq!(landed.tag, c);
+        let transfer = unsafe { switch(root, a, number) };
+        assert_eq!(transfer.tag, c);
         if round > 0 {
-            assert_eq!(word(landed.payload), word(number) + 3);
+            assert_eq!(word(transfer.payload), word(number) + 3);
         }
         number = payload(round * 100);
     }

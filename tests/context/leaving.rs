@@ -45,8 +45,8 @@ fn what_is_called_after_the_last_switch_runs_on_the_stack_of_the_one_that_goes_o
     let root = root();
     NEXT.set(root);
     // SAFETY: the fiber is new.
-    let landed = unsafe { switch(root, fiber, payload(1)) };
-    assert!(landed.tag.is_null(), "it left for good");
+    let transfer = unsafe { switch(root, fiber, payload(1)) };
+    assert!(transfer.tag.is_null(), "it left for good");
     let [left, at] = AFTER.take();
     assert_eq!(left, fiber.addr());
     assert!(!is_on_stack_of(at, fiber));
@@ -59,9 +59,9 @@ fn a_new_fiber_can_be_the_one_that_goes_on() {
     ROOT.set(root());
     NEXT.set(next);
     // SAFETY: the fiber is new.
-    let landed = unsafe { switch(ROOT.get(), fiber, payload(1)) };
-    assert_eq!(landed.tag, next);
-    assert_eq!(word(landed.payload), 7);
+    let transfer = unsafe { switch(ROOT.get(), fiber, payload(1)) };
+    assert_eq!(transfer.tag, next);
+    assert_eq!(word(transfer.payload), 7);
     let [left, at] = AFTER.take();
     assert_eq!(left, fiber.addr());
     assert!(is_on_stack_of(at, next));

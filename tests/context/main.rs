@@ -9,7 +9,7 @@ mod registers;
 
 use core::mem::MaybeUninit;
 use kfiber::context::{
-    Body, Context, ControlBlock, Landed, Payload, resume, suspend, switch, switch_out_of_line,
+    Body, Context, ControlBlock, Payload, Transfer, resume, suspend, switch, switch_out_of_line,
 };
 
 const STACK_BYTES: usize = 64 * 1024;

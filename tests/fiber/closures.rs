@@ -7,7 +7,7 @@ use kfiber::stack::{ForeignStack, GuardedStack, Stack, StackMemory, StackPool, S
 
 #[test]
 fn a_closure_that_captures_nothing_runs() {
-    fn named(_: &kfiber::fiber::Suspend<u8, ()>, number: u8) -> u8 {
+    fn named(_: &kfiber::fiber::Yielder<u8, ()>, number: u8) -> u8 {
         number + 1
     }
     let mut fiber = Fiber::new(stack(), named).expect("fits");
@@ -18,10 +18,10 @@ fn a_closure_that_captures_nothing_runs() {
 
 #[test]
 fn a_boxed_closure_runs() {
-    type Body = Box<dyn FnOnce(&kfiber::fiber::Suspend<(), u8>, ()) -> String>;
+    type Body = Box<dyn FnOnce(&kfiber::fiber::Yielder<(), u8>, ()) -> String>;
     let text = String::from("owned");
-    let body: Body = Box::new(move |suspend, ()| {
-        suspend.suspend(1);
+    let body: Body = Box::new(move |yielder, ()| {
+        yielder.suspend(1);
         text
     });
     let mut fiber = Fiber::new(stack(), body).expect("fits");
@@ -34,8 +34,8 @@ fn what_a_closure_captured_is_intact_after_the_fiber_moved() {
     fn check<const N: usize>() {
         let bytes: [u8; N] = core::array::from_fn(|index| index.to_le_bytes()[0]);
         let stack = fresh::<Stack<{ 256 * 1024 }>>();
-        let mut fiber = Fiber::new(stack, move |suspend, ()| {
-            suspend.suspend(bytes.len());
+        let mut fiber = Fiber::new(stack, move |yielder, ()| {
+            yielder.suspend(bytes.len());
             bytes
         })
         .expect("fits");
@@ -186,9 +186,9 @@ fn usage_grows_with_the_depth_of_the_calls() {
             descend(depth - 1) + here[15] - depth + 1
         }
     }
-    let mut fiber = Fiber::<usize, usize, (), _>::new(stack(), |suspend, mut depth| {
+    let mut fiber = Fiber::<usize, usize, (), _>::new(stack(), |yielder, mut depth| {
         loop {
-            depth = suspend.suspend(descend(depth));
+            depth = yielder.suspend(descend(depth));
         }
     })
     .expect("fits");

@@ -43,9 +43,9 @@ fn a_closure_that_returned_without_ever_suspending_is_not_dropped_again_by_into_
 #[test]
 fn locals_of_a_fiber_are_dropped_once_when_it_returns() {
     let (value, drops) = counted();
-    let mut fiber = Fiber::<_, (), (), _>::new(stack(), |suspend, value: Counted| {
+    let mut fiber = Fiber::<_, (), (), _>::new(stack(), |yielder, value: Counted| {
         let local = value;
-        drop(suspend.suspend(()));
+        drop(yielder.suspend(()));
         drop(local);
     })
     .expect("fits");
@@ -67,9 +67,9 @@ fn values_that_cross_are_dropped_once_by_whoever_gets_them() {
             move || (Counted(Rc::clone(&drops)), [1_u8; N])
         };
         let made = make.clone();
-        let mut fiber = Fiber::new(stack(), move |suspend, first: (Counted, [u8; N])| {
+        let mut fiber = Fiber::new(stack(), move |yielder, first: (Counted, [u8; N])| {
             drop(first);
-            drop(suspend.suspend(made()));
+            drop(yielder.suspend(made()));
             made()
         })
         .expect("fits");
@@ -95,7 +95,7 @@ fn values_that_cross_are_dropped_once_by_whoever_gets_them() {
 #[test]
 fn each_way_to_end_a_fiber_gives_the_stack_back() {
     static STACK: Stack<{ 16 * 1024 }> = Stack::new();
-    type OnStack = Fiber<(), (), (), kfiber::stack::Taken<Stack<{ 16 * 1024 }>>>;
+    type OnStack = Fiber<(), (), (), kfiber::stack::StackHandle<Stack<{ 16 * 1024 }>>>;
     let make = || OnStack::new(STACK.take().expect("given back"), |_, ()| ()).expect("fits");
     drop(make());
     drop(make().into_stack());
@@ -124,9 +124,9 @@ fn into_stack_of_a_new_fiber_drops_the_closure() {
 #[test]
 fn into_stack_of_a_suspended_fiber_gives_the_fiber_back_unharmed() {
     let (value, drops) = counted();
-    let mut fiber = Fiber::<u8, u8, (), _>::new(stack(), move |suspend, mut number| {
+    let mut fiber = Fiber::<u8, u8, (), _>::new(stack(), move |yielder, mut number| {
         while number != 0 {
-            number = suspend.suspend(number * 2);
+            number = yielder.suspend(number * 2);
         }
         drop(value);
     })
@@ -151,8 +151,8 @@ fn a_stack_can_be_used_again_at_once_a_hundred_thousand_times() {
     static STACK: Stack<{ 16 * 1024 }> = Stack::new();
     let mut stack = STACK.take().expect("first");
     for round in 0..ROUNDS {
-        let mut fiber = Fiber::new(stack, move |suspend, number: u32| {
-            suspend.suspend(number + round);
+        let mut fiber = Fiber::new(stack, move |yielder, number: u32| {
+            yielder.suspend(number + round);
             round
         })
         .expect("fits");
@@ -172,13 +172,13 @@ fn a_pool_feeds_fibers_of_different_kinds_in_turn() {
     };
     static POOL: StackPool<{ 16 * 1024 }, 3> = StackPool::new();
     for round in 0..ROUNDS {
-        let mut adds = Fiber::new(POOL.take().expect("free"), |suspend, n: usize| {
-            suspend.suspend(n + 1)
+        let mut adds = Fiber::new(POOL.take().expect("free"), |yielder, n: usize| {
+            yielder.suspend(n + 1)
         })
         .expect("fits");
         let mut pairs = Fiber::new(
             POOL.take().expect("free"),
-            |_: &kfiber::fiber::Suspend<_, ()>, pair: [usize; 3]| pair.map(|n| n * 2),
+            |_: &kfiber::fiber::Yielder<_, ()>, pair: [usize; 3]| pair.map(|n| n * 2),
         )
         .expect("fits");
         assert_eq!(adds.resume(round), Resumed::Yielded(round + 1));
@@ -216,7 +216,7 @@ impl Drop for Bomb {
 #[test]
 fn a_closure_whose_destructor_panics_still_gives_the_stack_back() {
     static STACK: Stack<{ 16 * 1024 }> = Stack::new();
-    type Armed = Fiber<(), (), (), kfiber::stack::Taken<Stack<{ 16 * 1024 }>>>;
+    type Armed = Fiber<(), (), (), kfiber::stack::StackHandle<Stack<{ 16 * 1024 }>>>;
     let ways: [fn(Armed); 2] = [drop, |fiber| drop(fiber.into_stack())];
     for consume in ways {
         let bomb = Bomb;

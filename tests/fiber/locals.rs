@@ -2,7 +2,7 @@
 
 use super::{fresh, stack};
 use core::hint::black_box;
-use kfiber::fiber::{Fiber, Resumed, Suspend};
+use kfiber::fiber::{Fiber, Resumed, Yielder};
 use kfiber::stack::Stack;
 
 const ROUNDS: u32 = if cfg!(any(miri, kfiber_threads)) {
@@ -67,9 +67,9 @@ fn many_live_locals_survive_on_both_sides() {
     let expected = many_locals(0x1234_5678, |round| round * 3);
     let other = many_locals(0x8765, |round| round * 2);
     let mut fiber =
-        Fiber::<u64, u64, _, _>::new(stack(), move |suspend: &Suspend<u64, u64>, first| {
+        Fiber::<u64, u64, _, _>::new(stack(), move |yielder: &Yielder<u64, u64>, first| {
             assert_eq!(first, 0);
-            let found = many_locals(0x8765, |round| suspend.suspend(round * 3));
+            let found = many_locals(0x8765, |round| yielder.suspend(round * 3));
             assert_eq!(found, other, "in the fiber");
             true
         })
@@ -91,13 +91,13 @@ fn many_live_locals_survive_on_both_sides() {
 
 #[test]
 fn floating_point_locals_survive_a_fiber_that_computes_with_others() {
-    let mut fiber = Fiber::<f64, f64, f64, _>::new(stack(), |suspend, mut x| {
+    let mut fiber = Fiber::<f64, f64, f64, _>::new(stack(), |yielder, mut x| {
         let mut values = [1.0_f64; 16];
         for round in 0..ROUNDS {
             for (index, value) in values.iter_mut().enumerate() {
                 *value += x * index as f64;
             }
-            x = suspend.suspend(values[round as usize % 16]);
+            x = yielder.suspend(values[round as usize % 16]);
         }
         values.iter().sum()
     })
@@ -122,20 +122,20 @@ fn floating_point_locals_survive_a_fiber_that_computes_with_others() {
 
 #[test]
 fn a_fiber_may_suspend_from_deep_recursion() {
-    fn visit(suspend: &Suspend<u32, u64>, low: u64, high: u64, depth: u32) -> u64 {
+    fn visit(yielder: &Yielder<u32, u64>, low: u64, high: u64, depth: u32) -> u64 {
         if depth == 0 {
-            return u64::from(suspend.suspend(low)) + high - low;
+            return u64::from(yielder.suspend(low)) + high - low;
         }
         let middle = low.midpoint(high);
-        visit(suspend, low, middle, depth - 1) + visit(suspend, middle, high, depth - 1)
+        visit(yielder, low, middle, depth - 1) + visit(yielder, middle, high, depth - 1)
     }
     const DEPTH: u32 = if cfg!(any(miri, kfiber_threads)) {
         3
     } else {
         10
     };
-    let mut fiber = Fiber::new(fresh::<Stack<{ 256 * 1024 }>>(), |suspend, _: u32| {
-        visit(suspend, 0, 1 << DEPTH, DEPTH)
+    let mut fiber = Fiber::new(fresh::<Stack<{ 256 * 1024 }>>(), |yielder, _: u32| {
+        visit(yielder, 0, 1 << DEPTH, DEPTH)
     })
     .expect("fits");
     for leaf in 0..1_u64 << DEPTH {
@@ -146,15 +146,15 @@ fn a_fiber_may_suspend_from_deep_recursion() {
 
 #[test]
 fn a_fiber_may_suspend_in_a_destructor() {
-    struct Last<'a>(&'a Suspend<(), &'static str>);
+    struct Last<'a>(&'a Yielder<(), &'static str>);
     impl Drop for Last<'_> {
         fn drop(&mut self) {
             self.0.suspend("dropping");
         }
     }
-    let mut fiber = Fiber::<(), &str, &str, _>::new(stack(), |suspend, ()| {
-        let _last = Last(suspend);
-        suspend.suspend("running");
+    let mut fiber = Fiber::<(), &str, &str, _>::new(stack(), |yielder, ()| {
+        let _last = Last(yielder);
+        yielder.suspend("running");
         "done"
     })
     .expect("fits");
@@ -165,10 +165,10 @@ fn a_fiber_may_suspend_in_a_destructor() {
 
 #[test]
 fn an_iterator_inside_a_fiber_borrows_its_locals_across_suspensions() {
-    let mut fiber = Fiber::<(), char, usize, _>::new(stack(), |suspend, ()| {
+    let mut fiber = Fiber::<(), char, usize, _>::new(stack(), |yielder, ()| {
         let words = ["alpha", "beta"].map(String::from);
         for letter in words.iter().flat_map(|word| word.chars()) {
-            suspend.suspend(letter);
+            yielder.suspend(letter);
         }
         words.len()
     })

@@ -7,15 +7,15 @@ mod nesting;
 mod refusals;
 mod values;
 
-use kfiber::stack::{Stack, Storage, Taken};
+use kfiber::stack::{Stack, StackHandle, Storage};
 
 /// A stack of its own for each call; large enough for a debug build.
-fn stack() -> Taken<Stack<{ 64 * 1024 }>> {
+fn stack() -> StackHandle<Stack<{ 64 * 1024 }>> {
     fresh()
 }
 
 /// A stack of its own of any kind.
-fn fresh<T: Storage>() -> Taken<T> {
+fn fresh<T: Storage>() -> StackHandle<T> {
     // Not by way of a temporary, which would be larger than the stack of a fiber that asks for one.
     let memory = Box::<T>::new_zeroed();
     // SAFETY: an unused storage is all zero bytes.

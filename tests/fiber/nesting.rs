@@ -1,19 +1,19 @@
 //! Fibers that resume fibers, to any depth, and fibers that change hands.
 
 use super::{fresh, stack};
-use kfiber::fiber::{Fiber, Resumed, Suspend};
-use kfiber::stack::{Stack, Taken};
+use kfiber::fiber::{Fiber, Resumed, Yielder};
+use kfiber::stack::{Stack, StackHandle};
 
-type Inner = Fiber<u64, u64, u64, Taken<Stack<{ 64 * 1024 }>>>;
+type Inner = Fiber<u64, u64, u64, StackHandle<Stack<{ 64 * 1024 }>>>;
 
 /// Yields the sums of what it is given, and returns their count at a zero.
 fn summing() -> Inner {
-    Fiber::new(stack(), |suspend: &Suspend<u64, u64>, mut number| {
+    Fiber::new(stack(), |yielder: &Yielder<u64, u64>, mut number| {
         let (mut sum, mut count) = (0, 0);
         while number != 0 {
             sum += number;
             count += 1;
-            number = suspend.suspend(sum);
+            number = yielder.suspend(sum);
         }
         count
     })
@@ -25,17 +25,17 @@ fn fibers_nest_a_hundred_deep() {
     const DEPTH: u64 = if cfg!(miri) { 10 } else { 100 };
     /// Makes a fiber that resumes one a level deeper, and passes on both ways what comes, adding one each way.
     fn level(depth: u64) -> Inner {
-        Fiber::new(stack(), move |suspend: &Suspend<u64, u64>, mut number| {
+        Fiber::new(stack(), move |yielder: &Yielder<u64, u64>, mut number| {
             if depth == 0 {
                 while number < 1_000_000 {
-                    number = suspend.suspend(number * 10);
+                    number = yielder.suspend(number * 10);
                 }
                 return number;
             }
             let mut deeper = level(depth - 1);
             loop {
                 match deeper.resume(number + 1) {
-                    Resumed::Yielded(answer) => number = suspend.suspend(answer + 1),
+                    Resumed::Yielded(answer) => number = yielder.suspend(answer + 1),
                     Resumed::Returned(result) => return result + 1,
                 }
             }
@@ -53,16 +53,16 @@ fn fibers_nest_a_hundred_deep() {
 
 #[test]
 fn a_fiber_is_resumed_by_another_fiber_than_the_one_that_made_it() {
-    let mut maker = Fiber::<(), Inner, Inner, _>::new(stack(), |suspend, ()| {
+    let mut maker = Fiber::<(), Inner, Inner, _>::new(stack(), |yielder, ()| {
         let mut made = summing();
         assert_eq!(made.resume(1), Resumed::Yielded(1));
-        suspend.suspend(made);
+        yielder.suspend(made);
         summing()
     })
     .expect("fits");
-    let mut user = Fiber::<Inner, Inner, u64, _>::new(stack(), |suspend, mut given| {
+    let mut user = Fiber::<Inner, Inner, u64, _>::new(stack(), |yielder, mut given| {
         assert_eq!(given.resume(2), Resumed::Yielded(3));
-        let mut second = suspend.suspend(given);
+        let mut second = yielder.suspend(given);
         assert_eq!(second.resume(0), Resumed::Returned(0));
         99
     })
@@ -83,13 +83,13 @@ fn a_fiber_is_resumed_by_another_fiber_than_the_one_that_made_it() {
 
 #[test]
 fn a_fiber_that_is_suspended_inside_another_is_kept_while_the_other_is_suspended() {
-    let mut outer = Fiber::<u64, u64, u64, _>::new(stack(), |suspend, mut number| {
+    let mut outer = Fiber::<u64, u64, u64, _>::new(stack(), |yielder, mut number| {
         let mut inner = summing();
         while number != 0 {
             let Resumed::Yielded(sum) = inner.resume(number) else {
                 panic!("returned")
             };
-            number = suspend.suspend(sum);
+            number = yielder.suspend(sum);
         }
         let Resumed::Returned(count) = inner.resume(0) else {
             panic!("yielded")
@@ -138,20 +138,20 @@ fn many_fibers_are_suspended_at_once_and_end_in_any_order() {
 #[test]
 fn a_recursive_walk_gives_each_level_a_fiber_of_its_own() {
     /// Yields the numbers of a tree in order; each subtree is a fiber.
-    fn walk(low: u32, high: u32) -> Fiber<(), u32, (), Taken<Stack<{ 32 * 1024 }>>> {
-        Fiber::new(fresh(), move |suspend: &Suspend<(), u32>, ()| {
+    fn walk(low: u32, high: u32) -> Fiber<(), u32, (), StackHandle<Stack<{ 32 * 1024 }>>> {
+        Fiber::new(fresh(), move |yielder: &Yielder<(), u32>, ()| {
             if low == high {
                 return;
             }
             let middle = low.midpoint(high);
             let mut left = walk(low, middle);
             while let Resumed::Yielded(number) = left.resume(()) {
-                suspend.suspend(number);
+                yielder.suspend(number);
             }
-            suspend.suspend(middle);
+            yielder.suspend(middle);
             let mut right = walk(middle + 1, high);
             while let Resumed::Yielded(number) = right.resume(()) {
-                suspend.suspend(number);
+                yielder.suspend(number);
             }
         })
         .expect("fits")

@@ -3,7 +3,7 @@
 use super::{counted, stack};
 use core::panic::AssertUnwindSafe;
 use kfiber::context::ControlBlock;
-use kfiber::fiber::{Fiber, FiberFinished, NewFiberErrorKind, Resumed, Suspend};
+use kfiber::fiber::{Fiber, FiberFinished, NewFiberErrorKind, Resumed, Yielder};
 use kfiber::stack::{FLOOR_BYTES, ForeignStack, Stack, StackMemory};
 use std::panic::catch_unwind;
 
@@ -24,7 +24,7 @@ fn try_resume_after_the_end_gives_the_value_back() {
 #[test]
 fn try_resume_does_what_resume_does_while_the_fiber_lives() {
     let mut fiber =
-        Fiber::<u8, u8, u8, _>::new(stack(), |suspend, n| suspend.suspend(n + 1)).expect("fits");
+        Fiber::<u8, u8, u8, _>::new(stack(), |yielder, n| yielder.suspend(n + 1)).expect("fits");
     assert_eq!(fiber.try_resume(1), Ok(Resumed::Yielded(2)));
     assert!(!fiber.is_finished());
     assert_eq!(fiber.try_resume(9), Ok(Resumed::Returned(9)));
@@ -90,7 +90,7 @@ fn a_closure_too_large_for_a_foreign_stack_comes_back_with_the_stack_and_is_not_
 fn a_stack_of_exactly_the_needed_size_is_accepted_and_one_line_less_is_not() {
     fn needed<I: 'static, R: 'static, F>(make: fn() -> F) -> usize
     where
-        F: FnOnce(&Suspend<I, ()>, I) -> R + 'static,
+        F: FnOnce(&Yielder<I, ()>, I) -> R + 'static,
     {
         let mut size = 1024;
         loop {
@@ -116,18 +116,18 @@ fn a_stack_of_exactly_the_needed_size_is_accepted_and_one_line_less_is_not() {
     let fixed = size_of::<ControlBlock>() + FLOOR_BYTES;
     let captured = needed::<(), usize, _>(|| {
         let bytes = [1_u8; 4096];
-        move |_: &Suspend<(), ()>, ()| bytes.len()
+        move |_: &Yielder<(), ()>, ()| bytes.len()
     });
     assert!(
         captured >= 2 * 4096 + fixed,
         "in its slot, and moved out of it"
     );
-    let result = needed::<(), [u8; 4096], _>(|| |_: &Suspend<(), ()>, ()| [1_u8; 4096]);
+    let result = needed::<(), [u8; 4096], _>(|| |_: &Yielder<(), ()>, ()| [1_u8; 4096]);
     assert!(
         result >= 2 * 4096 + fixed,
         "in the frame that returns it, and in its slot"
     );
-    let input = needed::<[u8; 4096], (), _>(|| |_: &Suspend<[u8; 4096], ()>, _| ());
+    let input = needed::<[u8; 4096], (), _>(|| |_: &Yielder<[u8; 4096], ()>, _| ());
     assert!(input >= 4096 + fixed, "in the frame that takes it");
 }
 
@@ -148,9 +148,9 @@ fn errors_say_what_to_do() {
 
 #[test]
 fn debug_output_names_the_state() {
-    let mut fiber = Fiber::<(), (), (), _>::new(stack(), |suspend, ()| {
-        assert!(format!("{suspend:?}").starts_with("Suspend"));
-        suspend.suspend(());
+    let mut fiber = Fiber::<(), (), (), _>::new(stack(), |yielder, ()| {
+        assert!(format!("{yielder:?}").starts_with("Yielder"));
+        yielder.suspend(());
     })
     .expect("fits");
     assert!(format!("{fiber:?}").contains("new"));

@@ -2,10 +2,10 @@
 
 use super::fresh;
 use kfiber::fiber::{Fiber, Resumed};
-use kfiber::stack::{Stack, Taken};
+use kfiber::stack::{Stack, StackHandle};
 
 /// Room for the many copies that a debug build makes of large values.
-fn stack() -> Taken<Stack<{ 256 * 1024 }>> {
+fn stack() -> StackHandle<Stack<{ 256 * 1024 }>> {
     fresh()
 }
 
@@ -71,14 +71,14 @@ aligned!(
 #[inline(never)]
 fn round_trips<T: Value>() {
     let captured = T::make(1);
-    let mut fiber = Fiber::new(stack(), move |suspend, first: T| {
+    let mut fiber = Fiber::new(stack(), move |yielder, first: T| {
         first.check(2);
         captured.check(1);
-        let second = suspend.suspend(T::make(3));
+        let second = yielder.suspend(T::make(3));
         first.check(2);
         second.check(4);
         captured.check(1);
-        let third = suspend.suspend(T::make(5));
+        let third = yielder.suspend(T::make(5));
         first.check(2);
         second.check(4);
         third.check(6);
@@ -106,9 +106,9 @@ fn round_trips<T: Value>() {
 /// Only one of input, yield and result is a `T`, the others are of other sizes, so that none stands in for another.
 #[inline(never)]
 fn round_trips_alone<T: Value>() {
-    let mut input = Fiber::<T, (), u8, _>::new(stack(), |suspend, first: T| {
+    let mut input = Fiber::<T, (), u8, _>::new(stack(), |yielder, first: T| {
         first.check(9);
-        suspend.suspend(()).check(10);
+        yielder.suspend(()).check(10);
         11
     })
     .expect("fits");
@@ -116,15 +116,15 @@ fn round_trips_alone<T: Value>() {
     assert_eq!(input.resume(T::make(10)), Resumed::Returned(11));
 
     let mut output =
-        Fiber::new(stack(), |suspend, (): ()| suspend.suspend(T::make(12))).expect("fits");
+        Fiber::new(stack(), |yielder, (): ()| yielder.suspend(T::make(12))).expect("fits");
     let Resumed::Yielded(value) = output.resume(()) else {
         panic!("returned")
     };
     value.check(12);
     assert!(matches!(output.resume(()), Resumed::Returned(())));
 
-    let mut result = Fiber::<[u16; 7], u16, T, _>::new(stack(), |suspend, seven| {
-        let [_, second, ..] = suspend.suspend(seven[2]);
+    let mut result = Fiber::<[u16; 7], u16, T, _>::new(stack(), |yielder, seven| {
+        let [_, second, ..] = yielder.suspend(seven[2]);
         T::make(second.into())
     })
     .expect("fits");
@@ -171,10 +171,10 @@ sizes_and_alignments! {
 #[test]
 fn values_aligned_to_4096_cross() {
     let captured = A4096::<4096>::make(1);
-    let mut fiber = Fiber::new(stack(), move |suspend, first: A4096<1>| {
+    let mut fiber = Fiber::new(stack(), move |yielder, first: A4096<1>| {
         first.check(2);
         captured.check(1);
-        suspend.suspend(A4096::<5000>::make(3)).check(4);
+        yielder.suspend(A4096::<5000>::make(3)).check(4);
         captured.check(1);
         first.check(2);
         A4096::<1>::make(5)
@@ -193,9 +193,9 @@ fn values_aligned_to_4096_cross() {
 #[test]
 fn references_boxes_and_niches_keep_their_meaning() {
     static WORDS: [&str; 3] = ["one", "two", "three"];
-    let mut fiber = Fiber::new(stack(), |suspend, first: &'static str| {
-        let second = suspend.suspend(Some(Box::new(first)));
-        let third = suspend.suspend(None);
+    let mut fiber = Fiber::new(stack(), |yielder, first: &'static str| {
+        let second = yielder.suspend(Some(Box::new(first)));
+        let third = yielder.suspend(None);
         vec![first, second, third]
     })
     .expect("fits");
@@ -209,8 +209,8 @@ fn references_boxes_and_niches_keep_their_meaning() {
 
 #[test]
 fn a_value_with_padding_crosses_in_the_register() {
-    let mut fiber = Fiber::new(stack(), |suspend, (a, b): (u8, u32)| {
-        let (c, d) = suspend.suspend((b, a));
+    let mut fiber = Fiber::new(stack(), |yielder, (a, b): (u8, u32)| {
+        let (c, d) = yielder.suspend((b, a));
         (u16::from(c), d == 8)
     })
     .expect("fits");

@@ -19,9 +19,9 @@ std::thread_local! {
 /// A fiber inside the running one, resumed once.
 fn begun(
     body: impl FnOnce(&Pause) + 'static,
-) -> Fiber<(), (), (), kfiber::stack::Taken<kfiber::stack::Stack<131072>>> {
-    let mut fiber = Fiber::new(STACK.take().unwrap(), move |suspend: &Pause, ()| {
-        body(suspend);
+) -> Fiber<(), (), (), kfiber::stack::StackHandle<kfiber::stack::Stack<131072>>> {
+    let mut fiber = Fiber::new(STACK.take().unwrap(), move |yielder: &Pause, ()| {
+        body(yielder);
     })
     .unwrap();
     assert_eq!(fiber.resume(()), Resumed::Yielded(()));
@@ -68,9 +68,9 @@ fn a_fiber_that_would_wait_on_a_condvar_is_not_resumed_by_another() {
     static LOCK: Mutex<u32> = Mutex::new(0);
     static CHANGED: Condvar = Condvar::new();
     child::passes(|| {
-        is_refused(|suspend| {
+        is_refused(|yielder| {
             let mut guard = LOCK.lock();
-            suspend.suspend(());
+            yielder.suspend(());
             let _waited = CHANGED.wait(&mut guard);
         });
     });
@@ -79,12 +79,12 @@ fn a_fiber_that_would_wait_on_a_condvar_is_not_resumed_by_another() {
 #[test]
 fn a_fiber_in_block_on_is_not_resumed_by_another() {
     child::passes(|| {
-        is_refused(|suspend| {
+        is_refused(|yielder| {
             let mut polls = 0;
             block_on(poll_fn(|_context| {
                 polls += 1;
                 if polls == 1 {
-                    suspend.suspend(());
+                    yielder.suspend(());
                     return Poll::Pending;
                 }
                 Poll::Ready(())
@@ -95,17 +95,17 @@ fn a_fiber_in_block_on_is_not_resumed_by_another() {
 
 #[test]
 fn a_fiber_within_a_shield_is_not_resumed_by_another() {
-    child::passes(|| is_refused(|suspend| shield(|| suspend.suspend(()))));
+    child::passes(|| is_refused(|yielder| shield(|| yielder.suspend(()))));
 }
 
 #[test]
 fn a_fiber_within_a_scope_is_not_resumed_by_another() {
     child::passes(|| {
-        is_refused(|suspend| {
+        is_refused(|yielder| {
             scope(|scope| {
                 let sleeps = || scheduler::sleep(Duration::from_millis(5)).unwrap();
                 scope.spawn(&CELLS, sleeps).unwrap().detach();
-                suspend.suspend(());
+                yielder.suspend(());
             });
         });
     });
@@ -115,11 +115,11 @@ fn a_fiber_within_a_scope_is_not_resumed_by_another() {
 fn a_fiber_in_the_condition_of_a_wait_queue_is_not_resumed_by_another() {
     static QUEUE: WaitQueue = WaitQueue::new();
     child::passes(|| {
-        is_refused(|suspend| {
+        is_refused(|yielder| {
             let mut is_first = true;
             let _waited = QUEUE.wait_until(|| {
                 if core::mem::take(&mut is_first) {
-                    suspend.suspend(());
+                    yielder.suspend(());
                 }
                 true
             });
@@ -129,7 +129,7 @@ fn a_fiber_in_the_condition_of_a_wait_queue_is_not_resumed_by_another() {
 
 #[test]
 fn a_fiber_that_waits_for_nothing_is_not_resumed_by_another_either() {
-    child::passes(|| is_refused(|suspend| suspend.suspend(())));
+    child::passes(|| is_refused(|yielder| yielder.suspend(())));
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn a_fiber_where_waiting_is_forbidden_is_not_resumed_by_another() {
     child::passes(|| {
         contain();
         let ann = spawn("ann", || {
-            let fiber = begun(|suspend| without_waiting(|| suspend.suspend(())));
+            let fiber = begun(|yielder| without_waiting(|| yielder.suspend(())));
             PLACE.with(|place| place.put(fiber));
         });
         // It ended where waiting is forbidden, which is its own fault.
@@ -153,7 +153,7 @@ fn a_fiber_of_a_scheduled_one_is_not_resumed_outside() {
     child::passes(|| {
         contain();
         let ann = spawn("ann", || {
-            let fiber = begun(|suspend| suspend.suspend(()));
+            let fiber = begun(|yielder| yielder.suspend(()));
             PLACE.with(|place| place.put(fiber));
         });
         S.run();
@@ -167,7 +167,7 @@ fn a_fiber_of_a_scheduled_one_is_not_resumed_outside() {
 fn a_fiber_of_the_thread_is_not_resumed_by_a_scheduled_one() {
     child::passes(|| {
         contain();
-        let fiber = begun(|suspend| suspend.suspend(()));
+        let fiber = begun(|yielder| yielder.suspend(()));
         PLACE.with(|place| place.put(fiber));
         let bob = spawn("bob", || panic_of(|| PLACE.with(Smuggled::take).resume(())));
         S.run();
@@ -183,7 +183,7 @@ fn a_fiber_of_one_that_ended_is_not_resumed_by_the_next_in_its_cell() {
     child::passes(|| {
         contain();
         let first = || {
-            let fiber = begun(|suspend| suspend.suspend(()));
+            let fiber = begun(|yielder| yielder.suspend(()));
             PLACE.with(|place| place.put(fiber));
         };
         S.builder()
@@ -207,8 +207,8 @@ fn a_fiber_goes_on_where_it_began_after_others_ran() {
     child::passes(|| {
         contain();
         let ann = spawn("ann", || {
-            let mut fiber = begun(|suspend| {
-                shield(|| suspend.suspend(()));
+            let mut fiber = begun(|yielder| {
+                shield(|| yielder.suspend(()));
                 yield_now();
                 assert_eq!(current_name(), "ann");
             });

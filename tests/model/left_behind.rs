@@ -35,7 +35,7 @@ fn one_after_the_other<T: Send + 'static>(
 /// A fiber inside, left in the middle of `within`, which calls what it is given.
 fn leaves_within(within: impl FnOnce(&dyn Fn()) + 'static) {
     let stack = STACK.take().unwrap();
-    let body = move |suspend: &Pause, ()| within(&|| suspend.suspend(()));
+    let body = move |yielder: &Pause, ()| within(&|| yielder.suspend(()));
     let mut fiber = Fiber::new(stack, body).unwrap();
     assert_eq!(fiber.resume(()), Resumed::Yielded(()));
 }

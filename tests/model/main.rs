@@ -20,13 +20,13 @@ mod unwinding;
 use core::cell::RefCell;
 use core::mem::ManuallyDrop;
 use core::panic::AssertUnwindSafe;
-use kfiber::fiber::{Fiber, Suspend};
+use kfiber::fiber::{Fiber, Yielder};
 use kfiber::platform::Host;
 use kfiber::scheduler::{
     AfterDeadlock, AfterStall, Deadlock, FiberCell, FiberPool, Hooks, JoinErrorKind, JoinHandle,
     Report, Scheduler, Stall, yield_now,
 };
-use kfiber::stack::{Stack, Taken};
+use kfiber::stack::{Stack, StackHandle};
 use std::panic::catch_unwind;
 use std::sync::Mutex;
 
@@ -39,8 +39,8 @@ static STACK: Stack<131072> = Stack::new();
 static LOG: Log = Log(Mutex::new(Vec::new()));
 
 /// A fiber inside another, which suspends without a value.
-type Inner = Fiber<(), (), (), Taken<Stack<131072>>>;
-type Pause = Suspend<(), ()>;
+type Inner = Fiber<(), (), (), StackHandle<Stack<131072>>>;
+type Pause = Yielder<(), ()>;
 
 /// What the hooks were told, and what tests note.
 struct Log(Mutex<Vec<String>>);

@@ -37,9 +37,9 @@ fn deep(until: usize) -> usize {
 fn comes_back_after(below_bottom: isize) -> bool {
     let victim = TWO.below.take().unwrap();
     let bottom = (&raw const TWO.above).addr();
-    let body = move |suspend: &Pause, ()| {
+    let body = move |yielder: &Pause, ()| {
         black_box(deep(bottom.strict_add_signed(-below_bottom)));
-        suspend.suspend(());
+        yielder.suspend(());
     };
     let mut fiber = Fiber::new(TWO.above.take().unwrap(), body).unwrap();
     let resumed = catch_unwind(AssertUnwindSafe(|| fiber.resume(())));
@@ -79,9 +79,9 @@ fn a_fiber_that_overflows_later_is_told_of_at_each_resume_from_then_on() {
     child::passes(|| {
         let _neighbour = TWO.below.take().unwrap();
         let bottom = (&raw const TWO.above).addr();
-        let body = move |suspend: &Pause, ()| {
+        let body = move |yielder: &Pause, ()| {
             for _ in 0..3 {
-                suspend.suspend(());
+                yielder.suspend(());
                 black_box(deep(bottom - 1024));
             }
         };

@@ -13,7 +13,7 @@ use kfiber::scheduler::{
     AfterDeadlock, AfterStall, Deadlock, FiberPool, FiberState, Hooks, JoinHandle, Report,
     Scheduler, Stall,
 };
-use kfiber::stack::{Stack, StackPool, Taken};
+use kfiber::stack::{Stack, StackHandle, StackPool};
 use planter::{Ground, play};
 use primitives::Set;
 use std::sync::Mutex;
@@ -32,7 +32,7 @@ struct Process;
 impl Ground for Process {
     const STEP: Duration = Duration::from_millis(1);
     const PATIENCE: Duration = Duration::from_secs(1);
-    type Memory = Taken<Stack<STACK>>;
+    type Memory = StackHandle<Stack<STACK>>;
 
     fn spawn<T: Send + 'static>(
         name: &'static str,

@@ -3,14 +3,14 @@
 use super::faults::{Fault, Inside, Waiting};
 use super::primitives::{Can, Primitive};
 use core::time::Duration;
-use kfiber::fiber::{Fiber, Resumed, Suspend};
+use kfiber::fiber::{Fiber, Resumed, Yielder};
 use kfiber::platform::{NEVER, Nanoseconds};
 use kfiber::scheduler::{
     JoinErrorKind, JoinHandle, after, now, shield, sleep, sleep_until, unparker, yield_now,
 };
 use kfiber::stack::StackMemory;
 
-type Pause = Suspend<(), ()>;
+type Pause = Yielder<(), ()>;
 
 /// Where it is played.
 pub(crate) trait Ground: 'static {
@@ -179,7 +179,7 @@ fn enter<G: Ground>(inside: Inside, primitive: &'static dyn Primitive) {
         Inside::IsForgotten => primitive.forget(),
         Inside::Shields => shield(|| primitive.enter(&mut middle)),
         Inside::LeavesAFiber => {
-            let body = move |suspend: &Pause, ()| primitive.enter(&mut || suspend.suspend(()));
+            let body = move |yielder: &Pause, ()| primitive.enter(&mut || yielder.suspend(()));
             let Ok(mut fiber) = Fiber::new(G::memory(), body) else {
                 panic!("the stack is large enough");
             };

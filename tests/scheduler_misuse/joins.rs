@@ -1,4 +1,4 @@
-//! Joining: oneself, in a circle, after the end, twice; and handles that are dropped.
+//! Joining: oneself, in a cycle, after the end, twice; and handles that are dropped.
 
 use super::{fresh, in_fiber, message_of};
 use core::time::Duration;
@@ -33,7 +33,7 @@ fn joining_oneself_is_refused_and_the_handle_comes_back() {
 }
 
 /// `count` fibers, each of which joins the next one, and the last the first.
-fn circle(count: usize) {
+fn cycle(count: usize) {
     let (scheduler, cells) = fresh();
     let slots: Vec<Slot> = (0..count).map(|_| Slot::default()).collect();
     let refused = Arc::new(Mutex::new(Vec::new()));
@@ -62,18 +62,18 @@ fn circle(count: usize) {
 }
 
 #[test]
-fn a_circle_of_two_is_refused_where_it_would_close() {
-    circle(2);
+fn a_cycle_of_two_is_refused_where_it_would_close() {
+    cycle(2);
 }
 
 #[test]
-fn a_circle_of_three_is_refused_where_it_would_close() {
-    circle(3);
+fn a_cycle_of_three_is_refused_where_it_would_close() {
+    cycle(3);
 }
 
 #[test]
-fn a_circle_of_four_is_refused_where_it_would_close() {
-    circle(4);
+fn a_cycle_of_four_is_refused_where_it_would_close() {
+    cycle(4);
 }
 
 #[test]

@@ -331,13 +331,13 @@ fn fiber_locals_are_each_fibers_own_and_nest() {
 
 #[test]
 fn a_fiber_within_a_fiber_has_no_fiber_locals() {
-    use kfiber::fiber::{Fiber, Suspend};
+    use kfiber::fiber::{Fiber, Yielder};
     use kfiber::stack::{Stack, Storage as _};
     static LOCAL: FiberLocal<u32> = FiberLocal::new();
     static STACK: Stack<65536> = Stack::new();
     in_fiber(|_, _| {
         LOCAL.bind(&1, || {
-            let body = |_: &Suspend<(), ()>, ()| {
+            let body = |_: &Yielder<(), ()>, ()| {
                 assert!(LOCAL.with(|value| value.is_none()));
                 message_of(|| LOCAL.bind(&2, || ()))
             };

@@ -6,10 +6,10 @@ mod marks;
 mod pool;
 mod taking;
 
-use kfiber::stack::{Storage, Taken};
+use kfiber::stack::{StackHandle, Storage};
 
 /// A stack of its own for each call, as if from a static of its own.
-fn fresh<T: Storage>() -> Taken<T> {
+fn fresh<T: Storage>() -> StackHandle<T> {
     // Not by way of a temporary, which would be larger than the stack of a fiber that asks for one.
     let memory = Box::<T>::new_zeroed();
     // SAFETY: an unused storage is all zero bytes.

@@ -2,8 +2,8 @@
 
 use super::fresh;
 use kfiber::stack::{
-    ForeignStack, GuardedStack, GuardedStackPool, Pool, Stack, StackBounds, StackInUse,
-    StackMemory, StackPool, Storage, Taken,
+    ForeignStack, GuardedStack, GuardedStackPool, Pool, Stack, StackBounds, StackHandle,
+    StackInUse, StackMemory, StackPool, Storage,
 };
 use std::sync::Barrier;
 use std::thread;
@@ -18,9 +18,9 @@ const _: () = {
     assert_sync::<GuardedStack<8192>>();
     assert_sync::<StackPool<1024, 2>>();
     assert_sync::<GuardedStackPool<8192, 2>>();
-    assert_send::<Taken<Stack<1024>>>();
-    assert_sync::<Taken<Stack<1024>>>();
-    assert_send::<Taken<GuardedStack<8192>>>();
+    assert_send::<StackHandle<Stack<1024>>>();
+    assert_sync::<StackHandle<Stack<1024>>>();
+    assert_send::<StackHandle<GuardedStack<8192>>>();
     assert_send::<ForeignStack>();
     assert_send::<StackBounds>();
     assert_sync::<StackBounds>();

@@ -3,7 +3,7 @@
 use crate::{World, plain};
 use core::time::Duration;
 use kfiber::platform::Host;
-use kfiber::scheduler::{self, Needs, Scheduler, WaitGraph, WaitReason};
+use kfiber::scheduler::{self, Scheduler, WaitGraph, WaitReason, WaitsFor};
 use kfiber::sync::{Barrier, Channel, Condvar, Event, Mutex, Semaphore, WaitQueue, Wanted};
 
 fn text_of(scheduler: &'static Scheduler<Host>) -> String {
@@ -54,12 +54,12 @@ fn every_kind_of_wait_is_in_the_graph_in_words() {
         assert!(text.starts_with(&start), "{text}");
         let fiber = fiber.unwrap();
         assert!(!fiber.is_stuck);
-        let needs = match fiber.reason {
-            WaitReason::Sleep => Needs::Clock,
-            WaitReason::Barrier => Needs::Fibers,
-            _ => Needs::Anybody,
+        let waits_for = match fiber.reason {
+            WaitReason::Sleep => WaitsFor::Clock,
+            WaitReason::Barrier => WaitsFor::Fibers,
+            _ => WaitsFor::Anybody,
         };
-        assert_eq!(fiber.needs, needs, "{words}");
+        assert_eq!(fiber.waits_for, waits_for, "{words}");
     }
 }
 

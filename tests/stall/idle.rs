@@ -3,7 +3,7 @@
 use crate::{World, panic_of, plain};
 use core::time::Duration;
 use kfiber::platform::Host;
-use kfiber::scheduler::{self, AfterDeadlock, AfterStall, FiberPool, Outlook, Scheduler};
+use kfiber::scheduler::{self, AfterDeadlock, AfterStall, FiberPool, Scheduler, StallKind};
 use kfiber::sync::{Barrier, Channel, Mutex, RwLock};
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ fn run_panics_without_hooks_when_nothing_can_ever_run_again() {
         .spawn(&CELLS, || {
             let lock = Mutex::new(());
             let guard = lock.lock();
-            // The end of a scope cannot fail, so it waits though that closes a circle.
+            // The end of a scope cannot fail, so it waits though that closes a cycle.
             scheduler::scope(|scope| {
                 scope.spawn(&CELLS, || drop(lock.lock())).unwrap().detach();
                 scheduler::yield_now();
@@ -53,7 +53,7 @@ fn run_panics_after_the_report_if_the_kernel_wants_it() {
         "{reports:#?}"
     );
     assert!(
-        reports[1].ends_with("circle: \"greedy\" (@) needs \"greedy\" (@)"),
+        reports[1].ends_with("cycle: \"greedy\" (@) needs \"greedy\" (@)"),
         "{reports:#?}"
     );
 }
@@ -70,8 +70,8 @@ fn fibers_that_lack_one_at_a_barrier_are_reported() {
     }
     let reports = world.run();
     assert_eq!(
-        world.kernel.outlooks.lock().unwrap()[..],
-        [Outlook::OnlyByOtherFibers]
+        world.kernel.kinds.lock().unwrap()[..],
+        [StallKind::NeedsOtherFibers]
     );
     assert!(reports[0].starts_with("stalled: 2 fibers wait, and only a new one or one of another scheduler could wake any\n"), "{reports:#?}");
     assert!(
@@ -95,7 +95,7 @@ fn a_fiber_that_an_interrupt_wakes_later_is_no_stall() {
     let waker = waiting.unparker();
     // Another thread plays the interrupts: it wakes the fiber when the loop sleeps.
     let (kernel, stalls) = (world.kernel, |count| {
-        move |kernel: &crate::Kernel| kernel.outlooks.lock().unwrap().len() >= count
+        move |kernel: &crate::Kernel| kernel.kinds.lock().unwrap().len() >= count
     });
     let interrupts = std::thread::spawn(move || {
         while !stalls(1)(kernel) {
@@ -110,10 +110,10 @@ fn a_fiber_that_an_interrupt_wakes_later_is_no_stall() {
     world.scheduler.run();
     interrupts.join().unwrap();
     assert_eq!(waiting.try_join().unwrap(), 7);
-    let outlooks = world.kernel.outlooks.lock().unwrap();
+    let kinds = world.kernel.kinds.lock().unwrap();
     assert!(
-        outlooks.iter().all(|outlook| *outlook == Outlook::Possible),
-        "{outlooks:?}"
+        kinds.iter().all(|kind| *kind == StallKind::Idle),
+        "{kinds:?}"
     );
 }
 
@@ -155,7 +155,7 @@ fn the_same_stall_is_told_once_though_the_processor_wakes_for_nothing() {
     let kernel = world.kernel;
     let scheduler = world.scheduler;
     let _for_ever = std::thread::spawn(move || scheduler.run());
-    while kernel.outlooks.lock().unwrap().is_empty() {
+    while kernel.kinds.lock().unwrap().is_empty() {
         std::thread::yield_now();
     }
     for _ in 0..100 {
@@ -163,6 +163,6 @@ fn the_same_stall_is_told_once_though_the_processor_wakes_for_nothing() {
         waker.unpark();
         std::thread::yield_now();
     }
-    assert_eq!(kernel.outlooks.lock().unwrap()[..], [Outlook::Impossible]);
+    assert_eq!(kernel.kinds.lock().unwrap()[..], [StallKind::Deadlocked]);
     assert_eq!(plain("fiber 7f0012345678.12 at 0x55550000"), "fiber @ at @");
 }

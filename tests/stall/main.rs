@@ -1,18 +1,18 @@
 //! Fibers that wait for ever: what is reported, word by word, and what is not.
 #![expect(clippy::unwrap_used, reason = "a test says what failed by its line")]
 
-mod circles;
+mod cycles;
 mod graph;
-mod hogs;
 mod idle;
 mod philosophers;
 mod readers;
+mod soft_lockups;
 mod ticks;
 
 use core::panic::AssertUnwindSafe;
 use kfiber::platform::Host;
 use kfiber::scheduler::{
-    AfterDeadlock, AfterStall, Deadlock, FiberPool, Hooks, Outlook, Report, Scheduler, Stall,
+    AfterDeadlock, AfterStall, Deadlock, FiberPool, Hooks, Report, Scheduler, Stall, StallKind,
 };
 use std::panic::catch_unwind;
 use std::sync::Mutex;
@@ -29,7 +29,7 @@ struct World {
 /// The hooks: what was reported, and the answers.
 struct Kernel {
     reports: Mutex<Vec<String>>,
-    outlooks: Mutex<Vec<Outlook>>,
+    kinds: Mutex<Vec<StallKind>>,
     after_deadlock: AfterDeadlock,
     after_stall: Option<AfterStall>,
 }
@@ -48,14 +48,14 @@ impl Hooks for Kernel {
     }
 
     fn stalled(&self, stall: &Stall<'_>) -> AfterStall {
-        self.outlooks.lock().unwrap().push(stall.outlook);
+        self.kinds.lock().unwrap().push(stall.kind);
         self.report(&Report::Stall(stall));
         self.after_stall.unwrap_or(AfterStall::Return)
     }
 }
 
 impl World {
-    /// A scheduler whose fibers wait when they close a circle, and that returns when all wait.
+    /// A scheduler whose fibers wait when they close a cycle, and that returns when all wait.
     fn new() -> Self {
         Self::answering(AfterDeadlock::Wait, None)
     }
@@ -64,7 +64,7 @@ impl World {
         let scheduler: &'static _ = Box::leak(Box::new(Scheduler::new(Host::new())));
         let kernel: &'static _ = Box::leak(Box::new(Kernel {
             reports: Mutex::default(),
-            outlooks: Mutex::default(),
+            kinds: Mutex::default(),
             after_deadlock,
             after_stall,
         }));

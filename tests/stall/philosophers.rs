@@ -1,7 +1,7 @@
 //! Five philosophers, with a fork between each two.
 
 use crate::World;
-use crate::circles::{lock_both, mutexes};
+use crate::cycles::{lock_both, mutexes};
 use std::sync::Arc;
 
 const NAMES: [&str; 5] = ["Aristotle", "Hypatia", "Zhuangzi", "Avicenna", "Gargi"];
@@ -17,7 +17,7 @@ fn five_philosophers_are_named_once() {
         });
     }
     let reports = world.run();
-    assert_eq!(reports.len(), 2, "the circle, and the stall: {reports:#?}");
+    assert_eq!(reports.len(), 2, "the cycle, and the stall: {reports:#?}");
     assert!(reports[0].starts_with("deadlock: 5 fibers wait for each other"));
     let order: Vec<_> = reports[0].lines().skip(1).take(5).collect();
     // From the one that closed it, each before the one that has its fork.

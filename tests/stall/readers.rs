@@ -4,7 +4,7 @@
 use crate::{World, panic_of};
 use core::mem;
 use core::time::Duration;
-use kfiber::scheduler::{self, AfterDeadlock, Outlook};
+use kfiber::scheduler::{self, AfterDeadlock, StallKind};
 use kfiber::sync::{LockError, Mutex, RwLock};
 use std::sync::Arc;
 
@@ -53,11 +53,8 @@ fn a_second_read_behind_a_writer_in_line_is_a_deadlock_of_two() {
             "\"A\" (@) reads it",
         ],
     );
-    assert_reports(&reports[1..], &["nothing can ever wake any", "circle: "]);
-    assert_eq!(
-        *world.kernel.outlooks.lock().unwrap(),
-        [Outlook::Impossible]
-    );
+    assert_reports(&reports[1..], &["nothing can ever wake any", "cycle: "]);
+    assert_eq!(*world.kernel.kinds.lock().unwrap(), [StallKind::Deadlocked]);
 }
 
 #[test]

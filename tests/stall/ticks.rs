@@ -49,7 +49,7 @@ const fn machine(handler: fn(u64)) -> Scheduler<Machine> {
 fn kernel_of(scheduler: &'static Scheduler<Machine>) -> &'static Kernel {
     let kernel: &'static _ = Box::leak(Box::new(Kernel {
         reports: Mutex::default(),
-        outlooks: Mutex::default(),
+        kinds: Mutex::default(),
         after_deadlock: AfterDeadlock::Wait,
         after_stall: Some(AfterStall::Sleep),
     }));

@@ -2,7 +2,7 @@
 
 use crate::{panic_of, settle, world};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use kfiber::fiber::{Fiber, Resumed, Suspend};
+use kfiber::fiber::{Fiber, Resumed, Yielder};
 use kfiber::scheduler::{Hooks, JoinErrorKind, Priority, Report, WaitError};
 use kfiber::stack::{Stack, Storage};
 use kfiber::sync::WaitQueue;
@@ -115,9 +115,9 @@ fn a_fiber_that_is_dropped_within_its_condition_leaves_nothing_in_the_queue() {
     static QUEUE: WaitQueue = WaitQueue::new();
     static IS_SET: AtomicBool = AtomicBool::new(false);
     let drops = S.spawn(&CELLS, || {
-        let inner = |suspend: &Suspend<(), ()>, ()| {
+        let inner = |yielder: &Yielder<(), ()>, ()| {
             let _never = QUEUE.wait_until(|| {
-                suspend.suspend(());
+                yielder.suspend(());
                 true
             });
         };

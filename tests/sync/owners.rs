@@ -142,12 +142,12 @@ fn a_value_whose_maker_ended_is_waited_for_by_nobody() {
     static STACK: kfiber::stack::Stack<65536> = kfiber::stack::Stack::new();
     static VALUE: Once<u32> = Once::new();
     let (leaker, ()) = run_in(&S, &CELL, "leaker", || {
-        use kfiber::fiber::{Fiber, Suspend};
+        use kfiber::fiber::{Fiber, Yielder};
         use kfiber::stack::Storage;
         let stack = STACK.take().unwrap();
-        let mut fiber = Fiber::new(stack, |suspend: &Suspend<(), ()>, ()| {
+        let mut fiber = Fiber::new(stack, |yielder: &Yielder<(), ()>, ()| {
             let _value = VALUE.call_once(|| {
-                suspend.suspend(());
+                yielder.suspend(());
                 1
             });
         })

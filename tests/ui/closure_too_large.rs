@@ -3,7 +3,7 @@
 //@ says: is too large for this stack
 #![allow(unused, non_upper_case_globals, clippy::all)]
 
-use kfiber::fiber::{Fiber, Suspend};
+use kfiber::fiber::{Fiber, Yielder};
 use kfiber::stack::{Stack, Storage};
 
 static STACK: Stack<4096> = Stack::new();
@@ -13,6 +13,6 @@ fn main() {
     let bytes = [1_u8; 4096];
     #[cfg(feature = "fixed")]
     let bytes = [1_u8; 64];
-    let fiber = Fiber::<(), (), _, _>::new(STACK.take().unwrap(), move |_: &Suspend<(), ()>, ()| bytes[7]);
+    let fiber = Fiber::<(), (), _, _>::new(STACK.take().unwrap(), move |_: &Yielder<(), ()>, ()| bytes[7]);
     drop(fiber);
 }

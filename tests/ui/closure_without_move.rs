@@ -3,7 +3,7 @@
 //@ says: may outlive the current function
 #![allow(unused, non_upper_case_globals, clippy::all)]
 
-use kfiber::fiber::{Fiber, Suspend};
+use kfiber::fiber::{Fiber, Yielder};
 use kfiber::stack::{Stack, Storage};
 
 static STACK: Stack<4096> = Stack::new();
@@ -11,8 +11,8 @@ static STACK: Stack<4096> = Stack::new();
 fn main() {
     let text = String::from("local");
     #[cfg(not(feature = "fixed"))]
-    let fiber = Fiber::<(), (), usize, _>::new(STACK.take().unwrap(), |_: &Suspend<(), ()>, ()| text.len());
+    let fiber = Fiber::<(), (), usize, _>::new(STACK.take().unwrap(), |_: &Yielder<(), ()>, ()| text.len());
     #[cfg(feature = "fixed")]
-    let fiber = Fiber::<(), (), usize, _>::new(STACK.take().unwrap(), move |_: &Suspend<(), ()>, ()| text.len());
+    let fiber = Fiber::<(), (), usize, _>::new(STACK.take().unwrap(), move |_: &Yielder<(), ()>, ()| text.len());
     drop(fiber);
 }

@@ -3,11 +3,11 @@
 //@ says: borrowed data escapes outside of method
 #![allow(unused, non_upper_case_globals, clippy::all)]
 
-use kfiber::scheduler::{AfterDeadlock, Circle, Deadlock, Hooks, Report};
+use kfiber::scheduler::{AfterDeadlock, Deadlock, Hooks, Report, WaitCycle};
 use std::cell::Cell;
 
 std::thread_local! {
-    static KEPT: Cell<Option<Circle<'static>>> = const { Cell::new(None) };
+    static KEPT: Cell<Option<WaitCycle<'static>>> = const { Cell::new(None) };
 }
 
 struct Kernel;
@@ -17,7 +17,7 @@ impl Hooks for Kernel {
 
     fn deadlocked(&self, deadlock: &Deadlock<'_>) -> AfterDeadlock {
         #[cfg(not(feature = "fixed"))]
-        KEPT.set(deadlock.circle());
+        KEPT.set(deadlock.cycle());
         AfterDeadlock::Wait
     }
 }

@@ -4,10 +4,10 @@
 #![allow(unused, non_upper_case_globals, clippy::all)]
 
 use kfiber::fiber::Fiber;
-use kfiber::stack::{Stack, Taken};
+use kfiber::stack::{Stack, StackHandle};
 use std::sync::Mutex;
 
-type Kept = Fiber<(), (), (), Taken<Stack<4096>>>;
+type Kept = Fiber<(), (), (), StackHandle<Stack<4096>>>;
 
 #[cfg(not(feature = "fixed"))]
 static KEPT: Mutex<Option<Kept>> = Mutex::new(None);

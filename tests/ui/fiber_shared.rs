@@ -3,13 +3,13 @@
 //@ says: cannot be shared between threads safely
 #![allow(unused, non_upper_case_globals, clippy::all)]
 
-use kfiber::fiber::{Fiber, Suspend};
+use kfiber::fiber::{Fiber, Yielder};
 use kfiber::stack::{Stack, Storage};
 
 static STACK: Stack<4096> = Stack::new();
 
 fn main() {
-    let mut fiber = Fiber::new(STACK.take().unwrap(), |suspend: &Suspend<u32, u32>, number: u32| suspend.suspend(number)).unwrap();
+    let mut fiber = Fiber::new(STACK.take().unwrap(), |yielder: &Yielder<u32, u32>, number: u32| yielder.suspend(number)).unwrap();
     let _ = fiber.resume(1);
     std::thread::scope(|scope| {
         #[cfg(not(feature = "fixed"))]

@@ -3,7 +3,7 @@
 //@ says: is too large for this stack
 #![allow(unused, non_upper_case_globals, clippy::all)]
 
-use kfiber::fiber::{Fiber, Suspend};
+use kfiber::fiber::{Fiber, Yielder};
 use kfiber::stack::{Stack, Storage};
 
 static STACK: Stack<4096> = Stack::new();
@@ -14,6 +14,6 @@ type Input = [u8; 8192];
 type Input = [u8; 300];
 
 fn main() {
-    let fiber = Fiber::<Input, (), (), _>::new(STACK.take().unwrap(), |_: &Suspend<Input, ()>, _: Input| ());
+    let fiber = Fiber::<Input, (), (), _>::new(STACK.take().unwrap(), |_: &Yielder<Input, ()>, _: Input| ());
     drop(fiber);
 }

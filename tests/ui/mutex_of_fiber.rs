@@ -4,10 +4,10 @@
 #![allow(unused, non_upper_case_globals, clippy::all)]
 
 use kfiber::fiber::Fiber;
-use kfiber::stack::{Stack, Taken};
+use kfiber::stack::{Stack, StackHandle};
 use kfiber::sync::Mutex;
 
 #[cfg(not(feature = "fixed"))]
-static FIBER: Mutex<Option<Fiber<(), (), (), Taken<Stack<65536>>>>> = Mutex::new(None);
+static FIBER: Mutex<Option<Fiber<(), (), (), StackHandle<Stack<65536>>>>> = Mutex::new(None);
 
 fn main() {}

@@ -4,15 +4,15 @@
 #![allow(unused, non_upper_case_globals, clippy::all)]
 
 use kfiber::scheduler::{FiberPool, scope};
-use kfiber::fiber::{Fiber, Suspend};
+use kfiber::fiber::{Fiber, Yielder};
 use kfiber::stack::{Stack, Storage};
 
 static CELLS: FiberPool<65536, 2> = FiberPool::new();
 static STACK: Stack<65536> = Stack::new();
 
 fn main() {
-    let mut fiber = Fiber::new(STACK.take().unwrap(), |suspend: &Suspend<(), ()>, ()| {
-        suspend.suspend(());
+    let mut fiber = Fiber::new(STACK.take().unwrap(), |yielder: &Yielder<(), ()>, ()| {
+        yielder.suspend(());
     })
     .unwrap();
     let _first = fiber.resume(());

@@ -4,7 +4,7 @@
 #![allow(unused, non_upper_case_globals, clippy::all)]
 
 use kfiber::scheduler::{FiberPool, scope};
-use kfiber::fiber::{Fiber, Suspend};
+use kfiber::fiber::{Fiber, Yielder};
 use kfiber::stack::{Stack, Storage};
 
 static CELLS: FiberPool<65536, 2> = FiberPool::new();
@@ -15,8 +15,8 @@ fn main() {
     scope(|scope| {
         #[cfg(not(feature = "fixed"))]
         scope.spawn(&CELLS, || {
-            let mut fiber = Fiber::new(STACK.take().unwrap(), |suspend: &Suspend<(), ()>, ()| {
-                suspend.suspend(());
+            let mut fiber = Fiber::new(STACK.take().unwrap(), |yielder: &Yielder<(), ()>, ()| {
+                yielder.suspend(());
             })
             .unwrap();
             let _first = fiber.resume(());

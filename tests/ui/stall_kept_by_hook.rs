@@ -3,11 +3,11 @@
 //@ says: borrowed data escapes outside of method
 #![allow(unused, non_upper_case_globals, clippy::all)]
 
-use kfiber::scheduler::{AfterStall, Circle, Hooks, Report, Stall};
+use kfiber::scheduler::{AfterStall, Hooks, Report, Stall, WaitCycle};
 use std::cell::Cell;
 
 std::thread_local! {
-    static KEPT: Cell<Option<Circle<'static>>> = const { Cell::new(None) };
+    static KEPT: Cell<Option<WaitCycle<'static>>> = const { Cell::new(None) };
 }
 
 struct Kernel;
@@ -17,7 +17,7 @@ impl Hooks for Kernel {
 
     fn stalled(&self, stall: &Stall<'_>) -> AfterStall {
         #[cfg(not(feature = "fixed"))]
-        KEPT.set(stall.graph.circles().next());
+        KEPT.set(stall.graph.cycles().next());
         AfterStall::Sleep
     }
 }

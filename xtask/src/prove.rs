@@ -10,7 +10,7 @@
 //!   unwind_table               what unwinders are told
 //!   value, machine, walk       names, the processor that computes with them, all ways through the code
 //!   round_trip                 the switch and its inline copies: away, and back to what was
-//!   farewell                   the switch for good, and what is called after it on the other's stack
+//!   exit_tail                  the switch for good, and what is called after it on the other's stack
 //!   tail, first_frame          the shared end of all switches; a fiber's first frame; the end of a backtrace
 //!   mutants, mutants_of_rules  small errors planted one by one: the proof must notice each,
 //!   equivalent                 or a list says why it is none
@@ -28,7 +28,7 @@
 //! the compiler keeps what it promises around inline assembly, and the model of two dozen instructions.
 
 mod equivalent;
-mod farewell;
+mod exit_tail;
 mod first_frame;
 mod listing;
 mod machine;

@@ -1,9 +1,9 @@
 //! The verb `tidy`: the rules of the house that no lint knows.
 //!
 //! A file of the library, or of this program, uses only files that stand before it in the table of `CONTRIBUTING.md`,
-//! and no circle of uses goes through more than two files. The first line of every file says why the file exists. No file
-//! is longer than a person reads in one sitting. A test that the table of promises names is there, and every grave hazard
-//! in it has one.
+//! and no cycle of uses goes through more than two files. The first line of every file says why the file exists. No
+//! file is longer than a person reads in one sitting. A test that the table of promises names is there, and every grave
+//! hazard in it has one.
 
 mod modules;
 mod order;

@@ -9,7 +9,7 @@ macro_rules! contender {
         const _: () = {
             use $crate::contender::{Body, Contender, unexpected};
             use $crate::memory::{STACK_BYTES, Stack};
-            use $library::fiber::{Fiber, Resumed, Suspend};
+            use $library::fiber::{Fiber, Resumed, Yielder};
             use $library::stack::{StackBounds, StackMemory};
 
             /// The harness's memory as kfiber wants it.
@@ -33,11 +33,11 @@ macro_rules! contender {
             impl Contender for $type {
                 const NAME: &'static str = $name;
                 type Fiber = Fiber<usize, usize, usize, Memory>;
-                type Way = *const Suspend<usize, usize>;
+                type Way = *const Yielder<usize, usize>;
                 type Kept = StackBounds;
 
                 unsafe fn start<B: Body<Self>>(stack: Stack) -> Self::Fiber {
-                    let body = |way: &Suspend<usize, usize>, first| {
+                    let body = |way: &Yielder<usize, usize>, first| {
                         // SAFETY: the running fiber's own.
                         unsafe { B::run(way, first) }
                     };
@@ -71,7 +71,7 @@ macro_rules! contender {
 
                 #[inline(always)]
                 fn create(kept: &mut StackBounds, word: usize) -> usize {
-                    let body = |_: &Suspend<usize, usize>, word: usize| word + 1;
+                    let body = |_: &Yielder<usize, usize>, word: usize| word + 1;
                     let fiber = Fiber::<_, usize, _, _>::new(Memory(*kept), body);
                     match fiber.expect("the stack is large enough").resume(word) {
                         Resumed::Returned(word) => word,

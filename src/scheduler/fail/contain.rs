@@ -6,7 +6,7 @@ use crate::context;
 use crate::platform::interrupts;
 use crate::scheduler::cpu::current;
 use crate::scheduler::report::failure::{Failure, Fault, Panic};
-use crate::scheduler::report::not_contained::NotContained;
+use crate::scheduler::report::fatal_reason::FatalReason;
 use crate::scheduler::run_loop::RunLoop;
 use crate::scheduler::task::header::Header;
 use core::convert::Infallible;
@@ -20,7 +20,7 @@ use core::sync::atomic::Ordering;
 /// error code.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ExceptionFrame {
+pub struct TrapFrame {
     /// The address at which the code continues.
     pub instruction_pointer: u64,
     /// The code segment. Its low two bits are the privilege level.
@@ -60,7 +60,7 @@ const NO_FLAGS: u64 = 1 << 1;
 ///
 /// Callable from: a panic handler. Blocks: nothing.
 #[must_use = "it says why the panic is fatal: print it, and stop"]
-pub fn fiber_panicked(info: &PanicInfo<'_>) -> NotContained {
+pub fn fiber_panicked(info: &PanicInfo<'_>) -> FatalReason {
     match try_end(info) {
         Ok(never) => match never {},
         Err(why) => why,
@@ -70,12 +70,12 @@ pub fn fiber_panicked(info: &PanicInfo<'_>) -> NotContained {
 /// Returns only if the panic is fatal. It has a frame of its own, so that the buffer is not on the
 /// stack earlier.
 #[inline(never)]
-fn try_end(info: &PanicInfo<'_>) -> Result<Infallible, NotContained> {
+fn try_end(info: &PanicInfo<'_>) -> Result<Infallible, FatalReason> {
     if current::get().is_null() {
-        return Err(NotContained::NotInFiber);
+        return Err(FatalReason::NotInFiber);
     }
     if !interrupts::are_enabled() {
-        return Err(NotContained::InterruptsOff);
+        return Err(FatalReason::InterruptsOff);
     }
     let fiber = failing::begin()?;
     let mut text = Text {
@@ -128,15 +128,15 @@ fn try_end(info: &PanicInfo<'_>) -> Result<Infallible, NotContained> {
 ///
 /// Callable from: an exception handler, on any stack. Blocks: nothing.
 pub unsafe fn fiber_faulted(
-    frame: &mut ExceptionFrame,
+    frame: &mut TrapFrame,
     vector: u8,
     error_code: u64,
     address: u64,
-) -> Result<(), NotContained> {
+) -> Result<(), FatalReason> {
     const NON_MASKABLE: u8 = 2;
     const MACHINE_CHECK: u8 = 18;
     if matches!(vector, NON_MASKABLE | MACHINE_CHECK) {
-        return Err(NotContained::NotByTheFiber);
+        return Err(FatalReason::NotByTheFiber);
     }
     let failure = Failure::Faulted(Fault {
         vector,
@@ -160,14 +160,14 @@ pub unsafe fn fiber_faulted(
 ///
 /// As for [`fiber_faulted`].
 pub(crate) unsafe fn fail_interrupted(
-    frame: &mut ExceptionFrame,
+    frame: &mut TrapFrame,
     failure: Failure,
-) -> Result<(), NotContained> {
+) -> Result<(), FatalReason> {
     if current::get().is_null() || frame.code_segment & 3 != 0 {
-        return Err(NotContained::NotInFiber);
+        return Err(FatalReason::NotInFiber);
     }
     if frame.flags & INTERRUPTS_ON == 0 {
-        return Err(NotContained::InterruptsOff);
+        return Err(FatalReason::InterruptsOff);
     }
     check(frame)?;
     let fiber = failing::begin()?;
@@ -188,13 +188,13 @@ pub(crate) unsafe fn fail_interrupted(
 
 /// Checks whether the interrupted fiber was in the middle of changing the queues. If so, a call
 /// into the scheduler did not fit on the stack, and fibers would be lost.
-fn check(frame: &ExceptionFrame) -> Result<(), NotContained> {
+fn check(frame: &TrapFrame) -> Result<(), FatalReason> {
     let fiber = current::get();
     // SAFETY: it runs.
     let run_loop = unsafe { RunLoop::of(fiber) };
     // SAFETY: it runs.
     if unsafe { (*fiber).state.is_failed() } {
-        return Err(NotContained::FailedTwice);
+        return Err(FatalReason::FailedTwice);
     }
     let is_in_stack_of = |other: *const Header| {
         // SAFETY: headers stay readable for good.
@@ -204,12 +204,12 @@ fn check(frame: &ExceptionFrame) -> Result<(), NotContained> {
     };
     let mut others = run_loop.all.iter().filter(|other| !ptr::eq(*other, fiber));
     if others.any(is_in_stack_of) {
-        return Err(NotContained::StackOfAnother);
+        return Err(FatalReason::StackOfAnother);
     }
     if run_loop.is_consistent() {
         Ok(())
     } else {
-        Err(NotContained::InsideScheduler)
+        Err(FatalReason::InsideScheduler)
     }
 }
 

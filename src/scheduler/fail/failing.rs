@@ -12,7 +12,7 @@ use crate::scheduler::cpu::current;
 use crate::scheduler::fail::scope_end::leave_scope;
 use crate::scheduler::queue::all::is_whole;
 use crate::scheduler::report::failure::{Failure, FiberFailed};
-use crate::scheduler::report::not_contained::NotContained;
+use crate::scheduler::report::fatal_reason::FatalReason;
 use crate::scheduler::run_loop::{RunLoop, wake};
 use crate::scheduler::task::control::{Extra, result_of};
 use crate::scheduler::task::header::Header;
@@ -25,27 +25,27 @@ use core::ptr;
 /// here.
 ///
 /// The caller has checked the interrupt flag.
-pub(crate) fn begin() -> Result<*const Header, NotContained> {
+pub(crate) fn begin() -> Result<*const Header, FatalReason> {
     let fiber = current::get();
     if fiber.is_null() {
-        return Err(NotContained::NotInFiber);
+        return Err(FatalReason::NotInFiber);
     }
     // SAFETY: a fiber that runs is alive.
     let header = unsafe { &*fiber };
     if header.state.is_failed() {
-        return Err(NotContained::FailedTwice);
+        return Err(FatalReason::FailedTwice);
     }
     // SAFETY: as above.
     let run_loop = unsafe { RunLoop::of(fiber) };
     if !run_loop.ready.is_first(fiber) || header.state.is_waiting() || !header.wait.get().is_null()
     {
-        return Err(NotContained::InsideScheduler);
+        return Err(FatalReason::InsideScheduler);
     }
     if current::is_waiting_forbidden() {
-        return Err(NotContained::WaitingForbidden);
+        return Err(FatalReason::WaitingForbidden);
     }
     if !run_loop.has_hooks() {
-        return Err(NotContained::NoHooks);
+        return Err(FatalReason::NoHooks);
     }
     let _was_not = header.state.fail();
     // Hooks and whatever else is called from here on must not wait.

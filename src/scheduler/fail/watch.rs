@@ -6,12 +6,12 @@
 //! ```ignore
 //! unsafe impl Platform for Mine {
 //!     fn switch_hook(&self) -> Option<SwitchHook> {
-//!         Some(watch::follow::<0>) // DR0
+//!         Some(watch::on_switch::<0>) // DR0
 //!     }
 //! }
 //! ```
 //!
-//! Alternatively the kernel's own hook calls [`follow`]. It uses the debug register with that
+//! Alternatively the kernel's own hook calls [`on_switch`]. It uses the debug register with that
 //! number for the address and its bits in DR7, and leaves all others alone. A kernel, or a debugger
 //! in it, can therefore use the other three. The register is enabled while a fiber runs, and
 //! disabled in the scheduler's own context. The handler of `#DB` needs a stack of its own (an IST
@@ -36,7 +36,7 @@ use x86_64::registers::debug::{
 /// # Context
 ///
 /// Called from: scheduler.
-pub fn follow<const REGISTER: u8>(prev: *const u8, next: *const u8) {
+pub fn on_switch<const REGISTER: u8>(prev: *const u8, next: *const u8) {
     const { assert!(REGISTER < 4, "debug registers for addresses are DR0 to DR3") };
     // SAFETY: the scheduler's addresses within stacks of fibers are those of headers, which stay
     // for good.

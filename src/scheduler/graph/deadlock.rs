@@ -6,7 +6,7 @@
 //! ready. All fibers are examined only if the chain leads back to the fiber, or into a scope.
 
 use super::needs::{Need, Waits};
-use super::wait_graph::{Circle, WaitingFiber};
+use super::wait_graph::{WaitCycle, WaitingFiber};
 use crate::scheduler::task::header::Header;
 use core::fmt;
 use core::marker::PhantomData;
@@ -17,7 +17,7 @@ use core::ptr;
 pub struct Deadlock<'a> {
     waits: Waits<'a>,
     fiber: *const Header,
-    is_circle: bool,
+    is_cycle: bool,
     not_send: PhantomData<*mut ()>,
 }
 
@@ -34,7 +34,7 @@ pub enum AfterDeadlock {
 
 /// Where a chain of waits leads.
 enum Chain {
-    /// To a fiber that can run, or to what anybody can give; or into a circle that was there before.
+    /// To a fiber that can run, or to what anybody can give; or into a cycle that was there before.
     Nowhere,
     /// Back to where it began, perhaps, or to several fibers.
     Back,
@@ -71,11 +71,11 @@ impl<'a> Deadlock<'a> {
     #[cold]
     #[inline(never)]
     pub(crate) fn of(waits: Waits<'a>, fiber: *const Header) -> Option<Self> {
-        let is_circle = match follow(&waits, fiber) {
+        let is_cycle = match follow(&waits, fiber) {
             Chain::Nowhere => return None,
             Chain::Back => {
                 waits.mark_ways_to(fiber);
-                if !Circle::of(waits, fiber).closes() {
+                if !WaitCycle::of(waits, fiber).closes() {
                     return None;
                 }
                 true
@@ -88,7 +88,7 @@ impl<'a> Deadlock<'a> {
         Some(Self {
             waits,
             fiber,
-            is_circle,
+            is_cycle,
             not_send: PhantomData,
         })
     }
@@ -97,23 +97,23 @@ impl<'a> Deadlock<'a> {
     /// that completes the cycle. If there is no cycle, only that fiber is returned: it waits for
     /// something that an ended fiber holds.
     pub fn fibers(&self) -> impl Iterator<Item = WaitingFiber> + use<'a> {
-        let circle = Circle::of(self.waits, self.fiber);
-        let count = if self.is_circle { usize::MAX } else { 1 };
-        circle.fibers().take(count)
+        let cycle = WaitCycle::of(self.waits, self.fiber);
+        let count = if self.is_cycle { usize::MAX } else { 1 };
+        cycle.fibers().take(count)
     }
 
     /// Returns the cycle, if there is one.
     #[must_use]
-    pub fn circle(&self) -> Option<Circle<'a>> {
-        let circle = Circle::of(self.waits, self.fiber);
-        self.is_circle.then_some(circle)
+    pub fn cycle(&self) -> Option<WaitCycle<'a>> {
+        let cycle = WaitCycle::of(self.waits, self.fiber);
+        self.is_cycle.then_some(cycle)
     }
 }
 
 impl fmt::Display for Deadlock<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.fibers().count() {
-            _ if !self.is_circle => {
+            _ if !self.is_cycle => {
                 writeln!(f, "deadlock: a fiber waits for what one has that has ended")?;
             }
             1 => writeln!(f, "deadlock: a fiber waits for itself")?,
@@ -125,7 +125,7 @@ impl fmt::Display for Deadlock<'_> {
         for fiber in self.fibers() {
             writeln!(f, "  {fiber}")?;
         }
-        f.write_str(if self.is_circle {
+        f.write_str(if self.is_cycle {
             "  take locks in the same order everywhere, hold none while joining, or wait with a deadline"
         } else {
             "  drop guards before the fiber ends, and do not forget them"

@@ -12,7 +12,7 @@ pub struct Stall<'a> {
     /// The waits of all the fibers.
     pub graph: WaitGraph<'a>,
     /// Whether any of the fibers can continue some day.
-    pub outlook: Outlook,
+    pub kind: StallKind,
     /// How long all fibers have waited, as seen by a [`Watchdog`](crate::scheduler::Watchdog). It
     /// is 0 if there is none.
     pub lasts_for: Nanoseconds,
@@ -20,17 +20,17 @@ pub struct Stall<'a> {
 
 /// Whether any fiber can continue when all fibers wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outlook {
+pub enum StallKind {
     /// At least one fiber waits for something that an interrupt handler or another core can
     /// provide. The kernel merely has nothing to do.
-    Possible,
+    Idle,
     /// All fibers wait for something that only fibers can provide, but a fiber of another
     /// scheduler, or a fiber that an interrupt handler spawns, might provide it. Examples are the
     /// other fibers at a barrier, and a lock that a fiber of another scheduler holds.
-    OnlyByOtherFibers,
+    NeedsOtherFibers,
     /// Each fiber waits for one that waits itself, or that has ended. Only a cancellation can wake
     /// any of them.
-    Impossible,
+    Deadlocked,
 }
 
 /// What a scheduler does when all its fibers wait. It is the answer of
@@ -50,7 +50,7 @@ impl Stall<'_> {
     /// Returns the default answer, for kernels without hooks and for hooks that do not decide: a
     /// panic if no fiber can ever run again, and sleep otherwise.
     pub(crate) fn usual_answer(&self) -> AfterStall {
-        if self.outlook == Outlook::Impossible {
+        if self.kind == StallKind::Deadlocked {
             AfterStall::Panic
         } else {
             AfterStall::Sleep
@@ -64,9 +64,9 @@ impl fmt::Display for Stall<'_> {
     /// Prints `idle for 60.000 s: 2 fibers wait, and interrupts may wake them`, and the graph.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (all, stuck) = self.graph.counts();
-        f.write_str(match self.outlook {
-            Outlook::Possible => "idle",
-            Outlook::OnlyByOtherFibers | Outlook::Impossible => "stalled",
+        f.write_str(match self.kind {
+            StallKind::Idle => "idle",
+            StallKind::NeedsOtherFibers | StallKind::Deadlocked => "stalled",
         })?;
         if self.lasts_for > 0 {
             write!(f, " for {}", Seconds(self.lasts_for))?;
@@ -77,16 +77,16 @@ impl fmt::Display for Stall<'_> {
             "fibers wait"
         };
         write!(f, ": {all} {fibers}, ")?;
-        match self.outlook {
-            Outlook::Possible if stuck > 0 => {
+        match self.kind {
+            StallKind::Idle if stuck > 0 => {
                 writeln!(f, "{stuck} of them for ever; interrupts may wake others")?;
             }
-            Outlook::Possible => writeln!(f, "and interrupts may wake them")?,
-            Outlook::OnlyByOtherFibers => writeln!(
+            StallKind::Idle => writeln!(f, "and interrupts may wake them")?,
+            StallKind::NeedsOtherFibers => writeln!(
                 f,
                 "and only a new one or one of another scheduler could wake any"
             )?,
-            Outlook::Impossible => writeln!(f, "and nothing can ever wake any")?,
+            StallKind::Deadlocked => writeln!(f, "and nothing can ever wake any")?,
         }
         self.graph.fmt(f)
     }

@@ -43,7 +43,7 @@ pub struct WaitingFiber {
     /// The deadline of the wait, or [`NEVER`](crate::platform::NEVER) if it has none.
     pub deadline: Nanoseconds,
     /// Who can end the wait.
-    pub needs: Needs,
+    pub waits_for: WaitsFor,
     /// Whether only a cancellation can end the wait: it depends on a fiber that is stuck as well,
     /// or that has ended.
     pub is_stuck: bool,
@@ -52,7 +52,7 @@ pub struct WaitingFiber {
 /// Who can end a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Needs {
+pub enum WaitsFor {
     /// Only this fiber, which holds what is waited for, or whose end is waited for.
     Fiber {
         /// The id of the fiber.
@@ -99,7 +99,7 @@ pub enum Needs {
 /// A cycle of fibers, in which each fiber needs the next one, and the last needs the first. It
 /// borrows from a graph or from a deadlock.
 #[derive(Clone, Copy)]
-pub struct Circle<'a> {
+pub struct WaitCycle<'a> {
     waits: Waits<'a>,
     pub(crate) first: *const Header,
 }
@@ -124,15 +124,15 @@ impl<'a> WaitGraph<'a> {
     }
 
     /// Returns the cycles of fibers that wait for each other. Each cycle is returned once.
-    pub fn circles(&self) -> impl Iterator<Item = Circle<'_>> + use<'_, 'a> {
+    pub fn cycles(&self) -> impl Iterator<Item = WaitCycle<'_>> + use<'_, 'a> {
         let waits = self.waits;
         waits.mark_stuck();
         waits
             .fibers()
             .filter(|fiber| needs::is_marked(*fiber))
-            .map(move |first| Circle { waits, first })
+            .map(move |first| WaitCycle { waits, first })
             // Each cycle is reported once: for its member with the lowest address.
-            .filter(|circle| circle.closes() && circle.pointers().all(|at| at >= circle.first))
+            .filter(|cycle| cycle.closes() && cycle.pointers().all(|at| at >= cycle.first))
     }
 
     /// Returns the number of fibers that have not ended, and the number of those that are stuck.
@@ -151,32 +151,32 @@ impl WaitingFiber {
         let header = unsafe { &*fiber };
         // SAFETY: G1.
         let id = |fiber| unsafe { FiberId::of(fiber) };
-        let needs = match waits.need_of(fiber, wait) {
-            Need::Fiber(next) if waits.is_writer_in_front(next, wait) => Needs::WriterInFront {
+        let waits_for = match waits.need_of(fiber, wait) {
+            Need::Fiber(next) if waits.is_writer_in_front(next, wait) => WaitsFor::WriterInFront {
                 id: id(next),
                 // SAFETY: G1.
                 name: unsafe { (*next).name() },
             },
-            Need::Fiber(next) => Needs::Fiber {
+            Need::Fiber(next) => WaitsFor::Fiber {
                 id: id(next),
                 // SAFETY: G1.
                 name: unsafe { (*next).name() },
             },
-            Need::Ended(id) => Needs::EndedFiber { id },
-            Need::All(all @ All::Scope(_)) => Needs::Scope {
+            Need::Ended(id) => WaitsFor::EndedFiber { id },
+            Need::All(all @ All::Scope(_)) => WaitsFor::Scope {
                 running: waits.in_all(all).count(),
             },
             Need::All(All::Readers(readers)) => match waits.one_of(readers) {
-                Some((one, others)) => Needs::Readers {
+                Some((one, others)) => WaitsFor::Readers {
                     id: one.id()?,
                     name: one.name(),
                     others,
                 },
-                None => Needs::Fibers,
+                None => WaitsFor::Fibers,
             },
-            Need::Fibers => Needs::Fibers,
-            Need::Clock => Needs::Clock,
-            Need::Anybody => Needs::Anybody,
+            Need::Fibers => WaitsFor::Fibers,
+            Need::Clock => WaitsFor::Clock,
+            Need::Anybody => WaitsFor::Anybody,
         };
         Some(Self {
             id: id(fiber),
@@ -186,13 +186,13 @@ impl WaitingFiber {
             location: wait.location,
             since: wait.since,
             deadline: wait.deadline(),
-            needs,
+            waits_for,
             is_stuck: needs::is_marked(fiber),
         })
     }
 }
 
-impl<'a> Circle<'a> {
+impl<'a> WaitCycle<'a> {
     /// Returns the cycle of this fiber. The ways to the fiber must have been marked before.
     pub(crate) const fn of(waits: Waits<'a>, first: *const Header) -> Self {
         Self { waits, first }

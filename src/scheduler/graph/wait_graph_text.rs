@@ -1,6 +1,6 @@
 //! The text form of waits: one line for each fiber.
 
-use super::wait_graph::{Circle, Needs, WaitGraph, WaitingFiber};
+use super::wait_graph::{WaitCycle, WaitGraph, WaitingFiber, WaitsFor};
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::task::id::FiberId;
 use crate::scheduler::task::wait::WaitReason;
@@ -62,30 +62,30 @@ impl fmt::Display for WaitingFiber {
             self.reason,
             WaitReason::Mutex | WaitReason::Read | WaitReason::Write
         );
-        match self.needs {
-            Needs::Fiber { id, name } if self.reason == WaitReason::Join => {
+        match self.waits_for {
+            WaitsFor::Fiber { id, name } if self.reason == WaitReason::Join => {
                 write!(f, ": {} has not ended", Who(id, name))
             }
-            Needs::Fiber { id, name } if self.reason == WaitReason::Once => {
+            WaitsFor::Fiber { id, name } if self.reason == WaitReason::Once => {
                 write!(f, ": {} makes it", Who(id, name))
             }
-            Needs::Fiber { id, name } => write!(f, ": {} has it", Who(id, name)),
-            Needs::EndedFiber { id } => {
+            WaitsFor::Fiber { id, name } => write!(f, ": {} has it", Who(id, name)),
+            WaitsFor::EndedFiber { id } => {
                 write!(f, ": fiber {id:?} has it, and has ended")
             }
-            Needs::Readers { id, name, others } => match others {
+            WaitsFor::Readers { id, name, others } => match others {
                 0 => write!(f, ": {} reads it", Who(id, name)),
                 1 => write!(f, ": {} and another one read it", Who(id, name)),
                 _ => write!(f, ": {} and {others} others read it", Who(id, name)),
             },
-            Needs::WriterInFront { id, name } => {
+            WaitsFor::WriterInFront { id, name } => {
                 write!(f, ": {} waits to write it and comes first", Who(id, name))
             }
-            Needs::Scope { running } => write!(f, ": {running} have not ended"),
-            Needs::Fibers if is_owned => {
+            WaitsFor::Scope { running } => write!(f, ": {running} have not ended"),
+            WaitsFor::Fibers if is_owned => {
                 write!(f, ": a fiber of another scheduler has it")
             }
-            Needs::Fibers | Needs::Clock | Needs::Anybody => Ok(()),
+            WaitsFor::Fibers | WaitsFor::Clock | WaitsFor::Anybody => Ok(()),
         }
     }
 }
@@ -101,14 +101,14 @@ impl fmt::Display for WaitGraph<'_> {
         if is_first {
             write!(f, "  no fiber waits")?;
         }
-        for circle in self.circles() {
-            write!(f, "\n  circle: {circle}")?;
+        for cycle in self.cycles() {
+            write!(f, "\n  cycle: {cycle}")?;
         }
         Ok(())
     }
 }
 
-impl fmt::Display for Circle<'_> {
+impl fmt::Display for WaitCycle<'_> {
     /// `"left" (10f40.1) needs "right" (11f40.1) needs "left"`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for fiber in self.fibers() {
@@ -121,4 +121,4 @@ impl fmt::Display for Circle<'_> {
 
 debug_is_display!(WaitGraph<'_>);
 
-debug_is_display!(Circle<'_>);
+debug_is_display!(WaitCycle<'_>);

@@ -2,11 +2,11 @@
 //! they are given.
 
 use super::failure::FiberFailed;
-use super::hog::Hog;
 use super::late_timer::LateTimer;
 use super::overflow::Overflow;
+use super::soft_lockup::SoftLockup;
 use crate::scheduler::graph::deadlock::{AfterDeadlock, Deadlock};
-use crate::scheduler::graph::stall::{AfterStall, Outlook, Stall};
+use crate::scheduler::graph::stall::{AfterStall, Stall, StallKind};
 use core::fmt;
 
 /// The functions that a [`Scheduler`](crate::scheduler::Scheduler) calls when something goes wrong:
@@ -62,7 +62,7 @@ pub trait Hooks: Sync {
     ///
     /// Called from: scheduler, with interrupts on.
     fn stalled(&self, stall: &Stall<'_>) -> AfterStall {
-        if stall.outlook != Outlook::Possible {
+        if stall.kind != StallKind::Idle {
             self.report(&Report::Stall(stall));
         }
         stall.usual_answer()
@@ -84,7 +84,7 @@ pub enum Report<'a> {
     /// [`Watchdog`](crate::scheduler::Watchdog) found that this has lasted long.
     Stall(&'a Stall<'a>),
     /// A fiber does not let others run.
-    Hog(&'a Hog),
+    SoftLockup(&'a SoftLockup),
     /// The timer has not interrupted at the deadline to which it was set.
     LateTimer(&'a LateTimer),
 }
@@ -98,7 +98,7 @@ impl fmt::Display for Report<'_> {
             Self::Overflow(overflow) => overflow.fmt(f),
             Self::Deadlock(deadlock) => deadlock.fmt(f),
             Self::Stall(stall) => stall.fmt(f),
-            Self::Hog(hog) => hog.fmt(f),
+            Self::SoftLockup(lockup) => lockup.fmt(f),
             Self::LateTimer(timer) => timer.fmt(f),
         }
     }

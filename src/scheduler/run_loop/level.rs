@@ -86,5 +86,5 @@ impl RunLoop {
 /// Returns the last byte of the number of completed turns. After 256 turns at an inherited level, a
 /// fiber may be mistaken for one that has not run, and be put into an old place.
 const fn turn_of(header: &Header) -> u8 {
-    header.turns().get().to_le_bytes()[0]
+    header.dispatches().get().to_le_bytes()[0]
 }

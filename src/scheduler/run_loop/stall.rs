@@ -5,7 +5,7 @@ use super::RunLoop;
 use crate::platform::Nanoseconds;
 use crate::scheduler::cpu::current;
 use crate::scheduler::graph::needs::{Need, Waits};
-use crate::scheduler::graph::stall::{AfterStall, Outlook, Stall};
+use crate::scheduler::graph::stall::{AfterStall, Stall, StallKind};
 use crate::scheduler::graph::wait_graph::WaitGraph;
 use crate::scheduler::report::hooks::Report;
 use crate::scheduler::task::header::Header;
@@ -42,16 +42,16 @@ impl RunLoop {
     #[cold]
     #[inline(never)]
     pub(crate) fn all_wait(&self) -> bool {
-        let Some((outlook, mark)) = self.outlook() else {
+        let Some((kind, mark)) = self.stall_kind() else {
             return false;
         };
         // The processor may wake up without a reason. This is still the same stall.
-        if outlook != Outlook::Possible && self.last_stall.replace(mark) == mark {
+        if kind != StallKind::Idle && self.last_stall.replace(mark) == mark {
             return false;
         }
         let stall = Stall {
             graph: WaitGraph::of(self.waits(None)),
-            outlook,
+            kind,
             lasts_for: 0,
         };
         let hooks = self.hooks.get();
@@ -71,12 +71,12 @@ impl RunLoop {
     #[cold]
     #[inline(never)]
     pub(crate) fn report_idle(&self, lasts_for: Nanoseconds) -> bool {
-        let Some((outlook, _mark)) = self.outlook() else {
+        let Some((kind, _mark)) = self.stall_kind() else {
             return false;
         };
         let stall = Stall {
             graph: WaitGraph::of(self.waits(None)),
-            outlook,
+            kind,
             lasts_for,
         };
         self.report(&Report::Stall(&stall));
@@ -85,9 +85,9 @@ impl RunLoop {
 
     /// Returns what can end the waits, and a number that changes with any of them. Returns `None`
     /// if a fiber can run.
-    fn outlook(&self) -> Option<(Outlook, u64)> {
+    fn stall_kind(&self) -> Option<(StallKind, u64)> {
         let waits = self.waits(None);
-        let (mut outlook, mut mark) = (Outlook::Impossible, 1_u64);
+        let (mut kind, mut mark) = (StallKind::Deadlocked, 1_u64);
         for fiber in waits.fibers() {
             // SAFETY: G1.
             let header = unsafe { &*fiber };
@@ -99,15 +99,15 @@ impl RunLoop {
             let place = ptr::from_ref(wait).addr() as u64;
             mark = mark.wrapping_add(place).wrapping_add(wait.since);
             match waits.need_of(fiber, wait) {
-                Need::Anybody | Need::Clock => outlook = Outlook::Possible,
-                Need::Fibers if outlook == Outlook::Impossible => {
-                    outlook = Outlook::OnlyByOtherFibers;
+                Need::Anybody | Need::Clock => kind = StallKind::Idle,
+                Need::Fibers if kind == StallKind::Deadlocked => {
+                    kind = StallKind::NeedsOtherFibers;
                 }
                 // All fibers of the loop wait, including the ones that these fibers need, so they
                 // are stuck.
                 _ => {}
             }
         }
-        Some((outlook, mark))
+        Some((kind, mark))
     }
 }

@@ -266,8 +266,8 @@ impl RunLoop {
     #[inline(always)]
     unsafe fn count_turn(prev: *const Header) {
         // SAFETY: the caller's promise.
-        let turns = unsafe { (*prev).turns() };
-        turns.set(turns.get().wrapping_add(1));
+        let dispatches = unsafe { (*prev).dispatches() };
+        dispatches.set(dispatches.get().wrapping_add(1));
     }
 
     /// Switches from `prev` to `next`.
@@ -284,7 +284,7 @@ impl RunLoop {
         // SAFETY: C1 to C3: `next` does not run and its registers are stored: only the owner leaves
         // it, and only the owner takes it up again; or it is new. Headers do not move while their
         // fiber lives.
-        let _landed = unsafe { context::switch(prev_block, next_block, Payload::uninit()) };
+        let _transfer = unsafe { context::switch(prev_block, next_block, Payload::uninit()) };
         if cfg!(any(miri, kfiber_threads)) {
             // With threads as fibers, each thread has its own two words that say which fiber runs.
             if ptr::eq(prev, &raw const self.root) {

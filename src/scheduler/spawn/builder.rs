@@ -1,47 +1,47 @@
 //! The properties that a new fiber is given, the place in which it is made, and the reasons why it
 //! cannot be made.
 
-use super::cell::Cell;
+use super::cell::FiberStorage;
 use crate::scheduler::run_loop::RunLoop;
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::priority::Priority;
-use crate::stack::{Pool, PoolExhausted, StackInUse, Taken};
+use crate::stack::{Pool, PoolExhausted, StackHandle, StackInUse};
 use core::fmt;
 
 /// A place for a fiber: a cell or a pool of cells, in a static.
-pub trait Home: sealed::Sealed + Copy {
+pub trait CellSource: sealed::Sealed + Copy {
     /// The kind of cell that is taken.
-    type Cell: Cell;
+    type Cell: FiberStorage;
 
     /// Takes a cell.
     ///
     /// # Errors
     ///
     /// Returns the reason why there is no free cell.
-    fn take(self) -> Result<Taken<Self::Cell>, SpawnErrorKind>;
+    fn take(self) -> Result<StackHandle<Self::Cell>, SpawnErrorKind>;
 }
 
 mod sealed {
     #[expect(unnameable_types, reason = "that is its purpose")]
     pub trait Sealed {}
-    impl<C: super::Cell> Sealed for &'static C {}
-    impl<C: super::Cell, const COUNT: usize> Sealed for &'static super::Pool<C, COUNT> {}
+    impl<C: super::FiberStorage> Sealed for &'static C {}
+    impl<C: super::FiberStorage, const COUNT: usize> Sealed for &'static super::Pool<C, COUNT> {}
 }
 
-impl<C: Cell> Home for &'static C {
+impl<C: FiberStorage> CellSource for &'static C {
     type Cell = C;
 
     #[inline]
-    fn take(self) -> Result<Taken<C>, SpawnErrorKind> {
+    fn take(self) -> Result<StackHandle<C>, SpawnErrorKind> {
         C::take(self).map_err(|StackInUse| why_not(self))
     }
 }
 
-impl<C: Cell, const COUNT: usize> Home for &'static Pool<C, COUNT> {
+impl<C: FiberStorage, const COUNT: usize> CellSource for &'static Pool<C, COUNT> {
     type Cell = C;
 
     #[inline]
-    fn take(self) -> Result<Taken<C>, SpawnErrorKind> {
+    fn take(self) -> Result<StackHandle<C>, SpawnErrorKind> {
         Pool::take(self).map_err(|PoolExhausted { count }| match self.lost_cells() {
             0 => SpawnErrorKind::PoolExhausted { count },
             lost => SpawnErrorKind::PoolDiminished { count, lost },
@@ -51,7 +51,7 @@ impl<C: Cell, const COUNT: usize> Home for &'static Pool<C, COUNT> {
 
 /// Returns the reason why a cell cannot be taken.
 #[cold]
-fn why_not<C: Cell>(cell: &C) -> SpawnErrorKind {
+fn why_not<C: FiberStorage>(cell: &C) -> SpawnErrorKind {
     if is_lost(cell) {
         SpawnErrorKind::CellLost
     } else {
@@ -60,13 +60,13 @@ fn why_not<C: Cell>(cell: &C) -> SpawnErrorKind {
 }
 
 /// Returns whether a fiber has failed in a cell.
-fn is_lost<C: Cell>(cell: &C) -> bool {
+fn is_lost<C: FiberStorage>(cell: &C) -> bool {
     let header: *const Header = cell.storage_bounds().top().cast_const().cast();
-    // SAFETY: `Cell` promises a control block there.
+    // SAFETY: `FiberStorage` promises a control block there.
     unsafe { (*header).state.is_lost() }
 }
 
-impl<C: Cell, const COUNT: usize> Pool<C, COUNT> {
+impl<C: FiberStorage, const COUNT: usize> Pool<C, COUNT> {
     /// Returns the number of cells in which a fiber has failed. They are never used again.
     ///
     /// # Context

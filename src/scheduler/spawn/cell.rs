@@ -18,7 +18,7 @@ use core::ptr;
 ///
 /// At the top of [`storage_bounds`](Storage::storage_bounds) lies a control block of this module.
 /// It is zero at first, and nothing but the scheduler ever uses it.
-pub unsafe trait Cell: Storage + 'static {}
+pub unsafe trait FiberStorage: Storage + 'static {}
 
 /// The stack, closure, result and control block of one fiber in one static: a dense cell with `N`
 /// bytes of stack.
@@ -93,7 +93,7 @@ unsafe impl<const N: usize> Storage for FiberCell<N> {
 }
 
 // SAFETY: `control` follows `frames`, as N is a multiple of its alignment.
-unsafe impl<const N: usize> Cell for FiberCell<N> {}
+unsafe impl<const N: usize> FiberStorage for FiberCell<N> {}
 
 impl<const N: usize> fmt::Debug for FiberCell<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -171,7 +171,7 @@ unsafe impl<const N: usize> Storage for GuardedFiberCell<N> {
 
 // SAFETY: above the top that `storage_bounds` gives are at least the bytes of a control block,
 // aligned, and zero, which is what a new one is.
-unsafe impl<const N: usize> Cell for GuardedFiberCell<N> {}
+unsafe impl<const N: usize> FiberStorage for GuardedFiberCell<N> {}
 
 impl<const N: usize> fmt::Debug for GuardedFiberCell<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

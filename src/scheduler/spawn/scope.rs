@@ -1,6 +1,6 @@
 //! Fibers that borrow from the fiber that spawns them, which waits for all of them.
 
-use super::builder::{Builder, Home, SpawnError};
+use super::builder::{Builder, CellSource, SpawnError};
 use super::join::{JoinError, JoinHandle};
 use crate::scheduler::cpu::current;
 use crate::scheduler::cpu::no_unwind::NoUnwind;
@@ -136,15 +136,15 @@ impl<'scope> Scope<'scope, '_> {
     /// Callable from: fiber. Blocks: nothing.
     pub fn spawn<H, F, T>(
         &'scope self,
-        home: H,
+        source: H,
         closure: F,
     ) -> Result<ScopedJoinHandle<'scope, T>, SpawnError<F>>
     where
-        H: Home,
+        H: CellSource,
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        self.spawn_as(home, "", Priority::NORMAL, closure)
+        self.spawn_as(source, "", Priority::NORMAL, closure)
     }
 
     /// Spawns a fiber as [`spawn`](Self::spawn) does, with a name and a priority.
@@ -158,13 +158,13 @@ impl<'scope> Scope<'scope, '_> {
     /// Callable from: fiber. Blocks: nothing.
     pub fn spawn_as<H, F, T>(
         &'scope self,
-        home: H,
+        source: H,
         name: &'static str,
         priority: Priority,
         closure: F,
     ) -> Result<ScopedJoinHandle<'scope, T>, SpawnError<F>>
     where
-        H: Home,
+        H: CellSource,
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
@@ -178,7 +178,7 @@ impl<'scope> Scope<'scope, '_> {
         self.count.running.fetch_add(1, Ordering::Relaxed);
         // SAFETY: closure and result may be sent. By B1 the fiber is done with all that it borrowed
         // before the scope ends. Its result is dropped by then, or belongs to the handle.
-        let spawned = unsafe { spawn::spawn_in(builder, home, closure, &raw const self.count) };
+        let spawned = unsafe { spawn::spawn_in(builder, source, closure, &raw const self.count) };
         let handle = spawned.inspect_err(|_| {
             // Nobody waits for this count: the caller is the scope's closure, or a fiber of the
             // scope, which is counted itself.

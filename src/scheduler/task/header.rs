@@ -1,7 +1,7 @@
 //! The control block of a scheduled fiber: 128 bytes at the top of its stack.
 //!
 //! ```text
-//!   line 1   frame record │ next, turns │ rbp, ip, sp, rbx    what a switch among equals reads and writes
+//!   line 1   frame record │ next, dispatches │ rbp, ip, sp, rbx    what a switch among equals reads and writes
 //!   line 2   state │ run loop │ wait │ end │ name │ bottom │ list of all │ levels
 //! ```
 //!
@@ -143,7 +143,7 @@ impl Header {
     /// Returns the number of completed turns. It lies in the cache line that a switch writes
     /// anyway.
     #[inline(always)]
-    pub(crate) const fn turns(&self) -> &Cell<u64> {
+    pub(crate) const fn dispatches(&self) -> &Cell<u64> {
         // SAFETY: the second word is nothing else than this count, and as aligned.
         unsafe { &*self.words().cast::<Cell<u64>>().wrapping_add(1) }
     }

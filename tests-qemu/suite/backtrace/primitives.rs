@@ -3,8 +3,8 @@
 use core::hint::black_box;
 use core::mem::MaybeUninit;
 
-use kfiber::context::{self, ControlBlock, Landed, Payload};
-use kfiber::stack::{Stack, StackMemory as _, Storage, Taken};
+use kfiber::context::{self, ControlBlock, Payload, Transfer};
+use kfiber::stack::{Stack, StackHandle, StackMemory as _, Storage};
 
 use super::scene::{announce, block};
 
@@ -12,7 +12,7 @@ static STACKS: [Stack<{ 32 * 1024 }>; 2] = [const { Stack::new() }; 2];
 
 /// Makes a fiber of `body` with the number `index` and returns its block, which lies at the top of its stack.
 fn make(
-    stack: &Taken<Stack<{ 32 * 1024 }>>,
+    stack: &StackHandle<Stack<{ 32 * 1024 }>>,
     index: usize,
     body: context::Body,
 ) -> *mut ControlBlock {
@@ -44,22 +44,22 @@ pub(super) fn play_out_of_line(is_child_above: bool) {
         // SAFETY: It has just suspended itself.
         unsafe { ControlBlock::mark_suspended(fiber) };
         // SAFETY: It is suspended, and the stack is still ours.
-        let landed = unsafe { context::resume(fiber, word(rounds)) };
+        let transfer = unsafe { context::resume(fiber, word(rounds)) };
         // SAFETY: It has just suspended itself.
-        unsafe { ControlBlock::mark_suspended(landed.tag) };
+        unsafe { ControlBlock::mark_suspended(transfer.tag) };
         rounds += 1;
     }
     assert_eq!(rounds, 2);
 }
 
 #[inline(never)]
-pub(super) fn resume_out_of_line(fiber: *mut ControlBlock, value: usize) -> Landed {
+pub(super) fn resume_out_of_line(fiber: *mut ControlBlock, value: usize) -> Transfer {
     let contexts = contexts(fiber);
     // SAFETY: The fiber is new or suspended, and its stack is still ours.
-    let landed = unsafe {
+    let transfer = unsafe {
         context::switch_out_of_line(word(value), fiber, contexts, contexts.wrapping_add(1))
     };
-    black_box(landed)
+    black_box(transfer)
 }
 
 /// The two contexts of a block, which are all that is in it: the resumer's and its own.
@@ -100,8 +100,8 @@ pub(super) fn play_symmetric(is_first_above: bool) {
     make(&second, 2, symmetric_second);
     for _ in 0..3 {
         // SAFETY: The first fiber is new or was left by its own switch; `root` is read by the second one's.
-        let landed = unsafe { context::switch(root, fiber, word(root.expose_provenance())) };
-        assert_eq!(landed.tag, block(2));
+        let transfer = unsafe { context::switch(root, fiber, word(root.expose_provenance())) };
+        assert_eq!(transfer.tag, block(2));
     }
 }
 

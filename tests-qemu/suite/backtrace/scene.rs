@@ -11,13 +11,13 @@ use core::hint::black_box;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use kfiber::context::ControlBlock;
-use kfiber::fiber::{Fiber, Resumed, Suspend};
-use kfiber::stack::{Stack, Storage, Taken};
+use kfiber::fiber::{Fiber, Resumed, Yielder};
+use kfiber::stack::{Stack, StackHandle, Storage};
 
 use super::shadow::CONTEXTS;
 
 type SceneStack = Stack<{ 32 * 1024 }>;
-type SceneFiber = Fiber<u64, u64, u64, Taken<SceneStack>>;
+type SceneFiber = Fiber<u64, u64, u64, StackHandle<SceneStack>>;
 
 /// In an array, so that their order in memory is known.
 static STACKS: [SceneStack; 3] = [const { SceneStack::new() }; 3];
@@ -127,14 +127,14 @@ pub(super) fn play(geometry: Geometry) -> u64 {
     }
 }
 
-fn take(index: usize) -> Taken<SceneStack> {
+fn take(index: usize) -> StackHandle<SceneStack> {
     STACKS[index].take().expect("each stack is used once")
 }
 
 #[inline(never)]
 pub(super) fn root_entry(geometry: Geometry) -> u64 {
-    let mut parent: SceneFiber = Fiber::new(take(geometry.parent), move |suspend, first| {
-        parent_entry(suspend, first, geometry.child)
+    let mut parent: SceneFiber = Fiber::new(take(geometry.parent), move |yielder, first| {
+        parent_entry(yielder, first, geometry.child)
     })
     .expect("a small closure");
     announce(PARENT, parent.control_block());
@@ -168,14 +168,14 @@ pub(super) fn root_mid(parent: &mut SceneFiber, value: u64) -> Resumed<u64, u64>
 }
 
 #[inline(never)]
-pub(super) fn parent_entry(suspend: &Suspend<u64, u64>, first: u64, stack: usize) -> u64 {
+pub(super) fn parent_entry(yielder: &Yielder<u64, u64>, first: u64, stack: usize) -> u64 {
     let mut child: SceneFiber = Fiber::new(take(stack), child_entry).expect("a small closure");
     announce(CHILD, child.control_block());
-    let mut sum = suspend.suspend(first);
-    sum += parent_mid(suspend, &mut child);
+    let mut sum = yielder.suspend(first);
+    sum += parent_mid(yielder, &mut child);
     loop {
         match child.resume(sum) {
-            Resumed::Yielded(value) => sum += suspend.suspend(value),
+            Resumed::Yielded(value) => sum += yielder.suspend(value),
             Resumed::Returned(value) => {
                 kfiber_test_scene_stop(Stop::ChildEnded);
                 return sum + value;
@@ -189,33 +189,33 @@ pub(super) fn parent_entry(suspend: &Suspend<u64, u64>, first: u64, stack: usize
 struct Aligned([u64; 16]);
 
 #[inline(never)]
-pub(super) fn parent_mid(suspend: &Suspend<u64, u64>, child: &mut SceneFiber) -> u64 {
+pub(super) fn parent_mid(yielder: &Yielder<u64, u64>, child: &mut SceneFiber) -> u64 {
     let mut local = Aligned([1; 16]);
     for round in 0..4 {
         if let Resumed::Yielded(value) = child.resume(round) {
             black_box(&mut local).0[3] += value;
         }
         // From the second round on the child is suspended while we are.
-        local.0[4] += suspend.suspend(round);
+        local.0[4] += yielder.suspend(round);
     }
     black_box(&local).0.iter().sum()
 }
 
 #[inline(never)]
-pub(super) fn child_entry(suspend: &Suspend<u64, u64>, first: u64) -> u64 {
-    let mut sum = suspend.suspend(first + 1);
-    sum += child_mid(suspend, sum);
-    sum + suspend.suspend(sum)
+pub(super) fn child_entry(yielder: &Yielder<u64, u64>, first: u64) -> u64 {
+    let mut sum = yielder.suspend(first + 1);
+    sum += child_mid(yielder, sum);
+    sum + yielder.suspend(sum)
 }
 
 #[inline(never)]
-pub(super) fn child_mid(suspend: &Suspend<u64, u64>, value: u64) -> u64 {
-    let inner = suspend.suspend(black_box(value) * 2);
-    black_box(inner + child_leaf(suspend, inner))
+pub(super) fn child_mid(yielder: &Yielder<u64, u64>, value: u64) -> u64 {
+    let inner = yielder.suspend(black_box(value) * 2);
+    black_box(inner + child_leaf(yielder, inner))
 }
 
 #[inline(never)]
-pub(super) fn child_leaf(suspend: &Suspend<u64, u64>, value: u64) -> u64 {
+pub(super) fn child_leaf(yielder: &Yielder<u64, u64>, value: u64) -> u64 {
     kfiber_test_scene_stop(Stop::Deep);
-    black_box(suspend.suspend(value + 3)) + 1
+    black_box(yielder.suspend(value + 3)) + 1
 }

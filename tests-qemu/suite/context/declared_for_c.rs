@@ -3,7 +3,7 @@
 use core::{ffi::c_void, mem::offset_of};
 
 use kfiber::{
-    context::{Context, ControlBlock, Landed, Payload},
+    context::{Context, ControlBlock, Payload, Transfer},
     stack::{Stack, StackMemory, Storage},
 };
 use tests_qemu::kernel_test;
@@ -25,7 +25,7 @@ pub(crate) struct KfiberBlock {
 }
 
 #[repr(C)]
-pub(crate) struct KfiberLanded {
+pub(crate) struct KfiberTransfer {
     payload: usize,
     tag: *mut KfiberBlock,
 }
@@ -36,7 +36,7 @@ unsafe extern "C" {
         tag: *mut KfiberBlock,
         prev: *mut KfiberContext,
         next: *mut KfiberContext,
-    ) -> KfiberLanded;
+    ) -> KfiberTransfer;
 }
 
 const fn parent_of(block: *mut KfiberBlock) -> *mut KfiberContext {
@@ -55,10 +55,10 @@ unsafe extern "sysv64" fn body(payload: Payload, block: *mut ControlBlock) -> Pa
     let block: *mut KfiberBlock = block.cast();
     while number < 100 {
         // SAFETY: As the declaration says it is to be called, on the fiber of this block.
-        let landed =
+        let transfer =
             unsafe { kfiber_0_1_switch(number * 2, block, own_of(block), parent_of(block)) };
-        assert_eq!(landed.tag, block);
-        number = landed.payload;
+        assert_eq!(transfer.tag, block);
+        number = transfer.payload;
     }
     Payload::new(number + 1)
 }
@@ -68,7 +68,7 @@ kernel_test! {
         assert_eq!(size_of::<KfiberContext>(), size_of::<Context>());
         assert_eq!(size_of::<KfiberBlock>(), size_of::<ControlBlock>());
         assert_eq!(align_of::<KfiberBlock>(), align_of::<ControlBlock>());
-        assert_eq!(size_of::<KfiberLanded>(), size_of::<Landed>());
+        assert_eq!(size_of::<KfiberTransfer>(), size_of::<Transfer>());
         let stack = STACK.take().expect("first use");
         let mut block = ControlBlock::new();
         // SAFETY: The stack is ours, its top is aligned, and the body does not unwind.
@@ -79,8 +79,8 @@ kernel_test! {
             unsafe { kfiber_0_1_switch(number, block, parent_of(block), own_of(block)) }
         };
         for number in 10..20 {
-            let landed = resume(number);
-            assert_eq!((landed.payload, landed.tag), (number * 2, block));
+            let transfer = resume(number);
+            assert_eq!((transfer.payload, transfer.tag), (number * 2, block));
             // SAFETY: The fiber is suspended; nobody writes to its block.
             let KfiberContext { ip, sp, .. } = unsafe { own_of(block).read() };
             assert!(stack.bounds().contains(sp.addr()), "{sp:?}");
@@ -90,7 +90,7 @@ kernel_test! {
             let return_address = unsafe { return_address.read() };
             assert!(return_address.abs_diff(body as *const () as usize) < 4096, "{return_address:#x} {ip:?}");
         }
-        let landed = resume(100);
-        assert_eq!((landed.payload, landed.tag.is_null()), (101, true));
+        let transfer = resume(100);
+        assert_eq!((transfer.payload, transfer.tag.is_null()), (101, true));
     }
 }

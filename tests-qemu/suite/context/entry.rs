@@ -71,9 +71,9 @@ kernel_test! {
             // SAFETY: The stack is ours, its top is aligned, and the body does not unwind.
             unsafe { ControlBlock::init(block, stack.bounds().top(), note_and_return) };
             // SAFETY: The fiber is fresh.
-            let landed = unsafe { context::resume(block, Payload::new(top)) };
+            let transfer = unsafe { context::resume(block, Payload::new(top)) };
             // SAFETY: The body returns what it was given.
-            assert_eq!((unsafe { landed.payload.assume_init() }, landed.tag.is_null()), (top, true));
+            assert_eq!((unsafe { transfer.payload.assume_init() }, transfer.tag.is_null()), (top, true));
             assert_eq!((found().payload, found().block), (top as u64, block.addr() as u64));
             assert_eq!(found().rsp, stack.bounds().top().addr() as u64 - 8, "one return address");
             assert_eq!(found().rsp % 16, 8);

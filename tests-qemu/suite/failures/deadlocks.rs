@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use kfiber::{
-    scheduler::{Failure, JoinHandle, NotContained, yield_now},
+    scheduler::{Failure, FatalReason, JoinHandle, yield_now},
     sync::{Mutex, Once, RwLock},
 };
 use tests_qemu::kernel_test;
@@ -92,7 +92,7 @@ kernel_test! {
             assert_panicked(reads_twice, "deadlock: 2 fibers wait for each other");
             assert_eq!(reports(), 1);
             // The writer waits for one that has failed, which is all that is left in the end.
-            expect_fatal(NotContained::NotInFiber);
+            expect_fatal(FatalReason::NotInFiber);
         })
         .detach();
         run_all();

@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 
 use kfiber::{
     platform::SwitchHook,
-    scheduler::{FiberCell, Hooks, NotContained, Report, Scheduler, without_waiting, yield_now},
+    scheduler::{FatalReason, FiberCell, Hooks, Report, Scheduler, without_waiting, yield_now},
     sync::IrqMutex,
 };
 use tests_qemu::{
@@ -17,7 +17,7 @@ use x86_64::instructions::interrupts;
 use super::{STACK, contain, expect_fatal, handle, kinds::Kind, run_all, spawn};
 
 /// Runs it as a fiber, which is to end the kernel.
-fn ends(why: NotContained, body: impl FnOnce() + Send + 'static) {
+fn ends(why: FatalReason, body: impl FnOnce() + Send + 'static) {
     contain();
     expect_fatal(why);
     spawn(body).detach();
@@ -29,7 +29,7 @@ static LOCK: IrqMutex<()> = IrqMutex::new(());
 
 fn in_a_handler(kind: fn()) {
     contain();
-    expect_fatal(NotContained::InterruptsOff);
+    expect_fatal(FatalReason::InterruptsOff);
     on_tick(match kind {
         _ if kind as usize == (panics as fn()) as usize => |_| panics(),
         _ => |_| faults(),
@@ -94,7 +94,7 @@ static CELL: FiberCell<STACK> = FiberCell::new();
 /// A scheduler whose hooks do this when a fiber fails.
 fn with_hooks(hooks: &'static Failing, kind: Kind) {
     handle();
-    expect_fatal(NotContained::FailedTwice);
+    expect_fatal(FatalReason::FailedTwice);
     OTHER.set_hooks(hooks).expect("the first");
     OTHER
         .spawn(&CELL, move || kind.fail())
@@ -107,30 +107,30 @@ fn with_hooks(hooks: &'static Failing, kind: Kind) {
 kernel_test! {
     fn a_panic_outside_of_fibers() {
         contain();
-        expect_fatal(NotContained::NotInFiber);
+        expect_fatal(FatalReason::NotInFiber);
         Kind::Panic.fail()
     }
 
     fn a_fault_outside_of_fibers() {
         contain();
-        expect_fatal(NotContained::NotInFiber);
+        expect_fatal(FatalReason::NotInFiber);
         Kind::PageFault.fail()
     }
 
     fn a_panic_with_interrupts_off() {
-        ends(NotContained::InterruptsOff, || { interrupts::disable(); Kind::Panic.fail() });
+        ends(FatalReason::InterruptsOff, || { interrupts::disable(); Kind::Panic.fail() });
     }
 
     fn a_fault_with_interrupts_off() {
-        ends(NotContained::InterruptsOff, || { interrupts::disable(); Kind::Division.fail() });
+        ends(FatalReason::InterruptsOff, || { interrupts::disable(); Kind::Division.fail() });
     }
 
     fn a_panic_under_a_lock_of_interrupts() {
-        ends(NotContained::InterruptsOff, || { let _guard = LOCK.lock(); Kind::Panic.fail() });
+        ends(FatalReason::InterruptsOff, || { let _guard = LOCK.lock(); Kind::Panic.fail() });
     }
 
     fn a_fault_under_a_lock_of_interrupts() {
-        ends(NotContained::InterruptsOff, || { let _guard = LOCK.lock(); Kind::PageFault.fail() });
+        ends(FatalReason::InterruptsOff, || { let _guard = LOCK.lock(); Kind::PageFault.fail() });
     }
 
     fn a_panic_in_an_interrupt_handler() { in_a_handler(panics); }
@@ -138,20 +138,20 @@ kernel_test! {
     fn a_fault_in_an_interrupt_handler() { in_a_handler(faults); }
 
     fn a_panic_where_waiting_is_forbidden() {
-        ends(NotContained::WaitingForbidden, || without_waiting(|| Kind::Panic.fail()));
+        ends(FatalReason::WaitingForbidden, || without_waiting(|| Kind::Panic.fail()));
     }
 
     fn a_fault_where_waiting_is_forbidden() {
-        ends(NotContained::WaitingForbidden, || without_waiting(|| Kind::PageFault.fail()));
+        ends(FatalReason::WaitingForbidden, || without_waiting(|| Kind::PageFault.fail()));
     }
 
     fn a_yield_where_waiting_is_forbidden_is_such_a_panic() {
-        ends(NotContained::WaitingForbidden, || without_waiting(yield_now));
+        ends(FatalReason::WaitingForbidden, || without_waiting(yield_now));
     }
 
     fn a_panic_without_hooks() {
         handle();
-        expect_fatal(NotContained::NoHooks);
+        expect_fatal(FatalReason::NoHooks);
         spawn(|| Kind::Panic.fail()).detach();
         run_all();
         panic!("survived");
@@ -159,7 +159,7 @@ kernel_test! {
 
     fn a_fault_without_hooks() {
         handle();
-        expect_fatal(NotContained::NoHooks);
+        expect_fatal(FatalReason::NoHooks);
         spawn(|| Kind::PageFault.fail()).detach();
         run_all();
         panic!("survived");
@@ -180,7 +180,7 @@ kernel_test! {
                 Kind::InvalidInstruction.fail()
             }
         }
-        ends(NotContained::FailedTwice, || panic!("{Fails}"));
+        ends(FatalReason::FailedTwice, || panic!("{Fails}"));
     }
 
     fn a_panic_while_a_message_is_formatted() {
@@ -190,7 +190,7 @@ kernel_test! {
                 panic!("in the middle of a message")
             }
         }
-        ends(NotContained::FailedTwice, || panic!("{Fails}"));
+        ends(FatalReason::FailedTwice, || panic!("{Fails}"));
     }
 
     fn a_yield_while_a_panic_is_reported() {
@@ -204,7 +204,7 @@ kernel_test! {
         handle();
         let _unused = HOOKED.platform().1.load(Ordering::Relaxed);
         HOOKED.set_hooks(&Silent).expect("the first");
-        expect_fatal(NotContained::InsideScheduler);
+        expect_fatal(FatalReason::InsideScheduler);
         for _ in 0..2 {
             HOOKED.spawn(&CELLS, yield_now).expect("free").detach();
         }
@@ -215,7 +215,7 @@ kernel_test! {
     fn a_fault_with_the_stack_pointer_in_another_fibers_stack() {
         static CELLS: kfiber::scheduler::FiberPool<STACK, 2> = kfiber::scheduler::FiberPool::new();
         contain();
-        expect_fatal(NotContained::StackOfAnother);
+        expect_fatal(FatalReason::StackOfAnother);
         let other = super::SCHEDULER.spawn(&CELLS, || loop { yield_now() }).expect("free");
         // A little below where that one's stack ends.
         let elsewhere = format_id(other.id()) - 4096;

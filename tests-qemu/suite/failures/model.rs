@@ -10,7 +10,7 @@ use core::{
 };
 
 use kfiber::{
-    fiber::{Fiber, Resumed, Suspend},
+    fiber::{Fiber, Resumed, Yielder},
     scheduler::{
         Failure, FiberCell, WaitError, block_on, current, is_cancelled, shield, sleep,
         without_waiting, yield_now,
@@ -40,7 +40,7 @@ impl Drop for PanicsWhenDropped {
 
 /// A fiber inside the running one, left in the middle of `within`, which calls what it is given.
 fn leaves_within(within: fn(&dyn Fn())) {
-    let body = move |suspend: &Suspend<(), ()>, ()| within(&|| suspend.suspend(()));
+    let body = move |yielder: &Yielder<(), ()>, ()| within(&|| yielder.suspend(()));
     let mut fiber = Fiber::new(INSIDE.take().expect("the first"), body).expect("fits");
     assert_eq!(fiber.resume(()), Resumed::Yielded(()));
 }

@@ -211,14 +211,14 @@ kernel_test! {
     }
 
     fn a_fiber_on_top_of_a_fiber_takes_that_one_along() {
-        use kfiber::{fiber::{Fiber, Suspend}, stack::{Stack, Storage}};
+        use kfiber::{fiber::{Fiber, Yielder}, stack::{Stack, Storage}};
         static ON_TOP: [Stack<STACK>; KINDS] = [const { Stack::new() }; KINDS];
         contain();
         for (kind, stack) in Kind::ALL.into_iter().zip(&ON_TOP) {
             let handle = spawn(move || {
                 let stack = stack.take().expect("free");
-                let mut on_top = Fiber::new(stack, move |suspend: &Suspend<(), ()>, ()| {
-                    suspend.suspend(());
+                let mut on_top = Fiber::new(stack, move |yielder: &Yielder<(), ()>, ()| {
+                    yielder.suspend(());
                     kind.fail()
                 }).expect("fits");
                 let _first: kfiber::fiber::Resumed<(), ()> = on_top.resume(());

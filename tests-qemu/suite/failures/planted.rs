@@ -11,7 +11,7 @@ use core::time::Duration;
 
 use kfiber::{
     scheduler::{FiberPool, JoinHandle},
-    stack::{Stack, StackPool, Taken},
+    stack::{Stack, StackHandle, StackPool},
 };
 use tests_qemu::{kernel_test, println};
 
@@ -32,7 +32,7 @@ struct Machine;
 impl Ground for Machine {
     const STEP: Duration = Duration::from_micros(500);
     const PATIENCE: Duration = Duration::from_millis(20);
-    type Memory = Taken<Stack<STACK>>;
+    type Memory = StackHandle<Stack<STACK>>;
 
     fn spawn<T: Send + 'static>(
         name: &'static str,

@@ -22,9 +22,9 @@ kernel_test! {
             }
             let stack = stack();
             let bounds = stack.bounds();
-            let mut fiber = Fiber::<(), usize, usize, _>::new(stack, move |suspend, ()| {
+            let mut fiber = Fiber::<(), usize, usize, _>::new(stack, move |yielder, ()| {
                 let captured = captured;
-                suspend.suspend((&raw const captured).addr());
+                yielder.suspend((&raw const captured).addr());
                 // By reference: an unoptimised build copies a large array with each step that takes it by value.
                 let bytes = (0_usize..).zip(black_box(&captured));
                 bytes.filter(|(number, byte)| **byte == number.to_le_bytes()[0] ^ 0x5a).count()
@@ -86,7 +86,7 @@ kernel_test! {
         let small = unsafe { ForeignStack::new(memory, 4096, 0) }.expect("aligned");
         let bounds = small.bounds();
         let captured = [7_u8; 4096];
-        let closure = move |_: &kfiber::fiber::Suspend<(), ()>, ()| usize::from(captured[4095]);
+        let closure = move |_: &kfiber::fiber::Yielder<(), ()>, ()| usize::from(captured[4095]);
         let error = Fiber::<(), (), usize, _>::new(small, closure).expect_err("it cannot fit");
         let NewFiberErrorKind::StackTooSmall { needed_bytes, size_bytes } = error.kind else {
             panic!("{error:?}");

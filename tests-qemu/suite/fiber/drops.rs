@@ -45,9 +45,9 @@ kernel_test! {
 
     fn a_fiber_that_returns_drops_everything_once_and_before_the_resumer_goes_on() {
         let captured = Counted(0);
-        let mut fiber = Fiber::<Counted, Counted, Counted, _>::new(stack(), move |suspend, first| {
+        let mut fiber = Fiber::<Counted, Counted, Counted, _>::new(stack(), move |yielder, first| {
             let _captured = captured;
-            let second = suspend.suspend(first);
+            let second = yielder.suspend(first);
             let _local = Counted(3);
             second
         })
@@ -71,10 +71,10 @@ kernel_test! {
         let captured = Counted(0);
         let stack = STACK.take().expect("first use");
         let bounds = stack.bounds();
-        let mut fiber = Fiber::<(), (), (), _>::new(stack, move |suspend, ()| {
+        let mut fiber = Fiber::<(), (), (), _>::new(stack, move |yielder, ()| {
             let _captured = captured;
             let _local = Counted(1);
-            suspend.suspend(());
+            yielder.suspend(());
         })
         .expect("a small closure");
         let _ = fiber.resume(());
@@ -96,15 +96,15 @@ kernel_test! {
     }
 
     fn a_fiber_may_suspend_in_a_destructor() {
-        struct Suspends<'a>(&'a kfiber::fiber::Suspend<u32, u32>);
+        struct Suspends<'a>(&'a kfiber::fiber::Yielder<u32, u32>);
         impl Drop for Suspends<'_> {
             fn drop(&mut self) {
                 let answer = self.0.suspend(1);
                 DROPPED[0].fetch_add(answer as usize, Ordering::Relaxed);
             }
         }
-        let mut fiber = Fiber::<u32, u32, u32, _>::new(stack(), |suspend, _| {
-            let _guard = Suspends(suspend);
+        let mut fiber = Fiber::<u32, u32, u32, _>::new(stack(), |yielder, _| {
+            let _guard = Suspends(yielder);
             2
         })
         .expect("a small closure");

@@ -32,11 +32,11 @@ static SUM: AtomicU64 = AtomicU64::new(0);
 
 /// Adds up what it is given.
 fn summing() -> Fiber<u64, u64, (), DenseStack> {
-    Fiber::new(stack(), |suspend, mut number| {
+    Fiber::new(stack(), |yielder, mut number| {
         let mut sum = 0_u64;
         loop {
             sum += number;
-            number = suspend.suspend(sum);
+            number = yielder.suspend(sum);
         }
     })
     .expect("a small closure")
@@ -54,12 +54,12 @@ kernel_test! {
         let stack = stack();
         BOTTOM.store(stack.bounds().bottom().addr() as u64, Ordering::Relaxed);
         TOP.store(stack.bounds().top().addr() as u64, Ordering::Relaxed);
-        let mut fiber = Fiber::<(), (), u64, _>::new(stack, |suspend, ()| {
+        let mut fiber = Fiber::<(), (), u64, _>::new(stack, |yielder, ()| {
             while ON_THE_FIBER.load(Ordering::Relaxed) < 100 {
                 for _ in 0..1_000 {
                     core::hint::spin_loop();
                 }
-                suspend.suspend(());
+                yielder.suspend(());
             }
             ON_THE_FIBER.load(Ordering::Relaxed)
         })

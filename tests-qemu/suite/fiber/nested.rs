@@ -2,7 +2,7 @@
 
 use kfiber::{
     fiber::{Fiber, Resumed},
-    stack::{Stack, StackBounds, StackMemory, StackPool, Taken},
+    stack::{Stack, StackBounds, StackHandle, StackMemory, StackPool},
 };
 use tests_qemu::kernel_test;
 
@@ -10,17 +10,17 @@ const DEPTH: usize = 50;
 const STACK_SIZE: usize = 16 * 1024;
 static STACKS: StackPool<STACK_SIZE, DEPTH> = StackPool::new();
 
-type Nested = Fiber<usize, usize, usize, Taken<Stack<STACK_SIZE>>>;
+type Nested = Fiber<usize, usize, usize, StackHandle<Stack<STACK_SIZE>>>;
 
 /// Runs `depth` fibers, each from within the one before, while that one runs.
 fn nest(depth: usize) -> usize {
     let stack = STACKS.take().expect("one for each level");
     let bounds: StackBounds = stack.bounds();
-    let mut fiber: Nested = Fiber::new(stack, move |suspend, first| {
+    let mut fiber: Nested = Fiber::new(stack, move |yielder, first| {
         let local = depth;
         assert!(bounds.contains((&raw const local).addr()));
         let below = if depth > 1 { nest(depth - 1) } else { 0 };
-        let second = suspend.suspend(depth);
+        let second = yielder.suspend(depth);
         first + second + below + local
     })
     .expect("a small closure");
@@ -34,7 +34,7 @@ fn nest(depth: usize) -> usize {
 /// A fiber that owns and resumes the next one, which is suspended in between, and so on.
 fn chain(depth: usize) -> Nested {
     let stack = STACKS.take().expect("one for each level");
-    Fiber::new(stack, move |suspend, mut value| {
+    Fiber::new(stack, move |yielder, mut value| {
         let mut inner = (depth > 1).then(|| chain(depth - 1));
         while value != 0 {
             let answer = match &mut inner {
@@ -43,7 +43,7 @@ fn chain(depth: usize) -> Nested {
                 },
                 None => value * 1000,
             };
-            value = suspend.suspend(answer);
+            value = yielder.suspend(answer);
         }
         // The end goes through all of them too.
         match inner.map(|mut inner| inner.resume(0)) {

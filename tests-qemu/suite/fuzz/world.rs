@@ -6,7 +6,7 @@ use core::{array, cell::UnsafeCell, ptr};
 
 use kfiber::{
     context::{Context, ControlBlock, Payload, switch_out_of_line},
-    stack::{Stack, StackMemory, Storage, Taken},
+    stack::{Stack, StackHandle, StackMemory, Storage},
 };
 
 use crate::checked::{Check, Form, own};
@@ -100,7 +100,7 @@ pub(crate) fn world() -> &'static mut World {
 }
 
 /// The stacks of the fibers, held for as long as they run.
-pub(crate) struct Stacks([Taken<Stack<STACK_SIZE>>; FIBERS]);
+pub(crate) struct Stacks([StackHandle<Stack<STACK_SIZE>>; FIBERS]);
 
 impl Stacks {
     /// Says whether nothing wrote over the canaries.

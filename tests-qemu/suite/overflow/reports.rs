@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use kfiber::scheduler::{Failure, JoinErrorKind, overflow::Exception, yield_now};
+use kfiber::scheduler::{Failure, JoinErrorKind, overflow::Trap, yield_now};
 use tests_qemu::{
     exceptions::{self, TrapFrame},
     kernel_test,
@@ -14,8 +14,8 @@ use crate::scheduler::{SCHEDULER, run_with_interrupts};
 /// How often the handler below was called.
 static CALLS: AtomicU64 = AtomicU64::new(0);
 
-/// Asks for the way out, and forgets to take it the first three times, as `extern "x86-interrupt"` handlers do that write to
-/// their copy of the frame.
+/// Asks for the recovery frame, and forgets to write it back the first three times, as
+/// `extern "x86-interrupt"` handlers do that write to their copy of the frame.
 fn forgets_the_frame(frame: &mut TrapFrame) {
     let written = *frame;
     super::on_exception(frame);
@@ -62,7 +62,7 @@ kernel_test! {
         let fiber = SCHEDULER.spawn(&guard::POOL.stacks()[1], || { ways::recurse(0); });
         let fiber = fiber.expect("free");
         run_with_interrupts();
-        fiber.try_join().expect_err("the fourth time it took the way out");
+        fiber.try_join().expect_err("the fourth time it wrote the recovery frame back");
         assert_eq!(CALLS.load(Ordering::Relaxed), 4);
         assert_eq!(count(), 2, "more would hide what the second says");
         assert_eq!([0, 1].map(|index| overflow(index).is_repeated), [false, true]);
@@ -77,8 +77,8 @@ kernel_test! {
                 for rsp in absurd() {
                     for rbp in absurd() {
                         for address in absurd() {
-                            let exception = Exception { vector, address, rip: rbp, rsp, rbp, ..Exception::default() };
-                            let found = SCHEDULER.on_exception(&exception);
+                            let trap = Trap { vector, address, rip: rbp, rsp, rbp, ..Trap::default() };
+                            let found = SCHEDULER.on_exception(&trap);
                             known += u64::from(found.is_some());
                             let calls = found.as_ref().map_or(0, |found| found.backtrace().len());
                             assert!(calls <= 16);

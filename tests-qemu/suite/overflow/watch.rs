@@ -18,7 +18,7 @@ use crate::scheduler::{SCHEDULER, run_with_interrupts};
 
 fn prepare() {
     watch_out();
-    SCHEDULER.platform().set_hook(watch::follow::<1>);
+    SCHEDULER.platform().set_hook(watch::on_switch::<1>);
 }
 
 /// Has the fiber in this slot overflow, with neighbours in the others.

@@ -197,7 +197,7 @@ kernel_test! {
         HANDLE.take().try_join().expect("it has ended");
     }
 
-    fn joining_in_a_circle_is_refused_to_the_last() {
+    fn joining_in_a_cycle_is_refused_to_the_last() {
         static HANDLES: [Place<JoinHandle<u32>>; 3] = [const { Place::new() }; 3];
         for index in 0..3 {
             HANDLES[index].put(spawn(move || match HANDLES[(index + 1) % 3].take().join() {

@@ -97,7 +97,7 @@ fn run_on_all<S: StackMemory + 'static>(mut stacks: [S; COUNT]) {
     }
     let mut fibers = stacks.map(|stack| {
         let bounds = stack.bounds();
-        Fiber::<usize, usize, usize, S>::new(stack, move |suspend, mut round| {
+        Fiber::<usize, usize, usize, S>::new(stack, move |yielder, mut round| {
             let mut frame = [0_usize; 256];
             for word in &mut frame {
                 *word = bounds.bottom().addr() ^ round;
@@ -105,7 +105,7 @@ fn run_on_all<S: StackMemory + 'static>(mut stacks: [S; COUNT]) {
             black_box(&mut frame);
             assert!(bounds.contains((&raw const frame).addr()));
             for _ in 0..3 {
-                round = suspend.suspend(round);
+                round = yielder.suspend(round);
             }
             frame
                 .iter()

@@ -2,7 +2,7 @@
 
 use core::arch::naked_asm;
 
-use kfiber::context::{Context, ControlBlock, Landed, Payload, switch_out_of_line};
+use kfiber::context::{Context, ControlBlock, Payload, Transfer, switch_out_of_line};
 
 /// Preserves all that it must, but keeps rbx below rsp for a moment, where an interrupt overwrites it.
 #[unsafe(naked)]
@@ -11,7 +11,7 @@ pub(super) unsafe extern "sysv64" fn switch_with_rbx_below_rsp(
     tag: *mut ControlBlock,
     prev: *mut Context,
     next: *const Context,
-) -> Landed {
+) -> Transfer {
     naked_asm!(
         ".balign 64", // within one page, so within one block of translated code
         "mov [rsp - 8], rbx",

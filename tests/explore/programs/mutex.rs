@@ -111,7 +111,7 @@ pub(super) fn play(stage: &mut Stage) {
         stage.fiber_at(level, "of the mutex", move || {
             bench.believe(|beliefs| beliefs.players[me].1 = scheduler::current());
             for _ in 0..rounds {
-                // In the order of their numbers, so that nobody waits in a circle.
+                // In the order of their numbers, so that nobody waits in a cycle.
                 let mut guards = Vec::new();
                 for of in 0..MUTEXES {
                     if of == MUTEXES - 1 || choose(2) == 1 {

@@ -40,7 +40,7 @@ pub(super) fn join(slot: Slot, timeout: Option<u64>) {
     let Some((number, other, handle)) = some_handle() else {
         return;
     };
-    let (is_finished, is_circle, now) = with(|world| {
+    let (is_finished, is_cycle, now) = with(|world| {
         let model = &world.model;
         (
             model.fibers[&other].is_finished,
@@ -50,7 +50,7 @@ pub(super) fn join(slot: Slot, timeout: Option<u64>) {
     });
     assert_eq!(handle.is_finished(), is_finished);
     let is_hopeless = with(|world| world.model.waits_for(other, slot, true));
-    if is_hopeless && !is_circle && timeout.is_none() {
+    if is_hopeless && !is_cycle && timeout.is_none() {
         // Futures are not followed, so this would wait for ever, and nobody has a handle to cancel it by.
         return with(|world| {
             world.handles.insert(number, handle);
@@ -63,8 +63,8 @@ pub(super) fn join(slot: Slot, timeout: Option<u64>) {
     if is_finished {
         return joined(number, other, real(handle));
     }
-    if is_circle {
-        let error = real(handle).expect_err("a circle");
+    if is_cycle {
+        let error = real(handle).expect_err("a cycle");
         assert_eq!(error.kind, JoinErrorKind::Deadlock);
         return joined(number, other, Err(error));
     }
@@ -87,14 +87,14 @@ pub(super) fn block_on(slot: Slot) {
     let Some((number, other, handle)) = some_handle() else {
         return;
     };
-    let (is_finished, is_circle) = with(|world| {
+    let (is_finished, is_cycle) = with(|world| {
         let model = &world.model;
         (
             model.fibers[&other].is_finished,
             model.waits_for(other, slot, true),
         )
     });
-    if is_circle {
+    if is_cycle {
         with(|world| world.handles.insert(number, handle));
     } else if is_finished {
         with(|world| {

@@ -9,7 +9,7 @@ use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 pub(super) enum Part {
     OutOfLine,
     Tail,
-    Farewell,
+    ExitTail,
     Base,
     Suspended,
     Resume,
@@ -22,7 +22,7 @@ impl Part {
     pub(super) const FUNCTIONS: [Self; 5] = [
         Self::OutOfLine,
         Self::Tail,
-        Self::Farewell,
+        Self::ExitTail,
         Self::Base,
         Self::Suspended,
     ];
@@ -32,7 +32,7 @@ impl Part {
         match self {
             Self::OutOfLine => "switch out of line",
             Self::Tail => "tail",
-            Self::Farewell => "farewell",
+            Self::ExitTail => "exit_tail",
             Self::Base => "base",
             Self::Suspended => "suspended",
             Self::Resume => "inline resume",
@@ -53,7 +53,7 @@ impl Part {
                     .is_some_and(|version| version.chars().all(|c| c.is_ascii_digit() || c == '_'))
             }
             Self::Tail => symbol == "kfiber::context::x86_64::tail",
-            Self::Farewell => symbol == "kfiber::context::x86_64::farewell",
+            Self::ExitTail => symbol == "kfiber::context::x86_64::exit_tail",
             Self::Base => symbol == "kfiber::context::x86_64::base",
             Self::Suspended => symbol == "kfiber::context::x86_64::suspended",
             Self::Resume | Self::Suspend | Self::Switch | Self::Leave => false,

@@ -43,23 +43,24 @@ pub(super) fn inline_copies(
     Ok(())
 }
 
-/// Finds the switches for good that were inlined into a function: each ends in a jump to `farewell`.
+/// Finds the switches for good that were inlined into a function: each ends in a jump to
+/// `exit_tail`.
 pub(super) fn inline_leaves(
     function: &Piece,
-    farewells: &[u64],
+    exit_tails: &[u64],
     has_fp: bool,
     found: &mut Vec<Piece>,
 ) -> Result<()> {
     let instructions = function.instructions();
     let length = if has_fp { 6 } else { 4 };
     for (position, jump) in instructions.iter().enumerate() {
-        if !jump.is_jmp_short_or_near() || !farewells.contains(&jump.near_branch_target()) {
+        if !jump.is_jmp_short_or_near() || !exit_tails.contains(&jump.near_branch_target()) {
             continue;
         }
         let start = position.checked_sub(length).map(|at| instructions[at].ip());
         let Some(start) = start else {
             bail!(
-                "{} at {:#x}: a jump to `farewell` without a switch around it",
+                "{} at {:#x}: a jump to `exit_tail` without a switch around it",
                 function.function,
                 jump.ip()
             );
@@ -128,7 +129,8 @@ pub(super) fn addresses_taken(all: &[Piece], functions: &[Piece]) -> Result<Vec<
     Ok(taken)
 }
 
-/// Looks at the code that has no symbol, byte by byte, for a jump or a call to `tail` or `farewell`.
+/// Looks at the code that has no symbol, byte by byte, for a jump or a call to `tail` or
+/// `exit_tail`.
 ///
 /// Where there are symbols, instructions were decoded; to look at their bytes too would take numbers for jumps.
 pub(super) fn nothing_overlooked(
@@ -152,7 +154,7 @@ pub(super) fn nothing_overlooked(
             };
             ensure!(
                 !is_to_end || is_decoded(),
-                "the code at {address:#x} goes to `tail` or `farewell`, and is in no function with a symbol"
+                "the code at {address:#x} goes to `tail` or `exit_tail`, and is in no function with a symbol"
             );
         }
     }

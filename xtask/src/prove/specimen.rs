@@ -46,7 +46,7 @@ impl Specimen {
             let found = functions.iter().filter(move |piece| piece.part == part);
             found.map(|piece: &Piece| piece.start).collect::<Vec<_>>()
         };
-        let (tails, farewells) = (starts(Part::Tail), starts(Part::Farewell));
+        let (tails, exit_tails) = (starts(Part::Tail), starts(Part::ExitTail));
         ensure!(
             !tails.is_empty(),
             "{} contains no switch: `tail` is missing",
@@ -56,7 +56,7 @@ impl Specimen {
         for function in &all {
             if !Part::OutOfLine.is_called(&function.function) {
                 search::inline_copies(function, &tails, has_fp, &mut copies)?;
-                search::inline_leaves(function, &farewells, has_fp, &mut copies)?;
+                search::inline_leaves(function, &exit_tails, has_fp, &mut copies)?;
             }
         }
         let program = functions.iter().chain(&copies);
@@ -66,7 +66,7 @@ impl Specimen {
             .collect();
         let tables = unwind_table::load(&elf, &functions)?;
         let taken = search::addresses_taken(&all, &functions)?;
-        search::nothing_overlooked(&elf, &[tails, farewells].concat(), &all)?;
+        search::nothing_overlooked(&elf, &[tails, exit_tails].concat(), &all)?;
         Ok(Self {
             program,
             functions,

@@ -1,4 +1,5 @@
-//! The order of the house: a file uses only files that stand before it, and no circle goes through more than two files.
+//! The order of the house: a file uses only files that stand before it, and no cycle goes through
+//! more than two files.
 //!
 //! The order is written once, in the table of `CONTRIBUTING.md`. Each of its rows begins with a place, which stands for a
 //! file and for the folder of the same name. Places may lie within each other: a file belongs to the longest place that
@@ -16,7 +17,7 @@ use super::uses::{self, Uses};
 pub(super) const TABLE: &str = "CONTRIBUTING.md";
 /// Files that the table does not order: the root of the library uses everything, and the program only calls the library.
 const ROOTS: [&str; 2] = ["lib.rs", "main.rs"];
-/// Of a large circle only this many uses are shown.
+/// Of a large cycle only this many uses are shown.
 const MOST_SHOWN: usize = 24;
 
 /// The places below `sources` in the order of the table's rows.
@@ -63,9 +64,9 @@ pub(super) fn complaints(modules: &Modules, places: &[&str], sources: &str) -> V
             }
         }
     }
-    for circle in uses::circles(&uses) {
-        if circle.len() > 2 {
-            complaints.push(describe(&circle, &uses));
+    for cycle in uses::cycles(&uses) {
+        if cycle.len() > 2 {
+            complaints.push(describe(&cycle, &uses));
         }
     }
     complaints
@@ -82,11 +83,11 @@ fn is_in(file: &Path, place: &str) -> bool {
     file.starts_with(place) || file.with_extension("") == Path::new(place)
 }
 
-fn describe(circle: &[PathBuf], uses: &Uses) -> String {
+fn describe(cycle: &[PathBuf], uses: &Uses) -> String {
     let mut lines = Vec::new();
-    for file in circle {
+    for file in cycle {
         for (other, (line, path)) in &uses[file] {
-            if circle.contains(other) {
+            if cycle.contains(other) {
                 let (file, other) = (file.display(), other.display());
                 lines.push(format!("\n  {file}:{line} uses {other}: `{path}`"));
             }
@@ -98,8 +99,8 @@ fn describe(circle: &[PathBuf], uses: &Uses) -> String {
         lines.push(format!("\n  and {left_out} more uses"));
     }
     format!(
-        "{} files in a circle of uses:{}",
-        circle.len(),
+        "{} files in a cycle of uses:{}",
+        cycle.len(),
         lines.concat()
     )
 }

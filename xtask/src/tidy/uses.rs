@@ -114,26 +114,26 @@ fn inside<'a>(
 }
 
 /// The groups of files that use each other, directly or through others, each sorted.
-pub(super) fn circles(uses: &Uses) -> Vec<Vec<PathBuf>> {
+pub(super) fn cycles(uses: &Uses) -> Vec<Vec<PathBuf>> {
     let reach: BTreeMap<_, _> = uses
         .keys()
         .map(|file| (file, reached(uses, file)))
         .collect();
-    let mut circles = Vec::new();
+    let mut cycles = Vec::new();
     for (file, reached) in &reach {
-        let circle: Vec<_> = reached
+        let cycle: Vec<_> = reached
             .iter()
             .filter(|other| reach.get(*other).is_some_and(|back| back.contains(*file)))
             .map(|other| (*other).clone())
             .collect();
-        if circle.len() > 1 && circle.first() == Some(*file) {
-            circles.push(circle);
+        if cycle.len() > 1 && cycle.first() == Some(*file) {
+            cycles.push(cycle);
         }
     }
-    circles
+    cycles
 }
 
-/// The files that one uses, directly or through others; itself only if it stands in a circle.
+/// The files that one uses, directly or through others; itself only if it stands in a cycle.
 fn reached<'a>(uses: &'a Uses, file: &'a PathBuf) -> BTreeSet<&'a PathBuf> {
     let mut reached = BTreeSet::new();
     let mut open = vec![file];

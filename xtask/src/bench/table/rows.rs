@@ -90,7 +90,7 @@ pub(super) const SPEED: &[Row] = &[
     ),
     row(
         "yield_2_watched",
-        "yield with switch, 2 fibers, with a watchpoint (the switch hook `watch::follow`)",
+        "yield with switch, 2 fibers, with a watchpoint (the switch hook `watch::on_switch`)",
     ),
     peer(
         "487 ThreadX 6.4.2 (532 Zephyr 3.3)",

@@ -306,7 +306,7 @@ pub(super) const EQUIVALENT: List = &[
         ],
     ),
     (
-        Part::Farewell,
+        Part::ExitTail,
         MOVES,
         &[
             "swap `mov rsp, rcx` and `mov rbx, r9`",
@@ -314,12 +314,12 @@ pub(super) const EQUIVALENT: List = &[
         ],
     ),
     (
-        Part::Farewell,
+        Part::ExitTail,
         "the push needs rsp and rdx, the move writes neither",
         &["swap `mov rbp, r8` and `push rdx`"],
     ),
     (
-        Part::Farewell,
+        Part::ExitTail,
         "two different registers, and the flags are lost at a switch by contract",
         &[
             "swap `add rsp, 8` and `xor edi, edi`",
@@ -327,7 +327,7 @@ pub(super) const EQUIVALENT: List = &[
         ],
     ),
     (
-        Part::Farewell,
+        Part::ExitTail,
         "another encoding of the same instruction",
         &[
             "flip a bit: `xor edi, edi` becomes `xor edi, edi`",

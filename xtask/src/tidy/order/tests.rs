@@ -162,22 +162,22 @@ fn a_module_that_hands_on_what_its_parts_define_does_not_use_them() {
             ("src/low/b.rs", "use super::a::A;\npub struct B;"),
         ]
     };
-    let circles = |parent| {
+    let cycles = |parent| {
         let complaints = judge(&files(parent));
         complaints
             .into_iter()
-            .filter(|complaint| complaint.contains("circle"))
+            .filter(|complaint| complaint.contains("cycle"))
             .count()
     };
-    assert_eq!(circles("mod a;\nmod b;\npub use b::B;\npub struct Low;"), 0);
+    assert_eq!(cycles("mod a;\nmod b;\npub use b::B;\npub struct Low;"), 0);
     assert_eq!(
-        circles("mod a;\nmod b;\npub use b::B;\npub struct Low(B);"),
+        cycles("mod a;\nmod b;\npub use b::B;\npub struct Low(B);"),
         1
     );
 }
 
 #[test]
-fn three_files_in_a_circle_are_all_named_and_two_are_allowed() {
+fn three_files_in_a_cycle_are_all_named_and_two_are_allowed() {
     let files = |c| {
         [
             ("src/lib.rs", "mod low; mod high;"),
@@ -199,7 +199,7 @@ fn three_files_in_a_circle_are_all_named_and_two_are_allowed() {
     assert_eq!(judge(&files("pub struct C;")), [""; 0]);
     assert_eq!(
         judge(&files("\npub struct C(super::a::A);")),
-        ["3 files in a circle of uses:\n  \
+        ["3 files in a cycle of uses:\n  \
           src/low/a.rs:1 uses src/low/b.rs: `super::b::B`\n  \
           src/low/b.rs:2 uses src/low/a.rs: `super::a::A`\n  \
           src/low/b.rs:1 uses src/low/c.rs: `super::c::C`\n  \

@@ -1,8 +1,8 @@
-//! A circle of waits is reported where it closes, while others go on.
+//! A cycle of waits is reported where it closes, while others go on.
 
 use crate::{World, panic_of};
 use core::time::Duration;
-use kfiber::scheduler::{self, AfterDeadlock, JoinErrorKind, JoinHandle, Outlook};
+use kfiber::scheduler::{self, AfterDeadlock, JoinErrorKind, JoinHandle, StallKind};
 use kfiber::sync::{Condvar, Mutex, Once, RwLock, Semaphore};
 use std::sync::Arc;
 
@@ -32,10 +32,10 @@ fn two_that_lock_in_opposite_order_are_named_with_places_and_owners() {
     });
     let reports = world.run();
     let right = format!(
-        "  \"right\" (@) waits for the mutex @ since t = 0.000 s at tests/stall/circles.rs:{right}:9: \"left\" (@) has it\n"
+        "  \"right\" (@) waits for the mutex @ since t = 0.000 s at tests/stall/cycles.rs:{right}:9: \"left\" (@) has it\n"
     );
     let left = format!(
-        "  \"left\" (@) waits for the mutex @ since t = 0.000 s at tests/stall/circles.rs:{left}:9: \"right\" (@) has it"
+        "  \"left\" (@) waits for the mutex @ since t = 0.000 s at tests/stall/cycles.rs:{left}:9: \"right\" (@) has it"
     );
     assert_eq!(
         reports,
@@ -46,21 +46,21 @@ fn two_that_lock_in_opposite_order_are_named_with_places_and_owners() {
             ),
             format!(
                 "stalled: 2 fibers wait, and nothing can ever wake any\n{right}{left}\n  \
-                circle: \"left\" (@) needs \"right\" (@) needs \"left\" (@)"
+                cycle: \"left\" (@) needs \"right\" (@) needs \"left\" (@)"
             ),
         ]
     );
 }
 
 #[test]
-fn a_circle_is_reported_while_others_go_on_and_only_once() {
+fn a_cycle_is_reported_while_others_go_on_and_only_once() {
     let world = World::new();
     let locks = mutexes::<2>();
     let other = Arc::clone(&locks);
     let third = Arc::clone(&locks);
     world.spawn("left", move || lock_both(&locks[0], &locks[1]));
     world.spawn("right", move || lock_both(&other[1], &other[0]));
-    // Waits for one in the circle, but is not in it.
+    // Waits for one in the cycle, but is not in it.
     world.spawn("late", move || {
         scheduler::sleep(Duration::from_secs(1)).unwrap();
         drop(third[0].lock());
@@ -70,9 +70,9 @@ fn a_circle_is_reported_while_others_go_on_and_only_once() {
         scheduler::sleep(Duration::from_secs(2)).unwrap();
         assert_eq!(kernel.reports.lock().unwrap().len(), 1);
         let stuck = scheduler.wait_graph(|graph| {
-            let circles: Vec<_> = graph.circles().collect();
-            assert_eq!(circles.len(), 1);
-            assert_eq!(circles[0].fibers().count(), 2);
+            let cycles: Vec<_> = graph.cycles().collect();
+            assert_eq!(cycles.len(), 1);
+            assert_eq!(cycles[0].fibers().count(), 2);
             let stuck = graph.fibers().filter(|fiber| fiber.is_stuck);
             stuck.collect::<Vec<_>>()
         });
@@ -88,7 +88,7 @@ fn a_circle_is_reported_while_others_go_on_and_only_once() {
 }
 
 #[test]
-fn the_lock_that_closes_a_circle_panics_where_the_kernel_says_nothing_else() {
+fn the_lock_that_closes_a_cycle_panics_where_the_kernel_says_nothing_else() {
     let world = World::answering(AfterDeadlock::Panic, None);
     let locks = mutexes::<2>();
     let other = Arc::clone(&locks);
@@ -109,7 +109,7 @@ fn the_lock_that_closes_a_circle_panics_where_the_kernel_says_nothing_else() {
 }
 
 #[test]
-fn a_deadline_in_the_circle_is_no_deadlock() {
+fn a_deadline_in_the_cycle_is_no_deadlock() {
     let world = World::new();
     let locks = mutexes::<2>();
     let other = Arc::clone(&locks);
@@ -226,18 +226,18 @@ fn a_child_that_locks_what_its_scopes_owner_has_is_reported() {
         "{reports:#?}"
     );
     assert!(reports[0].contains(
-        "\"owner\" (@) waits for the fibers of its scope since t = 0.000 s at tests/stall/circles.rs"
+        "\"owner\" (@) waits for the fibers of its scope since t = 0.000 s at tests/stall/cycles.rs"
     ));
     assert!(reports[0].contains(": 2 have not ended\n"), "{reports:#?}");
     assert!(
-        reports[1].contains("circle: \"owner\" (@) needs \"child\" (@) needs \"owner\" (@)")
-            || reports[1].contains("circle: \"child\" (@) needs \"owner\" (@) needs \"child\" (@)"),
+        reports[1].contains("cycle: \"owner\" (@) needs \"child\" (@) needs \"owner\" (@)")
+            || reports[1].contains("cycle: \"child\" (@) needs \"owner\" (@) needs \"child\" (@)"),
         "{reports:#?}"
     );
 }
 
 #[test]
-fn a_scope_whose_end_closes_the_circle_is_reported() {
+fn a_scope_whose_end_closes_the_cycle_is_reported() {
     let world = World::new();
     let cells = world.cells;
     world.spawn("owner", move || {
@@ -280,7 +280,7 @@ fn a_reader_that_wants_to_write_waits_for_itself() {
 }
 
 #[test]
-fn a_writer_and_a_mutex_make_a_circle_and_a_once_too() {
+fn a_writer_and_a_mutex_make_a_cycle_and_a_once_too() {
     let world = World::new();
     let all = Arc::new((RwLock::new(()), Mutex::new(()), Once::<u32>::new()));
     let [one, two, three] = [(); 3].map(|()| Arc::clone(&all));
@@ -336,7 +336,7 @@ fn a_mutex_whose_owner_ended_with_it_is_reported() {
 }
 
 #[test]
-fn one_of_the_circle_that_was_woken_for_nothing_still_counts() {
+fn one_of_the_cycle_that_was_woken_for_nothing_still_counts() {
     let world = World::new();
     let locks = mutexes::<2>();
     let other = Arc::clone(&locks);
@@ -365,10 +365,7 @@ fn what_an_interrupt_can_give_is_no_deadlock() {
     });
     world.spawn("waiter", move || drop(other.0.lock()));
     let reports = world.run();
-    assert_eq!(
-        world.kernel.outlooks.lock().unwrap()[..],
-        [Outlook::Possible]
-    );
+    assert_eq!(world.kernel.kinds.lock().unwrap()[..], [StallKind::Idle]);
     assert!(
         reports[0].starts_with("idle: 2 fibers wait, and interrupts may wake them\n"),
         "{reports:#?}"

@@ -25,7 +25,7 @@ const REACH: usize = crate::stack::PAGE_SIZE;
 /// An exception as the kernel's handler receives it. See
 /// [`Scheduler::on_exception`](crate::scheduler::Scheduler::on_exception).
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Exception {
+pub struct Trap {
     /// The vector of the exception: 1 is `#DB`, 8 is `#DF`, 14 is `#PF`.
     pub vector: u8,
     /// The error code that the processor pushed, or 0 for exceptions without one.
@@ -44,17 +44,17 @@ pub struct Exception {
 }
 
 /// What the handler writes into the exception's frame: see
-/// [`Scheduler::way_out`](crate::scheduler::Scheduler::way_out).
+/// [`Scheduler::recovery_frame`](crate::scheduler::Scheduler::recovery_frame).
 #[cfg(target_os = "none")]
 #[derive(Clone, Copy, Debug)]
-pub struct WayOut {
+pub struct RecoveryFrame {
     /// The new rip.
     pub rip: u64,
     /// The new rsp.
     pub rsp: u64,
 }
 
-impl Exception {
+impl Trap {
     /// Fills in the address from where the processor left it: from CR2, or from the debug
     /// registers. Call this before anything else can fault.
     ///
@@ -87,7 +87,7 @@ impl RunLoop {
     ///
     /// It reads only control blocks and the fiber's own stack, whatever the exception says. In
     /// particular it does not read where the stack pointer is, because memory may be missing there.
-    pub(crate) fn classify(&self, exception: &Exception) -> Option<Overflow> {
+    pub(crate) fn classify(&self, trap: &Trap) -> Option<Overflow> {
         let fiber = current::get();
         if fiber.is_null() || !self.is_entered() {
             return None;
@@ -96,10 +96,10 @@ impl RunLoop {
         let header = unsafe { &*fiber };
         // SAFETY: it has a fiber.
         let stack = unsafe { Header::stack(header) };
-        let address = usize::try_from(exception.address).ok()?;
-        let sp = usize::try_from(exception.rsp).ok()?;
+        let address = usize::try_from(trap.address).ok()?;
+        let sp = usize::try_from(trap.rsp).ok()?;
         let bottom = stack.bottom().addr();
-        let (detector, address, damaged) = match exception.vector {
+        let (detector, address, damaged) = match trap.vector {
             DEBUG if address == canary_address(stack) => {
                 let lowest = sp.min(address);
                 let damaged = (lowest < bottom)
@@ -111,7 +111,7 @@ impl RunLoop {
             _ if !stack.contains(sp) && !unsafe { finds_its_stack(fiber) } => {
                 (Detector::SavedStackPointer, sp, None)
             }
-            PAGE_FAULT if exception.error_code & IS_PRESENT != 0 => return None,
+            PAGE_FAULT if trap.error_code & IS_PRESENT != 0 => return None,
             PAGE_FAULT | DOUBLE_FAULT if stack.guard().contains(&address) => {
                 (Detector::Guard, address, None)
             }
@@ -135,9 +135,9 @@ impl RunLoop {
             _ => return None,
         };
         // SAFETY: it has a fiber, which runs on this core.
-        let overflow = unsafe { Overflow::new(header, detector, address, exception.registers()) };
+        let overflow = unsafe { Overflow::new(header, detector, address, trap.registers()) };
         Some(Overflow {
-            with_interrupts_off: exception.rflags & INTERRUPT_FLAG == 0,
+            with_interrupts_off: trap.rflags & INTERRUPT_FLAG == 0,
             damaged,
             ..overflow
         })

@@ -12,7 +12,7 @@ use core::fmt;
 /// A fiber that does not let others run. This is data, which can be kept.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
-pub struct Hog {
+pub struct SoftLockup {
     /// The id of the fiber.
     pub id: FiberId,
     /// The name of the fiber, or an empty string if it has none.
@@ -27,7 +27,7 @@ pub struct Hog {
     calls: Backtrace,
 }
 
-impl Hog {
+impl SoftLockup {
     /// # Safety
     ///
     /// The fiber is running on this core.
@@ -61,13 +61,13 @@ impl Hog {
     }
 }
 
-impl fmt::Display for Hog {
+impl fmt::Display for SoftLockup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (who, time) = (Who(self.id, self.name), Seconds(self.runs_for));
         let rip = self.interrupted.rip;
         writeln!(
             f,
-            "hog: {who} has run for {time} without letting others run"
+            "soft lockup: {who} has run for {time} without letting others run"
         )?;
         write!(f, "  it is at {rip:#x}")?;
         for address in self.backtrace() {

@@ -1,4 +1,4 @@
-//! The watchdog: who is a hog, who is not, and how often it is said.
+//! The watchdog: what is a soft lockup, what is not, and how often it is reported.
 
 use crate::World;
 use core::time::Duration;
@@ -26,7 +26,7 @@ fn longest(scheduler: &'static Scheduler<Host>, name: &str) -> u64 {
 }
 
 #[test]
-fn a_hog_is_named_once_for_each_run_and_its_longest_is_kept() {
+fn a_soft_lockup_is_named_once_for_each_run_and_its_longest_is_kept() {
     static WATCHDOG: Watchdog = Watchdog::new(Duration::from_millis(10));
     let world = World::new();
     let (scheduler, kernel) = (world.scheduler, world.kernel);
@@ -54,13 +54,13 @@ fn a_hog_is_named_once_for_each_run_and_its_longest_is_kept() {
     let reports = world.run();
     assert_eq!(
         reports[0],
-        "hog: \"hog\" (@) has run for 0.010 s without letting others run\n  \
+        "soft lockup: \"hog\" (@) has run for 0.010 s without letting others run\n  \
         it is at @\n  call `yield_now` in its loops, or do the work in smaller pieces"
     );
 }
 
 #[test]
-fn one_that_yields_to_nobody_is_no_hog() {
+fn one_that_yields_to_nobody_is_no_soft_lockup() {
     static WATCHDOG: Watchdog = Watchdog::new(Duration::from_millis(5));
     let world = World::new();
     let scheduler = world.scheduler;
@@ -75,7 +75,7 @@ fn one_that_yields_to_nobody_is_no_hog() {
 }
 
 #[test]
-fn those_that_take_turns_between_ticks_are_no_hogs() {
+fn those_that_take_turns_between_ticks_are_no_soft_lockups() {
     static WATCHDOG: Watchdog = Watchdog::new(Duration::from_millis(5));
     let world = World::new();
     let scheduler = world.scheduler;

@@ -6,7 +6,7 @@ use core::fmt;
 /// stop.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum NotContained {
+pub enum FatalReason {
     /// No fiber was running, but boot code, the scheduler's own loop, or code at another privilege
     /// level.
     NotInFiber,
@@ -28,9 +28,9 @@ pub enum NotContained {
     NoHooks,
 }
 
-debug_is_display!(NotContained);
+debug_is_display!(FatalReason);
 
-impl fmt::Display for NotContained {
+impl fmt::Display for FatalReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotInFiber => "no fiber was running that could be ended instead of the kernel",
@@ -57,4 +57,4 @@ impl fmt::Display for NotContained {
     }
 }
 
-impl core::error::Error for NotContained {}
+impl core::error::Error for FatalReason {}

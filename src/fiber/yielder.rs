@@ -13,34 +13,34 @@ use core::mem::ManuallyDrop;
 /// keep it.
 ///
 /// ```compile_fail
-/// use kfiber::fiber::{Fiber, Suspend};
+/// use kfiber::fiber::{Fiber, Yielder};
 /// # use kfiber::stack::{Stack, Storage};
 /// # static STACK: Stack<4096> = Stack::new();
 /// // It cannot leave the closure, not even as its result.
-/// let _ = Fiber::<(), (), &Suspend<(), ()>, _>::new(STACK.take().unwrap(), |suspend, ()| suspend);
+/// let _ = Fiber::<(), (), &Yielder<(), ()>, _>::new(STACK.take().unwrap(), |yielder, ()| yielder);
 /// ```
 // A reference to it is a pointer to the fiber's block (F2).
 #[repr(transparent)]
-pub struct Suspend<I, Y> {
+pub struct Yielder<I, Y> {
     block: UnsafeCell<ControlBlock>,
     types: PhantomData<*mut (I, Y)>,
 }
 
-impl<I, Y> Suspend<I, Y> {
+impl<I, Y> Yielder<I, Y> {
     /// Suspends the fiber, passes `value` to the resumer, and returns the value of the next resume.
     ///
     /// ```
-    /// use kfiber::fiber::{Fiber, Resumed, Suspend};
+    /// use kfiber::fiber::{Fiber, Resumed, Yielder};
     /// # use kfiber::stack::{Stack, Storage};
     /// # static STACK: Stack<{ 64 * 1024 }> = Stack::new();
     /// # let stack = STACK.take().expect("first use");
     ///
     /// /// Suspends from within a call, as deep as you like.
-    /// fn ask(suspend: &Suspend<u32, &'static str>) -> u32 {
-    ///     suspend.suspend("a number, please")
+    /// fn ask(yielder: &Yielder<u32, &'static str>) -> u32 {
+    ///     yielder.suspend("a number, please")
     /// }
     ///
-    /// let mut asking = Fiber::new(stack, |suspend: &Suspend<_, _>, first| first + ask(suspend)).expect("fits");
+    /// let mut asking = Fiber::new(stack, |yielder: &Yielder<_, _>, first| first + ask(yielder)).expect("fits");
     /// assert_eq!(asking.resume(40), Resumed::Yielded("a number, please"));
     /// assert_eq!(asking.resume(2), Resumed::Returned(42));
     /// ```
@@ -72,9 +72,9 @@ impl<I, Y> Suspend<I, Y> {
     }
 }
 
-impl<I, Y> fmt::Debug for Suspend<I, Y> {
+impl<I, Y> fmt::Debug for Yielder<I, Y> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Suspend").finish_non_exhaustive()
+        f.debug_struct("Yielder").finish_non_exhaustive()
     }
 }
 
@@ -89,16 +89,16 @@ pub(super) unsafe extern "sysv64" fn run<I, Y, R, F>(
     block: *mut ControlBlock,
 ) -> Payload
 where
-    F: FnOnce(&Suspend<I, Y>, I) -> R,
+    F: FnOnce(&Yielder<I, Y>, I) -> R,
 {
     // SAFETY: F1: the closure is there until this first, and only, call.
     let closure = unsafe { Slot::<F, R>::take_closure(block) };
     // SAFETY: the caller packed an `I`; we unpack it once.
     let value = unsafe { payload::unpack(word) };
-    // SAFETY: F1: the block is valid while the fiber runs. `Suspend` has its layout; its contents are only touched by
-    // switches, through pointers of the same origin.
-    let suspend = unsafe { &*block.cast::<Suspend<I, Y>>() };
-    let result = closure(suspend, value);
+    // SAFETY: F1: the block is valid while the fiber runs. `Yielder` has its layout; its contents
+    // are only touched by switches, through pointers of the same origin.
+    let yielder = unsafe { &*block.cast::<Yielder<I, Y>>() };
+    let result = closure(yielder, value);
     // SAFETY: F1, and the closure was moved out above.
     let result = unsafe { Slot::<F, R>::put_result(block, result) };
     // SAFETY: the result stays in its slot; nobody but the resumer touches it.

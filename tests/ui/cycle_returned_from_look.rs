@@ -1,4 +1,4 @@
-//! A circle of waits is not the result of a look.
+//! A cycle of waits is not the result of a look.
 //@ says: lifetime may not live long enough
 #![allow(unused, non_upper_case_globals, clippy::all)]
 
@@ -9,5 +9,5 @@ static SCHEDULER: Scheduler<Host> = Scheduler::new(Host::new());
 
 fn main() {
     #[cfg(not(feature = "fixed"))]
-    let circle = SCHEDULER.wait_graph(|graph| graph.circles().next());
+    let cycle = SCHEDULER.wait_graph(|graph| graph.cycles().next());
 }

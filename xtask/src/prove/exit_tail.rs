@@ -18,7 +18,8 @@ const PRESERVED: [Register; 6] = [
     Register::R15,
 ];
 
-/// Proves `farewell`, entered with the other side's words in registers, or an inline copy of `leave`, which loads them.
+/// Proves `exit_tail`, entered with the other side's words in registers, or an inline copy of
+/// `leave`, which loads them.
 pub(super) fn prove(specimen: &Specimen, piece: &Piece) -> Result<(), Violation> {
     let program = &specimen.program;
     let is_inline = piece.part == Part::Leave;
@@ -43,13 +44,13 @@ pub(super) fn prove(specimen: &Specimen, piece: &Piece) -> Result<(), Violation>
     let (mxcsr, x87) = other.fp.unwrap_or((entry.mxcsr, entry.x87));
     let range = piece.start..piece.end();
     let watch = |address: u64, state: &State| {
-        if specimen.is_in(Part::Farewell, address) {
+        if specimen.is_in(Part::ExitTail, address) {
             require_caller(specimen, address, state, &other.as_caller(other.sp))
         } else if is_inline && range.contains(&address) {
             // The compiler's own rules say where its frame is; these they may speak of.
             let kept = PRESERVED.into_iter().chain([Register::RSP]);
             match { kept }.find(|register| state.get(*register) != entry.get(*register)) {
-                Some(changed) => Err(format!("{changed:?} is changed before `farewell`")),
+                Some(changed) => Err(format!("{changed:?} is changed before `exit_tail`")),
                 None => Ok(()),
             }
         } else {
