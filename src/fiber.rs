@@ -169,8 +169,9 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
     ///
     /// Panics if the fiber has finished; [`try_resume`](Self::try_resume) gives the value back
     /// instead. On a host, panics if a thread local carried the fiber to another scheduled fiber
-    /// than the one that made it. With debug assertions on, panics if a rule for the processor's
-    /// [flags](crate::context::flags) is broken.
+    /// than the one that made it. With the feature `stack-check`, panics if the fiber came back and
+    /// has written over the canary of its stack. With debug assertions on, panics if a rule for the
+    /// processor's [flags](crate::context::flags) is broken.
     ///
     /// # Context
     ///
@@ -217,7 +218,7 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
             return Err(FiberFinished(value));
         }
         if !self.made_by.is_current() {
-            resumed_elsewhere(self.made_by);
+            error::resumed_elsewhere(self.made_by);
         }
         let flags = cfg!(debug_assertions).then(Flags::check);
         let value = ManuallyDrop::new(value);
@@ -236,7 +237,7 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
         #[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
         // SAFETY: S1, and `new` made sure that the canary is there.
         if unsafe { !is_canary_top_intact(self.stack.bounds()) } {
-            overflowed(self.stack.bounds());
+            error::overflowed(self.stack.bounds());
         }
         // Only now, since it may unwind, and the fiber's state must be right by then; but before a value is moved,
         // since that may take a string instruction, which relies on the direction flag.
@@ -344,33 +345,6 @@ impl<I, Y, R, S: StackMemory> Fiber<I, Y, R, S> {
         }
         stack
     }
-}
-
-/// Panics because the resumed fiber overflowed its stack.
-#[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
-#[cold]
-#[inline(never)]
-#[track_caller]
-fn overflowed(stack: StackBounds) -> ! {
-    panic!(
-        "a `Fiber` overflowed its stack at {:p}..{:p}, {} bytes: the canary at its bottom was written over, and so may be what lies \
-         below; give it a larger stack, or one with a guard page",
-        stack.bottom(),
-        stack.top(),
-        stack.size_bytes()
-    );
-}
-
-/// Panics because the resumed fiber belongs to other code.
-#[cold]
-#[inline(never)]
-#[track_caller]
-fn resumed_elsewhere(made_by: MadeBy) -> ! {
-    let here = MadeBy::current();
-    panic!(
-        "a `Fiber` that belongs to {made_by} was resumed by {here}: it goes on only where it was made; a thread local must not carry \
-         it to another fiber"
-    );
 }
 
 impl<I, Y, R, S: StackMemory> Drop for Fiber<I, Y, R, S> {

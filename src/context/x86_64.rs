@@ -25,8 +25,7 @@
 //!   `tail`, so one breakpoint catches every switch.
 //! - `lea` takes the address of the landing. Unwinders look up the byte before a return address,
 //!   which belongs to `jmp tail` of the same block, so they report the right function and line.
-//! - `int3` after a jump that does not return stops straight-line speculation. `endbr64` is the
-//!   target that indirect-branch tracking requires for an indirect jump. Both are free.
+//! - `int3` after a jump stops straight-line speculation; indirect-branch tracking wants `endbr64`.
 
 use super::block::{After, Context, ControlBlock, Payload, Transfer};
 #[cfg(all(feature = "fp-control", target_feature = "sse"))]

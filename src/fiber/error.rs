@@ -1,5 +1,8 @@
 //! The errors of making and resuming a fiber. Each error gives back the values that it was given.
 
+use crate::scheduler::made_by::MadeBy;
+#[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
+use crate::stack::StackBounds;
 use core::fmt;
 
 /// The reason why a fiber could not be made.
@@ -86,4 +89,31 @@ impl<I> core::error::Error for FiberFinished<I> {}
 #[track_caller]
 pub(super) fn resumed_after_end() -> ! {
     panic!("resumed a fiber that has finished: ask `is_finished`, or use `try_resume`")
+}
+
+/// Panics because the resumed fiber overflowed its stack.
+#[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
+#[cold]
+#[inline(never)]
+#[track_caller]
+pub(super) fn overflowed(stack: StackBounds) -> ! {
+    panic!(
+        "a `Fiber` overflowed its stack at {:p}..{:p}, {} bytes: the canary at its bottom was written over, and so may be what lies \
+         below; give it a larger stack, or one with a guard page",
+        stack.bottom(),
+        stack.top(),
+        stack.size_bytes()
+    );
+}
+
+/// Panics because the resumed fiber belongs to other code.
+#[cold]
+#[inline(never)]
+#[track_caller]
+pub(super) fn resumed_elsewhere(made_by: MadeBy) -> ! {
+    let here = MadeBy::current();
+    panic!(
+        "a `Fiber` that belongs to {made_by} was resumed by {here}: it goes on only where it was made; a thread local must not carry \
+         it to another fiber"
+    );
 }
