@@ -72,6 +72,19 @@
 //! the reason why it is not contained. [`scheduler::failures`](crate::scheduler::failures) explains
 //! *fails*.
 //!
+//! # Contexts
+//!
+//! The documentation of each function says under *Context* from where it may be called:
+//!
+//! - *fiber*: code of a scheduled fiber, also inside a [`Fiber`](crate::fiber::Fiber) that it resumed;
+//! - *interrupt*: an interrupt handler, whatever it interrupted;
+//! - *scheduler*: code outside of fibers on the core that runs the scheduler: boot code before and
+//!   after [`run`](crate::scheduler::Scheduler::run), and the hooks that the run loop calls;
+//! - *any core*: the above, also on a core that runs another scheduler or none.
+//!
+//! *Blocks* says what waits meanwhile: the fiber, so that others run; the core; or nothing. A yield
+//! blocks nothing, since its fiber stays ready.
+//!
 //! # What is forgotten
 //!
 //! `mem::forget` or a reference cycle may keep any value from being dropped. The table shows what
