@@ -65,7 +65,7 @@
 //! | [`Hooks::stalled`](crate::scheduler::Hooks::stalled) | the scheduler | refused | `run` panics | must not |
 //! | [`on_leak`](crate::fiber::on_leak) | where the `Fiber` is dropped | fine in a fiber | the panic propagates to that code | as in that code |
 //! | [`SwitchHook`](crate::platform::SwitchHook) | during a switch | refused, and fatal | fatal | must not |
-//! | `Platform` and `Timer` functions | a fiber or the scheduler, interrupts on or off | refused, and fatal | fatal | must leave interrupts as they were |
+//! | `Platform` and `Timer` functions | a fiber or the scheduler, interrupts on or off | refused | fatal on a host; a bare fiber fails, if the scheduler's state is whole | must leave interrupts as they were |
 //!
 //! *Refused* means a panic that says where waiting was forbidden. *Fatal* means that the process of
 //! a host aborts. On the bare machine it means that the kernel's panic handler gets the panic, with

@@ -314,16 +314,18 @@ impl RunLoop {
     #[cold]
     #[inline(never)]
     fn wake_sleepers(&self) {
-        let now = self.look_at_clock();
-        while let Some(fiber) = self.sleepers.pop_due(now) {
-            // SAFETY: it was in the heap until now, so it still waits, and is alive.
-            if unsafe { (*fiber).state.wake_as_owner() } {
-                // SAFETY: it waited; only the owner comes here.
-                unsafe { self.enqueue(fiber) };
+        current::half_changed(|| {
+            let now = self.look_at_clock();
+            while let Some(fiber) = self.sleepers.pop_due(now) {
+                // SAFETY: it was in the heap until now, so it still waits, and is alive.
+                if unsafe { (*fiber).state.wake_as_owner() } {
+                    // SAFETY: it waited; only the owner comes here.
+                    unsafe { self.enqueue(fiber) };
+                }
             }
-        }
-        // The deadline may be the same: a timer that interrupted too early must do so again.
-        self.set_timer(self.sleepers.next_deadline());
+            // The deadline may be the same: a timer that interrupted too early must do so again.
+            self.set_timer(self.sleepers.next_deadline());
+        });
     }
 
     /// Runs fibers until none is left or, if `until_idle`, until none is ready and no deadline has

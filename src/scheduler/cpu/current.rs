@@ -23,7 +23,8 @@ extern crate std;
 const MAY_NOT_WAIT: usize = 1;
 /// The bit that is also set while a switch hook runs.
 const IN_SWITCH_HOOK: usize = 2;
-/// Set as well while a function of the platform runs that the scheduler called.
+/// Set as well while a function of the platform runs that the scheduler called where waiting was
+/// allowed.
 const IN_PLATFORM: usize = 4;
 
 const NOBODY: *const Header = ptr::without_provenance(MAY_NOT_WAIT);
@@ -209,11 +210,28 @@ pub(crate) fn call_platform<R>(f: impl FnOnce() -> R) -> R {
         "a function of the platform panicked: the scheduler called it, and it must neither wait nor panic",
     );
     let before = word::get();
-    word::set(before.map_addr(|address| address | MAY_NOT_WAIT | IN_PLATFORM));
+    if before.addr() & MAY_NOT_WAIT == 0 {
+        word::set(before.map_addr(|address| address | MAY_NOT_WAIT | IN_PLATFORM));
+    }
     let result = f();
     word::set(before);
     no_unwind.done();
     result
+}
+
+/// Calls `f`, in which the scheduler's state is half-changed and functions of the platform are called.
+#[inline(always)]
+pub(crate) fn half_changed<R>(f: impl FnOnce() -> R) -> R {
+    let before = word::get();
+    word::set(before.map_addr(|address| address | MAY_NOT_WAIT | IN_PLATFORM | IN_SWITCH_HOOK));
+    let result = f();
+    word::set(before);
+    result
+}
+
+/// Returns whether a function of the platform runs on behalf of a fiber that could wait.
+pub(crate) fn is_in_platform_by_fiber() -> bool {
+    word::get().addr() & (IN_PLATFORM | IN_SWITCH_HOOK) == IN_PLATFORM
 }
 
 /// Returns whether a function of the platform runs that the scheduler called.

@@ -70,16 +70,16 @@ pub(crate) fn forbidden_at(place: &'static Location<'static>) {
 #[track_caller]
 pub(crate) fn may_not_wait() -> ! {
     let are_enabled = interrupts::are_enabled();
-    if current::is_in_switch_hook() {
-        panic!(
-            "waiting in a switch hook: it runs in the middle of a switch, and must neither wait nor let others run; wake a fiber \
-             that does the work instead"
-        );
-    }
     if current::is_in_platform() {
         panic!(
             "waiting in a function of the platform or its timer: the scheduler called it, perhaps in the middle of a switch, and it \
              must neither wait nor let others run"
+        );
+    }
+    if current::is_in_switch_hook() {
+        panic!(
+            "waiting in a switch hook: it runs in the middle of a switch, and must neither wait nor let others run; wake a fiber \
+             that does the work instead"
         );
     }
     if current::get().is_null() {

@@ -41,7 +41,8 @@ pub(crate) fn begin() -> Result<*const Header, FatalReason> {
     {
         return Err(FatalReason::InsideScheduler);
     }
-    if current::is_waiting_forbidden() {
+    // In a function of the platform that the fiber's own wait called, nothing is half-changed yet.
+    if current::is_waiting_forbidden() && !current::is_in_platform_by_fiber() {
         return Err(FatalReason::WaitingForbidden);
     }
     if !run_loop.has_hooks() {
