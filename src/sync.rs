@@ -76,6 +76,7 @@ mod semaphore;
 mod wait_queue;
 
 pub use barrier::{Barrier, BarrierTurn};
+pub use bitflags;
 pub use channel::{Channel, RecvError, SendError, SendErrorKind};
 pub use condvar::Condvar;
 pub use event::{Event, Wanted};

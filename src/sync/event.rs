@@ -1,78 +1,83 @@
 //! The event group: 32 flags. Fibers wait for any or for all of a set of them.
 
-use super::line::{Line, Served, Waiter};
-use super::locked::Locked;
+mod bits;
+
 use crate::platform::{NEVER, Nanoseconds};
-use crate::scheduler::cpu::current;
-use crate::scheduler::task::wait::{Giver, Kind};
-use crate::scheduler::{WaitError, WaitReason, after};
+use crate::scheduler::{WaitError, after};
+use crate::sync::locked::Locked;
+use bitflags::Flags;
+use bits::Bits;
 use core::fmt;
-use core::ptr;
+use core::marker::PhantomData;
 use core::time::Duration;
 
-static KIND: Kind = Kind::in_line(WaitReason::Event, Giver::Anybody, leave_failed);
-
-/// Removes a fiber that failed while it waited, and passes on what it was given.
-///
-/// # Safety
-///
-/// The requirements of [`Leave`](crate::scheduler::task::wait::Leave) apply.
-unsafe fn leave_failed(object: *const (), waiter: *const ()) {
-    // SAFETY: the caller's promise.
-    let (this, waiter) = unsafe { Waiter::of_failed::<Event>(object, waiter) };
-    if waiter.has_left(&this.flags, Flags::leave) {
-        return;
-    }
-    // SAFETY: as in `set`; it was served, so nobody else touches it any more.
-    let request = unsafe { &*waiter.note.get().cast::<Request>() };
-    if request.wanted.clears {
-        let _set = this.set(request.found);
-    }
-}
-
-/// A group of 32 flags that anyone may set, and that fibers can wait for.
+/// A group of 32 flags that anyone may set, and that fibers can wait for. The kernel defines the
+/// type of the flags, with the macro [`bitflags!`](bitflags::bitflags).
 ///
 /// ```
-/// use kfiber::{platform::Host, scheduler::{FiberPool, Scheduler}, sync::{Event, Wanted}};
+/// use kfiber::{platform::Host, scheduler::{FiberPool, Scheduler}};
+/// use kfiber::sync::{Event, Wanted, bitflags::bitflags};
 ///
-/// const RECEIVED: u32 = 1;
-/// const SENT: u32 = 2;
+/// bitflags! {
+///     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///     struct Network: u32 {
+///         const RECEIVED = 1;
+///         const SENT = 2;
+///     }
+/// }
 /// static SCHEDULER: Scheduler<Host> = Scheduler::new(Host::new());
 /// static CELLS: FiberPool<65536, 1> = FiberPool::new();
-/// static NETWORK: Event = Event::new(0);
+/// static NETWORK: Event<Network> = Event::new(Network::empty());
 ///
-/// let driver = SCHEDULER.spawn(&CELLS, || NETWORK.wait(Wanted::any(RECEIVED | SENT).and_clear()))?;
+/// let either = Network::RECEIVED | Network::SENT;
+/// let driver = SCHEDULER.spawn(&CELLS, move || NETWORK.wait(Wanted::any(either).and_clear()))?;
 /// SCHEDULER.run_until_idle();
-/// NETWORK.set(RECEIVED); // an interrupt handler may do this
+/// NETWORK.set(Network::RECEIVED); // an interrupt handler may do this
 /// SCHEDULER.run();
-/// assert_eq!(driver.try_join().unwrap(), Ok(RECEIVED));
-/// assert_eq!(NETWORK.get(), 0);
+/// assert_eq!(driver.try_join().unwrap(), Ok(Network::RECEIVED));
+/// assert!(NETWORK.get().is_empty());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// When flags are set, the waiters are examined in the order in which they arrived. A waiter that
 /// clears its flags takes them away from those behind it.
-pub struct Event {
-    flags: Locked<Flags>,
-}
-
-struct Flags {
-    set: u32,
-    line: Line,
+///
+/// Bits that have no name are kept. A kernel that numbers its flags instead of naming them can
+/// therefore wrap a plain `u32` in two lines:
+///
+/// ```
+/// use kfiber::sync::{Event, bitflags::bitflags};
+///
+/// bitflags! {
+///     #[derive(Clone, Copy)]
+///     struct Word: u32 { const _ = !0; }
+/// }
+/// static WORD: Event<Word> = Event::new(Word::from_bits_retain(0b100));
+///
+/// assert_eq!(WORD.set(Word::from_bits_retain(0b001)).bits(), 0b101);
+/// ```
+// Reports show the address of `bits`. As the first field, it has the address of the event.
+#[repr(C)]
+pub struct Event<F> {
+    bits: Bits,
+    initial: F,
+    /// Flags move between fibers as a value in a lock does, so the event is `Sync` only if they are
+    /// `Send`.
+    passed: PhantomData<Locked<F>>,
 }
 
 /// The flags that a fiber waits for, and whether it clears them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    flags: u32,
+pub struct Wanted<F> {
+    flags: F,
     needs_all: bool,
     clears: bool,
 }
 
-impl Wanted {
+impl<F: Flags<Bits = u32> + Copy> Wanted<F> {
     /// Waits for at least one of these flags. With no flags, the wait never ends.
     #[must_use]
-    pub const fn any(flags: u32) -> Self {
+    pub const fn any(flags: F) -> Self {
         Self {
             flags,
             needs_all: false,
@@ -82,7 +87,7 @@ impl Wanted {
 
     /// Waits for all of these flags. With no flags, the wait ends at once.
     #[must_use]
-    pub const fn all(flags: u32) -> Self {
+    pub const fn all(flags: F) -> Self {
         Self {
             flags,
             needs_all: true,
@@ -97,48 +102,23 @@ impl Wanted {
         self
     }
 
-    /// Returns those of the wanted flags that are in `set`, if they satisfy the wait.
-    const fn find_in(self, set: u32) -> Option<u32> {
-        let found = self.flags & set;
-        let is_enough = if self.needs_all {
-            found == self.flags
-        } else {
-            found != 0
-        };
-        if is_enough { Some(found) } else { None }
-    }
-}
-
-/// The request that the note of a waiter points to.
-struct Request {
-    wanted: Wanted,
-    found: u32,
-}
-
-impl Flags {
-    fn take(&mut self, wanted: Wanted) -> Option<u32> {
-        let found = wanted.find_in(self.set)?;
-        if wanted.clears {
-            self.set &= !found;
+    fn bits(self) -> Wanted<u32> {
+        Wanted {
+            flags: self.flags.bits(),
+            needs_all: self.needs_all,
+            clears: self.clears,
         }
-        Some(found)
-    }
-
-    fn leave(&mut self, waiter: &Waiter) -> Served {
-        self.line.remove(waiter);
-        Served::nobody()
     }
 }
 
-impl Event {
+impl<F: Flags<Bits = u32> + Copy> Event<F> {
     /// Creates an event group in which these flags are set.
     #[must_use]
-    pub const fn new(flags: u32) -> Self {
+    pub const fn new(flags: F) -> Self {
         Self {
-            flags: Locked::new(Flags {
-                set: flags,
-                line: Line::new(),
-            }),
+            bits: Bits::new(),
+            initial: flags,
+            passed: PhantomData,
         }
     }
 
@@ -148,8 +128,8 @@ impl Event {
     ///
     /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
     #[must_use]
-    pub fn get(&self) -> u32 {
-        self.flags.with(|flags| flags.set)
+    pub fn get(&self) -> F {
+        F::from_bits_retain(self.bits.get(self.initial.bits()))
     }
 
     /// Sets flags, and wakes the fibers whose waits they satisfy. Returns the flags that are set
@@ -159,28 +139,8 @@ impl Event {
     ///
     /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing; interrupts are off
     /// for a time that is proportional to the number of waiting fibers.
-    pub fn set(&self, flags: u32) -> u32 {
-        let mut served = Served::nobody();
-        let set = self.flags.with(|state| {
-            state.set |= flags;
-            let mut next = state.line.first();
-            while let Some(waiter) = next {
-                next = waiter.behind();
-                // SAFETY: `wait_until` has it point to its request, which only this lock's holder
-                // touches (L1).
-                let request = unsafe { &mut *waiter.note.get().cast::<Request>() };
-                if let Some(found) = request.wanted.find_in(state.set) {
-                    request.found = found;
-                    if request.wanted.clears {
-                        state.set &= !found;
-                    }
-                    state.line.serve(waiter, &mut served);
-                }
-            }
-            state.set
-        });
-        served.wake();
-        set
+    pub fn set(&self, flags: F) -> F {
+        F::from_bits_retain(self.bits.set(self.initial.bits(), flags.bits()))
     }
 
     /// Clears flags. Returns the flags that were set before.
@@ -188,12 +148,8 @@ impl Event {
     /// # Context
     ///
     /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
-    pub fn clear(&self, flags: u32) -> u32 {
-        self.flags.with(|state| {
-            let before = state.set;
-            state.set &= !flags;
-            before
-        })
+    pub fn clear(&self, flags: F) -> F {
+        F::from_bits_retain(self.bits.clear(self.initial.bits(), flags.bits()))
     }
 
     /// Returns those of the wanted flags that are set if they satisfy `wanted`, and `None`
@@ -203,8 +159,10 @@ impl Event {
     ///
     /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
     #[must_use]
-    pub fn try_wait(&self, wanted: Wanted) -> Option<u32> {
-        self.flags.with(|flags| flags.take(wanted))
+    pub fn try_wait(&self, wanted: Wanted<F>) -> Option<F> {
+        self.bits
+            .try_wait(self.initial.bits(), wanted.bits())
+            .map(F::from_bits_retain)
     }
 
     /// Waits until the flags that are set satisfy `wanted`, and returns those of the wanted flags
@@ -222,7 +180,7 @@ impl Event {
     ///
     /// Callable from: fiber. Blocks: the fiber.
     #[track_caller]
-    pub fn wait(&self, wanted: Wanted) -> Result<u32, WaitError> {
+    pub fn wait(&self, wanted: Wanted<F>) -> Result<F, WaitError> {
         self.wait_until(wanted, NEVER)
     }
 
@@ -241,7 +199,7 @@ impl Event {
     ///
     /// Callable from: fiber. Blocks: the fiber.
     #[track_caller]
-    pub fn wait_timeout(&self, wanted: Wanted, timeout: Duration) -> Result<u32, WaitError> {
+    pub fn wait_timeout(&self, wanted: Wanted<F>, timeout: Duration) -> Result<F, WaitError> {
         self.wait_until(wanted, after(timeout))
     }
 
@@ -260,31 +218,15 @@ impl Event {
     ///
     /// Callable from: fiber. Blocks: the fiber.
     #[track_caller]
-    pub fn wait_until(&self, wanted: Wanted, deadline: Nanoseconds) -> Result<u32, WaitError> {
-        let waiter = Waiter::new(current::waiting_fiber());
-        let mut request = Request { wanted, found: 0 };
-        let request: *mut Request = &raw mut request;
-        waiter.note.set(request.cast());
-        let found = self.flags.with(|flags| {
-            let found = flags.take(wanted);
-            if found.is_none() {
-                // SAFETY: it is new, and waits next, which keeps it and its request in place.
-                unsafe { flags.line.push(&raw const waiter) };
-            }
-            found
-        });
-        if let Some(found) = found {
-            return Ok(found);
-        }
-        let object = ptr::from_ref(self).cast();
-        waiter.wait(&self.flags, &KIND, object, deadline, Flags::leave)?;
-        // SAFETY: it was served, so nobody else touches it any more.
-        Ok(unsafe { (*request).found })
+    pub fn wait_until(&self, wanted: Wanted<F>, deadline: Nanoseconds) -> Result<F, WaitError> {
+        self.bits
+            .wait_until(self.initial.bits(), wanted.bits(), deadline)
+            .map(F::from_bits_retain)
     }
 }
 
-impl fmt::Debug for Event {
+impl<F: Flags<Bits = u32> + Copy + fmt::Debug> fmt::Debug for Event<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Event({:#034b})", self.get())
+        f.debug_tuple("Event").field(&self.get()).finish()
     }
 }

@@ -115,8 +115,9 @@ rows! {
     sync::Semaphore                                   => Always, Always, Absent,    Absent;
     sync::TooManyPermits                              => Always, Always, Absent,    Absent;
     sync::Condvar                                     => Always, Always, Absent,    Absent;
-    sync::Event                                       => Always, Always, Absent,    Absent;
-    sync::Wanted                                      => Always, Always, Absent,    Absent;
+    // Flags are copied out of it, and those that it began with are shared.
+    sync::Event<T>                                    => Send,   Both,   Invariant, Absent;
+    sync::Wanted<T>                                   => Send,   Sync,   Covariant, Absent;
     sync::Barrier                                     => Always, Always, Absent,    Absent;
     sync::BarrierTurn                                 => Always, Always, Absent,    Absent;
     sync::WaitQueue                                   => Always, Always, Absent,    Absent;

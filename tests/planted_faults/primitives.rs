@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use core::task::Poll;
 use kfiber::platform::Nanoseconds;
 use kfiber::scheduler::{FiberLocal, block_on, scope, sleep_until};
+use kfiber::sync::bitflags::bitflags;
 use kfiber::sync::{
     Channel, Condvar, Event, IrqMutex, Mutex, Once, RwLock, Semaphore, WaitQueue, Wanted,
 };
@@ -48,13 +49,20 @@ pub(crate) trait Primitive: Sync {
     }
 }
 
+bitflags! {
+    #[derive(Clone, Copy)]
+    struct Flags: u32 {
+        const IS_THERE = 1;
+    }
+}
+
 /// A set of primitives for each fault.
 pub(crate) struct Set {
     mutex: Mutex<u32>,
     writers: RwLock<u32>,
     semaphore: Semaphore,
     condvar: (Mutex<bool>, Condvar),
-    event: Event,
+    event: Event<Flags>,
     once: Once<u32>,
     channel: Channel<u32, 4>,
     queue: (WaitQueue, AtomicBool),
@@ -78,7 +86,7 @@ impl Set {
             writers: RwLock::new(0),
             semaphore: Semaphore::new(1),
             condvar: (Mutex::new(false), Condvar::new()),
-            event: Event::new(0),
+            event: Event::new(Flags::empty()),
             once: Once::new(),
             channel: Channel::new(),
             queue: (WaitQueue::new(), AtomicBool::new(false)),
@@ -224,7 +232,7 @@ impl Primitive for (Mutex<bool>, Condvar) {
     }
 }
 
-impl Primitive for Event {
+impl Primitive for Event<Flags> {
     fn name(&self) -> &'static str {
         "Event"
     }
@@ -232,15 +240,15 @@ impl Primitive for Event {
         &[Can::Wait]
     }
     fn mend(&self) -> bool {
-        self.set(1);
+        self.set(Flags::IS_THERE);
         true
     }
     fn enter(&self, inside: &mut dyn FnMut()) {
         inside();
-        self.set(1);
+        self.set(Flags::IS_THERE);
     }
     fn wait(&self, deadline: Nanoseconds, then: &mut dyn FnMut()) -> bool {
-        self.wait_until(Wanted::any(1), deadline)
+        self.wait_until(Wanted::any(Flags::IS_THERE), deadline)
             .map(|_| then())
             .is_ok()
     }

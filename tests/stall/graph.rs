@@ -4,7 +4,15 @@ use crate::{World, plain};
 use core::time::Duration;
 use kfiber::platform::Host;
 use kfiber::scheduler::{self, Scheduler, WaitGraph, WaitReason, WaitsFor};
+use kfiber::sync::bitflags::bitflags;
 use kfiber::sync::{Barrier, Channel, Condvar, Event, Mutex, Semaphore, WaitQueue, Wanted};
+
+bitflags! {
+    #[derive(Clone, Copy)]
+    struct Flags: u32 {
+        const IS_THERE = 1;
+    }
+}
 
 fn text_of(scheduler: &'static Scheduler<Host>) -> String {
     scheduler.wait_graph(|graph| graph.to_string()).unwrap()
@@ -18,7 +26,7 @@ fn every_kind_of_wait_is_in_the_graph_in_words() {
     static BARRIER: Barrier = Barrier::new(2);
     static CHANNEL: Channel<u32, 1> = Channel::new();
     static QUEUE: WaitQueue = WaitQueue::new();
-    static EVENT: Event = Event::new(0);
+    static EVENT: Event<Flags> = Event::new(Flags::empty());
 
     type Body = fn() -> bool;
     let waits: [(&str, Body); 8] = [
@@ -36,7 +44,7 @@ fn every_kind_of_wait_is_in_the_graph_in_words() {
         ("at the barrier @", || BARRIER.wait().is_ok()),
         ("for a message of the channel @", || CHANNEL.recv().is_ok()),
         ("for flags of the event @", || {
-            EVENT.wait(Wanted::all(1)).is_ok()
+            EVENT.wait(Wanted::all(Flags::IS_THERE)).is_ok()
         }),
     ];
     for (words, body) in waits {

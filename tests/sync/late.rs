@@ -5,6 +5,7 @@
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use kfiber::platform::{Host, Nanoseconds, Platform};
 use kfiber::scheduler::{FiberPool, Scheduler, WaitError};
+use kfiber::sync::bitflags::bitflags;
 use kfiber::sync::{Channel, Condvar, Event, Mutex, Semaphore, WaitQueue, Wanted};
 
 /// A platform whose clock calls a function when it is next looked at.
@@ -105,12 +106,19 @@ fn a_closed_channel() {
 
 #[test]
 fn flags() {
-    static EVENT: Event = Event::new(0);
+    bitflags! {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        struct Flags: u32 {
+            const WANTED = 1;
+            const OTHER = 2;
+        }
+    }
+    static EVENT: Event<Flags> = Event::new(Flags::empty());
     let found = meddled!(
-        || assert_eq!(EVENT.set(3), 2),
-        EVENT.wait_until(Wanted::any(1).and_clear(), 0)
+        || assert_eq!(EVENT.set(Flags::all()), Flags::OTHER),
+        EVENT.wait_until(Wanted::any(Flags::WANTED).and_clear(), 0)
     );
-    assert_eq!(found, Ok(1));
+    assert_eq!(found, Ok(Flags::WANTED));
 }
 
 #[test]

@@ -9,7 +9,10 @@ use kfiber::{
     context::ControlBlock,
     scheduler::{FiberPool, JoinHandle, Priority, WaitError, sleep, yield_now},
     stack::{FLOOR_BYTES, Storage},
-    sync::{Barrier, Channel, Condvar, Event, Mutex, Once, RwLock, Semaphore, WaitQueue, Wanted},
+    sync::{
+        Barrier, Channel, Condvar, Event, Mutex, Once, RwLock, Semaphore, WaitQueue, Wanted,
+        bitflags::bitflags,
+    },
 };
 use tests_qemu::{interrupts::on_tick, kernel_test, println};
 use x86_64::instructions::interrupts;
@@ -23,9 +26,17 @@ static TICKETS: AtomicU32 = AtomicU32::new(0);
 static QUEUE: WaitQueue = WaitQueue::new();
 static VALUE: Mutex<()> = Mutex::new(());
 static CHANGED: Condvar = Condvar::new();
-static FLAGS: Event = Event::new(0);
+static FLAGS: Event<Flags> = Event::new(Flags::SERVED);
 static MESSAGES: Channel<u32, 1> = Channel::new();
 static FULL: Channel<u32, 0> = Channel::new();
+
+bitflags! {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    struct Flags: u32 {
+        const NEVER_SET = 1;
+        const SERVED = 2;
+    }
+}
 
 /// Something to wait for.
 #[derive(Clone, Copy)]
@@ -69,11 +80,11 @@ const KINDS: [Kind; 6] = [
         name: "event",
         wait: || {
             FLAGS
-                .wait(Wanted::any(3).and_clear())
-                .map(|found| assert_eq!(found, 2))
+                .wait(Wanted::any(Flags::all()).and_clear())
+                .map(|found| assert_eq!(found, Flags::SERVED))
         },
         serve: || {
-            FLAGS.set(2);
+            FLAGS.set(Flags::SERVED);
         },
     },
     Kind {
@@ -92,6 +103,11 @@ const KINDS: [Kind; 6] = [
         serve: || assert_eq!(FULL.try_recv(), Ok(7)),
     },
 ];
+
+/// Takes away what the event began with, so that fibers wait for it.
+fn clear_flags() {
+    assert_eq!(FLAGS.clear(Flags::all()), Flags::SERVED);
+}
 
 /// Spawns a fiber in this slot.
 fn spawn_in<T: Send + 'static>(
@@ -184,18 +200,28 @@ kernel_test! {
     fn a_semaphores_waiter_fails_in_line() { the_second_of_three_fails(KINDS[0]); }
     fn a_wait_queues_waiter_fails_in_line() { the_second_of_three_fails(KINDS[1]); }
     fn a_condition_variables_waiter_fails_in_line() { the_second_of_three_fails(KINDS[2]); }
-    fn an_events_waiter_fails_in_line() { the_second_of_three_fails(KINDS[3]); }
+    fn an_events_waiter_fails_in_line() {
+        clear_flags();
+        the_second_of_three_fails(KINDS[3]);
+    }
+
     fn a_receiver_fails_in_line() { the_second_of_three_fails(KINDS[4]); }
     fn a_sender_fails_in_line() { the_second_of_three_fails(KINDS[5]); }
 
     fn a_permit_of_one_that_fails_goes_to_the_next() { one_that_was_served_fails(KINDS[0]); }
     fn a_wake_of_one_that_fails_goes_to_the_next() { one_that_was_served_fails(KINDS[1]); }
     fn a_notification_of_one_that_fails_goes_to_the_next() { one_that_was_served_fails(KINDS[2]); }
-    fn flags_of_one_that_fails_go_to_the_next() { one_that_was_served_fails(KINDS[3]); }
+    fn flags_of_one_that_fails_go_to_the_next() {
+        clear_flags();
+        one_that_was_served_fails(KINDS[3]);
+        assert!(FLAGS.get().is_empty(), "they were given twice");
+    }
+
     fn a_message_of_one_that_fails_goes_to_the_next() { one_that_was_served_fails(KINDS[4]); }
 
     /// With nobody else in line.
     fn what_the_only_waiter_was_given_stays_for_whoever_comes() {
+        clear_flags();
         for (index, kind) in [KINDS[0], KINDS[1], KINDS[3], KINDS[4]].into_iter().enumerate() {
             if index == 0 {
                 contain();

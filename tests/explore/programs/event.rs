@@ -6,9 +6,15 @@ use crate::machine::{is_alone, point, some_deadline, until};
 use crate::stage::Stage;
 use core::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use kfiber::scheduler::{WaitError, current_name};
+use kfiber::sync::bitflags::bitflags;
 use kfiber::sync::{Event, Wanted};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+
+bitflags! {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    struct Word: u32 { const _ = !0; }
+}
 
 /// How many flags are used.
 const FLAGS: usize = 3;
@@ -49,7 +55,7 @@ impl Belief {
 
 #[derive(Debug)]
 struct Bench {
-    event: Event,
+    event: Event<Word>,
     belief: Mutex<Belief>,
     left: AtomicUsize,
 }
@@ -71,7 +77,7 @@ impl Bench {
             belief.serve();
             belief.set
         });
-        let set = self.event.set(flags);
+        let set = self.event.set(Word::from_bits_retain(flags)).bits();
         assert!(!is_alone() || set == expected, "{set:b}, {expected:b}");
     }
 
@@ -84,10 +90,11 @@ impl Bench {
             belief.serve();
             belief.tickets
         });
+        let flags = Word::from_bits_retain(wish.flags);
         let wanted = if wish.needs_all {
-            Wanted::all(wish.flags)
+            Wanted::all(flags)
         } else {
-            Wanted::any(wish.flags)
+            Wanted::any(flags)
         };
         let wanted = if wish.clears {
             wanted.and_clear()
@@ -102,7 +109,7 @@ impl Bench {
             belief.found.remove(&ticket)
         });
         assert!(
-            !is_alone() || expected == result.ok(),
+            !is_alone() || expected == result.ok().map(|found| found.bits()),
             "is to be {expected:?}"
         );
     }
@@ -110,7 +117,7 @@ impl Bench {
 
 pub(super) fn play(stage: &mut Stage) {
     let bench = Arc::new(Bench {
-        event: Event::new(0),
+        event: Event::new(Word::empty()),
         belief: Mutex::default(),
         left: AtomicUsize::new(200),
     });
@@ -127,7 +134,7 @@ pub(super) fn play(stage: &mut Stage) {
                     2 => {
                         let flags = 1 << choose(FLAGS);
                         bench.believe(|belief| belief.set &= !flags);
-                        let _before = bench.event.clear(flags);
+                        let _before = bench.event.clear(Word::from_bits_retain(flags));
                     }
                     _ => bench.wait(Wish {
                         flags: 1 + u32::try_from(choose((1 << FLAGS) - 1)).expect("few"),

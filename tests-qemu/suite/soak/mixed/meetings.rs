@@ -9,7 +9,9 @@ use core::{
 
 use kfiber::{
     scheduler::{WaitError, after, yield_now},
-    sync::{Barrier, Channel, Condvar, Event, Mutex, RecvError, RwLock, Wanted},
+    sync::{
+        Barrier, Channel, Condvar, Event, Mutex, RecvError, RwLock, Wanted, bitflags::bitflags,
+    },
 };
 use tests_qemu::cpu::Random;
 
@@ -25,12 +27,17 @@ static STOCK: Mutex<u64> = Mutex::new(0);
 static HAS_STOCK: Condvar = Condvar::new();
 static MADE: AtomicU64 = AtomicU64::new(0);
 static USED: AtomicU64 = AtomicU64::new(0);
-static FLAGS: Event = Event::new(0);
+static FLAGS: Event<Flags> = Event::new(Flags::empty());
 static RAISED: AtomicU64 = AtomicU64::new(0);
 static LOWERED: AtomicU64 = AtomicU64::new(0);
 static PAIRS: Barrier = Barrier::new(2);
 static PASSED: AtomicU64 = AtomicU64::new(0);
 static LEADERS: AtomicU64 = AtomicU64::new(0);
+
+bitflags! {
+    #[derive(Clone, Copy, Debug)]
+    struct Flags: u32 { const _ = !0; }
+}
 
 fn add(count: &AtomicU64, number: u64) {
     count.fetch_add(number, Ordering::Relaxed);
@@ -106,24 +113,28 @@ pub(super) fn make_or_use(me: &Member, random: &mut Random) {
     }
 }
 
+fn some_flag(random: &mut Random) -> Flags {
+    Flags::from_bits_retain(1 << random.below(8))
+}
+
 /// Raises a flag, or waits for one of some and lowers those.
 pub(super) fn signal(me: &Member, random: &mut Random) {
-    let flags = 1 << random.below(8);
+    let flags = some_flag(random);
     if random.below(2) == 0 {
-        if FLAGS.get() & flags == 0 {
+        if !FLAGS.get().intersects(flags) {
             add(&RAISED, 1);
             FLAGS.set(flags);
         }
         return;
     }
-    let wanted = flags | 1 << random.below(8);
+    let wanted = flags | some_flag(random);
     let waited = wait(me, EVENTS, || {
         FLAGS.wait_timeout(Wanted::any(wanted).and_clear(), PATIENCE)
     });
     match waited {
         Ok(seen) => {
-            assert!(seen & wanted != 0, "{seen:#b} is none of {wanted:#b}");
-            add(&LOWERED, (seen & wanted).count_ones().into());
+            assert!(seen.intersects(wanted), "{seen:?} is none of {wanted:?}");
+            add(&LOWERED, (seen & wanted).bits().count_ones().into());
         }
         Err(error) => assert_eq!(error, WaitError::TimedOut),
     }
@@ -156,7 +167,7 @@ pub(super) fn audit_the_end() -> u64 {
     assert!(stock <= get(&MADE) && !STOCK.is_locked(), "stock");
     assert_eq!(
         get(&RAISED),
-        get(&LOWERED) + u64::from(FLAGS.get().count_ones()),
+        get(&LOWERED) + u64::from(FLAGS.get().bits().count_ones()),
         "flags"
     );
     assert_eq!(get(&PASSED), 2 * get(&LEADERS), "one of each pair leads");
