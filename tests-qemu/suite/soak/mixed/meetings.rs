@@ -113,7 +113,7 @@ pub(super) fn make_or_use(me: &Member, random: &mut Random) {
     }
 }
 
-fn some_flag(random: &mut Random) -> Flags {
+const fn some_flag(random: &mut Random) -> Flags {
     Flags::from_bits_retain(1 << random.below(8))
 }
 
