@@ -36,6 +36,7 @@ mod stacks;
 mod steps;
 mod test;
 mod tidy;
+mod whole_kernels;
 mod workspace;
 
 use std::process::ExitCode;

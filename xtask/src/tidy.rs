@@ -20,8 +20,9 @@ use anyhow::{Context as _, Result};
 use crate::{console, workspace};
 
 /// Folders with files of ours.
-const FOLDERS: [&str; 9] = [
+const FOLDERS: [&str; 10] = [
     "src",
+    "kernels",
     "tests",
     "examples",
     "benches",

@@ -1,7 +1,8 @@
 //! Runs one virtual machine: reads all it says, ends it at the deadline, never leaves it behind.
 
-use std::io::{BufRead as _, BufReader, Read};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,13 @@ pub(crate) enum End {
 /// Is told each line of the guest as it comes.
 pub(crate) type Listener<'listener> = dyn Fn(&str) + Sync + 'listener;
 
+/// What somebody at the serial port would type, and the text that they wait for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Typed {
+    pub(crate) prompt: &'static str,
+    pub(crate) keys: &'static [u8],
+}
+
 /// Runs the machine to its end, or to the deadline if there is one.
 pub(crate) fn run(
     command: &mut Command,
@@ -44,14 +52,50 @@ pub(crate) fn run(
     listener: &Listener<'_>,
 ) -> Result<Run> {
     let start = Instant::now();
+    run_child(spawn(command, Stdio::null())?, start, deadline, listener)
+}
+
+/// As [`run`], and types the keys when a line contains the prompt: earlier ones would be the firmware's.
+pub(crate) fn run_and_type(
+    command: &mut Command,
+    deadline: Option<Duration>,
+    listener: &Listener<'_>,
+    typed: Typed,
+) -> Result<Run> {
+    let start = Instant::now();
+    let mut child = spawn(command, Stdio::piped())?;
+    let keyboard = child.0.stdin.take().expect("stdin is piped");
+    // It stays open to the end: the end of the input would be one more thing for the machine to notice.
+    let keyboard = Mutex::new((keyboard, false));
+    let type_and_listen = |line: &str| {
+        listener(line);
+        let (keys, is_done) = &mut *keyboard.lock().expect("no holder panics");
+        if !*is_done && line.contains(typed.prompt) {
+            *is_done = true;
+            // A machine that has ended reads nothing, and its status says why.
+            drop(keys.write_all(typed.keys).and_then(|()| keys.flush()));
+        }
+    };
+    run_child(child, start, deadline, &type_and_listen)
+}
+
+fn spawn(command: &mut Command, input: Stdio) -> Result<KillOnDrop> {
     die_with_this_process(command);
     let child = command
-        .stdin(Stdio::null())
+        .stdin(input)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot start {}", console::line(command)))?;
-    let mut child = KillOnDrop(child);
+    Ok(KillOnDrop(child))
+}
+
+fn run_child(
+    mut child: KillOnDrop,
+    start: Instant,
+    deadline: Option<Duration>,
+    listener: &Listener<'_>,
+) -> Result<Run> {
     let serial = child.0.stdout.take().expect("stdout is piped");
     let stderr = child.0.stderr.take().expect("stderr is piped");
     // Both pipes are read all the time: a full one would stop QEMU, and the test would look like a hang.
@@ -176,6 +220,27 @@ mod tests {
         assert_eq!(
             (run.end, &*run.serial),
             (End::Deadline(deadline), &b"begun\n"[..])
+        );
+    }
+
+    #[test]
+    fn keys_are_typed_when_the_prompt_has_come_and_once() {
+        let typed = Typed {
+            prompt: "ready",
+            keys: b"a\n",
+        };
+        // What is read before the prompt would be the first word; the second `ready` types nothing.
+        let script = "read -t 0 && echo early; echo ready; read one; echo got $one ready; read -t 1 two; echo $two.";
+        let run = run_and_type(
+            Command::new("bash").args(["-c", script]),
+            Some(Duration::from_secs(60)),
+            &|_| (),
+            typed,
+        )
+        .expect("bash starts");
+        assert_eq!(
+            String::from_utf8_lossy(&run.serial),
+            "ready\ngot a ready\n.\n"
         );
     }
 
