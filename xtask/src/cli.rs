@@ -262,6 +262,8 @@ pub(crate) enum WholeKernel {
     Limine,
     /// Started by UEFI firmware, as an application
     Uefi,
+    /// Started by the crate `bootloader`
+    Bootloader,
 }
 
 /// Where loaders are that no package has.

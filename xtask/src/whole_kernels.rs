@@ -43,7 +43,7 @@ impl WholeKernel {
     const fn target(self) -> &'static str {
         match self {
             Self::Uefi => "x86_64-unknown-uefi",
-            Self::Pvh | Self::Multiboot2 | Self::Limine => TARGET,
+            Self::Pvh | Self::Multiboot2 | Self::Limine | Self::Bootloader => TARGET,
         }
     }
 
@@ -61,6 +61,13 @@ impl WholeKernel {
                 (loaders::OVMF, loaders::ensure_ovmf()?),
             ],
             Self::Uefi => vec![(loaders::OVMF, loaders::ensure_ovmf()?)],
+            Self::Bootloader => {
+                let firmware = loaders::ensure_ovmf()?;
+                // The script builds there too.
+                let target = workspace::target_directory()?.join(TARGET_FOLDER);
+                loaders::ensure_bootloader(&self.folder().join("image"), &target)?;
+                vec![(loaders::OVMF, firmware), ("CARGO_TARGET_DIR", target)]
+            }
         })
     }
 }

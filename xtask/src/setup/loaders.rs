@@ -2,9 +2,11 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
+use crate::console;
 use crate::setup::{find_program, packages};
 
 /// The programs that make a disk with GRUB.
@@ -80,6 +82,38 @@ pub(crate) fn limine(folder: Option<&Path>) -> Result<PathBuf> {
         bail!("there is no {LIMINE_FILE} in {}", folder.display());
     }
     Ok(folder.canonicalize()?)
+}
+
+/// Makes sure that the program in `folder`, which contains the crate `bootloader`, can be built below `target`. It builds
+/// the loader itself, and that only nightly Rust can do.
+pub(crate) fn ensure_bootloader(folder: &Path, target: &Path) -> Result<()> {
+    const ADVICE: &str = "rustup toolchain install nightly --component rust-src";
+    let mut rustc = Command::new("rustc");
+    rustc
+        .args(["+nightly", "--print", "sysroot"])
+        // The outer cargo's choice of toolchain would override the one asked for.
+        .env_remove("RUSTUP_TOOLCHAIN");
+    let has_source = rustc.output().is_ok_and(|output| {
+        let sysroot = String::from_utf8_lossy(&output.stdout).into_owned();
+        output.status.success()
+            && Path::new(sysroot.trim())
+                .join("lib/rustlib/src/rust/library/core")
+                .is_dir()
+    });
+    if !has_source {
+        bail!("the loader needs nightly Rust and the source of its library: `{ADVICE}`");
+    }
+    let mut cargo = Command::new("cargo");
+    cargo
+        .args(["+nightly", "build", "--manifest-path"])
+        .arg(folder.join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(target.join("image"))
+        .current_dir("/")
+        .env_remove("RUSTUP_TOOLCHAIN");
+    console::run("the loader of the crate `bootloader`, by nightly Rust", &mut cargo).context(
+        "this nightly Rust does not build the loader; its release in `image/Cargo.toml` must be one for this nightly",
+    )
 }
 
 /// Looks for a thing, installs its packages if it is not there, and looks again.

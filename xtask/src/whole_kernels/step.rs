@@ -56,9 +56,14 @@ fn tested(kernel: &Kernel) -> Counts {
 /// Formatting and lints, which the workspace's own steps do not see.
 fn lints(kernel: &Kernel) -> Counts {
     let formatted = || {
-        let mut fmt = std::process::Command::new("cargo");
-        fmt.current_dir(&kernel.folder).args(["fmt", "--check"]);
-        console::run("formatting", &mut fmt)
+        for folder in [kernel.folder.clone(), kernel.folder.join("image")] {
+            if folder.is_dir() {
+                let mut fmt = std::process::Command::new("cargo");
+                fmt.current_dir(&folder).args(["fmt", "--check"]);
+                console::run("formatting", &mut fmt)?;
+            }
+        }
+        Ok(())
     };
     let linted = || {
         let mut clippy = kernel.cargo("clippy")?;

@@ -8,5 +8,7 @@ fn main() {
         panic!("say: the kernel's file, the disk's file");
     };
     let loader = bootloader::UefiBoot::new(Path::new(kernel));
-    loader.create_disk_image(Path::new(disk)).expect("the disk can be written");
+    loader
+        .create_disk_image(Path::new(disk))
+        .expect("the disk can be written");
 }
