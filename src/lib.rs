@@ -35,6 +35,9 @@ compile_error!(
      kernel for `x86_64-unknown-none`, also if a UEFI loader starts it, and run host tests on Linux"
 );
 
+/// The crate whose types of addresses and page tables this crate's functions take.
+pub use x86_64;
+
 #[cfg(doc)]
 pub mod chapters;
 
@@ -54,6 +57,9 @@ mod atomic;
 
 #[cfg(not(loom))]
 pub mod platform;
+
+#[cfg(all(not(loom), any(test, not(target_os = "linux"))))]
+pub mod hardware;
 
 #[cfg(not(loom))]
 pub mod scheduler;
