@@ -18,7 +18,7 @@ static CELLS: FiberPool<{ 16 * 1024 }, 2> = FiberPool::new();
 /// The aim is 0.1 %; a measurement that took 25 ms of the PIT's ticks is ten times as good.
 const MOST_DRIFT_PPM: u64 = 100;
 /// On a machine that is stopped again and again, while the clock was measured and since.
-const MOST_DRIFT_WHEN_BUSY_PPM: u64 = 1000;
+pub(super) const MOST_DRIFT_WHEN_BUSY_PPM: u64 = 1000;
 
 fn hpet() -> Hpet {
     // SAFETY: the page is mapped one to one.
@@ -52,7 +52,7 @@ impl Moment {
 }
 
 /// Sleeps for times of all sizes, `total` in all, and returns the drift and the largest delay.
-fn sleep_for<T: Timer>(
+pub(super) fn sleep_for<T: Timer>(
     scheduler: &'static Scheduler<BareX86_64<T>>,
     total: Duration,
 ) -> (u64, u64) {
