@@ -12,6 +12,7 @@
 //! | [`LocalApic`] | end of interrupt, the number of this core, interrupts to other cores |
 //! | [`pic`] | the interrupt controller of the first PCs: remap, mask, end of interrupt |
 //! | [`Hpet`] | a reference for the clock on machines without a PIT |
+//! | [`SerialPort`] | bytes out, and bytes in from an interrupt handler to a fiber |
 //!
 //! # A platform
 //!
@@ -47,6 +48,38 @@
 //! }
 //! ```
 //!
+//! # From an interrupt to a fiber
+//!
+//! A [`Channel`](crate::sync::Channel) leads from an interrupt handler to a fiber, since
+//! `try_send` may be called from both. This is the whole of a serial port's input, and a keyboard's
+//! is the same:
+//!
+//! ```no_run
+//! use kfiber::hardware::{SerialPort, pic};
+//! use kfiber::sync::Channel;
+//!
+//! static PORT: SerialPort = SerialPort::FIRST;
+//! static INPUT: Channel<u8, 64> = Channel::new();
+//!
+//! /// What the handler of the port's vector calls.
+//! fn on_serial() {
+//!     while let Some(byte) = PORT.receive() {
+//!         let _is_full = INPUT.try_send(byte); // nobody reads: the byte is lost
+//!     }
+//!     pic::end_of_interrupt(SerialPort::FIRST_LINE);
+//! }
+//!
+//! /// The body of a fiber.
+//! fn reader() {
+//!     while let Ok(byte) = INPUT.recv() {
+//!         PORT.send(byte); // an echo
+//!     }
+//! }
+//! ```
+//!
+//! At boot, the kernel calls `PORT.init()?`, then `PORT.interrupt_on_input()`, and lets the line
+//! through with [`pic::unmask`], or with its I/O APIC.
+//!
 //! # How exact they are
 //!
 //! All timers here have one clock, the time-stamp counter. Its frequency comes from CPUID where the
@@ -76,6 +109,8 @@ mod pit;
 mod pit_timer;
 mod scale;
 #[cfg(not(target_os = "linux"))]
+mod serial_port;
+#[cfg(not(target_os = "linux"))]
 mod tsc;
 
 #[cfg(not(target_os = "linux"))]
@@ -88,5 +123,7 @@ pub use local_apic::{Destination, Ipi, LocalApic};
 pub use local_apic_timer::{ApicTimerMode, LocalApicTimer};
 #[cfg(not(target_os = "linux"))]
 pub use pit_timer::PitTimer;
+#[cfg(not(target_os = "linux"))]
+pub use serial_port::SerialPort;
 #[cfg(not(target_os = "linux"))]
 pub use tsc::{Reference, TscClock};

@@ -4,6 +4,7 @@ mod absent;
 mod drift;
 mod interrupts;
 mod late;
+mod serial;
 mod with_kvm;
 
 use kfiber::{

@@ -14,6 +14,7 @@ rows! {
     hardware::LocalApicTimer                   => Always, Always, Absent, Absent;
     hardware::PitTimer                         => Always, Always, Absent, Absent;
     hardware::Reference<'static>               => Always, Always, Absent, Covariant;
+    hardware::SerialPort                       => Always, Always, Absent, Absent;
     hardware::TscClock                         => Always, Always, Absent, Absent;
     platform::BareX86_64<T>                    => Send,   Sync,   Absent, Absent;
     scheduler::TrapFrame                       => Always, Always, Absent, Absent;
