@@ -22,12 +22,16 @@
 //! }
 //! ```
 
+#[cfg(not(target_os = "linux"))]
+mod active;
 mod all;
 #[cfg(not(target_os = "linux"))]
 mod ist;
 #[cfg(all(test, not(miri)))]
 mod tests;
 
+#[cfg(not(target_os = "linux"))]
+pub use active::{SpareTables, unmap_in_active_tables};
 pub use all::{Guarded, unmap_all};
 #[cfg(not(target_os = "linux"))]
 pub use ist::{EXCEPTIONS, NoExceptionStack, check_exception_stacks};

@@ -20,4 +20,5 @@ rows! {
     scheduler::TrapFrame                       => Always, Always, Absent, Absent;
     scheduler::overflow::RecoveryFrame         => Always, Always, Absent, Absent;
     stack::guard::NoExceptionStack             => Always, Always, Absent, Absent;
+    stack::guard::SpareTables<4>               => Always, Always, Absent, Absent;
 }

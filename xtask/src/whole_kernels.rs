@@ -1,5 +1,7 @@
 //! The kernels to copy, folders of `kernels`: builds each as its author would, boots it, and judges what it says.
 
+#[cfg(test)]
+mod chapter;
 mod copy;
 pub(crate) mod step;
 mod verdict;

@@ -130,7 +130,7 @@ fn ensure<T>(what: &str, names: &[&str], find: impl Fn() -> Option<T>) -> Result
     packages::install(names)?;
     match find() {
         Some(found) => Ok(found),
-        None => bail!("the packages are installed, but {what} is still not found"),
+        None => bail!("the packages were installed, but {what} is still not found"),
     }
 }
 
