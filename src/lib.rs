@@ -38,6 +38,7 @@ compile_error!(
 #[cfg(doc)]
 pub mod chapters;
 
+#[cfg(not(loom))]
 #[macro_use]
 mod readable;
 

@@ -53,6 +53,11 @@ const STEPS: &[Step<Test>] = &[
         run: |test| demo::test(&test.build),
     },
     Step {
+        name: "demo-keys",
+        help: "the demo's shell does what Ctrl-C and Ctrl-D ask for",
+        run: |test| demo::test_keys(&test.build),
+    },
+    Step {
         name: "backtraces",
         help: "gdb and the walk along rbp at every instruction of a switch, and the errors they must notice",
         run: |test| backtraces::run(test.build.core),
