@@ -26,7 +26,7 @@ compile_error!(
 
 #[cfg(all(target_arch = "x86_64", not(target_pointer_width = "64")))]
 compile_error!(
-    "kfiber needs 64-bit pointers, which the x32 ABI has not: build for `x86_64-unknown-none` or `x86_64-unknown-linux-gnu`"
+    "kfiber needs 64-bit pointers, which the x32 ABI does not have: build for `x86_64-unknown-none` or `x86_64-unknown-linux-gnu`"
 );
 
 #[cfg(any(windows, target_os = "uefi", target_vendor = "apple"))]

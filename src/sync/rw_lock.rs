@@ -108,7 +108,9 @@ impl<T: ?Sized> RwLock<T> {
     pub fn read(&self) -> RwLockReadGuard<'_, T> {
         match self.read_until(NEVER) {
             Ok(guard) => guard,
-            Err(_) => panic!("a reader-writer lock is poisoned: a fiber failed while it wrote"),
+            Err(_) => panic!(
+                "a reader-writer lock is poisoned: a fiber failed while it wrote; see `RwLock::clear_poison`"
+            ),
         }
     }
 
@@ -190,7 +192,9 @@ impl<T: ?Sized> RwLock<T> {
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
         match self.write_until(NEVER) {
             Ok(guard) => guard,
-            Err(_) => panic!("a reader-writer lock is poisoned: a fiber failed while it wrote"),
+            Err(_) => panic!(
+                "a reader-writer lock is poisoned: a fiber failed while it wrote; see `RwLock::clear_poison`"
+            ),
         }
     }
 

@@ -60,7 +60,7 @@ fn polling_again_after_the_end_panics() {
     let message = message_of(|| Pin::new(&mut fiber).poll(&mut context));
     assert!(message.contains("polled again"), "{message}");
     let message = message_of(|| fiber.is_finished());
-    assert!(message.contains("after it was ready"), "{message}");
+    assert!(message.contains("after its result was taken"), "{message}");
     assert!(format!("{fiber:?}").contains("JoinHandle"));
     fiber.cancel();
 }

@@ -203,7 +203,7 @@ impl RawRwLock {
         };
         assert!(
             self.writer() != owner,
-            "a reader-writer lock was locked by the fiber that writes: it would wait for itself; drop the first guard before"
+            "a reader-writer lock was locked by the fiber that holds it to write, which would wait for itself: drop the first guard before"
         );
         if deadline == NEVER && !self.is_poisoned() {
             deadlock::look(fiber, kind, object);
