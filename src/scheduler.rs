@@ -61,7 +61,7 @@ pub use actions::{
 };
 pub use block_on::block_on;
 pub use cpu::current::without_waiting;
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 pub use fail::contain::{TrapFrame, fiber_faulted, fiber_panicked};
 pub use graph::deadlock::{AfterDeadlock, Deadlock};
 pub use graph::stall::{AfterStall, Stall, StallKind};
@@ -87,7 +87,7 @@ pub use watchdog::Watchdog;
 
 use crate::platform::Platform;
 use core::fmt;
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 use overflow::RecoveryFrame;
 use overflow::{Overflow, Trap};
 use run_loop::RunLoop;
@@ -189,7 +189,7 @@ impl<P: Platform> Scheduler<P> {
     /// # Context
     ///
     /// As [`on_exception`](Self::on_exception).
-    #[cfg(target_os = "none")]
+    #[cfg(not(target_os = "linux"))]
     pub fn recovery_frame(&'static self) -> RecoveryFrame {
         RecoveryFrame {
             rip: fail::overflow::landing as *const () as u64,

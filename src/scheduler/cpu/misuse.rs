@@ -12,10 +12,10 @@ use crate::scheduler::task::id::FiberId;
 use crate::scheduler::task::owner::OwnerWord;
 use core::panic::Location;
 
-#[cfg(not(target_os = "none"))]
+#[cfg(target_os = "linux")]
 extern crate std;
 
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 mod place {
     use core::panic::Location;
     use core::ptr;
@@ -34,7 +34,7 @@ mod place {
     }
 }
 
-#[cfg(not(target_os = "none"))]
+#[cfg(target_os = "linux")]
 mod place {
     use super::std;
     use core::cell::Cell;
@@ -129,7 +129,7 @@ pub(crate) fn ended_where_waiting_is_forbidden() -> ! {
 #[inline(always)]
 #[track_caller]
 pub(crate) fn check_guard(owner: OwnerWord, what: &str) {
-    if cfg!(not(target_os = "none")) && !owner.is_of(current::get()) {
+    if cfg!(target_os = "linux") && !owner.is_of(current::get()) {
         not_its_guard(owner, what);
     }
 }

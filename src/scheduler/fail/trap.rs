@@ -45,7 +45,7 @@ pub struct Trap {
 
 /// What the handler writes into the exception's frame: see
 /// [`Scheduler::recovery_frame`](crate::scheduler::Scheduler::recovery_frame).
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 #[derive(Clone, Copy, Debug)]
 pub struct RecoveryFrame {
     /// The new rip.
@@ -61,7 +61,7 @@ impl Trap {
     /// # Context
     ///
     /// Callable from: exception handler. Blocks: nothing.
-    #[cfg(target_os = "none")]
+    #[cfg(not(target_os = "linux"))]
     #[must_use]
     pub fn with_address(mut self) -> Self {
         self.address = match self.vector {
