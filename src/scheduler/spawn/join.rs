@@ -338,10 +338,6 @@ impl<T> Future for JoinHandle<T> {
     /// Becomes ready once the fiber has ended, with the result or the failure. Polling after a
     /// result panics.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        assert!(
-            !self.is_taken,
-            "a join handle was polled again after it was ready"
-        );
         if !self.is_finished() {
             let waker = Joiner::Waker(context.waker().clone());
             let is_late = self.joiner().set(waker).is_err();

@@ -125,7 +125,7 @@ impl Document {
             self.samples.count(),
             self.samples.discarded()
         );
-        let _ = write!(text, "{}{CONTRACT}\n", self.contenders);
+        let _ = writeln!(text, "{}{CONTRACT}", self.contenders);
         text += RATIOS_HEADING;
         text += RATIOS;
         text += &self.table(|samples, of| {
