@@ -44,6 +44,9 @@ pub mod chapters;
 #[macro_use]
 mod readable;
 
+#[cfg(all(feature = "gdb-script", not(loom)))]
+mod debugger;
+
 #[cfg(not(loom))]
 pub mod model;
 
