@@ -14,7 +14,7 @@ use core::ptr::NonNull;
 /// The guard of a part of the value of a locked [`Mutex`](super::Mutex), which
 /// [`MutexGuard::map`] makes. The mutex is unlocked when the guard is dropped.
 ///
-/// A [`Condvar`](super::Condvar) does not take this guard, because the part might not exist any
+/// A [`Condvar`](crate::sync::Condvar) does not take this guard, because the part might not exist any
 /// more after the wait.
 #[must_use = "dropping the guard unlocks at once"]
 pub struct MappedMutexGuard<'a, T: ?Sized> {
