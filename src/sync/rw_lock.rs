@@ -2,6 +2,7 @@
 //! in line.
 
 mod guards;
+mod mapped;
 mod raw;
 
 use crate::platform::{NEVER, Nanoseconds};
@@ -15,6 +16,7 @@ use core::time::Duration;
 use raw::{Access, RawRwLock};
 
 pub use guards::{RwLockReadGuard, RwLockWriteGuard};
+pub use mapped::{MappedRwLockReadGuard, MappedRwLockWriteGuard};
 
 /// A reader-writer lock: many fibers may read the value at the same time, or one fiber may write
 /// it.
@@ -106,7 +108,9 @@ impl<T: ?Sized> RwLock<T> {
     pub fn read(&self) -> RwLockReadGuard<'_, T> {
         match self.read_until(NEVER) {
             Ok(guard) => guard,
-            Err(_) => panic!("a reader-writer lock is poisoned: a fiber failed while it wrote"),
+            Err(_) => panic!(
+                "a reader-writer lock is poisoned: a fiber failed while it wrote; see `RwLock::clear_poison`"
+            ),
         }
     }
 
@@ -188,7 +192,9 @@ impl<T: ?Sized> RwLock<T> {
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
         match self.write_until(NEVER) {
             Ok(guard) => guard,
-            Err(_) => panic!("a reader-writer lock is poisoned: a fiber failed while it wrote"),
+            Err(_) => panic!(
+                "a reader-writer lock is poisoned: a fiber failed while it wrote; see `RwLock::clear_poison`"
+            ),
         }
     }
 
@@ -249,6 +255,16 @@ impl<T: ?Sized> RwLock<T> {
         let owner = unsafe { OwnerWord::of(current::owning_fiber()) };
         let is_locked = self.raw.try_lock(Access::Write, owner);
         is_locked.then(|| RwLockWriteGuard::new(self, owner))
+    }
+
+    /// Returns whether fibers read or write at this moment, or a fiber wrote when it failed.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.raw.is_locked()
     }
 
     /// Returns whether the fiber that writes has failed.

@@ -1,4 +1,4 @@
-//! The control block of a scheduled fiber: 128 bytes at the top of its stack.
+//! The header of a scheduled fiber: the first two of the three cache lines of its control block.
 //!
 //! ```text
 //!   line 1   frame record │ next, dispatches │ rbp, ip, sp, rbx    what a switch among equals reads and writes
