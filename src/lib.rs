@@ -44,7 +44,8 @@ pub mod chapters;
 #[macro_use]
 mod readable;
 
-#[cfg(all(feature = "gdb-script", not(loom)))]
+// The script lies in a section of ELF files.
+#[cfg(all(feature = "gdb-script", not(any(loom, target_os = "uefi"))))]
 mod debugger;
 
 #[cfg(not(loom))]

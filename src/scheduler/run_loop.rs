@@ -51,7 +51,7 @@ use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use spin::Once;
 
-#[cfg(feature = "gdb-script")]
+#[cfg(all(feature = "gdb-script", not(target_os = "uefi")))]
 crate::debugger::gdb_script!();
 
 /// The run loop. See the [module documentation](self).
