@@ -1,6 +1,7 @@
 //! The reader-writer lock: many fibers may read the value, or one may write it, while others wait
 //! in line.
 
+mod forgotten;
 mod guards;
 mod raw;
 
