@@ -2,6 +2,7 @@
 
 mod forgotten;
 mod inheritance;
+mod mapped;
 mod raw;
 
 use crate::platform::Nanoseconds;
@@ -15,6 +16,8 @@ use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use core::time::Duration;
 use raw::RawMutex;
+
+pub use mapped::MappedMutexGuard;
 
 /// A mutual-exclusion lock: one fiber at a time may access the value.
 ///

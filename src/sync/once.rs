@@ -309,7 +309,7 @@ impl<T> Once<T> {
         self.line.with(|line| {
             self.is_made.store(true, Ordering::Release);
             self.maker.store(ptr::null_mut(), Ordering::Relaxed);
-            while line.serve_first(&mut served).is_some() {}
+            line.serve_all(&mut served);
         });
         served.wake();
     }

@@ -3,6 +3,7 @@
 
 mod forgotten;
 mod guards;
+mod mapped;
 mod raw;
 
 use crate::platform::{NEVER, Nanoseconds};
@@ -16,6 +17,7 @@ use core::time::Duration;
 use raw::{Access, RawRwLock};
 
 pub use guards::{RwLockReadGuard, RwLockWriteGuard};
+pub use mapped::{MappedRwLockReadGuard, MappedRwLockWriteGuard};
 
 /// A reader-writer lock: many fibers may read the value at the same time, or one fiber may write
 /// it.
@@ -250,6 +252,16 @@ impl<T: ?Sized> RwLock<T> {
         let owner = unsafe { OwnerWord::of(current::owning_fiber()) };
         let is_locked = self.raw.try_lock(Access::Write, owner);
         is_locked.then(|| RwLockWriteGuard::new(self, owner))
+    }
+
+    /// Returns whether fibers read or write at this moment, or a fiber wrote when it failed.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.raw.is_locked()
     }
 
     /// Returns whether the fiber that writes has failed.

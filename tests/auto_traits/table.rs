@@ -103,6 +103,9 @@ rows! {
     sync::RwLock<T>                                   => Send,   Both,   Invariant, Absent;
     sync::RwLockReadGuard<'static, T>                 => Never,  Sync,   Invariant, Covariant;
     sync::RwLockWriteGuard<'static, T>                => Never,  Sync,   Invariant, Covariant;
+    sync::MappedMutexGuard<'static, T>                => Never,  Sync,   Invariant, Covariant;
+    sync::MappedRwLockReadGuard<'static, T>           => Never,  Sync,   Covariant, Covariant;
+    sync::MappedRwLockWriteGuard<'static, T>          => Never,  Sync,   Invariant, Covariant;
     sync::IrqMutex<T>                                 => Send,   Send,   Invariant, Absent;
     sync::IrqMutexGuard<'static, T>                   => Never,  Sync,   Invariant, Covariant;
     sync::LockError                                   => Always, Always, Absent,    Absent;

@@ -10,6 +10,7 @@ mod forgotten;
 mod irq_mutex;
 mod late;
 mod lent_levels;
+mod mapped;
 mod mutex;
 mod once;
 mod owners;

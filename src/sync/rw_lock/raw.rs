@@ -240,6 +240,11 @@ impl RawRwLock {
         self.serve(holders)
     }
 
+    pub(super) fn is_locked(&self) -> bool {
+        self.holders
+            .with(|holders| !self.writer().is_nobody() || holders.readers.count() > 0)
+    }
+
     /// Returns whether the fiber that writes has failed. It then holds the lock permanently.
     pub(super) fn is_poisoned(&self) -> bool {
         self.writer().has_failed()
@@ -277,6 +282,17 @@ impl RawRwLock {
     pub(super) fn unlock_write(&self) {
         let served = self.holders.with(|holders| {
             self.set_writer(OwnerWord::NOBODY);
+            self.serve(holders)
+        });
+        served.wake();
+    }
+
+    /// Unlocks for `writer`, which holds the lock for writing, and locks for reading. No other
+    /// writer comes between.
+    pub(super) fn downgrade(&self, writer: OwnerWord) {
+        let served = self.holders.with(|holders| {
+            self.set_writer(OwnerWord::NOBODY);
+            holders.readers.add(writer);
             self.serve(holders)
         });
         served.wake();
