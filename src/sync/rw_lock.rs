@@ -264,6 +264,16 @@ impl<T: ?Sized> RwLock<T> {
         self.raw.is_locked()
     }
 
+    /// Returns whether a fiber writes at this moment, or wrote when it failed.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
+    #[must_use]
+    pub fn is_locked_exclusive(&self) -> bool {
+        !self.raw.writer().is_nobody()
+    }
+
     /// Returns whether the fiber that writes has failed.
     ///
     /// # Context

@@ -54,10 +54,17 @@ fn a_writer_gets_a_lock_when_the_last_reader_has_unlocked() {
     S.spawn(&CELLS, || {
         mem::forget(VALUE.write());
         LOG.say("writer");
-        assert!(VALUE.try_read().is_none());
+        assert!(VALUE.try_read().is_none() && VALUE.is_locked_exclusive());
         // SAFETY: the guard was forgotten.
         unsafe { VALUE.force_unlock_write() };
-        assert!(VALUE.try_write().is_some());
+        assert!(VALUE.try_write().is_some() && !VALUE.is_locked_exclusive());
+        mem::forget(VALUE.write());
+        // SAFETY: the guard was forgotten.
+        unsafe { VALUE.force_downgrade() };
+        assert!(VALUE.try_read().is_some() && VALUE.try_write().is_none());
+        // SAFETY: it was downgraded, so the fiber reads.
+        unsafe { VALUE.force_unlock_read() };
+        assert!(!VALUE.is_locked());
     })
     .unwrap()
     .detach();

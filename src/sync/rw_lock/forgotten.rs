@@ -60,4 +60,26 @@ impl<T: ?Sized> RwLock<T> {
         misuse::check_guard(self.raw.writer(), "unlocked");
         self.raw.unlock_write();
     }
+
+    /// Downgrades the lock in place of a [write guard](super::RwLockWriteGuard) that was forgotten:
+    /// the running fiber reads from now on, and other readers may too. No writer gets in between.
+    ///
+    /// # Panics
+    ///
+    /// As [`force_unlock_write`](Self::force_unlock_write).
+    ///
+    /// # Safety
+    ///
+    /// As [`force_unlock_write`](Self::force_unlock_write). Afterwards the fiber owes a
+    /// [`force_unlock_read`](Self::force_unlock_read).
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: nothing.
+    #[track_caller]
+    pub unsafe fn force_downgrade(&self) {
+        let writer = self.raw.writer();
+        misuse::check_guard(writer, "downgraded");
+        self.raw.downgrade(writer);
+    }
 }
