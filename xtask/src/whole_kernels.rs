@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum as _;
 
 use crate::cli::{Accelerator, Build, Demo, Loaders, WholeKernel};
-use crate::machine::qemu::{self, Typed};
+use crate::machine::qemu;
 use crate::setup::core::{self, TARGET};
 use crate::setup::loaders;
 use crate::{console, setup, workspace};
@@ -24,11 +24,8 @@ use crate::{console, setup, workspace};
 const FOLDER: &str = "kernels";
 /// Folder below the target folder in which they are built. They share it, and with it the library.
 const TARGET_FOLDER: &str = "whole-kernels";
-/// What is typed to each.
-const TYPED: Typed = Typed {
-    prompt: verdict::PROMPT,
-    keys: b"kq",
-};
+/// What is typed to each when it says that it waits for keys. Earlier ones would be the firmware's.
+const KEYS: &[u8] = b"kq";
 
 impl WholeKernel {
     /// The name of its folder.
@@ -139,7 +136,15 @@ impl Kernel {
     /// Types to the kernel, and judges what it says and how it ends.
     fn play(&self, words: &[String], timeout: u32, echo: &qemu::Listener<'_>) -> Result<()> {
         let deadline = Duration::from_secs(timeout.into());
-        let run = qemu::run_and_type(&mut self.run(words)?, Some(deadline), echo, TYPED)?;
+        let typist = |line: &str| -> &'static [u8] {
+            echo(line);
+            if line.contains(verdict::PROMPT) {
+                KEYS
+            } else {
+                &[]
+            }
+        };
+        let run = qemu::converse(&mut self.run(words)?, deadline, &typist)?;
         let said = String::from_utf8_lossy(&run.serial);
         verdict::of(&said, run.end).with_context(|| {
             let folder = self.folder.display();

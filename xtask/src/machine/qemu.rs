@@ -2,7 +2,6 @@
 
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -38,12 +37,8 @@ pub(crate) enum End {
 /// Is told each line of the guest as it comes.
 pub(crate) type Listener<'listener> = dyn Fn(&str) + Sync + 'listener;
 
-/// What somebody at the serial port would type, and the text that they wait for.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Typed {
-    pub(crate) prompt: &'static str,
-    pub(crate) keys: &'static [u8],
-}
+/// Is told each line of the guest as it comes, and returns what to type then.
+pub(crate) type Typist<'typist> = dyn Fn(&str) -> &'static [u8] + Sync + 'typist;
 
 /// Runs the machine to its end, or to the deadline if there is one.
 pub(crate) fn run(
@@ -51,35 +46,28 @@ pub(crate) fn run(
     deadline: Option<Duration>,
     listener: &Listener<'_>,
 ) -> Result<Run> {
-    let start = Instant::now();
-    run_child(spawn(command, Stdio::null())?, start, deadline, listener)
+    run_with_input(command, deadline, Stdio::null(), &|line| {
+        listener(line);
+        &[]
+    })
 }
 
-/// As [`run`], and types the keys when a line contains the prompt: earlier ones would be the firmware's.
-pub(crate) fn run_and_type(
+/// Behaves like [`run`], and types what `typist` returns into the machine's serial port.
+pub(crate) fn converse(
+    command: &mut Command,
+    deadline: Duration,
+    typist: &Typist<'_>,
+) -> Result<Run> {
+    run_with_input(command, Some(deadline), Stdio::piped(), typist)
+}
+
+fn run_with_input(
     command: &mut Command,
     deadline: Option<Duration>,
-    listener: &Listener<'_>,
-    typed: Typed,
+    input: Stdio,
+    typist: &Typist<'_>,
 ) -> Result<Run> {
     let start = Instant::now();
-    let mut child = spawn(command, Stdio::piped())?;
-    let keyboard = child.0.stdin.take().expect("stdin is piped");
-    // It stays open to the end: the end of the input would be one more thing for the machine to notice.
-    let keyboard = Mutex::new((keyboard, false));
-    let type_and_listen = |line: &str| {
-        listener(line);
-        let (keys, is_done) = &mut *keyboard.lock().expect("no holder panics");
-        if !*is_done && line.contains(typed.prompt) {
-            *is_done = true;
-            // A machine that has ended reads nothing, and its status says why.
-            drop(keys.write_all(typed.keys).and_then(|()| keys.flush()));
-        }
-    };
-    run_child(child, start, deadline, &type_and_listen)
-}
-
-fn spawn(command: &mut Command, input: Stdio) -> Result<KillOnDrop> {
     die_with_this_process(command);
     let child = command
         .stdin(input)
@@ -87,21 +75,23 @@ fn spawn(command: &mut Command, input: Stdio) -> Result<KillOnDrop> {
         .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot start {}", console::line(command)))?;
-    Ok(KillOnDrop(child))
-}
-
-fn run_child(
-    mut child: KillOnDrop,
-    start: Instant,
-    deadline: Option<Duration>,
-    listener: &Listener<'_>,
-) -> Result<Run> {
+    let mut child = KillOnDrop(child);
+    let mut keyboard = child.0.stdin.take();
     let serial = child.0.stdout.take().expect("stdout is piped");
     let stderr = child.0.stderr.take().expect("stderr is piped");
     // Both pipes are read all the time: a full one would stop QEMU, and the test would look like a hang.
     thread::scope(|scope| {
-        let serial = scope.spawn(|| drain(serial, listener));
-        let stderr = scope.spawn(|| drain(stderr, &|_| ()));
+        let serial = scope.spawn(move || {
+            drain(serial, |line| {
+                if let Some(keyboard) = &mut keyboard {
+                    // A machine that has ended takes no more keys; its status tells the rest.
+                    drop(keyboard.write_all(typist(line)));
+                } else {
+                    let _no_keys = typist(line);
+                }
+            })
+        });
+        let stderr = scope.spawn(|| drain(stderr, |_| ()));
         let end = child.wait(deadline)?;
         Ok(Run {
             serial: serial.join().expect("the draining thread does not panic"),
@@ -169,7 +159,7 @@ impl From<ExitStatus> for End {
     }
 }
 
-fn drain(from: impl Read, listener: &Listener<'_>) -> Vec<u8> {
+fn drain(from: impl Read, mut listener: impl FnMut(&str)) -> Vec<u8> {
     let mut from = BufReader::new(from);
     let mut all = Vec::new();
     loop {
@@ -205,6 +195,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_typed_arrives_when_its_line_has_come() {
+        let script = "echo name?; read name; echo \"hello, $name\"";
+        let run = converse(
+            Command::new("sh").args(["-c", script]),
+            Duration::from_secs(60),
+            &|line| if line == "name?\n" { b"kernel\n" } else { b"" },
+        )
+        .expect("sh starts");
+        assert_eq!(
+            (run.end, &*run.serial),
+            (End::Status(0), &b"name?\nhello, kernel\n"[..])
+        );
+    }
+
+    #[test]
     fn a_signal_is_not_a_status() {
         assert_eq!(
             shell("kill -9 $$", Duration::from_secs(60)).end,
@@ -220,27 +225,6 @@ mod tests {
         assert_eq!(
             (run.end, &*run.serial),
             (End::Deadline(deadline), &b"begun\n"[..])
-        );
-    }
-
-    #[test]
-    fn keys_are_typed_when_the_prompt_has_come_and_once() {
-        let typed = Typed {
-            prompt: "ready",
-            keys: b"a\n",
-        };
-        // What is read before the prompt would be the first word; the second `ready` types nothing.
-        let script = "read -t 0 && echo early; echo ready; read one; echo got $one ready; read -t 1 two; echo $two.";
-        let run = run_and_type(
-            Command::new("bash").args(["-c", script]),
-            Some(Duration::from_secs(60)),
-            &|_| (),
-            typed,
-        )
-        .expect("bash starts");
-        assert_eq!(
-            String::from_utf8_lossy(&run.serial),
-            "ready\ngot a ready\n.\n"
         );
     }
 
