@@ -23,8 +23,6 @@
 //! }
 //! ```
 
-#[cfg(not(target_os = "linux"))]
-mod active;
 mod all;
 #[cfg(not(target_os = "linux"))]
 mod in_use;
@@ -33,8 +31,6 @@ mod ist;
 #[cfg(all(test, not(miri)))]
 mod tests;
 
-#[cfg(not(target_os = "linux"))]
-pub use active::{SpareTables, unmap_in_active_tables};
 pub use all::{Guarded, unmap_all};
 #[cfg(not(target_os = "linux"))]
 pub(crate) use in_use::is_writable_here;

@@ -1,6 +1,5 @@
 //! Stacks as a kernel has them: where the linker puts them, who owns them, what was used of them.
 
-mod active_tables;
 mod guard;
 mod overflow;
 mod pool;

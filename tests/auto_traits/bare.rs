@@ -21,5 +21,4 @@ rows! {
     scheduler::overflow::RecoveryFrame         => Always, Always, Absent, Absent;
     stack::guard::TableFrames<1>               => Always, Always, Absent, Absent;
     stack::guard::NoExceptionStack             => Always, Always, Absent, Absent;
-    stack::guard::SpareTables<4>               => Always, Always, Absent, Absent;
 }

@@ -1,35 +1,41 @@
 //! What the kernel does: three fibers, one for each thing that a kernel waits for.
 
-use core::fmt;
+use core::hint::black_box;
 use core::panic::PanicInfo;
 use core::time::Duration;
 
+use kfiber::hardware::LocalApicTimer;
 use kfiber::platform::BareX86_64;
-use kfiber::scheduler::{
-    self, FiberCell, GuardedFiberPool, Hooks, Report, Scheduler, fiber_panicked,
-};
+use kfiber::scheduler::{self, FiberCell, GuardedFiberPool, Hooks, Report, Scheduler};
 use kfiber::sync::Channel;
 use x86_64::VirtAddr;
 
-use crate::machine::{self, Ticks};
-use crate::println;
+use crate::machine;
+
+// SAFETY: no interrupt handler of this kernel turns interrupts on.
+const PLATFORM: BareX86_64<LocalApicTimer> = unsafe { BareX86_64::new(LocalApicTimer::new()) };
 
 /// All fibers of this kernel.
-pub static SCHEDULER: Scheduler<BareX86_64<Ticks>> = Scheduler::new(platform());
+pub static SCHEDULER: Scheduler<BareX86_64<LocalApicTimer>> = Scheduler::new(PLATFORM);
 
-/// Memory for the stacks of fibers. Those of a pool whose name begins with `Guarded` have a guard page below them.
+/// What was typed and not read yet: the serial port's interrupt handler fills it.
+pub static KEYS: Channel<u8, 64> = Channel::new();
+
+/// Stacks of fibers, with all that belongs to a fiber.
 static CLOCK: FiberCell<{ 32 * 1024 }> = FiberCell::new();
 static KEYBOARD: FiberCell<{ 32 * 1024 }> = FiberCell::new();
 static TESTER: FiberCell<{ 32 * 1024 }> = FiberCell::new();
+/// The same with a guard page below each stack.
 pub static CLUMSY: GuardedFiberPool<{ 32 * 1024 }, 2> = GuardedFiberPool::new();
 
-/// What was typed and not read yet. The interrupt handler of the serial port fills it.
-pub static KEYS: Channel<u8, 64> = Channel::new();
-
-const fn platform() -> BareX86_64<Ticks> {
-    // SAFETY: no handler of this kernel turns interrupts on.
-    unsafe { BareX86_64::new(Ticks) }
+/// Prints a line to the serial port.
+macro_rules! println {
+    ($($text:tt)*) => {{
+        use core::fmt::Write as _;
+        let _never_fails = writeln!(&mut &kfiber::hardware::SerialPort::FIRST, $($text)*);
+    }};
 }
+pub(crate) use println;
 
 /// Called when something goes wrong.
 struct Log;
@@ -42,8 +48,8 @@ impl Hooks for Log {
 
 /// Runs the kernel. All physical memory is mapped from `physical_memory_at` on.
 pub fn main(physical_memory_at: VirtAddr) -> ! {
-    machine::init(physical_memory_at);
     SCHEDULER.set_hooks(&Log).expect("the first ones");
+    machine::init(physical_memory_at).expect("the machine is a PC");
 
     let fibers: [(_, _, fn()); 3] = [
         ("clock", &CLOCK, clock),
@@ -78,11 +84,11 @@ fn keyboard() {
     }
 }
 
-/// Waits for fibers that will not end well.
+/// Waits for fibers that do not end well.
 fn tester() {
     let fibers: [(_, fn()); 2] = [
         ("careless", || panic!("on purpose")),
-        ("deep", || _ = core::hint::black_box(deeper(0))),
+        ("deep", || _ = black_box(deeper(0))),
     ];
     for (name, body) in fibers {
         let fiber = SCHEDULER.builder().name(name).spawn(&CLUMSY, body);
@@ -93,7 +99,7 @@ fn tester() {
 
 /// Calls itself until the stack is used up.
 fn deeper(depth: u64) -> u64 {
-    let here = core::hint::black_box([depth; 64]);
+    let here = black_box([depth; 64]);
     if here[0] == u64::MAX {
         0
     } else {
@@ -101,14 +107,9 @@ fn deeper(depth: u64) -> u64 {
     }
 }
 
-/// Stops the kernel, because of something that is not one fiber's fault.
-pub fn die(what: impl fmt::Display, why: impl fmt::Display) -> ! {
-    println!("kernel: {what}\nkernel: {why}");
-    machine::fail()
-}
-
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    let why = fiber_panicked(info); // returns if it is not one fiber's panic
-    die(info, why)
+    let why = scheduler::fiber_panicked(info); // returns if it is not one fiber's panic
+    println!("kernel: {info}\nkernel: {why}");
+    machine::fail()
 }

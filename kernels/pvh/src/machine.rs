@@ -1,79 +1,27 @@
-//! The hardware: exceptions and interrupts, a timer, a serial port, guard pages.
+//! The hardware: exceptions, a timer, a serial port, guard pages.
 
 use core::arch::naked_asm;
-use core::fmt::{self, Write};
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use kfiber::platform::{Nanoseconds, Timer};
+use kfiber::hardware::{HardwareError, LocalApic, SerialPort, pic};
 use kfiber::scheduler::overflow::Trap;
 use kfiber::scheduler::{TrapFrame, fiber_faulted};
-use kfiber::stack::{Storage, guard};
+use kfiber::stack::guard::{self, TableFrames};
 use spin::Once;
 use x86_64::VirtAddr;
 use x86_64::instructions::segmentation::{CS, SS, Segment};
-use x86_64::instructions::{interrupts, port::Port, tables::load_tss};
-use x86_64::registers::control::{Cr0, Cr0Flags, Cr2, Cr3};
+use x86_64::instructions::{hlt, interrupts, port::Port, tables::load_tss};
+use x86_64::registers::control::Cr2;
 use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable};
 use x86_64::structures::idt::InterruptDescriptorTable;
-use x86_64::structures::paging::{
-    FrameAllocator, OffsetPageTable, PageTable, PhysFrame, Size4KiB, Translate,
-};
 use x86_64::structures::tss::TaskStateSegment;
 
-use crate::kernel::{CLUMSY, KEYS, SCHEDULER, die};
+use crate::kernel::{CLUMSY, KEYS, SCHEDULER, println};
 
-/// Where the old interrupt controllers put their sixteen lines.
-const PIC_VECTOR: u8 = 32;
-const TIMER_LINE: u8 = 0;
-const SERIAL_LINE: u8 = 4;
-const SERIAL: u16 = 0x3f8;
-const TICKS_PER_SECOND: u64 = 1000;
-
-/// Prints a line to the serial port.
-#[macro_export]
-macro_rules! println {
-    ($($text:tt)*) => { $crate::machine::print(format_args!("{}\n", format_args!($($text)*))) };
-}
-
-/// The serial port. There is no lock: a fiber that fails in the middle of a line must still be reported.
-struct Serial;
-
-impl Write for Serial {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes() {
-            while read(SERIAL + 5) & 0x20 == 0 {} // until the port has room
-            write(SERIAL, byte);
-        }
-        Ok(())
-    }
-}
-
-pub fn print(text: fmt::Arguments<'_>) {
-    let _never_fails = Serial.write_fmt(text);
-}
-
-/// The old timer of the PC, which interrupts a thousand times a second.
-pub struct Ticks;
-
-static TICKS: AtomicU64 = AtomicU64::new(0);
-
-impl Timer for Ticks {
-    fn now(&self) -> Nanoseconds {
-        TICKS.load(Ordering::Relaxed) * (1_000_000_000 / TICKS_PER_SECOND)
-    }
-
-    fn interrupt_at(&self, _: Nanoseconds) {} // the next tick is soon enough
-}
-
-fn read(port: u16) -> u8 {
-    // SAFETY: the callers name registers whose reading has no effect but the one that they want.
-    unsafe { Port::new(port).read() }
-}
-
-fn write(port: u16, value: u8) {
-    // SAFETY: as for `read`.
-    unsafe { Port::new(port).write(value) };
-}
+/// The vectors of interrupts: the timer's, the first of the interrupt controller's, and one that means nothing.
+const TIMER: u8 = 0x40;
+const PIC: u8 = 0x50;
+const SERIAL: u8 = PIC + SerialPort::FIRST_LINE;
+const SPURIOUS: u8 = 0xff;
 
 /// All registers at an exception or an interrupt, as `entry` saves them.
 #[repr(C)]
@@ -111,20 +59,19 @@ macro_rules! entry {
 
 extern "sysv64" fn on_trap(registers: &mut Registers) {
     let vector = registers.vector as u8;
-    match vector.checked_sub(PIC_VECTOR) {
-        Some(TIMER_LINE) => {
-            TICKS.fetch_add(1, Ordering::Relaxed);
+    match vector {
+        TIMER => {
             SCHEDULER.timer_interrupt();
-            write(0x20, 0x20); // the end of the interrupt
+            SCHEDULER.platform().timer().end_of_interrupt();
         }
-        Some(SERIAL_LINE) => {
-            while read(SERIAL + 5) & 1 != 0 {
-                let _lost_if_full = KEYS.try_send(read(SERIAL));
+        SERIAL => {
+            while let Some(key) = SerialPort::FIRST.receive() {
+                let _is_lost_if_full = KEYS.try_send(key);
             }
-            write(0x20, 0x20);
+            pic::end_of_interrupt(SerialPort::FIRST_LINE);
         }
-        Some(_) => {} // a line that went away before it was served
-        None => on_exception(vector, registers),
+        SPURIOUS => {}
+        _ => on_exception(vector, registers),
     }
 }
 
@@ -150,51 +97,34 @@ fn on_exception(vector: u8, registers: &mut Registers) {
     let address = if vector == 14 { Cr2::read_raw() } else { 0 };
     // SAFETY: the exception has just come, and `entry` returns to what is in the frame.
     if let Err(why) = unsafe { fiber_faulted(pushed, vector, *error_code, address) } {
-        die(
-            format_args!("exception {vector} at {:#x}", pushed.instruction_pointer),
-            why,
+        println!(
+            "kernel: exception {vector} at {:#x}: {why}",
+            pushed.instruction_pointer
         );
+        fail()
     }
 }
 
-/// To be called once, at boot, before anything else of this file.
-pub fn init(physical_memory_at: VirtAddr) {
+/// Memory for page tables: a guard page within a huge page needs one more.
+static FRAMES: TableFrames<4> = TableFrames::new();
+
+/// To be called once, at boot. All physical memory is mapped from `physical_memory_at` on.
+pub fn init(physical_memory_at: VirtAddr) -> Result<(), HardwareError> {
+    SerialPort::FIRST.init()?;
     load_tables();
-    unmap_guards(physical_memory_at);
-    // The interrupt controllers: vectors from 32 on, and only two lines open.
-    for (port, value) in [
-        (0x20, 0x11),
-        (0x21, PIC_VECTOR),
-        (0x21, 4),
-        (0x21, 1),
-        (0x21, !(1 << TIMER_LINE | 1 << SERIAL_LINE)),
-        (0xa0, 0x11),
-        (0xa1, PIC_VECTOR + 8),
-        (0xa1, 2),
-        (0xa1, 1),
-        (0xa1, 0xff),
-    ] {
-        write(port, value);
-    }
-    // The timer: its input of 1.193182 MHz divided, again and again.
-    let [low, high, ..] = (1_193_182 / TICKS_PER_SECOND).to_le_bytes();
-    write(0x43, 0b0011_0100);
-    write(0x40, low);
-    write(0x40, high);
-    // The serial port: 115200 baud, 8 bits, a buffer, and an interrupt for what arrives.
-    for (register, value) in [
-        (1, 0),
-        (3, 0x80),
-        (0, 1),
-        (1, 0),
-        (3, 3),
-        (2, 7),
-        (4, 0x0b),
-        (1, 1),
-    ] {
-        write(SERIAL + register, value);
-    }
+    // SAFETY: nobody else uses the page tables, and nobody uses a guard.
+    unsafe { guard::unmap_in_use(&[&CLUMSY], physical_memory_at, &FRAMES) }
+        .expect("the guards can be unmapped");
+    pic::remap(PIC)?;
+    // SAFETY: all page tables are mapped there, and the vector has a handler.
+    let local_apic = unsafe { LocalApic::enable(physical_memory_at, SPURIOUS) }?;
+    // SAFETY: nobody else uses this timer or the PIT, by which it is measured.
+    unsafe { SCHEDULER.platform().timer().start(local_apic, TIMER) }?;
+    SerialPort::FIRST.interrupt_on_input();
+    // SAFETY: the line has a handler, as the other vectors have.
+    unsafe { pic::unmask(SerialPort::FIRST_LINE) };
     interrupts::enable();
+    Ok(())
 }
 
 /// Loads a GDT with a TSS, for the stacks of exceptions, and an IDT.
@@ -233,73 +163,30 @@ fn load_tables() {
         idt.page_fault
             .set_handler_addr(entry!(14, ""))
             .set_stack_index(2);
-        idt[PIC_VECTOR + TIMER_LINE].set_handler_addr(entry!(32, "push 0"));
-        idt[PIC_VECTOR + SERIAL_LINE].set_handler_addr(entry!(36, "push 0"));
-        idt[PIC_VECTOR + 7].set_handler_addr(entry!(39, "push 0"));
+        idt[TIMER].set_handler_addr(entry!(0x40, "push 0"));
+        idt[SERIAL].set_handler_addr(entry!(0x54, "push 0"));
+        idt[SPURIOUS].set_handler_addr(entry!(0xff, "push 0"));
     }
     IDT.call_once(|| idt).load();
 }
 
-/// Unmaps the guard pages, so that a fiber that overflows its stack faults before it damages anything.
-fn unmap_guards(physical_memory_at: VirtAddr) {
-    let level_4 = physical_memory_at + Cr3::read().0.start_address().as_u64();
-    let flags = Cr0::read();
-    // SAFETY: some firmware protects its page tables from being written; for the rest of this function it does not.
-    unsafe { Cr0::write(flags - Cr0Flags::WRITE_PROTECT) };
-    for stack in CLUMSY.stacks() {
-        // SAFETY: these are the tables in use, and nobody else changes them. Nothing uses a guard.
-        unsafe {
-            let level_4 = &mut *level_4.as_mut_ptr::<PageTable>();
-            let mut frames = Frames(physical_memory_at);
-            guard::unmap(
-                stack.storage_bounds(),
-                level_4,
-                physical_memory_at,
-                &mut frames,
-            )
-        }
-        .expect("the guard can be unmapped");
-    }
-    // SAFETY: as before.
-    unsafe { Cr0::write(flags) };
-    // SAFETY: nobody changes the table any more.
-    unsafe { guard::check_exception_stacks(&guard::EXCEPTIONS) }.expect("both have stacks");
-}
-
-/// Some memory of the kernel's own for page tables, which the guards need where memory is mapped by huge pages.
-struct Frames(VirtAddr);
-
-// SAFETY: each frame is given once.
-unsafe impl FrameAllocator<Size4KiB> for Frames {
-    fn allocate_frame(&mut self) -> Option<PhysFrame> {
-        static mut FRAMES: [PageTable; 4] = [const { PageTable::new() }; 4];
-        static TAKEN: AtomicUsize = AtomicUsize::new(0);
-        let index = TAKEN.fetch_add(1, Ordering::Relaxed);
-        let frame = (&raw mut FRAMES).cast::<PageTable>().wrapping_add(index);
-        let level_4 = self.0 + Cr3::read().0.start_address().as_u64();
-        // SAFETY: the tables in use, which nobody changes meanwhile.
-        let tables = unsafe { OffsetPageTable::new(&mut *level_4.as_mut_ptr(), self.0) };
-        let address = tables.translate_addr(VirtAddr::from_ptr(frame))?;
-        (index < 4).then(|| PhysFrame::containing_address(address))
-    }
-}
-
 /// Ends QEMU with status 0.
 pub fn power_off() -> ! {
-    // SAFETY: the power management of QEMU's machines is at this port; elsewhere the processor halts below.
+    // SAFETY: on QEMU's machines this is the power management; elsewhere the processor halts below.
     unsafe { Port::new(0x604).write(0x2000_u16) };
     halt()
 }
 
 /// Ends QEMU with status 35.
 pub fn fail() -> ! {
-    write(0xf4, 0x11);
+    // SAFETY: the device `isa-debug-exit` of QEMU; elsewhere the processor halts below.
+    unsafe { Port::new(0xf4).write(0x11_u32) };
     halt()
 }
 
 fn halt() -> ! {
     interrupts::disable();
     loop {
-        x86_64::instructions::hlt();
+        hlt();
     }
 }
