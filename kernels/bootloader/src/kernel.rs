@@ -12,11 +12,13 @@ use x86_64::VirtAddr;
 
 use crate::machine;
 
-// SAFETY: no interrupt handler of this kernel turns interrupts on.
-const PLATFORM: BareX86_64<LocalApicTimer> = unsafe { BareX86_64::new(LocalApicTimer::new()) };
+const fn platform() -> BareX86_64<LocalApicTimer> {
+    // SAFETY: no interrupt handler of this kernel turns interrupts on.
+    unsafe { BareX86_64::new(LocalApicTimer::new()) }
+}
 
 /// All fibers of this kernel.
-pub static SCHEDULER: Scheduler<BareX86_64<LocalApicTimer>> = Scheduler::new(PLATFORM);
+pub static SCHEDULER: Scheduler<BareX86_64<LocalApicTimer>> = Scheduler::new(platform());
 
 /// What was typed and not read yet: the serial port's interrupt handler fills it.
 pub static KEYS: Channel<u8, 64> = Channel::new();
