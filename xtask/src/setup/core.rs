@@ -58,6 +58,21 @@ impl CoreSource {
             .with_context(|| format!("`{compiler} --version` did not answer"))
     }
 
+    /// What the distribution's compiler says of [`TARGET`], as JSON.
+    pub(crate) fn description_of_target() -> Result<String> {
+        let mut command = Command::new(DISTRIBUTION_RUSTC);
+        command
+            .args(["-Zunstable-options", "--print", "target-spec-json"])
+            .args(["--target", TARGET])
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env_remove("LD_LIBRARY_PATH");
+        let output = command.output().context(DISTRIBUTION_RUSTC)?;
+        if !output.status.success() {
+            bail!("{}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
     /// The command that installs it.
     pub(crate) fn advice(self) -> String {
         match self {
@@ -118,6 +133,13 @@ impl CoreSource {
     ///
     /// Each way has a folder of its own below the target folder: the artefacts of two compilers never meet.
     pub(crate) fn cargo(self, verb: &str, target_directory: &Path) -> Command {
+        let mut command = self.cargo_for(TARGET.as_ref(), verb, target_directory);
+        command.args(["--config", OPTIMISED]);
+        command
+    }
+
+    /// As [`cargo`](Self::cargo), for any target, which may be a file that describes one.
+    pub(crate) fn cargo_for(self, target: &Path, verb: &str, target_directory: &Path) -> Command {
         let mut command = match self {
             Self::Rustup => Command::new("cargo"),
             Self::Distribution => {
@@ -136,8 +158,8 @@ impl CoreSource {
         };
         command
             .current_dir(workspace::root())
-            .args([verb, "--target", TARGET])
-            .args(["--config", OPTIMISED]);
+            .args([verb, "--target"])
+            .arg(target);
         if self == Self::Distribution {
             command.arg("-Zbuild-std=core");
         }
@@ -184,7 +206,7 @@ pub(crate) fn ensure(wanted: Option<CoreSource>) -> Result<CoreSource> {
     )
 }
 
-fn has_core(folder: &Path) -> bool {
+pub(crate) fn has_core(folder: &Path) -> bool {
     folder.read_dir().is_ok_and(|entries| {
         entries
             .flatten()
