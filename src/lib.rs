@@ -37,6 +37,9 @@ compile_error!(
      and build a kernel for a target without `target-family`, for instance `x86_64-unknown-none` or `x86_64-unknown-uefi`"
 );
 
+/// The crate whose types of addresses and page tables this crate's functions take.
+pub use x86_64;
+
 #[cfg(doc)]
 pub mod chapters;
 
@@ -61,6 +64,9 @@ mod atomic;
 
 #[cfg(not(loom))]
 pub mod platform;
+
+#[cfg(all(not(loom), any(test, not(target_os = "linux"))))]
+pub mod hardware;
 
 #[cfg(not(loom))]
 pub mod scheduler;

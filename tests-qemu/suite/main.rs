@@ -28,6 +28,8 @@ mod flags;
 )]
 mod fuzz;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
+mod hardware;
+#[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod harness;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod overflow;

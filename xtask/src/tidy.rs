@@ -20,8 +20,9 @@ use anyhow::{Context as _, Result};
 use crate::{console, workspace};
 
 /// Folders with files of ours.
-const FOLDERS: [&str; 9] = [
+const FOLDERS: [&str; 10] = [
     "src",
+    "adapters",
     "tests",
     "examples",
     "benches",
@@ -33,7 +34,7 @@ const FOLDERS: [&str; 9] = [
 ];
 /// The table of promises and of the tests that hold them.
 const PROMISES: &str = "docs/promises.md";
-/// Folders with the sources of the crates whose files stand in an order.
+/// Folders with the sources of the crates whose files stand in an order. The adapters follow.
 const ORDERED: [&str; 2] = ["src", "xtask/src"];
 /// No file has more lines than this.
 const MOST_LINES: usize = 400;
@@ -91,11 +92,13 @@ fn complaints(root: &Path) -> Result<Vec<String>> {
 fn out_of_order(root: &Path) -> Result<Vec<String>> {
     let table = read(&root.join(order::TABLE))?;
     let mut complaints = Vec::new();
-    for sources in ORDERED {
+    let adapters = workspace::adapters()?.into_iter();
+    let adapters = adapters.map(|name| format!("{}/{name}/src", workspace::ADAPTERS));
+    for sources in ORDERED.into_iter().map(str::to_owned).chain(adapters) {
         let read = |file: &Path| read(&root.join(file));
-        let modules = modules::of_crate(&Path::new(sources).join("lib.rs"), &read)?;
-        let places = order::places(&table, sources);
-        complaints.extend(order::complaints(&modules, &places, sources));
+        let modules = modules::of_crate(&Path::new(&sources).join("lib.rs"), &read)?;
+        let places = order::places(&table, &sources);
+        complaints.extend(order::complaints(&modules, &places, &sources));
     }
     Ok(complaints)
 }

@@ -109,7 +109,7 @@ kernel_test! {
         let value = spawn(|| *VALUE.call_once(|| *VALUE.call_once(|| 1)));
         run_with_a_bystander();
         assert_panicked(mutex, "a mutex was locked by the fiber that holds it already");
-        assert_panicked(lock, "a reader-writer lock was locked by the fiber that writes");
+        assert_panicked(lock, "a reader-writer lock was locked by the fiber that holds it to write");
         assert_panicked(value, "`call_once` was called in the closure of the same `Once`");
         assert_eq!(reports(), 3);
     }
