@@ -19,5 +19,6 @@ rows! {
     platform::BareX86_64<T>                    => Send,   Sync,   Absent, Absent;
     scheduler::TrapFrame                       => Always, Always, Absent, Absent;
     scheduler::overflow::RecoveryFrame         => Always, Always, Absent, Absent;
+    stack::guard::TableFrames<1>               => Always, Always, Absent, Absent;
     stack::guard::NoExceptionStack             => Always, Always, Absent, Absent;
 }
