@@ -26,6 +26,10 @@ pub mod backtraces {}
 pub mod diagnosis {}
 
 #[doc = include_str!("links.md")]
+#[doc = include_str!("../docs/debugging.md")]
+pub mod debugging {}
+
+#[doc = include_str!("links.md")]
 #[doc = include_str!("../docs/performance.md")]
 pub mod performance {}
 

@@ -37,12 +37,19 @@ compile_error!(
      and build a kernel for a target without `target-family`, for instance `x86_64-unknown-none` or `x86_64-unknown-uefi`"
 );
 
+/// The crate whose types of addresses and page tables this crate's functions take.
+pub use x86_64;
+
 #[cfg(doc)]
 pub mod chapters;
 
 #[cfg(not(loom))]
 #[macro_use]
 mod readable;
+
+// The script lies in a section of ELF files.
+#[cfg(all(feature = "gdb-script", not(any(loom, target_os = "uefi"))))]
+mod debugger;
 
 #[cfg(not(loom))]
 pub mod model;
@@ -57,6 +64,9 @@ mod atomic;
 
 #[cfg(not(loom))]
 pub mod platform;
+
+#[cfg(all(not(loom), any(test, not(target_os = "linux"))))]
+pub mod hardware;
 
 #[cfg(not(loom))]
 pub mod scheduler;

@@ -166,7 +166,7 @@ unsafe impl<const N: usize> Storage for Stack<N> {
         let () = Self::CHECK;
         Self {
             frames: UnsafeCell::new([MaybeUninit::zeroed(); N]),
-            block: UnsafeCell::new([MaybeUninit::zeroed(); _]),
+            block: UnsafeCell::new([MaybeUninit::zeroed(); TOP_ALIGN]),
         }
     };
     const SIZE_BYTES: usize = N + TOP_ALIGN;
@@ -261,7 +261,7 @@ unsafe impl<const N: usize> Storage for GuardedStack<N> {
     const NEW: Self = {
         let () = Self::CHECK;
         Self {
-            guard: UnsafeCell::new([MaybeUninit::zeroed(); _]),
+            guard: UnsafeCell::new([MaybeUninit::zeroed(); PAGE_SIZE]),
             frames: UnsafeCell::new([MaybeUninit::zeroed(); N]),
         }
     };

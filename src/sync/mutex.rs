@@ -1,5 +1,6 @@
 //! The mutex: a value that one fiber at a time may access, while others wait in line.
 
+mod forgotten;
 mod guards;
 mod inheritance;
 mod raw;

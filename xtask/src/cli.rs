@@ -187,7 +187,7 @@ pub(crate) struct QemuTest {
     /// Start the one selected test stopped, print the gdb command that attaches to it, and wait
     #[arg(long, conflicts_with_all = ["list", "junit", "repeat"])]
     pub(crate) gdb: bool,
-    /// The test kernel, a binary of the crate `tests-qemu`
+    /// The test kernel: `suite`, or another binary of the crate `tests-qemu`, or `adapters`
     #[arg(long, value_name = "NAME", default_value = "suite")]
     pub(crate) kernel: String,
 
@@ -301,7 +301,7 @@ pub(crate) struct Bench {
 /// marks with `tests_qemu::stacks::print`. Only the demo has a committed table, docs/stacks.md.
 #[derive(Debug, Args)]
 pub(crate) struct Stacks {
-    /// The kernel, a binary of the crate `tests-qemu`
+    /// The kernel, a binary of the crate `tests-qemu`, or `adapters`
     #[arg(long, value_name = "NAME", default_value = "demo")]
     pub(crate) kernel: String,
     /// Of a kernel of tests, the test to run

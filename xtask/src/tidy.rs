@@ -20,8 +20,9 @@ use anyhow::{Context as _, Result};
 use crate::{console, workspace};
 
 /// Folders with files of ours.
-const FOLDERS: [&str; 9] = [
+const FOLDERS: [&str; 10] = [
     "src",
+    "adapters",
     "tests",
     "examples",
     "benches",
@@ -33,7 +34,7 @@ const FOLDERS: [&str; 9] = [
 ];
 /// The table of promises and of the tests that hold them.
 const PROMISES: &str = "docs/promises.md";
-/// Folders with the sources of the crates whose files stand in an order.
+/// Folders with the sources of the crates whose files stand in an order. The adapters follow.
 const ORDERED: [&str; 2] = ["src", "xtask/src"];
 /// The roots of crates whose files stand in no order, but make no large cycle either.
 const WITHOUT_CYCLES: [&str; 3] = [
@@ -102,10 +103,12 @@ fn out_of_order(root: &Path) -> Result<Vec<String>> {
         let modules = modules::of_crate(Path::new(root), &read)?;
         complaints.extend(order::cycles(&uses::between_files(&modules)));
     }
-    for sources in ORDERED {
-        let modules = modules::of_crate(&Path::new(sources).join("lib.rs"), &read)?;
-        let places = order::places(&table, sources);
-        complaints.extend(order::complaints(&modules, &places, sources));
+    let adapters = workspace::adapters()?.into_iter();
+    let adapters = adapters.map(|name| format!("{}/{name}/src", workspace::ADAPTERS));
+    for sources in ORDERED.into_iter().map(str::to_owned).chain(adapters) {
+        let modules = modules::of_crate(&Path::new(&sources).join("lib.rs"), &read)?;
+        let places = order::places(&table, &sources);
+        complaints.extend(order::complaints(&modules, &places, &sources));
     }
     Ok(complaints)
 }

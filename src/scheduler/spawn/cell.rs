@@ -154,7 +154,7 @@ unsafe impl<const N: usize> Storage for GuardedFiberCell<N> {
     const NEW: Self = {
         let () = Self::CHECK;
         Self {
-            guard: UnsafeCell::new([MaybeUninit::zeroed(); _]),
+            guard: UnsafeCell::new([MaybeUninit::zeroed(); PAGE_SIZE]),
             memory: UnsafeCell::new([MaybeUninit::zeroed(); N]),
         }
     };

@@ -24,8 +24,10 @@ const MOST_SHOWN: usize = 24;
 pub(super) fn places<'a>(table: &'a str, sources: &str) -> Vec<&'a str> {
     let first_cell = |line: &'a str| {
         let cell = line.strip_prefix("| `")?.split('`').next()?;
-        let below = cell.strip_prefix(sources)?.strip_prefix('/')?;
-        (!below.is_empty() && !below.ends_with('/')).then_some(cell)
+        let below = cell.strip_prefix(sources)?;
+        // A small crate may be one place.
+        let is_place = below.is_empty() || below.len() > 1 && below.starts_with('/');
+        (is_place && !below.ends_with('/')).then_some(cell)
     };
     table.lines().filter_map(first_cell).collect()
 }
