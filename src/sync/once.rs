@@ -256,7 +256,7 @@ impl<T> Once<T> {
             });
             assert!(
                 !is_maker,
-                "a `Once` was called in its own closure: the value would wait for itself"
+                "`call_once` was called in the closure of the same `Once`: the value would wait for itself"
             );
             if turn != Turn::Wait {
                 return Ok(turn);

@@ -9,6 +9,7 @@ use crate::scheduler::report::failure::{Failure, Fault, Panic};
 use crate::scheduler::report::fatal_reason::FatalReason;
 use crate::scheduler::run_loop::RunLoop;
 use crate::scheduler::task::header::Header;
+use crate::scheduler::task::prefix::prefix_bytes;
 use core::convert::Infallible;
 use core::fmt::{self, Write};
 use core::mem::MaybeUninit;
@@ -252,7 +253,7 @@ impl Write for Text {
     /// Takes what fits, in whole characters. Returns an error for the rest, and for everything that
     /// follows.
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let end = text.floor_char_boundary(Panic::LENGTH - self.length);
+        let end = prefix_bytes(text, Panic::LENGTH - self.length);
         for byte in text.bytes().take(end) {
             self.bytes[self.length].write(byte);
             self.length += 1;

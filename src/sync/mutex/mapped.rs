@@ -4,7 +4,7 @@ use super::MutexGuard;
 use super::raw::RawMutex;
 use crate::scheduler::cpu::misuse;
 use crate::scheduler::task::owner::OwnerWord;
-use crate::sync::mapped::impl_mapped_guard;
+use crate::sync::guard::impl_guard;
 use core::fmt;
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
@@ -14,7 +14,7 @@ use core::ptr::NonNull;
 /// The guard of a part of the value of a locked [`Mutex`](super::Mutex), which
 /// [`MutexGuard::map`] makes. The mutex is unlocked when the guard is dropped.
 ///
-/// A [`Condvar`](super::Condvar) does not take this guard, because the part might not exist any
+/// A [`Condvar`](crate::sync::Condvar) does not take this guard, because the part might not exist any
 /// more after the wait.
 #[must_use = "dropping the guard unlocks at once"]
 pub struct MappedMutexGuard<'a, T: ?Sized> {
@@ -24,8 +24,8 @@ pub struct MappedMutexGuard<'a, T: ?Sized> {
     lent: PhantomData<&'a mut T>,
 }
 
-impl_mapped_guard!(
-    MappedMutexGuard,
+impl_guard!(
+    MappedMutexGuard => MappedMutexGuard,
     RawMutex,
     [mut],
     // SAFETY: the guard shows that its fiber, which runs, has it.

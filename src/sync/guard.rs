@@ -1,9 +1,9 @@
-//! What the guards of a part of a locked value do, for each kind of lock.
+//! What the guards of a lock do that point to a locked value, or to a part of it.
 
-/// Implements the guard of a part of a locked value. `$access` is `mut` if the guard may change the
-/// part, and `$unlock` unlocks the lock for the fiber that locked it.
-macro_rules! impl_mapped_guard {
-    ($name:ident, $raw:ty, [$($access:tt)?], $unlock:expr) => {
+/// Implements the guard `$name`, of which `map` makes a `$mapped`. `$access` is `mut` if the guard
+/// may change the part, and `$unlock` unlocks the lock for the fiber that locked it.
+macro_rules! impl_guard {
+    ($name:ident => $mapped:ident, $raw:ty, [$($access:tt)?], $unlock:expr) => {
         // SAFETY: a shared guard gives shared access to the part.
         unsafe impl<T: ?Sized + Sync> Sync for $name<'_, T> {}
 
@@ -23,7 +23,8 @@ macro_rules! impl_mapped_guard {
                 }
             }
 
-            /// Replaces the guard by one of a smaller part. If `choose` panics, the lock is unlocked.
+            /// Replaces the guard by one of a part of what it points to. If `choose` panics, the lock
+            /// is unlocked.
             ///
             /// This is an associated function, called as `map(guard, …)`, so that it does not hide a
             /// method of the part.
@@ -34,15 +35,15 @@ macro_rules! impl_mapped_guard {
             pub fn map<U: ?Sized>(
                 $($access)? guard: Self,
                 choose: impl FnOnce(&$($access)? T) -> &$($access)? U,
-            ) -> $name<'a, U> {
+            ) -> $mapped<'a, U> {
                 let part = NonNull::from(choose(&$($access)? guard));
                 let guard = ManuallyDrop::new(guard);
                 // SAFETY: the guard showed both, and is used no more.
-                unsafe { $name::new(guard.raw, guard.owner, part) }
+                unsafe { $mapped::new(guard.raw, guard.owner, part) }
             }
 
-            /// Replaces the guard by one of a smaller part, if `choose` returns one. If `choose`
-            /// panics, the lock is unlocked.
+            /// Replaces the guard by one of a part of what it points to, if `choose` returns one. If
+            /// `choose` panics, the lock is unlocked.
             ///
             /// # Errors
             ///
@@ -54,13 +55,13 @@ macro_rules! impl_mapped_guard {
             pub fn try_map<U: ?Sized>(
                 $($access)? guard: Self,
                 choose: impl FnOnce(&$($access)? T) -> Option<&$($access)? U>,
-            ) -> Result<$name<'a, U>, Self> {
+            ) -> Result<$mapped<'a, U>, Self> {
                 let Some(part) = choose(&$($access)? guard).map(NonNull::from) else {
                     return Err(guard);
                 };
                 let guard = ManuallyDrop::new(guard);
                 // SAFETY: the guard showed both, and is used no more.
-                Ok(unsafe { $name::new(guard.raw, guard.owner, part) })
+                Ok(unsafe { $mapped::new(guard.raw, guard.owner, part) })
             }
         }
 
@@ -103,4 +104,4 @@ macro_rules! impl_mapped_guard {
     };
 }
 
-pub(super) use impl_mapped_guard;
+pub(super) use impl_guard;
