@@ -85,7 +85,7 @@ const STEPS: &[Step<Ci>] = &[
     },
     Step {
         name: "links",
-        help: "no dead link in the documentation of either target and in the package, which is made without a warning",
+        help: "no dead link in the documentation of either target and in the packages, which are made without a warning",
         run: |ci| links::step(&ci.build),
     },
     Step {
