@@ -10,7 +10,9 @@ use crate::seeds::Seeds;
 use crate::setup::{self, core::TARGET};
 use crate::steps::{self, Counts, Step};
 use crate::targets::{custom, oldest, uefi};
-use crate::{bench, console, host_tests, links, matrix, stacks, test, tidy, workspace};
+use crate::{
+    bench, console, host_tests, links, matrix, stacks, test, tidy, whole_kernels, workspace,
+};
 
 /// Lints and rustdoc's warnings are errors here, by these words rather than by RUSTFLAGS, which would rebuild the world.
 const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
@@ -172,6 +174,11 @@ const STEPS: &[Step<Ci>] = &[
         name: "uefi",
         help: "four hundred thousand switches in a UEFI application, with all registers checked",
         run: |_| uefi::runs(),
+    },
+    Step {
+        name: "kernels",
+        help: "each whole kernel whose loader this machine can have builds, boots and does its work, in the tree and copied",
+        run: whole_kernels::step::step,
     },
     Step {
         name: "soak",

@@ -38,6 +38,7 @@ mod steps;
 mod targets;
 mod test;
 mod tidy;
+mod whole_kernels;
 mod workspace;
 
 use std::process::ExitCode;

@@ -130,8 +130,6 @@ impl CoreSource {
     }
 
     /// A cargo command for the bare machine, which says what it builds as JSON if asked by its caller.
-    ///
-    /// Each way has a folder of its own below the target folder: the artefacts of two compilers never meet.
     pub(crate) fn cargo(self, verb: &str, target_directory: &Path) -> Command {
         let mut command = self.cargo_for(TARGET.as_ref(), verb, target_directory);
         command.args(["--config", OPTIMISED]);
@@ -139,7 +137,22 @@ impl CoreSource {
     }
 
     /// As [`cargo`](Self::cargo), for any target, which may be a file that describes one.
+    ///
+    /// Each way has a folder of its own below the target folder: the artefacts of two compilers never meet.
     pub(crate) fn cargo_for(self, target: &Path, verb: &str, target_directory: &Path) -> Command {
+        self.cargo_in(workspace::root(), verb, target, target_directory)
+    }
+
+    /// As [`cargo_for`](Self::cargo_for), for a package that is not of this workspace.
+    ///
+    /// Each way has a folder of its own below the target folder: the artefacts of two compilers never meet.
+    pub(crate) fn cargo_in(
+        self,
+        package: &Path,
+        verb: &str,
+        target: &Path,
+        target_directory: &Path,
+    ) -> Command {
         let mut command = match self {
             Self::Rustup => Command::new("cargo"),
             Self::Distribution => {
@@ -157,7 +170,7 @@ impl CoreSource {
             }
         };
         command
-            .current_dir(workspace::root())
+            .current_dir(package)
             .args([verb, "--target"])
             .arg(target);
         if self == Self::Distribution {
@@ -175,6 +188,26 @@ impl CoreSource {
             Self::Distribution => "kernels-distribution",
         })
     }
+}
+
+/// Makes sure that rustup's `core` for another target is there, since the distribution has no linker for it.
+pub(crate) fn ensure_target(target: &str) -> Result<CoreSource> {
+    let is_present = || {
+        ask("rustc", &["--print", "target-libdir", "--target", target])
+            .is_some_and(|folder| has_core(Path::new(&folder)))
+    };
+    if !is_present() {
+        let advice = format!("rustup target add {target}");
+        let mut command = Command::new("rustup");
+        command
+            .args(["target", "add", target])
+            .current_dir(workspace::root());
+        console::run(&format!("fetching core ({advice})"), &mut command)?;
+        if !is_present() {
+            bail!("{target} is still not usable after `{advice}`");
+        }
+    }
+    Ok(CoreSource::Rustup)
 }
 
 /// The way to use: the one asked for, else one that is there, else one that can be installed.
