@@ -35,6 +35,7 @@ mod seeds;
 mod setup;
 mod stacks;
 mod steps;
+mod targets;
 mod test;
 mod tidy;
 mod whole_kernels;

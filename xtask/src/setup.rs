@@ -4,6 +4,7 @@ pub(crate) mod core;
 pub(crate) mod loaders;
 pub(crate) mod packages;
 pub(crate) mod qemu;
+pub(crate) mod rustup;
 
 use std::env;
 use std::path::PathBuf;

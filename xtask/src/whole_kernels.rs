@@ -103,7 +103,7 @@ impl Kernel {
             core::ensure_target(target)?
         };
         let folder = workspace::target_directory()?.join(TARGET_FOLDER);
-        let mut command = source.cargo_in(&self.folder, verb, target, &folder);
+        let mut command = source.cargo_in(&self.folder, verb, target.as_ref(), &folder);
         command.args(&self.words);
         if self.build.release {
             command.arg("--release");
