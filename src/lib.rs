@@ -55,12 +55,18 @@ mod atomic;
 #[cfg(not(loom))]
 pub mod platform;
 
+#[cfg(target_os = "none")]
+mod trap;
+
 #[cfg(not(loom))]
 pub mod scheduler;
 #[cfg(all(loom, test))]
 mod scheduler {
     mod lock_free;
 }
+
+#[cfg(target_os = "none")]
+pub mod exceptions;
 
 #[cfg(not(loom))]
 pub mod fiber;

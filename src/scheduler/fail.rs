@@ -5,6 +5,7 @@ pub(crate) mod contain;
 pub(crate) mod failing;
 pub(crate) mod overflow;
 pub(crate) mod scope_end;
+#[cfg(target_os = "none")]
 pub(crate) mod trap;
 #[cfg(not(target_os = "none"))]
 pub(crate) mod unwound;

@@ -12,6 +12,8 @@ mod checked;
 #[cfg(target_os = "none")]
 mod context;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
+mod entry;
+#[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod examples;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod failures;

@@ -87,11 +87,11 @@ rows! {
     scheduler::WaitsFor                               => Always, Always, Absent,    Absent;
     scheduler::overflow::Part                         => Always, Always, Absent,    Absent;
     scheduler::overflow::Neighbour                    => Always, Always, Absent,    Absent;
-    scheduler::overflow::Trap                         => Always, Always, Absent,    Absent;
     scheduler::overflow::Detector                     => Always, Always, Absent,    Absent;
     scheduler::overflow::Overflow                     => Always, Always, Absent,    Absent;
 
     // What looks at the owner's structures: for the owner, and for as long as it is given.
+    scheduler::PrintReports<T>                        => Send,   Send,   Invariant, Absent;
     scheduler::Report<'static>                        => Never,  Never,  Absent,    Covariant;
     scheduler::Deadlock<'static>                      => Never,  Never,  Absent,    Covariant;
     scheduler::Stall<'static>                         => Never,  Never,  Absent,    Covariant;

@@ -124,10 +124,15 @@ pub(super) fn init() {
 /// # Safety
 ///
 /// At `entry` is code that takes what the processor pushes for this vector, and ends with `iretq`.
-pub(super) unsafe fn set_gate(vector: u8, entry: u64) {
+pub(super) unsafe fn set_gate(vector: u8, entry: u64, stack: Option<u16>) {
     let mut gate = Entry::missing();
     // SAFETY: The caller's promise.
-    unsafe { gate.set_handler_addr(VirtAddr::new(entry)) };
+    let options = unsafe { gate.set_handler_addr(VirtAddr::new(entry)) };
+    if let Some(index) = stack {
+        assert!(usize::from(index) < STACKS, "there is no such stack");
+        // SAFETY: The TSS has a stack of this index.
+        unsafe { options.set_stack_index(index) };
+    }
     let gates: *mut Entry<HandlerFunc> = IDT.0.get().cast();
     assert!(usize::from(vector) < VECTORS, "there is no such gate");
     let at = gates.wrapping_add(vector.into());
