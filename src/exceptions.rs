@@ -146,6 +146,7 @@ pub unsafe fn handle(frame: &mut TrapFrame) -> Result<(), FatalReason> {
 /// # Context
 ///
 /// As for [`handle`].
+#[inline]
 pub unsafe fn handle_x86_interrupt(
     frame: &mut InterruptStackFrame,
     vector: u8,

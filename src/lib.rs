@@ -69,6 +69,9 @@ mod scheduler {
 pub mod exceptions;
 
 #[cfg(not(loom))]
+pub mod switch_state;
+
+#[cfg(not(loom))]
 pub mod fiber;
 
 #[cfg(not(loom))]

@@ -7,7 +7,7 @@ use tests_qemu::platform::{self, Bare};
 use tests_qemu::println;
 
 use crate::counter::measure_here;
-use crate::{life, switches, sync, thread_metric, wakes, yields};
+use crate::{life, states, switches, sync, thread_metric, wakes, yields};
 
 pub(crate) static SCHEDULER: Scheduler<Bare> = Scheduler::new(platform::bare());
 
@@ -18,6 +18,7 @@ tests_qemu::kernel_test! {
         test_the_counter();
         switches::measure();
         yields::measure();
+        states::measure();
         life::measure();
         wakes::measure();
         sync::measure();

@@ -30,6 +30,11 @@ pub const SERIAL_VECTOR: u8 = 33;
 /// Vector of the LAPIC's spurious interrupts (old ones demand that the low four bits are set).
 pub const SPURIOUS_VECTOR: u8 = 47;
 
+/// Selector of the segment for user data, whose code segment comes next.
+pub const USER_DATA: u16 = 0x2b;
+/// Selector of the segment for user code.
+pub const USER_CODE: u16 = 0x33;
+
 /// The registers at the moment of an exception or interrupt, as kfiber has them. The harness fills the frame by its own
 /// entry code, so that it sees faults whatever kfiber's stubs do.
 pub use kfiber::exceptions::TrapFrame;
@@ -41,6 +46,12 @@ static HOOKS: [AtomicPtr<()>; VECTORS] = [const { AtomicPtr::new(ptr::null_mut()
 
 pub(crate) fn init() {
     tables::init();
+}
+
+/// Returns the address of the task state segment, in which `rsp0` may be changed.
+#[must_use]
+pub fn task_state_segment() -> u64 {
+    tables::task_state_segment()
 }
 
 /// Has a vector enter elsewhere than in this module, from now on.

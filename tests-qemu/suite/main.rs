@@ -43,6 +43,8 @@ mod stack;
 mod stall;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod storm;
+#[cfg(all(target_os = "none", not(feature = "switches-only")))]
+mod user_mode;
 #[cfg(target_os = "none")]
 mod versions;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]

@@ -4,7 +4,7 @@
 //! what `T` is both put into and taken out of, as a wider or a narrower `T` would be right for one of the two only.
 
 use super::row::{If, IsNot, Neither, Probe, Row, SendAndSync, SendOnly, SyncOnly, Variance, rows};
-use kfiber::{context, fiber, platform, scheduler, stack, sync};
+use kfiber::{context, fiber, platform, scheduler, stack, switch_state, sync};
 
 /// What a fiber lies in.
 type Memory = stack::StackHandle<stack::Stack<65536>>;
@@ -97,6 +97,8 @@ rows! {
     scheduler::Stall<'static>                         => Never,  Never,  Absent,    Covariant;
     scheduler::WaitGraph<'static>                     => Never,  Never,  Absent,    Covariant;
     scheduler::WaitCycle<'static>                     => Never,  Never,  Absent,    Covariant;
+
+    switch_state::PerFiber<T>                         => Send,   Sync,   Invariant, Absent;
 
     sync::Mutex<T>                                    => Send,   Send,   Invariant, Absent;
     sync::MutexGuard<'static, T>                      => Never,  Sync,   Invariant, Covariant;

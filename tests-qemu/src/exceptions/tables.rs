@@ -17,7 +17,7 @@ use x86_64::{
     },
 };
 
-use super::VECTORS;
+use super::{USER_CODE, USER_DATA, VECTORS};
 use crate::paging;
 
 /// Stacks for: double fault, NMI, machine check, debug, page fault, all other exceptions.
@@ -91,6 +91,10 @@ pub(super) fn init() {
     let code = gdt.append(Descriptor::kernel_code_segment());
     let data = gdt.append(Descriptor::kernel_data_segment());
     let task = gdt.append(Descriptor::tss_segment(tss));
+    // In the order that `sysret` asks for.
+    let user_data = gdt.append(Descriptor::user_data_segment());
+    let user_code = gdt.append(Descriptor::user_code_segment());
+    assert_eq!((user_data.0, user_code.0), (USER_DATA, USER_CODE));
     // SAFETY: `init` runs once.
     unsafe { GDT.put(gdt) }.load();
     // SAFETY: A 64-bit code segment, as the one in use.
@@ -117,6 +121,11 @@ pub(super) fn init() {
     let base = VirtAddr::from_ptr(idt);
     // SAFETY: All gates lead to our entries; only `set_gate` changes one, as a whole.
     unsafe { lidt(&DescriptorTablePointer { limit, base }) };
+}
+
+/// Returns the address of the task state segment.
+pub(super) fn task_state_segment() -> u64 {
+    TSS.0.get() as u64
 }
 
 /// Has a vector enter elsewhere.

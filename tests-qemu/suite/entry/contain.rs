@@ -4,9 +4,12 @@ use core::arch::asm;
 
 use kfiber::scheduler::{Failure, Fault};
 use tests_qemu::kernel_test;
-use x86_64::registers::control::{Cr0, Cr0Flags};
+use x86_64::registers::{
+    control::{Cr0, Cr0Flags},
+    rflags::{self, RFlags},
+};
 
-use super::{SCHEDULER, failure_among_others, install::with_handlers};
+use super::{GUARDED, SCHEDULER, failure_among_others, install::with_handlers, run, unmap_guards};
 use crate::failures::kinds::Kind;
 
 /// The exceptions that [`Kind`] does not have, by vector. QEMU's translator raises neither `#SS` nor `#XM`.
@@ -78,5 +81,24 @@ kernel_test! {
 
     fn every_exception_ends_the_fiber_that_caused_it_on_a_stack_of_its_own() timeout(30) {
         all_are_contained(true);
+    }
+
+    /// The next fiber continues where a switch left it, or begins, with the flags that it left.
+    fn the_direction_flag_of_a_fiber_that_fails_is_not_the_next_one_s() {
+        with_handlers(true);
+        unmap_guards();
+        let next_flags = || SCHEDULER.spawn(&super::CELLS, || rflags::read().contains(RFlags::DIRECTION_FLAG));
+        // SAFETY: the exception is what is wanted.
+        let faults = SCHEDULER.spawn(&super::CELLS, || unsafe { asm!("std", "ud2") });
+        let after_fault = next_flags();
+        // SAFETY: as above. It goes down until it is in the guard.
+        let overflows = SCHEDULER.spawn(&GUARDED, || unsafe { asm!("std", "2: push 0", "jmp 2b", options(noreturn)) });
+        let after_overflow = next_flags();
+        run();
+        faults.expect("a cell is free").try_join().expect_err("it failed");
+        overflows.expect("a cell is free").try_join().expect_err("it failed");
+        for next in [after_fault, after_overflow] {
+            assert!(!next.expect("a cell is free").try_join().expect("it ended"));
+        }
     }
 }
