@@ -26,20 +26,30 @@ compile_error!(
 
 #[cfg(all(target_arch = "x86_64", not(target_pointer_width = "64")))]
 compile_error!(
-    "kfiber needs 64-bit pointers, which the x32 ABI has not: build for `x86_64-unknown-none` or `x86_64-unknown-linux-gnu`"
+    "kfiber needs 64-bit pointers, which the x32 ABI does not have: build for `x86_64-unknown-none` or `x86_64-unknown-linux-gnu`"
 );
 
-#[cfg(any(windows, target_os = "uefi", target_vendor = "apple"))]
+// `target_os = "linux"` is the host throughout this crate, because tests of the host run there. Every
+// other target has no std and is the bare machine, whatever its `os` is called.
+#[cfg(any(windows, all(unix, not(target_os = "linux"))))]
 compile_error!(
-    "kfiber needs a target with ELF object files, since its unwind tables and stacks lie in sections of that format: build a \
-     kernel for `x86_64-unknown-none`, also if a UEFI loader starts it, and run host tests on Linux"
+    "kfiber knows no host but Linux, and this target belongs to another family that has std: run host tests on Linux, \
+     and build a kernel for a target without `target-family`, for instance `x86_64-unknown-none` or `x86_64-unknown-uefi`"
 );
+
+/// The crate whose types of addresses and page tables this crate's functions take.
+pub use x86_64;
 
 #[cfg(doc)]
 pub mod chapters;
 
+#[cfg(not(loom))]
 #[macro_use]
 mod readable;
+
+// The script lies in a section of ELF files.
+#[cfg(all(feature = "gdb-script", not(any(loom, target_os = "uefi"))))]
+mod debugger;
 
 #[cfg(not(loom))]
 pub mod model;
@@ -55,7 +65,10 @@ mod atomic;
 #[cfg(not(loom))]
 pub mod platform;
 
-#[cfg(target_os = "none")]
+#[cfg(all(not(loom), any(test, not(target_os = "linux"))))]
+pub mod hardware;
+
+#[cfg(not(target_os = "linux"))]
 mod trap;
 
 #[cfg(not(loom))]
@@ -65,7 +78,7 @@ mod scheduler {
     mod lock_free;
 }
 
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 pub mod exceptions;
 
 #[cfg(not(loom))]

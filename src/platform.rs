@@ -4,14 +4,14 @@
 //! `Host` is the platform of `cargo test` on Linux. Its clock jumps, so a test that sleeps for an
 //! hour takes no time.
 
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 mod bare;
-#[cfg(not(target_os = "none"))]
+#[cfg(target_os = "linux")]
 mod host;
 
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 pub use bare::{BareX86_64, Timer};
-#[cfg(not(target_os = "none"))]
+#[cfg(target_os = "linux")]
 pub use host::Host;
 
 /// A time in nanoseconds since some moment that stays the same while the kernel runs.
@@ -96,8 +96,8 @@ pub unsafe trait Platform: Sync {
 /// The interrupt flag of the current core. It is the processor's flag on the bare machine, and a
 /// flag of the thread on a host.
 pub(crate) mod interrupts {
-    #[cfg(not(target_os = "none"))]
+    #[cfg(target_os = "linux")]
     pub(crate) use super::host::{are_enabled, disable, enable};
-    #[cfg(target_os = "none")]
+    #[cfg(not(target_os = "linux"))]
     pub(crate) use x86_64::instructions::interrupts::{are_enabled, disable, enable};
 }

@@ -61,7 +61,7 @@ pub use actions::{
 };
 pub use block_on::block_on;
 pub use cpu::current::without_waiting;
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 pub use fail::contain::fiber_panicked;
 pub use graph::deadlock::{AfterDeadlock, Deadlock};
 pub use graph::stall::{AfterStall, Stall, StallKind};
@@ -194,7 +194,7 @@ impl<P: Platform> Scheduler<P> {
     fn run_while_allowed(&'static self, until_idle: bool) {
         assert!(
             cpu::current::get().is_null(),
-            "a scheduler was run from a fiber: fibers run in the scheduler, not around it"
+            "a scheduler was run from a fiber: call `run` from code outside of all fibers"
         );
         self.run_loop.set_platform(&self.platform);
         // SAFETY: we are not in a fiber, and nobody else is the owner meanwhile.

@@ -37,14 +37,14 @@
 //! The states of the processor are there only on the bare machine. A kernel can implement
 //! [`SwitchState`] for its own, and combine up to four in a tuple.
 
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 mod floating_point;
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 mod registers;
 
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 pub use floating_point::{FxsaveArea, XsaveArea, XsaveUnusable};
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 pub use registers::{AddressSpace, FsGsBases, KernelStack};
 
 use crate::scheduler::FiberLocal;

@@ -159,9 +159,9 @@ unsafe extern "sysv64" fn body<C: FiberStorage, F: FnOnce() -> T, T>(
     };
     // SAFETY: the header is ours.
     let run_loop = unsafe { RunLoop::of(header) };
-    #[cfg(target_os = "none")]
+    #[cfg(not(target_os = "linux"))]
     all();
-    #[cfg(not(target_os = "none"))]
+    #[cfg(target_os = "linux")]
     if crate::scheduler::fail::unwound::call(all).is_none() {
         // SAFETY: a fiber runs in its loop, as its owner.
         return unsafe { run_loop.exit(header) };

@@ -2,7 +2,8 @@
 //! crate.
 //!
 //! A [`GuardedStack`](super::GuardedStack) only reserves the page. [`unmap`] removes it from the
-//! page tables, and splits the huge page that contains it if there is one. It succeeds only if a
+//! page tables, and [`unmap_all`] does so for all stacks of a kernel. `unmap` goes through the
+//! tables, and splits the huge page that contains it if there is one. It succeeds only if a
 //! second walk through the tables finds the page unmapped. From then on, the first write below the
 //! stack causes a page fault. The fault happens while the stack pointer is on a stack that is used
 //! up, so the fault's handler needs a stack of its own: an entry of the interrupt stack table
@@ -10,7 +11,7 @@
 //!
 //! ```no_run
 //! use kfiber::stack::{GuardedStack, Storage, guard};
-//! use x86_64::{VirtAddr, structures::paging::{FrameAllocator, PageTable, Size4KiB}};
+//! use kfiber::x86_64::{VirtAddr, structures::paging::{FrameAllocator, PageTable, Size4KiB}};
 //!
 //! static WORKER: GuardedStack<{ 16 * 1024 }> = GuardedStack::new();
 //!
@@ -21,12 +22,14 @@
 //! }
 //! ```
 
-#[cfg(target_os = "none")]
+mod all;
+#[cfg(not(target_os = "linux"))]
 mod ist;
 #[cfg(all(test, not(miri)))]
 mod tests;
 
-#[cfg(target_os = "none")]
+pub use all::{Guarded, unmap_all};
+#[cfg(not(target_os = "linux"))]
 pub use ist::{EXCEPTIONS, NoExceptionStack, check_exception_stacks};
 
 use super::{PAGE_SIZE, StackBounds};

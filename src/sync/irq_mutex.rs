@@ -139,7 +139,9 @@ fn locked_twice(were_enabled: bool) -> ! {
     if were_enabled {
         interrupts::enable();
     }
-    panic!("an `IrqMutex` was locked by the core that has it already: drop the first guard before");
+    panic!(
+        "an `IrqMutex` was locked by the core that holds it already: drop the first guard before"
+    );
 }
 
 #[cold]
@@ -147,7 +149,7 @@ fn locked_twice(were_enabled: bool) -> ! {
 #[track_caller]
 fn wrong_order() -> ! {
     panic!(
-        "guards of `IrqMutex`es were dropped in another order than the reverse of their making: interrupts were on too early"
+        "guards of `IrqMutex`es were not dropped in the reverse order of their making, so interrupts were on too early: drop the newest guard first"
     );
 }
 

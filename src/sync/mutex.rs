@@ -1,6 +1,7 @@
 //! The mutex: a value that one fiber at a time may access, while others wait in line.
 
 mod inheritance;
+mod mapped;
 mod raw;
 
 use crate::platform::Nanoseconds;
@@ -14,6 +15,8 @@ use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use core::time::Duration;
 use raw::RawMutex;
+
+pub use mapped::MappedMutexGuard;
 
 /// A mutual-exclusion lock: one fiber at a time may access the value.
 ///

@@ -86,7 +86,7 @@ macro_rules! __trap_rules {
 }
 
 /// The entries of a stub for both sections of unwind tables.
-#[cfg(not(any(windows, target_os = "uefi", target_vendor = "apple")))]
+#[cfg(not(target_os = "uefi"))]
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __trap_unwind {
@@ -146,7 +146,7 @@ macro_rules! __trap_unwind {
 }
 
 /// Object files of other formats have no such sections.
-#[cfg(any(windows, target_os = "uefi", target_vendor = "apple"))]
+#[cfg(target_os = "uefi")]
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __trap_unwind {

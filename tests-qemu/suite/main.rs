@@ -11,6 +11,8 @@ mod backtrace;
 mod checked;
 #[cfg(target_os = "none")]
 mod context;
+#[cfg(target_os = "none")]
+mod copies;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod entry;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
@@ -27,6 +29,8 @@ mod flags;
     expect(dead_code, reason = "others of the suite's tests use its stacks")
 )]
 mod fuzz;
+#[cfg(all(target_os = "none", not(feature = "switches-only")))]
+mod hardware;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod harness;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
@@ -45,8 +49,6 @@ mod stall;
 mod storm;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod user_mode;
-#[cfg(target_os = "none")]
-mod versions;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod wakeups;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]

@@ -9,6 +9,7 @@ mod event;
 mod irq_mutex;
 mod late;
 mod lent_levels;
+mod mapped;
 mod mutex;
 mod once;
 mod owners;

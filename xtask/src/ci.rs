@@ -188,7 +188,7 @@ const OF_CORE: [&str; 6] = [
     "context::",
     "fiber::",
     "examples::",
-    "versions::",
+    "copies::",
 ];
 
 /// Test programs that do not see the library's features: the compiler's own work.

@@ -1,5 +1,6 @@
 //! The verb `demo`: boots the demo kernel; on a terminal the person types to it, elsewhere it must end by itself.
 
+mod keys;
 mod recording;
 
 use std::fs;
@@ -65,6 +66,18 @@ pub(crate) fn test(build: &Build) -> Result<Counts> {
         );
     }
     Ok(Counts::PASSED)
+}
+
+/// Types to the demo as a person does, as a test.
+pub(crate) fn test_keys(build: &Build) -> Result<Counts> {
+    let options = Demo {
+        build: build.clone(),
+        ..Demo::parse_from(["demo"])
+    };
+    let mut machine = machine(&options)?;
+    TERMINAL.clone_into(&mut machine.command_line);
+    let deadline = Duration::from_secs(options.timeout.into());
+    keys::test(&machine, deadline, SUCCESS).map(|()| Counts::PASSED)
 }
 
 /// Has the demo play its script, and writes what it prints, with the times, as a moving picture.

@@ -20,6 +20,7 @@ mod bench;
 mod ci;
 mod cli;
 mod console;
+mod debugger;
 mod demo;
 mod doctor;
 mod host_tests;

@@ -7,7 +7,7 @@ use crate::cli::{Build, Nextest, Prove, Test};
 use crate::host_tests::{explore, loom};
 use crate::seeds::Seeds;
 use crate::steps::{self, Counts, Step};
-use crate::{backtraces, demo, host_tests, prove, qemu_test};
+use crate::{backtraces, debugger, demo, host_tests, prove, qemu_test};
 
 /// Everything, in this order. A new kind of proof is a new line here.
 const STEPS: &[Step<Test>] = &[
@@ -53,9 +53,19 @@ const STEPS: &[Step<Test>] = &[
         run: |test| demo::test(&test.build),
     },
     Step {
+        name: "demo-keys",
+        help: "the demo's shell does what Ctrl-C and Ctrl-D ask for",
+        run: |test| demo::test_keys(&test.build),
+    },
+    Step {
         name: "backtraces",
         help: "gdb and the walk along rbp at every instruction of a switch, and the errors they must notice",
         run: |test| backtraces::run(test.build.core),
+    },
+    Step {
+        name: "debugger",
+        help: "the commands for gdb in a kernel, in a core dump of it, and in a program of this machine",
+        run: |test| debugger::check(&test.build),
     },
 ];
 

@@ -16,7 +16,7 @@ use crate::scheduler::task::header::Header;
 use core::panic::Location;
 use core::ptr;
 
-#[cfg(not(target_os = "none"))]
+#[cfg(target_os = "linux")]
 extern crate std;
 
 /// The bit that is set where waiting is not allowed: outside of fibers, and in [`without_waiting`].
@@ -29,7 +29,7 @@ const IN_PLATFORM: usize = 4;
 
 const NOBODY: *const Header = ptr::without_provenance(MAY_NOT_WAIT);
 
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 mod word {
     use super::{Header, NOBODY};
     use core::ptr;
@@ -62,7 +62,7 @@ mod word {
     }
 }
 
-#[cfg(not(target_os = "none"))]
+#[cfg(target_os = "linux")]
 mod word {
     use super::{Header, NOBODY, std};
     use core::cell::Cell;
@@ -99,21 +99,21 @@ mod word {
 
 /// The place where code runs. Fibers stay where they first ran. The bare machine has one core, so
 /// there is only one place.
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place;
 /// The place where code runs. Fibers stay on the thread on which they first ran.
-#[cfg(not(target_os = "none"))]
+#[cfg(target_os = "linux")]
 pub(crate) type Place = std::thread::ThreadId;
 
 /// Returns the place where this code runs.
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 pub(crate) const fn place() -> Place {
     Place
 }
 
 /// Returns the place where this code runs.
-#[cfg(not(target_os = "none"))]
+#[cfg(target_os = "linux")]
 pub(crate) fn place() -> Place {
     std::thread::current().id()
 }

@@ -12,10 +12,10 @@ use crate::scheduler::task::id::FiberId;
 use crate::scheduler::task::owner::OwnerWord;
 use core::panic::Location;
 
-#[cfg(not(target_os = "none"))]
+#[cfg(target_os = "linux")]
 extern crate std;
 
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 mod place {
     use core::panic::Location;
     use core::ptr;
@@ -34,7 +34,7 @@ mod place {
     }
 }
 
-#[cfg(not(target_os = "none"))]
+#[cfg(target_os = "linux")]
 mod place {
     use super::std;
     use core::cell::Cell;
@@ -89,8 +89,8 @@ pub(crate) fn may_not_wait() -> ! {
     }
     match place::get() {
         Some(place) if current::is_waiting_forbidden() && are_enabled => panic!(
-            "waiting where it is forbidden by `without_waiting`, a hook or `wait_graph` since {place}: what is held, or looked at, \
-             there must not change hands"
+            "waiting where it is forbidden by `without_waiting`, a hook or `wait_graph` since {place}: wait before \
+             it begins or after it has ended"
         ),
         Some(place) if current::is_waiting_forbidden() => panic!(
             "waiting with interrupts off, and where it is forbidden since {place} by `without_waiting` or the guard of an \
@@ -117,7 +117,7 @@ pub(crate) fn ended_where_waiting_is_forbidden() -> ! {
              by `without_waiting`: drop the guard before the closure returns"
         ),
         None => panic!(
-            "a fiber's closure returned with interrupts off: turn them on before (who turned them off is not known)"
+            "a fiber's closure returned with interrupts off: turn them on before it returns (which code turned them off is not known)"
         ),
     }
 }
@@ -129,7 +129,7 @@ pub(crate) fn ended_where_waiting_is_forbidden() -> ! {
 #[inline(always)]
 #[track_caller]
 pub(crate) fn check_guard(owner: OwnerWord, what: &str) {
-    if cfg!(not(target_os = "none")) && !owner.is_of(current::get()) {
+    if cfg!(target_os = "linux") && !owner.is_of(current::get()) {
         not_its_guard(owner, what);
     }
 }

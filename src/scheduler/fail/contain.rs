@@ -13,6 +13,7 @@ use crate::scheduler::report::hooks::Report;
 use crate::scheduler::report::overflow::Overflow;
 use crate::scheduler::run_loop::RunLoop;
 use crate::scheduler::task::header::Header;
+use crate::scheduler::task::prefix::prefix_bytes;
 use crate::trap::TrapFrame;
 use core::convert::Infallible;
 use core::fmt::{self, Write};
@@ -287,7 +288,7 @@ impl Write for Text {
     /// Takes what fits, in whole characters. Returns an error for the rest, and for everything that
     /// follows.
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let end = text.floor_char_boundary(Panic::LENGTH - self.length);
+        let end = prefix_bytes(text, Panic::LENGTH - self.length);
         for byte in text.bytes().take(end) {
             self.bytes[self.length].write(byte);
             self.length += 1;

@@ -10,6 +10,7 @@
 use crate::context::ControlBlock;
 use crate::scheduler::cpu::current;
 use crate::scheduler::fail::scope_end::leave_scope;
+use crate::scheduler::lock_free::joiner::Joiner;
 use crate::scheduler::queue::all::is_whole;
 use crate::scheduler::report::failure::{Failure, FiberFailed};
 use crate::scheduler::report::fatal_reason::FatalReason;
@@ -17,7 +18,6 @@ use crate::scheduler::run_loop::{RunLoop, wake};
 use crate::scheduler::task::control::{Extra, result_of};
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::id::FiberId;
-use crate::scheduler::task::joiner::Joiner;
 use crate::scheduler::task::wait::WaitReason;
 use core::ptr;
 

@@ -4,7 +4,7 @@
 use super::failing;
 use crate::context::{ControlBlock, Payload};
 use crate::platform::interrupts;
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 use crate::scheduler::cpu::current;
 use crate::scheduler::report::failure::Failure;
 use crate::scheduler::report::hooks::Report;
@@ -14,7 +14,7 @@ use crate::scheduler::report::registers::Registers;
 use crate::scheduler::run_loop::RunLoop;
 #[cfg(doc)]
 use crate::scheduler::run_loop::stack_check::{before_leaving, before_running};
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 use crate::scheduler::run_loop::suspicion::finds_its_stack;
 use crate::scheduler::run_loop::suspicion::{ON_SUSPICION, Suspicion};
 use crate::scheduler::task::header::Header;
@@ -162,7 +162,7 @@ unsafe fn end(run_loop: &'static RunLoop, fiber: *const Header) -> ! {
 
 /// The place where the running fiber continues after an exception that it does not survive. It runs
 /// on the stack of root, the loop's own context.
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 pub(crate) unsafe extern "sysv64" fn landing() -> ! {
     let fiber = current::get();
     // SAFETY: it runs: its exception brought us here.

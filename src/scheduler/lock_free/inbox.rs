@@ -95,7 +95,7 @@ impl<T: Node> Inbox<T> {
 
     /// Returns the number of nodes. If a push is in progress, the number is too large. Only the
     /// owner may call this, while nobody else pushes.
-    #[cfg(target_os = "none")]
+    #[cfg(not(target_os = "linux"))]
     pub(crate) fn count(&self) -> usize {
         let mut count = 0;
         let mut at = self.head.load(Ordering::Acquire);

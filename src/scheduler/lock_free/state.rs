@@ -218,7 +218,7 @@ impl State {
     }
 
     /// Returns whether root is in the inbox, or about to be. Used only for the root of a run loop.
-    #[cfg(target_os = "none")]
+    #[cfg(not(target_os = "linux"))]
     pub(crate) fn has_requests(&self) -> bool {
         self.0.load(Ordering::Relaxed) & (NOTIFIED | TOKEN) != 0
     }
@@ -304,7 +304,7 @@ impl State {
         // The bit is clear: see `park`. There is only one handle.
         let before = self.0.fetch_add(DETACHED, Ordering::AcqRel);
         // On the bare machine there is only one core, so no examination can be in progress here.
-        if !cfg!(target_os = "none") && before & LOOKED_AT != 0 {
+        if cfg!(target_os = "linux") && before & LOOKED_AT != 0 {
             self.await_end_of_look();
         }
         before & FINISHED != 0

@@ -228,7 +228,7 @@ impl RunLoop {
     #[inline(always)]
     fn allow_fast_yields(&self, ring: &Ring) {
         let ring = ptr::from_ref(ring).cast_mut();
-        if cfg!(target_os = "none") {
+        if cfg!(not(target_os = "linux")) {
             self.fast_ring.store(ring, Ordering::Relaxed);
             core::sync::atomic::compiler_fence(Ordering::SeqCst);
         } else {

@@ -4,14 +4,14 @@ use super::{Extra, give_cell_back, result_of};
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::cpu::current;
 use crate::scheduler::fail::failing;
+use crate::scheduler::lock_free::joiner::{Joiner, JoinerPlace};
 use crate::scheduler::lock_free::state::State;
 use crate::scheduler::report::failure::Failure;
 use crate::scheduler::run_loop::unparker::Unparker;
-use crate::scheduler::run_loop::waiting;
-use crate::scheduler::run_loop::waiting::WaitError;
+use crate::scheduler::run_loop::waiting::{self, WaitError};
 use crate::scheduler::run_loop::{RunLoop, deadline_after, deadlock};
+use crate::scheduler::task::header::Header;
 use crate::scheduler::task::id::FiberId;
-use crate::scheduler::task::joiner::{Joiner, JoinerPlace};
 use crate::scheduler::task::wait::{Giver, Kind, WaitReason};
 use core::fmt;
 use core::future::Future;
@@ -87,7 +87,10 @@ impl<T> JoinHandle<T> {
     }
 
     fn state(&self) -> &State {
-        assert!(!self.is_taken, "a join handle was used after it was ready");
+        assert!(
+            !self.is_taken,
+            "a join handle was used after its result was taken"
+        );
         // SAFETY: the handle keeps the cell taken, so the header is this fiber's.
         unsafe { &(*self.id.header()).state }
     }
@@ -220,7 +223,7 @@ impl<T> JoinHandle<T> {
     }
 
     /// Returns the place that records who is told when the fiber has ended.
-    const fn joiner(&self) -> &JoinerPlace {
+    const fn joiner(&self) -> &JoinerPlace<Header> {
         // SAFETY: the handle keeps the cell taken, and it is a cell's.
         unsafe { &Extra::of(self.id.header()).joiner }
     }
@@ -228,7 +231,7 @@ impl<T> JoinHandle<T> {
     /// Registers `joiner` to be told when the fiber has ended, in place of who was registered
     /// before. If another core is ending the fiber at this moment, returns when it has finished.
     #[inline(always)]
-    fn tell(&self, joiner: Joiner) {
+    fn tell(&self, joiner: Joiner<Header>) {
         if self.joiner().set(joiner).is_err() {
             self.await_end();
         }
@@ -335,10 +338,6 @@ impl<T> Future for JoinHandle<T> {
     /// Becomes ready once the fiber has ended, with the result or the failure. Polling after a
     /// result panics.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        assert!(
-            !self.is_taken,
-            "a join handle was polled again after it was ready"
-        );
         if !self.is_finished() {
             let waker = Joiner::Waker(context.waker().clone());
             let is_late = self.joiner().set(waker).is_err();
@@ -379,8 +378,8 @@ impl fmt::Display for JoinErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotFinished => "the fiber has not ended yet: `join` waits for it",
-            Self::TimedOut => "the fiber has not ended in time",
-            Self::Cancelled => "the fiber that waits was asked to end",
+            Self::TimedOut => "the deadline passed before the fiber ended",
+            Self::Cancelled => "the fiber that waits was cancelled",
             Self::Deadlock => {
                 "the fiber waits for the caller, or is the caller: neither would ever end"
             }

@@ -4,7 +4,7 @@ use core::{ops::Range, slice};
 
 use kfiber::stack::{
     GuardedStack, GuardedStackPool, PAGE_SIZE, Stack, StackBounds, Storage,
-    guard::{self, GuardError},
+    guard::{self, GuardError, Guarded},
 };
 use tests_qemu::{
     kernel_test,
@@ -50,6 +50,13 @@ fn unmap(bounds: StackBounds, frames: &mut Frames) -> Result<(), GuardError> {
     let mut table = unsafe { paging::table() };
     // SAFETY: The tables in use, memory mapped one to one, one core; nobody uses the guards of these tests.
     unsafe { guard::unmap(bounds, table.level_4_table_mut(), VirtAddr::zero(), frames) }
+}
+
+fn unmap_all(stacks: &[&dyn Guarded], frames: &mut Frames) -> Result<usize, GuardError> {
+    // SAFETY: No other table is in use during this call.
+    let mut table = unsafe { paging::table() };
+    // SAFETY: As above.
+    unsafe { guard::unmap_all(stacks, table.level_4_table_mut(), VirtAddr::zero(), frames) }
 }
 
 fn verify(bounds: StackBounds) -> Result<(), GuardError> {
@@ -118,6 +125,28 @@ kernel_test! {
         assert_eq!(edges.map(is_writable), [true, false, false, true]);
         assert!((start..end).step_by(64).all(|address| !is_writable(address)));
         assert!((end..bounds.top().addr()).step_by(64).all(is_writable));
+    }
+
+    fn the_guards_of_statics_pools_arrays_and_foreign_memory_are_unmapped_in_one_call() {
+        static STACK: GuardedStack<8192> = GuardedStack::new();
+        static POOL: GuardedStackPool<8192, 3> = GuardedStackPool::new();
+        static ARRAY: [GuardedStack<8192>; 2] = [const { GuardedStack::new() }; 2];
+        let foreign = in_a_huge_page();
+        let of_statics = || POOL.stacks().iter().chain(&ARRAY).chain([&STACK]).map(Storage::storage_bounds);
+        let guards = || of_statics().chain([foreign]).map(|bounds| bounds.guard().start);
+        assert!(guards().all(is_writable));
+        assert_eq!(unmap_all(&[&STACK, &POOL, &ARRAY, &foreign], &mut Frames::new(9)), Ok(7));
+        assert!(!guards().any(is_writable));
+    }
+
+    fn the_first_stack_without_room_for_a_guard_ends_the_call() {
+        static BEFORE: GuardedStack<8192> = GuardedStack::new();
+        static DENSE: Stack<4096> = Stack::new();
+        static BEHIND: GuardedStack<8192> = GuardedStack::new();
+        let result = unmap_all(&[&BEFORE, &DENSE, &BEHIND], &mut Frames::new(9));
+        assert_eq!(result, Err(GuardError::NoRoom));
+        assert!(!is_writable(BEFORE.storage_bounds().guard().start));
+        assert!(is_writable(BEHIND.storage_bounds().guard().start));
     }
 
     fn a_second_unmap_is_harmless_and_takes_no_frame() {
