@@ -46,6 +46,7 @@ pub mod failures;
 pub(crate) mod graph;
 mod info;
 pub(crate) mod lock_free;
+mod loops;
 pub(crate) mod made_by;
 pub mod overflow;
 pub(crate) mod queue;
@@ -76,6 +77,8 @@ pub use report::late_timer::LateTimer;
 pub use report::print::PrintReports;
 pub use report::registers::Registers;
 pub use report::soft_lockup::SoftLockup;
+#[cfg(feature = "smp")]
+pub use run_loop::emigrate::{MoveError, move_to};
 pub use run_loop::unparker::Unparker;
 pub use run_loop::waiting::WaitError;
 pub use spawn::builder::{Builder, CellSource, SpawnError, SpawnErrorKind};
@@ -88,7 +91,7 @@ pub use task::priority::Priority;
 pub use task::wait::WaitReason;
 pub use watchdog::Watchdog;
 
-use crate::platform::{Core, Platform};
+use crate::platform::Platform;
 use core::fmt;
 use run_loop::RunLoop;
 
@@ -119,46 +122,10 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
             );
         }
         Self {
-            loops: Self::loops(),
+            loops: Self::new_loops(),
             #[cfg(feature = "smp")]
             team: run_loop::team::Team::new(),
             platform,
-        }
-    }
-
-    #[cfg(not(feature = "smp"))]
-    const fn loops() -> [RunLoop; CORES] {
-        [const { RunLoop::new(Core(0)) }; CORES]
-    }
-
-    #[cfg(feature = "smp")]
-    const fn loops() -> [RunLoop; CORES] {
-        let mut loops = [const { RunLoop::new(Core(0)) }; CORES];
-        let mut index = 1;
-        while index < CORES {
-            loops[index] = RunLoop::new(Core(index));
-            index += 1;
-        }
-        loops
-    }
-
-    /// Returns a loop of this scheduler, once the loops know each other and their platform.
-    #[inline(always)]
-    fn any_loop(&'static self) -> &'static RunLoop {
-        #[cfg(feature = "smp")]
-        self.team.unite(&self.loops);
-        &self.loops[0]
-    }
-
-    /// Returns the loop of the core on which the caller runs.
-    #[inline(always)]
-    pub(crate) fn loop_here(&'static self) -> &'static RunLoop {
-        #[cfg(not(feature = "smp"))]
-        return &self.loops[0];
-        #[cfg(feature = "smp")]
-        {
-            self.any_loop().set_platform(&self.platform);
-            self.loops[0].here()
         }
     }
 
@@ -256,8 +223,6 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
             cpu::current::get().is_null(),
             "a scheduler was run from a fiber: call `run` from code outside of all fibers"
         );
-        #[cfg(all(feature = "smp", not(target_os = "linux")))]
-        cpu::core_local::check();
         self.any_loop().set_platform(&self.platform);
         let run_loop = self.loop_to_run();
         // SAFETY: we are not in a fiber, and nobody else is the owner meanwhile.
@@ -265,24 +230,6 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
         run_loop
             .while_owned(run)
             .expect("the scheduler is running already: it has one loop, on one core");
-    }
-
-    /// Returns the loop of this core, for `run`.
-    #[track_caller]
-    fn loop_to_run(&'static self) -> &'static RunLoop {
-        #[cfg(not(feature = "smp"))]
-        return &self.loops[0];
-        #[cfg(feature = "smp")]
-        {
-            let Core(index) = self.platform.core();
-            assert!(
-                index < CORES,
-                "a scheduler for {CORES} cores was run on core {index}: give it more cores, `Scheduler<_, {}>`, or let \
-                 `Platform::core` count those that run it from 0",
-                index + 1
-            );
-            &self.loops[index]
-        }
     }
 
     /// Tells the scheduler that its timer has interrupted. The kernel's handler of the timer
