@@ -9,7 +9,7 @@ use core::hint::black_box;
 use core::mem::MaybeUninit;
 
 use kfiber::{exceptions::TrapFrame, interrupt_entry};
-use tests_qemu::{boot, exceptions, kernel_test, println};
+use tests_qemu::{exceptions, kernel_test, println, start_info};
 use tests_unwind::{Entry, Registers, Unwinder};
 
 use super::{SCHEDULER, run};
@@ -172,7 +172,7 @@ const fn state() -> &'static mut Watch {
 }
 
 fn load() {
-    let section = boot::module().expect("the runner passes `.debug_frame` as a module");
+    let section = start_info::module().expect("the runner passes `.debug_frame` as a module");
     // SAFETY: It is taken here only, and a test loads once.
     let unwinder = Unwinder::new(section, unsafe { &mut *ROOM.0.get() });
     // SAFETY: Nobody else uses it yet.
