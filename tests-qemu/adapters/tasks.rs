@@ -15,7 +15,7 @@ use tests_qemu::{interrupts::on_tick, kernel_test, platform::Bare};
 use crate::world::{CELLS, SCHEDULER, run_all, spawn};
 
 embassy_time_driver::time_driver_impl!(
-    static TIME: TimeDriver<Bare, 8> = TimeDriver::new(&SCHEDULER)
+    static TIME: TimeDriver<Bare, 8> = TimeDriver::new(SCHEDULER.platform())
 );
 
 /// Numbers from tasks to a fiber.

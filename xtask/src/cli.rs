@@ -229,6 +229,8 @@ pub(crate) struct Ci {
     pub(crate) long: bool,
     #[command(flatten)]
     pub(crate) build: Build,
+    #[command(flatten)]
+    pub(crate) loaders: Loaders,
 }
 
 /// The test suite is built in each way. Then one test makes the switches and checks all registers after each, and the quick
@@ -249,9 +251,41 @@ pub(crate) struct Matrix {
     pub(crate) core: Option<CoreSource>,
 }
 
+/// A whole kernel to copy, a folder of `kernels`: each is started by another loader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WholeKernel {
+    /// Started by QEMU itself, from its ELF file
+    Pvh,
+    /// Started by GRUB
+    Multiboot2,
+    /// Started by Limine
+    Limine,
+    /// Started by UEFI firmware, as an application
+    Uefi,
+    /// Started by the crate `bootloader`
+    Bootloader,
+}
+
+/// Where loaders are that no package has.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Loaders {
+    /// Folder with Limine's BOOTX64.EFI, which no package has; its releases have it
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        env = "LIMINE",
+        hide_env_values = true,
+        help_heading = "Loaders"
+    )]
+    pub(crate) limine: Option<PathBuf>,
+}
+
 /// On a terminal the serial port is yours: Ctrl-A X ends QEMU, Ctrl-A H lists its other keys.
 #[derive(Debug, Parser)]
 pub(crate) struct Demo {
+    /// Boot one of the whole kernels to copy, a folder of `kernels`, instead of the demo kernel
+    #[arg(long, value_enum, value_name = "NAME", conflicts_with_all = ["record", "machine"])]
+    pub(crate) kernel: Option<WholeKernel>,
     /// If this is not a terminal, fail if the demo has not ended within this time
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) timeout: u32,
@@ -262,6 +296,8 @@ pub(crate) struct Demo {
     pub(crate) machine: Machine,
     #[command(flatten)]
     pub(crate) build: Build,
+    #[command(flatten)]
+    pub(crate) loaders: Loaders,
 }
 
 /// The kernel `bench` runs in QEMU, where the time-stamp counter advances by one for each instruction. The figures must equal

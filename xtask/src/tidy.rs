@@ -20,9 +20,10 @@ use anyhow::{Context as _, Result};
 use crate::{console, workspace};
 
 /// Folders with files of ours.
-const FOLDERS: [&str; 10] = [
+const FOLDERS: [&str; 11] = [
     "src",
     "adapters",
+    "kernels",
     "tests",
     "examples",
     "benches",

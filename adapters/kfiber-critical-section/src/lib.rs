@@ -1,3 +1,5 @@
+//! Critical sections in which no fiber can wait.
+//!
 #![doc = include_str!("../README.md")]
 #![no_std]
 

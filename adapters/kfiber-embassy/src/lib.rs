@@ -1,3 +1,5 @@
+//! Timers and tasks of embassy in fibers.
+//!
 #![doc = include_str!("../README.md")]
 #![no_std]
 

@@ -1,4 +1,5 @@
-//! The time driver: the scheduler's clock, a queue of wakers, and a fiber that wakes them.
+//! The time driver: the clock of a scheduler's platform, a queue of wakers, and a fiber that wakes
+//! them.
 
 use crate::ticks;
 use core::convert::Infallible;
@@ -7,7 +8,7 @@ use core::task::Waker;
 use embassy_time_driver::Driver;
 use embassy_time_queue_utils::queue_generic::ConstGenericQueue;
 use kfiber::platform::Platform;
-use kfiber::scheduler::{Scheduler, WaitError};
+use kfiber::scheduler::WaitError;
 use kfiber::sync::{IrqMutex, Semaphore};
 
 /// A time driver for `embassy-time`, on the clock and the timer of a scheduler.
@@ -21,25 +22,26 @@ use kfiber::sync::{IrqMutex, Semaphore};
 ///
 /// Declare the driver with [`embassy_time_driver::time_driver_impl!`], once in a kernel.
 pub struct TimeDriver<P: 'static, const TIMERS: usize> {
-    scheduler: &'static Scheduler<P>,
+    platform: &'static P,
     queue: IrqMutex<ConstGenericQueue<TIMERS>>,
     /// Has a permit if the queue has changed since the fiber looked.
     changed: Semaphore,
 }
 
 impl<P: Platform, const TIMERS: usize> TimeDriver<P, TIMERS> {
-    /// Returns a driver with the clock of this scheduler.
+    /// Returns a driver with the clock of this platform, which is that of the scheduler:
+    /// `TimeDriver::new(SCHEDULER.platform())`.
     #[must_use]
-    pub const fn new(scheduler: &'static Scheduler<P>) -> Self {
+    pub const fn new(platform: &'static P) -> Self {
         Self {
-            scheduler,
+            platform,
             queue: IrqMutex::new(ConstGenericQueue::new()),
             changed: Semaphore::with_limit(0, 1),
         }
     }
 
     /// Wakes those whose time has come, and waits until the next deadline, in an endless loop. It
-    /// is the body of a fiber of the driver's scheduler, which should have the highest priority of
+    /// is the body of a fiber of the platform's scheduler, which should have the highest priority of
     /// all that use timers.
     ///
     /// # Errors
@@ -73,7 +75,7 @@ impl<P: Platform, const TIMERS: usize> Driver for TimeDriver<P, TIMERS> {
     /// Callable from: fiber, interrupt, scheduler, any core, if the platform's clock is. Blocks:
     /// nothing.
     fn now(&self) -> u64 {
-        ticks::passed_at(self.scheduler.platform().now())
+        ticks::passed_at(self.platform.now())
     }
 
     /// # Context

@@ -22,7 +22,7 @@ static CELLS: FiberPool<65536, 8> = FiberPool::new();
 static LOG: Mutex<Vec<(&str, u64)>> = Mutex::new(Vec::new());
 
 embassy_time_driver::time_driver_impl!(
-    static TIME: TimeDriver<Host, 4> = TimeDriver::new(&SCHEDULER)
+    static TIME: TimeDriver<Host, 4> = TimeDriver::new(SCHEDULER.platform())
 );
 
 type Runner = JoinHandle<Result<Infallible, WaitError>>;

@@ -1,3 +1,5 @@
+//! Delays of drivers, during which other fibers run.
+//!
 #![doc = include_str!("../README.md")]
 #![no_std]
 

@@ -1,3 +1,5 @@
+//! Locks of the crate `lock_api` for which fibers wait.
+//!
 #![doc = include_str!("../README.md")]
 #![no_std]
 #![expect(

@@ -57,8 +57,9 @@ impl<T: ?Sized> RwLock<T> {
     /// Callable from: fiber. Blocks: nothing.
     #[track_caller]
     pub unsafe fn force_unlock_write(&self) {
-        misuse::check_guard(self.raw.writer(), "unlocked");
-        self.raw.unlock_write(self.raw.writer());
+        let writer = self.raw.writer();
+        misuse::check_guard(writer, "unlocked");
+        self.raw.unlock_write(writer);
     }
 
     /// Downgrades the lock in place of a [write guard](super::RwLockWriteGuard) that was forgotten:
