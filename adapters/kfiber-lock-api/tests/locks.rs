@@ -182,6 +182,7 @@ fn readers_share_a_lock_and_a_writer_is_alone() {
                 settle(); // the writer waits by now
                 assert!(value.is_locked() && !value.is_locked_exclusive());
                 assert!(value.try_read().is_none(), "the writer came before");
+                assert!(value.try_write().is_none(), "we read");
                 say(name);
                 drop(guard);
             })
@@ -202,6 +203,41 @@ fn readers_share_a_lock_and_a_writer_is_alone() {
     world.scheduler.run();
     assert_eq!(world.said(), "r1 r2 writer");
     assert!(!value.is_locked());
+    world.alone(move || {
+        let readers = (value.try_read().unwrap(), value.try_read().unwrap());
+        assert!(value.try_write().is_none());
+        drop(readers);
+        let writer = value.try_write().unwrap();
+        assert!(value.try_read().is_none() && value.try_write().is_none());
+        drop(writer);
+    });
+}
+
+#[test]
+fn no_other_writer_gets_in_when_one_is_downgraded() {
+    let world = World::new();
+    let value = Arc::new(RwLock::new(0));
+    let (other, say) = (Arc::clone(&value), world.say());
+    world
+        .spawn("first", move || {
+            let mut guard = value.write();
+            settle(); // the second one waits by now
+            *guard = 1;
+            let guard = RwLockWriteGuard::downgrade(guard);
+            settle();
+            assert_eq!(*guard, 1);
+            say("first");
+        })
+        .detach();
+    let say = world.say();
+    world
+        .spawn("second", move || {
+            *other.write() = 2;
+            say("second");
+        })
+        .detach();
+    world.scheduler.run();
+    assert_eq!(world.said(), "first second");
 }
 
 #[test]
