@@ -46,6 +46,7 @@ pub mod failures;
 pub(crate) mod graph;
 mod info;
 pub(crate) mod lock_free;
+mod loops;
 pub(crate) mod made_by;
 pub mod overflow;
 pub(crate) mod queue;
@@ -60,9 +61,11 @@ pub use actions::{
     park_until, shield, sleep, sleep_until, unparker, yield_now,
 };
 pub use block_on::block_on;
+#[cfg(all(feature = "smp", not(target_os = "linux")))]
+pub use cpu::core_local::CoreLocal;
 pub use cpu::current::without_waiting;
 #[cfg(not(target_os = "linux"))]
-pub use fail::contain::{TrapFrame, fiber_faulted, fiber_panicked};
+pub use fail::contain::fiber_panicked;
 pub use graph::deadlock::{AfterDeadlock, Deadlock};
 pub use graph::stall::{AfterStall, Stall, StallKind};
 pub use graph::wait_graph::{WaitCycle, WaitGraph, WaitingFiber, WaitsFor};
@@ -71,8 +74,11 @@ pub use report::failure::{Failure, Fault, FiberFailed, Panic};
 pub use report::fatal_reason::FatalReason;
 pub use report::hooks::{Hooks, HooksAlreadySet, Report};
 pub use report::late_timer::LateTimer;
+pub use report::print::PrintReports;
 pub use report::registers::Registers;
 pub use report::soft_lockup::SoftLockup;
+#[cfg(feature = "smp")]
+pub use run_loop::emigrate::{MoveError, move_to};
 pub use run_loop::unparker::Unparker;
 pub use run_loop::waiting::WaitError;
 pub use spawn::builder::{Builder, CellSource, SpawnError, SpawnErrorKind};
@@ -87,114 +93,39 @@ pub use watchdog::Watchdog;
 
 use crate::platform::Platform;
 use core::fmt;
-#[cfg(not(target_os = "linux"))]
-use overflow::RecoveryFrame;
-use overflow::{Overflow, Trap};
 use run_loop::RunLoop;
 
-/// A run loop and its platform, in a static. See the [module documentation](self).
-pub struct Scheduler<P: 'static> {
-    run_loop: RunLoop,
+/// A run loop for each core, and their platform, in a static. See the
+/// [module documentation](self).
+///
+/// There is one core unless the type says more, which needs the feature `smp`: see
+/// [several cores](self#several-cores).
+pub struct Scheduler<P: 'static, const CORES: usize = 1> {
+    loops: [RunLoop; CORES],
+    #[cfg(feature = "smp")]
+    team: run_loop::team::Team,
     platform: P,
 }
 
-impl<P: Platform> Scheduler<P> {
+impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
     /// Returns a scheduler without fibers.
+    ///
+    /// It does not compile for no core, for more than 31, and for more than one without the feature
+    /// `smp`.
     pub const fn new(platform: P) -> Self {
+        const {
+            assert!(CORES > 0, "a scheduler has at least one core");
+            assert!(CORES <= 31, "a scheduler has at most 31 cores");
+            assert!(
+                CORES == 1 || cfg!(feature = "smp"),
+                "a scheduler with several cores needs the feature `smp` of kfiber"
+            );
+        }
         Self {
-            run_loop: RunLoop::new(),
+            loops: Self::new_loops(),
+            #[cfg(feature = "smp")]
+            team: run_loop::team::Team::new(),
             platform,
-        }
-    }
-
-    /// Checks whether an exception is a stack overflow of the running fiber, and if so reports it
-    /// to the hooks. The kernel's handlers of `#DB`, `#DF` and `#PF` call this first, each on a
-    /// stack of its own. A fiber that overflowed cannot continue: see `recovery_frame`.
-    ///
-    /// This function reads only control blocks and the running fiber's own stack. Wrong registers
-    /// therefore lead to a wrong report, but do no harm.
-    ///
-    /// ```no_run
-    /// # use kfiber::{platform::Host, scheduler::{Scheduler, overflow::Trap}};
-    /// # static SCHEDULER: Scheduler<Host> = Scheduler::new(Host::new());
-    /// # struct Frame { rip: u64, rsp: u64, rflags: u64 }
-    /// # let (frame, error_code, rbp, address) = (Frame { rip: 0, rsp: 0, rflags: 0 }, 0, 0, 0);
-    /// let trap = Trap {
-    ///     vector: 14,
-    ///     error_code,
-    ///     rip: frame.rip,
-    ///     rsp: frame.rsp,
-    ///     rbp,
-    ///     rflags: frame.rflags,
-    ///     address, // or `..Default::default()`, and then `with_address()`
-    /// };
-    /// if let Some(overflow) = SCHEDULER.on_exception(&trap) {
-    ///     panic!("no more {}", overflow.name);
-    /// }
-    /// ```
-    ///
-    /// # Context
-    ///
-    /// Callable from: exception handler, on the core that runs the scheduler. Takes no lock.
-    /// Blocks: nothing.
-    pub fn on_exception(&'static self, trap: &Trap) -> Option<Overflow> {
-        let mut overflow = self.run_loop.classify(trap)?;
-        let times_before = fail::overflow::remember(cpu::current::get(), overflow.registers);
-        overflow.is_repeated = times_before > 0;
-        // The second report says what is wrong. More of them, in an endless loop, would hide it.
-        if times_before < 2 {
-            self.run_loop.report(&Report::Overflow(&overflow));
-        }
-        Some(overflow)
-    }
-
-    /// Returns the address and the stack pointer to which the handler returns after an exception
-    /// that [`on_exception`](Self::on_exception) recognised. The running fiber then ends, without
-    /// any use of its stack, and the other fibers go on. Whoever joins the fiber gets
-    /// [`Failure::Overflowed`].
-    ///
-    /// Both values must reach the frame that the processor pushed. A handler of type
-    /// `extern "x86-interrupt"` has that frame as a parameter by value, which it never reads again.
-    /// In a release build the compiler removes plain assignments to it, and the same exception is
-    /// raised again. (The second report says so: [`is_repeated`](Overflow::is_repeated).) Write
-    /// through a volatile pointer instead:
-    ///
-    /// ```ignore
-    /// extern "x86-interrupt" fn page_fault(mut frame: InterruptStackFrame, error: PageFaultErrorCode) {
-    ///     // ...
-    ///     if SCHEDULER.on_exception(&trap).is_some() {
-    ///         let recovery_frame = SCHEDULER.recovery_frame();
-    ///         // SAFETY: the fiber that was interrupted ends there, and nothing on its stack is used any more.
-    ///         unsafe {
-    ///             frame.as_mut().update(|frame| { // `Volatile`: the stores stay
-    ///                 frame.instruction_pointer = VirtAddr::new(recovery_frame.rip);
-    ///                 frame.stack_pointer = VirtAddr::new(recovery_frame.rsp);
-    ///             });
-    ///         }
-    ///     }
-    /// }
-    /// ```
-    ///
-    /// With a frame type of your own, write
-    /// `(&raw mut frame.rip).write_volatile(recovery_frame.rip)`, and the same for `rsp`.
-    ///
-    /// The `#DF` handler of the `x86_64` crate can only report, because its type says that it never
-    /// returns. Give `#PF` a stack of the IST: an overflow then ends one fiber there, and does not
-    /// cause a `#DF`.
-    ///
-    /// The exception must not have interrupted a handler that holds something that others need,
-    /// such as a lock or an unacknowledged interrupt: see
-    /// [`with_interrupts_off`](Overflow::with_interrupts_off).
-    ///
-    /// # Context
-    ///
-    /// As [`on_exception`](Self::on_exception).
-    #[cfg(not(target_os = "linux"))]
-    pub fn recovery_frame(&'static self) -> RecoveryFrame {
-        RecoveryFrame {
-            rip: fail::overflow::landing as *const () as u64,
-            // The alignment is that after a call.
-            rsp: self.run_loop.below_root().addr() as u64 - 8,
         }
     }
 
@@ -216,14 +147,17 @@ impl<P: Platform> Scheduler<P> {
     pub fn set_hooks(&'static self, hooks: &'static dyn Hooks) -> Result<(), HooksAlreadySet> {
         fail::overflow::report_from_here_on();
         run_loop::timer::report_from_here_on();
-        self.run_loop.set_hooks(hooks)
+        self.any_loop().set_hooks(hooks)
     }
 
     /// Returns a builder for a fiber with a name or a priority.
     pub fn builder(&'static self) -> Builder {
-        self.run_loop.set_platform(&self.platform);
+        let run_loop = self.any_loop();
+        run_loop.set_platform(&self.platform);
         Builder {
-            run_loop: &self.run_loop,
+            run_loop,
+            #[cfg(feature = "smp")]
+            is_pinned: false,
             name: "",
             priority: Priority::NORMAL,
         }
@@ -289,10 +223,11 @@ impl<P: Platform> Scheduler<P> {
             cpu::current::get().is_null(),
             "a scheduler was run from a fiber: call `run` from code outside of all fibers"
         );
-        self.run_loop.set_platform(&self.platform);
+        self.any_loop().set_platform(&self.platform);
+        let run_loop = self.loop_to_run();
         // SAFETY: we are not in a fiber, and nobody else is the owner meanwhile.
-        let run = || unsafe { self.run_loop.run_in_place(until_idle) };
-        self.run_loop
+        let run = || unsafe { run_loop.run_in_place(until_idle) };
+        run_loop
             .while_owned(run)
             .expect("the scheduler is running already: it has one loop, on one core");
     }
@@ -305,7 +240,7 @@ impl<P: Platform> Scheduler<P> {
     ///
     /// Callable from: fiber, interrupt, scheduler, any core. Wait-free. Blocks: nothing.
     pub fn timer_interrupt(&'static self) {
-        self.run_loop.timer_interrupt();
+        self.loop_here().timer_interrupt();
     }
 
     /// Returns an iterator over all fibers that have not ended or whose result nobody has taken, in
@@ -320,10 +255,11 @@ impl<P: Platform> Scheduler<P> {
     ///
     /// Callable from: fiber, boot code. Blocks: nothing.
     pub fn fibers(&'static self) -> impl Iterator<Item = FiberInfo> {
-        let mut headers = self.run_loop.all.iter();
+        let run_loop = self.loop_here();
+        let mut headers = run_loop.team().all.iter();
         // Ownership is checked at each step: the iterator may be kept, or sent elsewhere.
         core::iter::from_fn(move || {
-            self.run_loop
+            run_loop
                 .while_owned(|| {
                     // SAFETY: they are this loop's, which is owned.
                     let look = |header| unsafe { FiberInfo::of(header) };
@@ -357,7 +293,7 @@ impl<P: Platform> Scheduler<P> {
     /// Callable from: fiber, boot code. Blocks: nothing.
     #[track_caller]
     pub fn wait_graph<R>(&'static self, f: impl FnOnce(&WaitGraph<'_>) -> R) -> Option<R> {
-        self.run_loop.lend_wait_graph(f)
+        self.loop_here().lend_wait_graph(f)
     }
 
     /// Returns an iterator over the greatest depth to which the stack of each cell was ever used.
@@ -372,11 +308,12 @@ impl<P: Platform> Scheduler<P> {
     ///
     /// As [`fibers`](Self::fibers).
     pub fn high_water_marks(&'static self) -> impl Iterator<Item = HighWaterMark> {
-        let mut headers = self.run_loop.all.iter();
+        let run_loop = self.loop_here();
+        let mut headers = run_loop.team().all.iter();
         core::iter::from_fn(move || {
             // SAFETY: it is of this loop's list, and we are the owner.
             let of = |header| unsafe { HighWaterMark::of(header) };
-            self.run_loop
+            run_loop
                 .while_owned(|| headers.by_ref().find_map(of))
                 .expect(
                     "the stacks of a running scheduler can be measured by one of its fibers only",
@@ -385,10 +322,10 @@ impl<P: Platform> Scheduler<P> {
     }
 }
 
-impl<P> fmt::Debug for Scheduler<P> {
+impl<P, const CORES: usize> fmt::Debug for Scheduler<P, CORES> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scheduler")
-            .field("is_running", &self.run_loop.is_running)
+            .field("is_running", &self.loops[0].is_running)
             .finish_non_exhaustive()
     }
 }

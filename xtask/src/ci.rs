@@ -9,7 +9,10 @@ use crate::host_tests::miri;
 use crate::seeds::Seeds;
 use crate::setup::{self, core::TARGET};
 use crate::steps::{self, Counts, Step};
-use crate::{bench, console, host_tests, links, matrix, stacks, test, tidy, workspace};
+use crate::targets::{custom, oldest, uefi};
+use crate::{
+    bench, console, host_tests, links, matrix, stacks, test, tidy, whole_kernels, workspace,
+};
 
 /// Lints and rustdoc's warnings are errors here, by these words rather than by RUSTFLAGS, which would rebuild the world.
 const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
@@ -156,6 +159,26 @@ const STEPS: &[Step<Ci>] = &[
             })
             .map(Counts::from_success)
         },
+    },
+    Step {
+        name: "oldest",
+        help: "the library builds with the oldest Rust that it promises, on the host and for the bare machine",
+        run: |_| oldest::builds(),
+    },
+    Step {
+        name: "custom-target",
+        help: "the library builds for a target whose operating system nobody knows",
+        run: |_| custom::builds(),
+    },
+    Step {
+        name: "uefi",
+        help: "four hundred thousand switches in a UEFI application, with all registers checked",
+        run: |_| uefi::runs(),
+    },
+    Step {
+        name: "kernels",
+        help: "each whole kernel whose loader this machine can have builds, boots and does its work, in the tree and copied",
+        run: whole_kernels::step::step,
     },
     Step {
         name: "soak",

@@ -66,12 +66,15 @@ pub(super) fn complaints(modules: &Modules, places: &[&str], sources: &str) -> V
             }
         }
     }
-    for cycle in uses::cycles(&uses) {
-        if cycle.len() > 2 {
-            complaints.push(describe(&cycle, &uses));
-        }
-    }
+    complaints.extend(cycles(&uses));
     complaints
+}
+
+/// The cycles of more than two files.
+pub(super) fn cycles(uses: &Uses) -> Vec<String> {
+    let cycles = uses::cycles(uses).into_iter();
+    let large = cycles.filter(|cycle| cycle.len() > 2);
+    large.map(|cycle| describe(&cycle, uses)).collect()
 }
 
 /// The index of the longest place that a file is in.
