@@ -26,7 +26,7 @@ compile_error!(
 
 #[cfg(all(target_arch = "x86_64", not(target_pointer_width = "64")))]
 compile_error!(
-    "kfiber needs 64-bit pointers, which the x32 ABI has not: build for `x86_64-unknown-none` or `x86_64-unknown-linux-gnu`"
+    "kfiber needs 64-bit pointers, which the x32 ABI does not have: build for `x86_64-unknown-none` or `x86_64-unknown-linux-gnu`"
 );
 
 // `target_os = "linux"` is the host throughout this crate, because tests of the host run there. Every
@@ -43,8 +43,13 @@ pub use x86_64;
 #[cfg(doc)]
 pub mod chapters;
 
+#[cfg(not(loom))]
 #[macro_use]
 mod readable;
+
+// The script lies in a section of ELF files.
+#[cfg(all(feature = "gdb-script", not(any(loom, target_os = "uefi"))))]
+mod debugger;
 
 #[cfg(not(loom))]
 pub mod model;

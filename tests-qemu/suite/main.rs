@@ -11,6 +11,8 @@ mod backtrace;
 mod checked;
 #[cfg(target_os = "none")]
 mod context;
+#[cfg(target_os = "none")]
+mod copies;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod examples;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
@@ -43,8 +45,6 @@ mod stack;
 mod stall;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod storm;
-#[cfg(target_os = "none")]
-mod versions;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod wakeups;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]

@@ -101,8 +101,11 @@ rows! {
     sync::Mutex<T>                                    => Send,   Send,   Invariant, Absent;
     sync::MutexGuard<'static, T>                      => Never,  Sync,   Invariant, Covariant;
     sync::RwLock<T>                                   => Send,   Both,   Invariant, Absent;
-    sync::RwLockReadGuard<'static, T>                 => Never,  Sync,   Invariant, Covariant;
+    sync::RwLockReadGuard<'static, T>                 => Never,  Sync,   Covariant, Covariant;
     sync::RwLockWriteGuard<'static, T>                => Never,  Sync,   Invariant, Covariant;
+    sync::MappedMutexGuard<'static, T>                => Never,  Sync,   Invariant, Covariant;
+    sync::MappedRwLockReadGuard<'static, T>           => Never,  Sync,   Covariant, Covariant;
+    sync::MappedRwLockWriteGuard<'static, T>          => Never,  Sync,   Invariant, Covariant;
     sync::IrqMutex<T>                                 => Send,   Send,   Invariant, Absent;
     sync::IrqMutexGuard<'static, T>                   => Never,  Sync,   Invariant, Covariant;
     sync::LockError                                   => Always, Always, Absent,    Absent;

@@ -3,7 +3,7 @@
 use crate::Kernel;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
-use kfiber::platform::{Host, Nanoseconds, Platform};
+use kfiber::platform::{Core, Host, Nanoseconds, Platform};
 use kfiber::scheduler::{
     self, AfterDeadlock, AfterStall, FiberPool, Registers, Scheduler, Unparker, Watchdog,
 };
@@ -32,7 +32,7 @@ unsafe impl Platform for Machine {
         self.host.advance(SECOND);
         let count = self.interrupts.fetch_add(1, Ordering::Relaxed) + 1;
         Host::interrupt(|| (self.handler)(count));
-        self.host.kick();
+        self.host.kick(Core(0));
         self.host.idle();
     }
 }
@@ -82,7 +82,7 @@ fn a_handler_that_forgets_timer_interrupt_is_reported_once() {
     assert_eq!(
         reports_with(kernel, "late timer"),
         [
-            "late timer: it was set to t = 0.050 s, it is t = 1.000 s, and `timer_interrupt` has not been called\n  \
+            "late timer: the timer was set to t = 0.050 s, it is t = 1.000 s now, and `timer_interrupt` has not been called\n  \
             check that the handler of the timer's interrupt calls `Scheduler::timer_interrupt`, that the interrupt is not \
             masked, and that the platform's `set_timer` asks for it"
         ]
@@ -198,7 +198,7 @@ fn a_scheduler_in_which_nobody_runs_for_long_is_reported_once_for_each_time() {
     for report in reports {
         assert!(
             report.starts_with(
-                "idle for 5.000 s: 1 fiber waits, and interrupts may wake them\n  \"forgotten\" (@) waits to be unparked"
+                "idle for 5.000 s: 1 fiber waits, and interrupts may wake it\n  \"forgotten\" (@) waits to be unparked"
             ),
             "{report}"
         );

@@ -15,7 +15,24 @@ use core::panic::Location;
 #[cfg(target_os = "linux")]
 extern crate std;
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(feature = "smp", not(target_os = "linux")))]
+mod place {
+    use super::super::core_local::{PLACE_AT, read, write};
+    use core::panic::Location;
+    use core::ptr;
+
+    #[inline(always)]
+    pub(crate) fn set(place: &'static Location<'static>) {
+        write::<PLACE_AT>(ptr::from_ref(place).cast());
+    }
+
+    pub(crate) fn get() -> Option<&'static Location<'static>> {
+        // SAFETY: null, or made of such a reference by `set`.
+        unsafe { read::<PLACE_AT>().cast::<Location<'static>>().as_ref() }
+    }
+}
+
+#[cfg(all(not(feature = "smp"), not(target_os = "linux")))]
 mod place {
     use core::panic::Location;
     use core::ptr;
@@ -89,8 +106,8 @@ pub(crate) fn may_not_wait() -> ! {
     }
     match place::get() {
         Some(place) if current::is_waiting_forbidden() && are_enabled => panic!(
-            "waiting where it is forbidden by `without_waiting`, a hook or `wait_graph` since {place}: what is held, or looked at, \
-             there must not change hands"
+            "waiting where it is forbidden by `without_waiting`, a hook or `wait_graph` since {place}: wait before \
+             it begins or after it has ended"
         ),
         Some(place) if current::is_waiting_forbidden() => panic!(
             "waiting with interrupts off, and where it is forbidden since {place} by `without_waiting` or the guard of an \
@@ -117,7 +134,7 @@ pub(crate) fn ended_where_waiting_is_forbidden() -> ! {
              by `without_waiting`: drop the guard before the closure returns"
         ),
         None => panic!(
-            "a fiber's closure returned with interrupts off: turn them on before (who turned them off is not known)"
+            "a fiber's closure returned with interrupts off: turn them on before it returns (which code turned them off is not known)"
         ),
     }
 }

@@ -146,7 +146,7 @@ impl fmt::Display for FiberFailed {
         writeln!(f, "fiber \"{name}\" ({id:?}) {failure}")?;
         write!(
             f,
-            "  it has ended, the others go on; its stack and what it had locked are never used again"
+            "  it has ended, and the others go on; its stack is never used again, and what it had locked to write is poisoned"
         )
     }
 }

@@ -29,7 +29,7 @@ impl fmt::Display for LateTimer {
         let (deadline, now) = (Seconds(self.deadline), Seconds(self.now));
         write!(
             f,
-            "late timer: it was set to t = {deadline}, it is t = {now}, and `timer_interrupt` has not been called\n  \
+            "late timer: the timer was set to t = {deadline}, it is t = {now} now, and `timer_interrupt` has not been called\n  \
              check that the handler of the timer's interrupt calls `Scheduler::timer_interrupt`, that the interrupt is not \
              masked, and that the platform's `set_timer` asks for it"
         )

@@ -95,6 +95,6 @@ pub(crate) unsafe extern "sysv64" fn condemn(fiber: *const Header) {
 #[inline(never)]
 fn nobody_is_told() -> ! {
     panic!(
-        "a fiber overflowed its stack, or was written over: give the scheduler hooks, and they learn which"
+        "a fiber overflowed its stack, or its control block was overwritten: call `Scheduler::set_hooks` to be told which"
     );
 }

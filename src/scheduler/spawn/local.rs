@@ -75,7 +75,7 @@ impl<T: Sync> FiberLocal<T> {
         }
 
         let extra = running().expect(
-            "a fiber local was bound outside of a fiber, or in one that a scheduled fiber resumed",
+            "a fiber local was bound outside of a fiber, or inside a `Fiber`: bind it in the closure of a scheduled fiber",
         );
         let binding = Binding {
             key: self.key(),

@@ -1,4 +1,4 @@
-//! What the rows of the table are, what each aims at, and what the best peer takes.
+//! What the rows of the table are, what each aims at (see docs/performance.md), and what the best peer takes.
 
 use super::super::sizes::Sizes;
 use super::Line;
@@ -198,7 +198,7 @@ pub(super) const MEMORY: &[MemoryRow] = &[
                 128.0,
                 row(
                     "control_block",
-                    "control block: what the scheduler knows of a fiber",
+                    "what the scheduler keeps of a fiber: the first two cache lines of its control block",
                 ),
             ),
         ),
@@ -207,7 +207,7 @@ pub(super) const MEMORY: &[MemoryRow] = &[
     MemoryRow {
         row: row(
             "beyond_the_stack",
-            "a cell beyond its stack: control block, joiner, fiber locals, scope",
+            "the whole control block of a fiber, with joiner, fiber locals and scope: a cell beyond its stack",
         ),
         size: |sizes| sizes.beyond_the_stack,
     },
