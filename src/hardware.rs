@@ -35,8 +35,9 @@
 //! /// Called with interrupts off, when the IDT has handlers for both vectors.
 //! fn start_timer() -> Result<(), HardwareError> {
 //!     pic::mask_all();
-//!     // SAFETY: the page of the local APIC is mapped here, uncached, and the vector has a handler.
-//!     let apic = unsafe { LocalApic::xapic(VirtAddr::new(0xfee0_0000), SPURIOUS) }?;
+//!     let physical_memory_at = VirtAddr::new(0); // identity-mapped here
+//!     // SAFETY: physical memory is mapped there, and the vector has a handler.
+//!     let apic = unsafe { LocalApic::enable(physical_memory_at, SPURIOUS) }?;
 //!     // SAFETY: the vector's handler is `on_timer`, and nobody else uses this timer or the PIT.
 //!     unsafe { SCHEDULER.platform().timer().start(apic, TIMER) }
 //! }
@@ -47,6 +48,14 @@
 //!     SCHEDULER.platform().timer().end_of_interrupt();
 //! }
 //! ```
+//!
+//! # Timers that never interrupt
+//!
+//! A masked line, or a handler of another vector, would let a kernel sleep for ever. Until its
+//! first interrupt, each timer here therefore asks for one within 10 ms, and the processor does not
+//! sleep. If none has come when a deadline has passed by 100 ms, the scheduler reports a
+//! [`LateTimer`](crate::scheduler::LateTimer), if it has hooks. Its fibers go on, but at the cost
+//! of a processor that never sleeps.
 //!
 //! # From an interrupt to a fiber
 //!
@@ -93,6 +102,8 @@
 mod cpuid;
 #[cfg(not(target_os = "linux"))]
 mod error;
+#[cfg(not(target_os = "linux"))]
+mod first_interrupt;
 #[cfg(not(target_os = "linux"))]
 mod hpet;
 #[cfg(not(target_os = "linux"))]

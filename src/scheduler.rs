@@ -46,6 +46,7 @@ pub mod failures;
 pub(crate) mod graph;
 mod info;
 pub(crate) mod lock_free;
+mod loops;
 pub(crate) mod made_by;
 pub mod overflow;
 pub(crate) mod queue;
@@ -60,6 +61,8 @@ pub use actions::{
     park_until, shield, sleep, sleep_until, unparker, yield_now,
 };
 pub use block_on::block_on;
+#[cfg(all(feature = "smp", not(target_os = "linux")))]
+pub use cpu::core_local::CoreLocal;
 pub use cpu::current::without_waiting;
 #[cfg(not(target_os = "linux"))]
 pub use fail::contain::fiber_panicked;
@@ -74,6 +77,8 @@ pub use report::late_timer::LateTimer;
 pub use report::print::PrintReports;
 pub use report::registers::Registers;
 pub use report::soft_lockup::SoftLockup;
+#[cfg(feature = "smp")]
+pub use run_loop::emigrate::{MoveError, move_to};
 pub use run_loop::unparker::Unparker;
 pub use run_loop::waiting::WaitError;
 pub use spawn::builder::{Builder, CellSource, SpawnError, SpawnErrorKind};
@@ -90,17 +95,36 @@ use crate::platform::Platform;
 use core::fmt;
 use run_loop::RunLoop;
 
-/// A run loop and its platform, in a static. See the [module documentation](self).
-pub struct Scheduler<P: 'static> {
-    run_loop: RunLoop,
+/// A run loop for each core, and their platform, in a static. See the
+/// [module documentation](self).
+///
+/// There is one core unless the type says more, which needs the feature `smp`: see
+/// [several cores](self#several-cores).
+pub struct Scheduler<P: 'static, const CORES: usize = 1> {
+    loops: [RunLoop; CORES],
+    #[cfg(feature = "smp")]
+    team: run_loop::team::Team,
     platform: P,
 }
 
-impl<P: Platform> Scheduler<P> {
+impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
     /// Returns a scheduler without fibers.
+    ///
+    /// It does not compile for no core, for more than 31, and for more than one without the feature
+    /// `smp`.
     pub const fn new(platform: P) -> Self {
+        const {
+            assert!(CORES > 0, "a scheduler has at least one core");
+            assert!(CORES <= 31, "a scheduler has at most 31 cores");
+            assert!(
+                CORES == 1 || cfg!(feature = "smp"),
+                "a scheduler with several cores needs the feature `smp` of kfiber"
+            );
+        }
         Self {
-            run_loop: RunLoop::new(),
+            loops: Self::new_loops(),
+            #[cfg(feature = "smp")]
+            team: run_loop::team::Team::new(),
             platform,
         }
     }
@@ -123,14 +147,17 @@ impl<P: Platform> Scheduler<P> {
     pub fn set_hooks(&'static self, hooks: &'static dyn Hooks) -> Result<(), HooksAlreadySet> {
         fail::overflow::report_from_here_on();
         run_loop::timer::report_from_here_on();
-        self.run_loop.set_hooks(hooks)
+        self.any_loop().set_hooks(hooks)
     }
 
     /// Returns a builder for a fiber with a name or a priority.
     pub fn builder(&'static self) -> Builder {
-        self.run_loop.set_platform(&self.platform);
+        let run_loop = self.any_loop();
+        run_loop.set_platform(&self.platform);
         Builder {
-            run_loop: &self.run_loop,
+            run_loop,
+            #[cfg(feature = "smp")]
+            is_pinned: false,
             name: "",
             priority: Priority::NORMAL,
         }
@@ -196,10 +223,11 @@ impl<P: Platform> Scheduler<P> {
             cpu::current::get().is_null(),
             "a scheduler was run from a fiber: call `run` from code outside of all fibers"
         );
-        self.run_loop.set_platform(&self.platform);
+        self.any_loop().set_platform(&self.platform);
+        let run_loop = self.loop_to_run();
         // SAFETY: we are not in a fiber, and nobody else is the owner meanwhile.
-        let run = || unsafe { self.run_loop.run_in_place(until_idle) };
-        self.run_loop
+        let run = || unsafe { run_loop.run_in_place(until_idle) };
+        run_loop
             .while_owned(run)
             .expect("the scheduler is running already: it has one loop, on one core");
     }
@@ -212,7 +240,7 @@ impl<P: Platform> Scheduler<P> {
     ///
     /// Callable from: fiber, interrupt, scheduler, any core. Wait-free. Blocks: nothing.
     pub fn timer_interrupt(&'static self) {
-        self.run_loop.timer_interrupt();
+        self.loop_here().timer_interrupt();
     }
 
     /// Returns an iterator over all fibers that have not ended or whose result nobody has taken, in
@@ -227,10 +255,11 @@ impl<P: Platform> Scheduler<P> {
     ///
     /// Callable from: fiber, boot code. Blocks: nothing.
     pub fn fibers(&'static self) -> impl Iterator<Item = FiberInfo> {
-        let mut headers = self.run_loop.all.iter();
+        let run_loop = self.loop_here();
+        let mut headers = run_loop.team().all.iter();
         // Ownership is checked at each step: the iterator may be kept, or sent elsewhere.
         core::iter::from_fn(move || {
-            self.run_loop
+            run_loop
                 .while_owned(|| {
                     // SAFETY: they are this loop's, which is owned.
                     let look = |header| unsafe { FiberInfo::of(header) };
@@ -264,7 +293,7 @@ impl<P: Platform> Scheduler<P> {
     /// Callable from: fiber, boot code. Blocks: nothing.
     #[track_caller]
     pub fn wait_graph<R>(&'static self, f: impl FnOnce(&WaitGraph<'_>) -> R) -> Option<R> {
-        self.run_loop.lend_wait_graph(f)
+        self.loop_here().lend_wait_graph(f)
     }
 
     /// Returns an iterator over the greatest depth to which the stack of each cell was ever used.
@@ -279,11 +308,12 @@ impl<P: Platform> Scheduler<P> {
     ///
     /// As [`fibers`](Self::fibers).
     pub fn high_water_marks(&'static self) -> impl Iterator<Item = HighWaterMark> {
-        let mut headers = self.run_loop.all.iter();
+        let run_loop = self.loop_here();
+        let mut headers = run_loop.team().all.iter();
         core::iter::from_fn(move || {
             // SAFETY: it is of this loop's list, and we are the owner.
             let of = |header| unsafe { HighWaterMark::of(header) };
-            self.run_loop
+            run_loop
                 .while_owned(|| headers.by_ref().find_map(of))
                 .expect(
                     "the stacks of a running scheduler can be measured by one of its fibers only",
@@ -292,10 +322,10 @@ impl<P: Platform> Scheduler<P> {
     }
 }
 
-impl<P> fmt::Debug for Scheduler<P> {
+impl<P, const CORES: usize> fmt::Debug for Scheduler<P, CORES> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scheduler")
-            .field("is_running", &self.run_loop.is_running)
+            .field("is_running", &self.loops[0].is_running)
             .finish_non_exhaustive()
     }
 }

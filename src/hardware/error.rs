@@ -19,6 +19,11 @@ pub enum HardwareError {
         /// The virtual address.
         address: usize,
     },
+    /// The local APIC's page is not mapped writable, and the processor has no x2APIC mode.
+    LocalApicNotMapped {
+        /// The virtual address at which it was looked for.
+        address: usize,
+    },
     /// The vector is one of the processor's own, below 32 (or 16 for the local APIC).
     ReservedVector {
         /// The vector.
@@ -80,6 +85,13 @@ impl fmt::Display for HardwareError {
                 return write!(
                     f,
                     "no local APIC answers at {address:#x}: map the physical page that IA32_APIC_BASE names there, uncached"
+                );
+            }
+            Self::LocalApicNotMapped { address } => {
+                return write!(
+                    f,
+                    "the local APIC is not mapped at {address:#x}: map the physical page that IA32_APIC_BASE names, writable and \
+                     uncached, and pass its address to `LocalApic::xapic`"
                 );
             }
             Self::ReservedVector { vector } => {

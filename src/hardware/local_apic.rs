@@ -2,6 +2,7 @@
 
 use super::cpuid;
 use super::error::HardwareError;
+use crate::stack::guard;
 use core::hint::spin_loop;
 use core::ptr;
 use x86_64::VirtAddr;
@@ -82,6 +83,55 @@ impl Ipi {
 }
 
 impl LocalApic {
+    /// Enables this core's local APIC in the mode that needs the least of the kernel.
+    ///
+    /// This is x2APIC mode if the firmware has switched to it. Otherwise, the registers are used in
+    /// memory if they are mapped where the kernel says that all physical memory is. If they are not,
+    /// the APIC is switched to x2APIC mode.
+    ///
+    /// The mapping has to be uncached, or the memory types of the processor (MTRRs) have to say so,
+    /// as firmware sees to it on PCs.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`HardwareError::LocalApicNotMapped`] if nothing of this is possible, and the errors
+    /// of [`xapic`](Self::xapic) and [`x2apic`](Self::x2apic).
+    ///
+    /// # Safety
+    ///
+    /// - All page tables can be read at `physical_memory_at` plus their physical address, and
+    ///   nobody changes them during the call.
+    /// - If the physical page that `IA32_APIC_BASE` names is mapped at `physical_memory_at` plus its
+    ///   address, it stays so on every core that uses the value.
+    /// - The vector `spurious_vector` has a handler that only returns, without an end of interrupt.
+    ///
+    /// # Context
+    ///
+    /// Callable from: boot code. Blocks: nothing.
+    pub unsafe fn enable(
+        physical_memory_at: VirtAddr,
+        spurious_vector: u8,
+    ) -> Result<Self, HardwareError> {
+        if !cpuid::has_local_apic() {
+            return Err(HardwareError::NoLocalApic);
+        }
+        let (page, flags) = ApicBase::read();
+        let registers_at = physical_memory_at + page.start_address().as_u64();
+        let address = registers_at.as_ptr::<()>().addr();
+        if !flags.contains(ApicBaseFlags::X2APIC_ENABLE) {
+            // SAFETY: the caller's promise.
+            if unsafe { guard::is_writable_here(address, physical_memory_at) } {
+                // SAFETY: the page is mapped, and stays so.
+                return unsafe { Self::xapic(registers_at, spurious_vector) };
+            }
+            if !cpuid::has_x2apic() {
+                return Err(HardwareError::LocalApicNotMapped { address });
+            }
+        }
+        // SAFETY: the caller's promise; nobody has used the registers in memory.
+        unsafe { Self::x2apic(spurious_vector) }
+    }
+
     /// Enables this core's local APIC, whose registers are in memory.
     ///
     /// All vectors are let through, whatever the firmware did. This may be called again on the same
@@ -125,7 +175,7 @@ impl LocalApic {
         if !matches!(version & 0xff, 0x10..=0x1f) || version == u32::MAX {
             return Err(HardwareError::NoLocalApicAt { address });
         }
-        this.enable(spurious_vector)
+        this.let_through(spurious_vector)
     }
 
     /// Switches this core's local APIC to x2APIC mode, unless the firmware has, and enables it. Its
@@ -158,10 +208,10 @@ impl LocalApic {
         // One after the other: no other way leads from off to x2APIC mode (Intel SDM, volume 3, 11.12.5).
         set_base_flags(ApicBaseFlags::LAPIC_ENABLE)?;
         set_base_flags(ApicBaseFlags::X2APIC_ENABLE)?;
-        Self { registers: None }.enable(spurious_vector)
+        Self { registers: None }.let_through(spurious_vector)
     }
 
-    fn enable(self, spurious_vector: u8) -> Result<Self, HardwareError> {
+    fn let_through(self, spurious_vector: u8) -> Result<Self, HardwareError> {
         check_vector(spurious_vector)?;
         self.write(TASK_PRIORITY, 0);
         self.write(SPURIOUS, SOFTWARE_ENABLE | u32::from(spurious_vector));

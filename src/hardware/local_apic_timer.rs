@@ -2,6 +2,7 @@
 
 use super::cpuid;
 use super::error::HardwareError;
+use super::first_interrupt::FirstInterrupt;
 use super::local_apic::{
     Destination, Ipi, LocalApic, TIMER, TIMER_CURRENT_COUNT, TIMER_DIVIDER, TIMER_INITIAL_COUNT,
     check_vector,
@@ -41,6 +42,7 @@ pub enum ApicTimerMode {
 pub struct LocalApicTimer {
     clock: TscClock,
     started: Once<Started>,
+    first_interrupt: FirstInterrupt,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +60,7 @@ impl LocalApicTimer {
         Self {
             clock: TscClock::new(),
             started: Once::new(),
+            first_interrupt: FirstInterrupt::new(),
         }
     }
 
@@ -195,6 +198,7 @@ impl LocalApicTimer {
     /// Callable from: interrupt. Blocks: nothing.
     #[inline]
     pub fn end_of_interrupt(&self) {
+        self.first_interrupt.has_come();
         self.started().apic.end_of_interrupt();
     }
 
@@ -266,6 +270,7 @@ impl Timer for LocalApicTimer {
 
     fn interrupt_at(&self, deadline: Nanoseconds) {
         let Started { apic, ticks, .. } = self.started();
+        let deadline = self.first_interrupt.request(deadline, || self.clock.now());
         let Some(scale) = ticks else {
             // 0 turns the timer off, and the largest value is reached after some decades.
             let counter = if deadline == NEVER {
@@ -284,6 +289,11 @@ impl Timer for LocalApicTimer {
             u32::try_from(scale.ticks_for(delay).max(1)).unwrap_or(u32::MAX)
         };
         apic.write(TIMER_INITIAL_COUNT, count);
+    }
+
+    #[inline]
+    fn deadline_before_first_interrupt(&self) -> Option<Nanoseconds> {
+        self.first_interrupt.awaited()
     }
 }
 

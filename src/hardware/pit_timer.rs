@@ -1,6 +1,7 @@
 //! The PIT as the timer of a scheduler, once for each deadline or as a tick.
 
 use super::error::HardwareError;
+use super::first_interrupt::FirstInterrupt;
 use super::tsc::TscClock;
 use super::{pic, pit};
 use crate::platform::{NEVER, Nanoseconds, Timer};
@@ -36,6 +37,7 @@ const ONE_SHOT: u8 = 1;
 pub struct PitTimer {
     clock: TscClock,
     mode: AtomicU8,
+    first_interrupt: FirstInterrupt,
 }
 
 impl PitTimer {
@@ -45,6 +47,7 @@ impl PitTimer {
         Self {
             clock: TscClock::new(),
             mode: AtomicU8::new(0),
+            first_interrupt: FirstInterrupt::new(),
         }
     }
 
@@ -115,6 +118,7 @@ impl PitTimer {
     /// Callable from: interrupt. Blocks: nothing.
     #[inline]
     pub fn end_of_interrupt(&self) {
+        self.first_interrupt.has_come();
         pic::end_of_interrupt(LINE);
     }
 }
@@ -132,6 +136,7 @@ impl Timer for PitTimer {
     }
 
     fn interrupt_at(&self, deadline: Nanoseconds) {
+        let deadline = self.first_interrupt.request(deadline, || self.clock.now());
         if self.mode.load(Ordering::Relaxed) != ONE_SHOT {
             return; // it ticks
         }
@@ -143,5 +148,10 @@ impl Timer for PitTimer {
             // SAFETY: the promise of `start_one_shot`'s caller, and interrupts are off.
             unsafe { pit::interrupt_after(count) };
         });
+    }
+
+    #[inline]
+    fn deadline_before_first_interrupt(&self) -> Option<Nanoseconds> {
+        self.first_interrupt.awaited()
     }
 }

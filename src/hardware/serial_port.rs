@@ -32,7 +32,8 @@ const PATIENCE: u32 = 100_000;
 ///
 /// It can be kept in a static. The documentation of the [module](super) has an example with
 /// interrupts. Output also works by `write!`, as for any [`fmt::Write`]: `write!(&PORT, "hello")`.
-#[derive(Debug)]
+/// Copies are the same port. There is no lock, so what two contexts send at once is mixed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SerialPort {
     first_port: u16,
 }
@@ -151,9 +152,16 @@ impl SerialPort {
     }
 }
 
-impl fmt::Write for &SerialPort {
+impl fmt::Write for SerialPort {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         text.bytes().for_each(|byte| self.send(byte));
         Ok(())
+    }
+}
+
+impl fmt::Write for &SerialPort {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut own = **self;
+        own.write_str(text)
     }
 }

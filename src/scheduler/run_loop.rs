@@ -22,13 +22,24 @@
 //!   empty.
 
 pub(crate) mod deadlock;
+#[cfg(feature = "smp")]
+pub(crate) mod emigrate;
 pub(crate) mod hooks;
 pub(crate) mod level;
 pub(crate) mod ownership;
+#[cfg(feature = "smp")]
+pub(crate) mod place;
+pub(crate) mod post;
+#[cfg(feature = "smp")]
+pub(crate) mod rest;
+pub(crate) mod running;
+#[cfg(feature = "smp")]
+pub(crate) mod share;
 pub(crate) mod stack_check;
 pub(crate) mod stall;
 pub(crate) mod suspicion;
 pub(crate) mod switching;
+pub(crate) mod team;
 pub(crate) mod timer;
 pub(crate) mod unparker;
 pub(crate) mod waiting;
@@ -36,20 +47,18 @@ pub(crate) mod wake;
 
 pub(crate) use wake::{deadline_after, wake};
 
-use crate::platform::{NEVER, Nanoseconds, Platform, SwitchHook, interrupts};
+use crate::platform::{AnyPlatform, Core, NEVER, Nanoseconds, SwitchHook};
 use crate::scheduler::cpu::current::{self, Place};
 use crate::scheduler::lock_free::inbox::Inbox;
-use crate::scheduler::queue::all::AllFibers;
 use crate::scheduler::queue::ready::{Ready, Ring};
 use crate::scheduler::queue::sleepers::Sleepers;
-use crate::scheduler::report::hooks::Hooks;
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::wait::Wait;
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use spin::Once;
+use team::Team;
 
 #[cfg(all(feature = "gdb-script", not(target_os = "uefi")))]
 crate::debugger::gdb_script!();
@@ -64,6 +73,7 @@ pub(crate) struct RunLoop {
     /// The time when the loop last read the clock.
     pub(super) last_look: AtomicU64,
     /// What all fibers waited for when the waits were last found hopeless.
+    #[cfg(not(feature = "smp"))]
     pub(super) last_stall: Cell<u64>,
     /// The deadline to which the timer was last set.
     pub(super) timer: AtomicU64,
@@ -74,15 +84,29 @@ pub(crate) struct RunLoop {
     pub(super) idle_on: AtomicUsize,
     pub(super) root: Header,
     pub(crate) is_running: AtomicBool,
-    /// All headers that ever had a fiber of this loop.
-    pub(crate) all: AllFibers,
-    /// The number of fibers that have not ended.
-    pub(super) live: AtomicUsize,
-    /// The number of fibers that have failed.
-    pub(crate) failures: Cell<u32>,
+    /// What the loops of the scheduler share.
+    #[cfg(not(feature = "smp"))]
+    team: Team,
+    /// The same, or null before the scheduler is used.
+    #[cfg(feature = "smp")]
+    team: AtomicPtr<Team>,
+    /// The number of the loop's core.
+    #[cfg(feature = "smp")]
+    pub(crate) index: usize,
+    /// Whether another loop sleeps that could run some of the ready fibers.
+    #[cfg(feature = "smp")]
+    pub(super) is_asked: AtomicBool,
+    /// The fiber that moves to another core of its own will, and the number of that core.
+    #[cfg(feature = "smp")]
+    pub(super) emigrant: Cell<(*const Header, usize)>,
+    /// Whether `run_until_idle` runs the loop.
+    #[cfg(feature = "smp")]
+    pub(super) is_until_idle: AtomicBool,
+    /// The overflow that ends the fiber that runs: see
+    /// [`overflow`](crate::scheduler::fail::overflow).
+    #[cfg(feature = "smp")]
+    pub(crate) last_overflow: [AtomicU64; 6],
     pub(super) hook: Cell<Option<SwitchHook>>,
-    pub(super) platform: Once<&'static dyn Platform>,
-    pub(super) hooks: Once<&'static dyn Hooks>,
     /// Where the loop's fibers began to run. What they hold may not be sent elsewhere.
     place: Cell<Option<Place>>,
 }
@@ -114,25 +138,38 @@ impl RunLoop {
         ptr::from_ref(self).cast()
     }
 
-    pub(crate) const fn new() -> Self {
+    /// Creates the loop of a core.
+    pub(crate) const fn new(Core(index): Core) -> Self {
+        #[cfg(not(feature = "smp"))]
+        let _one_core = index;
         Self {
             ready: Ready::new(),
             inbox: Inbox::new(),
             fast_ring: AtomicPtr::new(ptr::null_mut()),
             sleepers: Sleepers::new(),
             last_look: AtomicU64::new(0),
+            #[cfg(not(feature = "smp"))]
             last_stall: Cell::new(0),
             timer: AtomicU64::new(NEVER),
             late_since: AtomicU64::new(0),
             idle_on: AtomicUsize::new(0),
             root: Header::root(),
             is_running: AtomicBool::new(false),
-            all: AllFibers::new(),
-            live: AtomicUsize::new(0),
-            failures: Cell::new(0),
+            #[cfg(not(feature = "smp"))]
+            team: Team::new(),
+            #[cfg(feature = "smp")]
+            team: AtomicPtr::new(ptr::null_mut()),
+            #[cfg(feature = "smp")]
+            index,
+            #[cfg(feature = "smp")]
+            is_asked: AtomicBool::new(false),
+            #[cfg(feature = "smp")]
+            emigrant: Cell::new((ptr::null(), 0)),
+            #[cfg(feature = "smp")]
+            is_until_idle: AtomicBool::new(false),
+            #[cfg(feature = "smp")]
+            last_overflow: [const { AtomicU64::new(0) }; 6],
             hook: Cell::new(None),
-            platform: Once::new(),
-            hooks: Once::new(),
             place: Cell::new(None),
         }
     }
@@ -151,14 +188,83 @@ impl RunLoop {
         sp.wrapping_sub(ROOM).map_addr(|address| address & !15)
     }
 
+    /// Returns what the loops of the scheduler share.
+    #[cfg(not(feature = "smp"))]
+    #[inline(always)]
+    pub(crate) const fn team(&self) -> &Team {
+        &self.team
+    }
+
+    /// Returns what the loops of the scheduler share.
+    #[cfg(feature = "smp")]
+    #[inline(always)]
+    pub(crate) fn team(&self) -> &'static Team {
+        let team = self.team.load(Ordering::Relaxed);
+        debug_assert!(!team.is_null(), "the scheduler unites its loops first");
+        // SAFETY: every function of a scheduler unites its loops before it uses one of them, and
+        // the team is as static as they are.
+        unsafe { &*team }
+    }
+
+    #[cfg(feature = "smp")]
+    pub(super) fn join_team(&self, team: &'static Team) {
+        self.team
+            .store(ptr::from_ref(team).cast_mut(), Ordering::Release);
+    }
+
+    /// Returns the number of the loop's core.
+    pub(crate) const fn core(&self) -> Core {
+        #[cfg(not(feature = "smp"))]
+        return Core(0);
+        #[cfg(feature = "smp")]
+        return Core(self.index);
+    }
+
     /// Stores the platform. The first one stays.
-    pub(crate) fn set_platform(&self, platform: &'static dyn Platform) {
-        self.platform.call_once(|| platform);
+    pub(crate) fn set_platform(&self, platform: &'static dyn AnyPlatform) {
+        self.team().platform.call_once(|| platform);
     }
 
     /// Returns the platform, which is set before any fiber exists.
-    pub(crate) fn platform(&self) -> &'static dyn Platform {
-        *self.platform.get().expect("spawn and run set it")
+    pub(crate) fn platform(&self) -> &'static dyn AnyPlatform {
+        *self.team().platform.get().expect("spawn and run set it")
+    }
+
+    /// Returns the number of fibers of the scheduler that have failed.
+    #[cfg(not(feature = "smp"))]
+    pub(crate) const fn failures(&self) -> u32 {
+        self.team.failures.get()
+    }
+
+    /// Returns the number of fibers of the scheduler that have failed.
+    #[cfg(feature = "smp")]
+    pub(crate) fn failures(&self) -> u32 {
+        self.team().failures.load(Ordering::Acquire)
+    }
+
+    /// Records that a fiber has failed.
+    pub(crate) fn count_failure(&self) {
+        #[cfg(not(feature = "smp"))]
+        self.team
+            .failures
+            .set(self.team.failures.get().wrapping_add(1));
+        #[cfg(feature = "smp")]
+        self.team().failures.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// One loop gives no fibers away.
+    #[cfg(not(feature = "smp"))]
+    #[inline(always)]
+    pub(super) const fn is_asked(&self) -> bool {
+        false
+    }
+
+    /// Records that the running fiber ends. With several cores this is done later: see
+    /// [`team`](self::team).
+    #[cfg(not(feature = "smp"))]
+    #[inline(always)]
+    pub(crate) fn count_end(&self) {
+        self.team.live.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Runs the loop as [`run`](Self::run) does, but only where its fibers began to run, or
@@ -181,7 +287,7 @@ impl RunLoop {
         self.place.set(Some(here));
         // SAFETY: the caller's promise.
         unsafe { self.run(until_idle) };
-        if self.live.load(Ordering::Relaxed) == 0 {
+        if self.team().live.load(Ordering::Relaxed) == 0 {
             self.place.set(None);
         }
     }
@@ -228,10 +334,10 @@ impl RunLoop {
     /// that it waits and was woken.
     #[inline]
     pub(crate) unsafe fn adopt(&self, fiber: *const Header, is_first: bool, is_owner: bool) {
-        self.live.fetch_add(1, Ordering::Relaxed);
+        self.team().live.fetch_add(1, Ordering::Relaxed);
         if is_first {
             // SAFETY: the caller's promise; a cell's header stays for good.
-            unsafe { self.all.push(fiber) };
+            unsafe { self.team().all.push(fiber) };
         }
         if is_owner {
             // SAFETY: the caller's promise.
@@ -254,9 +360,12 @@ impl RunLoop {
         if ptr::from_ref(ring) > self.fast_ring.load(Ordering::Relaxed).cast_const() {
             self.forbid_fast_yields(); // rings lie in the order of their levels
         }
+        #[cfg(feature = "smp")]
+        self.offer();
     }
 
-    /// Wakes a fiber of this loop.
+    /// Wakes a fiber of this loop. With several cores the fiber could belong to another by then.
+    #[cfg(not(feature = "smp"))]
     ///
     /// # Safety
     ///
@@ -269,48 +378,6 @@ impl RunLoop {
             // inbox.
             unsafe { self.enqueue(fiber) };
         }
-    }
-
-    /// Puts a fiber into the inbox and makes sure that the owner checks the inbox.
-    ///
-    /// # Safety
-    ///
-    /// The fiber is alive and in no ring and no inbox, and its state says that it waits and was
-    /// woken.
-    pub(crate) unsafe fn post(&self, fiber: *const Header) {
-        // SAFETY: the caller's promise.
-        unsafe { self.inbox.push(fiber) };
-        self.forbid_fast_yields();
-        self.platform().kick();
-    }
-
-    /// Empties the inbox, into which interrupt handlers and other cores put fibers.
-    ///
-    /// # Safety
-    ///
-    /// The caller must be the owner.
-    #[inline(always)]
-    pub(super) unsafe fn drain(&self) {
-        // SAFETY: the caller is the owner.
-        unsafe {
-            self.inbox.drain(|fiber| {
-                if ptr::eq(fiber, &raw const self.root) {
-                    if self.root.state.take_requests() {
-                        self.wake_sleepers();
-                    }
-                } else {
-                    self.take_posted(fiber);
-                }
-            });
-        }
-    }
-
-    #[inline(always)]
-    fn take_posted(&self, fiber: *const Header) {
-        // SAFETY: R2.
-        unsafe { (*fiber).state.unpark_from_inbox() };
-        // SAFETY: it waited and is out of the inbox; only the owner drains.
-        unsafe { self.enqueue(fiber) };
     }
 
     /// Wakes all fibers whose deadline has passed.
@@ -329,55 +396,5 @@ impl RunLoop {
             // The deadline may be the same: a timer that interrupted too early must do so again.
             self.set_timer(self.sleepers.next_deadline());
         });
-    }
-
-    /// Runs fibers until none is left or, if `until_idle`, until none is ready and no deadline has
-    /// passed.
-    ///
-    /// # Safety
-    ///
-    /// The caller must not be in a fiber. It becomes the owner.
-    unsafe fn run(&self, until_idle: bool) {
-        self.hook.set(self.platform().switch_hook());
-        self.forbid_fast_yields();
-        self.last_stall.set(0);
-        interrupts::enable();
-        loop {
-            // SAFETY: the caller is the owner.
-            unsafe { self.drain_aside() };
-            let deadline = self.sleepers.next_deadline();
-            if deadline <= self.look_at_clock() {
-                self.note_deadline_without_interrupt(deadline);
-                self.wake_sleepers();
-            }
-            if !self.ready.is_empty() {
-                let root = &raw const self.root;
-                // SAFETY: one is ready.
-                let next = unsafe { self.announce_first(root) };
-                // SAFETY: R2.
-                unsafe { current::set_first(next) };
-                // SAFETY: root runs, the next does not.
-                unsafe { self.switch(root, next) };
-                continue;
-            }
-            if until_idle || self.live.load(Ordering::Relaxed) == 0 {
-                return;
-            }
-            let next = self.sleepers.next_deadline();
-            if next == NEVER && self.all_wait() {
-                return;
-            }
-            if next != self.timer.load(Ordering::Relaxed) {
-                // The timer was set for a sleeper that was woken before its deadline, which must
-                // not wake the processor any more.
-                self.set_timer(next);
-            }
-            interrupts::disable();
-            if self.inbox.is_empty() {
-                self.idle();
-            } else {
-                interrupts::enable();
-            }
-        }
     }
 }

@@ -14,6 +14,7 @@ macro_rules! impl_guard {
             ///
             /// The fiber of `owner` must have locked `raw`, for as long as this guard lives. `part`
             /// must point into the value of that lock, or to what lives as long.
+            #[inline(always)]
             pub(super) const unsafe fn new(raw: &'a $raw, owner: OwnerWord, part: NonNull<T>) -> Self {
                 Self {
                     raw,
@@ -68,6 +69,7 @@ macro_rules! impl_guard {
         impl<T: ?Sized> Deref for $name<'_, T> {
             type Target = T;
 
+            #[inline(always)]
             fn deref(&self) -> &T {
                 // SAFETY: the guard shows that the lock protects the part from changes by others.
                 unsafe { self.part.as_ref() }
@@ -75,6 +77,7 @@ macro_rules! impl_guard {
         }
 
         $(impl<T: ?Sized> DerefMut for $name<'_, T> {
+            #[inline(always)]
             fn deref_mut(&$access self) -> &$access T {
                 // SAFETY: the guard shows that nobody else may access the part.
                 unsafe { self.part.as_mut() }
@@ -82,8 +85,10 @@ macro_rules! impl_guard {
         })?
 
         impl<T: ?Sized> Drop for $name<'_, T> {
+            #[inline(always)]
             fn drop(&mut self) {
-                // This is the same check as for the guard of a mutex.
+                // On a host, a thread local can carry a guard to another fiber. On the bare machine
+                // a guard is not `Send`, so this costs nothing there.
                 misuse::check_guard(self.owner, "dropped");
                 let unlock: fn(&$raw, OwnerWord) = $unlock;
                 unlock(self.raw, self.owner);

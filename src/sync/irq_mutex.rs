@@ -114,6 +114,21 @@ impl<T: ?Sized> IrqMutex<T> {
         Some(self.guard(were_enabled))
     }
 
+    /// Returns whether the calling core holds the lock. A `true` stays true until the core itself
+    /// unlocks.
+    ///
+    /// It is for code that may be called with the lock held, and then must not lock again. With
+    /// interrupts on, the answer is `false` on the bare machine, since a guard keeps them off.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
+    #[inline]
+    #[must_use]
+    pub fn is_held_by_this_core(&self) -> bool {
+        self.holder.load(Ordering::Relaxed) == current::this_core()
+    }
+
     #[inline(always)]
     #[track_caller]
     fn guard(&self, were_enabled: bool) -> IrqMutexGuard<'_, T> {

@@ -1,6 +1,7 @@
 //! The reader-writer lock: many fibers may read the value, or one may write it, while others wait
 //! in line.
 
+mod forgotten;
 mod guards;
 mod raw;
 
@@ -275,6 +276,16 @@ impl<T: ?Sized> RwLock<T> {
     #[must_use]
     pub fn is_locked(&self) -> bool {
         self.raw.is_locked()
+    }
+
+    /// Returns whether a fiber writes at this moment, or wrote when it failed.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
+    #[must_use]
+    pub fn is_locked_exclusive(&self) -> bool {
+        !self.raw.writer().is_nobody()
     }
 
     /// Returns whether the fiber that writes has failed.

@@ -8,7 +8,7 @@ use kfiber::scheduler::{FiberCell, FiberPool, Scheduler, yield_now};
 use tests_qemu::platform::{self, Bare};
 
 use crate::counter::measure_here;
-use crate::instructions::SCHEDULER;
+use crate::scheduler::SCHEDULER;
 
 /// The most that are ready at a time, but for the one that measures.
 pub(crate) const MOST_OTHERS: usize = 99;

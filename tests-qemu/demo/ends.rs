@@ -1,6 +1,6 @@
 //! What ends one fiber, on purpose: `panic`, `fault` and `overflow`; and the calls by which the kernel survives them.
 
-use crate::kernel::SCHEDULER;
+use crate::scheduler::SCHEDULER;
 use core::hint::black_box;
 use core::panic::PanicInfo;
 use kfiber::exceptions::handle;

@@ -3,6 +3,7 @@
 mod canary;
 mod deep;
 mod guard;
+mod interrupted;
 mod ist;
 mod jump;
 mod reports;

@@ -17,6 +17,7 @@ rows! {
     hardware::SerialPort                       => Always, Always, Absent, Absent;
     hardware::TscClock                         => Always, Always, Absent, Absent;
     platform::BareX86_64<T>                    => Send,   Sync,   Absent, Absent;
+    stack::guard::TableFrames<1>               => Always, Always, Absent, Absent;
     exceptions::TrapFrame                      => Always, Always, Absent, Absent;
     exceptions::ExceptionStacks                => Always, Always, Absent, Absent;
     switch_state::AddressSpace                 => Always, Always, Absent, Absent;

@@ -6,6 +6,7 @@ mod channel;
 mod conditions;
 mod condvar;
 mod event;
+mod forgotten;
 mod irq_mutex;
 mod late;
 mod lent_levels;

@@ -17,7 +17,7 @@ use crate::kernel::cargo;
 use crate::machine::qemu::{self, End};
 use crate::machine::{Machine, Serial};
 use crate::steps::Counts;
-use crate::{console, setup, workspace};
+use crate::{console, setup, whole_kernels, workspace};
 use recording::Line;
 
 /// Word on the kernel's command line that says that a person watches.
@@ -27,6 +27,9 @@ const SUCCESS: i32 = 33;
 
 /// Runs the verb; true if the demo ended as it should.
 pub(crate) fn verb(options: &Demo) -> Result<bool> {
+    if let Some(kernel) = options.kernel {
+        return whole_kernels::demo(kernel, options);
+    }
     let mut machine = machine(options)?;
     if let Some(file) = &options.record {
         return record(&machine, options.timeout, file).map(|()| true);

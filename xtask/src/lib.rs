@@ -35,8 +35,10 @@ mod seeds;
 mod setup;
 mod stacks;
 mod steps;
+mod targets;
 mod test;
 mod tidy;
+mod whole_kernels;
 mod workspace;
 
 use std::process::ExitCode;

@@ -7,7 +7,7 @@ use crate::cli::{Build, Nextest, Prove, Test};
 use crate::host_tests::{explore, loom};
 use crate::seeds::Seeds;
 use crate::steps::{self, Counts, Step};
-use crate::{backtraces, debugger, demo, host_tests, prove, qemu_test};
+use crate::{backtraces, debugger, demo, host_tests, prove, qemu_test, workspace};
 
 /// Everything, in this order. A new kind of proof is a new line here.
 const STEPS: &[Step<Test>] = &[
@@ -46,6 +46,11 @@ const STEPS: &[Step<Test>] = &[
         name: "qemu",
         help: "the tests on the bare machine, one virtual machine each",
         run: |test| in_qemu(&[], &test.build, test.seeds()),
+    },
+    Step {
+        name: "adapters",
+        help: "the adapters to the field's other crates: on this machine, and their kernel in QEMU",
+        run: adapters,
     },
     Step {
         name: "demo",
@@ -104,4 +109,12 @@ pub(crate) fn in_qemu(words: &[&str], build: &Build, seeds: Seeds) -> Result<Cou
         failed: conclusion.num_failed,
         skipped: conclusion.num_ignored,
     })
+}
+
+fn adapters(test: &Test) -> Result<Counts> {
+    let words = workspace::adapters_as_words()?;
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let counts = host_tests::run(&words, &test.build, test.seeds())?;
+    let in_qemu = in_qemu(&["--kernel", "adapters"], &test.build, test.seeds())?;
+    Ok(counts.plus(in_qemu))
 }

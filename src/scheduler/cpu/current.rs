@@ -3,8 +3,9 @@
 //! This state is two words. The first is the address of the fiber's header, or null outside of
 //! fibers. Its lowest bit is set where waiting is not allowed. The second is the address of the
 //! fiber's loop, or null outside of fibers, so that one comparison shows whether the caller may
-//! access a loop. On the bare machine both words are statics, since one core runs one loop. On a
-//! host each thread has its own.
+//! access a loop. On the bare machine both words are statics, since one core runs one loop; with the
+//! feature `smp` they are in the core's [`CoreLocal`](super::core_local::CoreLocal). On a host each
+//! thread has its own.
 //!
 //! An interrupt handler may find a fiber in the first word and null in the second, or the reverse,
 //! while the loop switches between its own context and a fiber.
@@ -29,7 +30,38 @@ const IN_PLATFORM: usize = 4;
 
 const NOBODY: *const Header = ptr::without_provenance(MAY_NOT_WAIT);
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(feature = "smp", not(target_os = "linux")))]
+mod word {
+    use super::super::core_local::{FIBER_AT, RUN_LOOP_AT, read, write};
+    use super::{Header, MAY_NOT_WAIT};
+
+    const _: () = assert!(MAY_NOT_WAIT == 1, "`core_local` begins with this");
+
+    #[inline(always)]
+    pub(crate) fn get() -> *const Header {
+        read::<FIBER_AT>().cast()
+    }
+
+    #[inline(always)]
+    pub(crate) fn set(word: *const Header) {
+        write::<FIBER_AT>(word.cast());
+    }
+
+    #[inline(always)]
+    pub(crate) fn run_loop() -> *const () {
+        read::<RUN_LOOP_AT>()
+    }
+
+    pub(crate) fn set_run_loop(run_loop: *const ()) {
+        write::<RUN_LOOP_AT>(run_loop);
+    }
+
+    pub(crate) fn address() -> usize {
+        read::<0>().addr()
+    }
+}
+
+#[cfg(all(not(feature = "smp"), not(target_os = "linux")))]
 mod word {
     use super::{Header, NOBODY};
     use core::ptr;
@@ -153,6 +185,12 @@ pub(crate) fn set_next(fiber: *const Header) {
 #[inline(always)]
 pub(crate) fn is_in(run_loop: *const ()) -> bool {
     ptr::eq(word::run_loop(), run_loop)
+}
+
+/// Returns the address of the loop of the running fiber, or null outside of fibers.
+#[cfg(feature = "smp")]
+pub(crate) fn run_loop_address() -> *const () {
+    word::run_loop()
 }
 
 /// Returns the running fiber, which wants to wait or to yield. The caller is the owner of its loop.

@@ -15,7 +15,24 @@ use core::panic::Location;
 #[cfg(target_os = "linux")]
 extern crate std;
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(feature = "smp", not(target_os = "linux")))]
+mod place {
+    use super::super::core_local::{PLACE_AT, read, write};
+    use core::panic::Location;
+    use core::ptr;
+
+    #[inline(always)]
+    pub(crate) fn set(place: &'static Location<'static>) {
+        write::<PLACE_AT>(ptr::from_ref(place).cast());
+    }
+
+    pub(crate) fn get() -> Option<&'static Location<'static>> {
+        // SAFETY: null, or made of such a reference by `set`.
+        unsafe { read::<PLACE_AT>().cast::<Location<'static>>().as_ref() }
+    }
+}
+
+#[cfg(all(not(feature = "smp"), not(target_os = "linux")))]
 mod place {
     use core::panic::Location;
     use core::ptr;

@@ -56,7 +56,7 @@ impl RunLoop {
             DEBUG if address == canary_address(stack) => {
                 let lowest = sp.min(address);
                 let damaged = (lowest < bottom)
-                    .then(|| self.all.neighbour_below(lowest..bottom, fiber))
+                    .then(|| self.team().all.neighbour_below(lowest..bottom, fiber))
                     .flatten();
                 (Detector::Watchpoint, lowest, damaged)
             }
@@ -69,7 +69,7 @@ impl RunLoop {
                 (Detector::Guard, address, None)
             }
             PAGE_FAULT | DOUBLE_FAULT => {
-                let at = self.all.neighbour_at(address, fiber);
+                let at = self.team().all.neighbour_at(address, fiber);
                 if let Some(of_another) = at.filter(|at| at.part == Part::Guard) {
                     (Detector::GuardOfAnother, address, Some(of_another))
                 } else if sp < bottom
@@ -79,7 +79,7 @@ impl RunLoop {
                     (
                         Detector::StackPointer,
                         sp,
-                        self.all.neighbour_below(sp..bottom, fiber),
+                        self.team().all.neighbour_below(sp..bottom, fiber),
                     )
                 } else {
                     return None;
@@ -111,7 +111,7 @@ impl RunLoop {
         stack: StackBounds,
         fiber: *const Header,
     ) -> bool {
-        let neighbour = self.all.neighbour_at(sp, fiber);
+        let neighbour = self.team().all.neighbour_at(sp, fiber);
         neighbour.is_some_and(|at| at.part != Part::Guard)
             || stack.guard().start.saturating_sub(sp) <= REACH
     }

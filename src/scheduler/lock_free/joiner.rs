@@ -159,6 +159,7 @@ impl<T> JoinerPlace<T> {
 
     /// Closes the place: a later joiner learns that it is too late. A joiner that was there has
     /// been notified already.
+    #[cfg(not(feature = "smp"))]
     #[inline(always)]
     pub(crate) fn close(&self) {
         self.word.store(word(TOO_LATE), Ordering::Relaxed);

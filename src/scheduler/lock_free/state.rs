@@ -15,6 +15,10 @@
 //! stored, nobody has to wait, and no wake-up is lost. The low half of the word holds the bits, and
 //! the high half the generation, so that one compare-exchange checks both.
 
+#[cfg(any(feature = "smp", loom))]
+mod cores;
+mod look;
+
 use crate::atomic::{AtomicU64, Ordering};
 
 /// The fiber waits. It is still on its stack until the owner has switched to another fiber.
@@ -44,7 +48,6 @@ const LOOKED_AT: u64 = 512;
 /// The destructor of the result runs, in place. If it does not complete, the cell is lost.
 #[cfg(not(loom))]
 const IN_DESTRUCTOR: u64 = 2048;
-
 const GENERATION_SHIFT: u32 = 32;
 
 /// What the caller that wakes a fiber has to do next.
@@ -84,6 +87,7 @@ impl State {
     /// Begins a new fiber with the next generation, and returns the generation. The ids of the
     /// previous fiber become stale. If `is_ready`, no bits are set. Otherwise the fiber waits and
     /// was woken, like one that is in an inbox.
+    #[cfg(any(not(feature = "smp"), loom))]
     pub(crate) fn begin(&self, is_ready: bool) -> u32 {
         let next = generation(self.0.load(Ordering::Relaxed)).wrapping_add(1);
         let bits = if is_ready { 0 } else { PARKED | WAKE };
@@ -150,6 +154,10 @@ impl State {
     /// had put it.
     #[inline]
     pub(crate) fn unpark_from_inbox(&self) {
+        #[cfg(any(feature = "smp", loom))]
+        if self.end_move() {
+            return;
+        }
         self.0.fetch_sub(PARKED | WAKE, Ordering::Acquire);
     }
 
@@ -218,7 +226,7 @@ impl State {
     }
 
     /// Returns whether root is in the inbox, or about to be. Used only for the root of a run loop.
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(all(not(target_os = "linux"), not(feature = "smp")))]
     pub(crate) fn has_requests(&self) -> bool {
         self.0.load(Ordering::Relaxed) & (NOTIFIED | TOKEN) != 0
     }
@@ -303,50 +311,11 @@ impl State {
     pub(crate) fn detach(&self) -> bool {
         // The bit is clear: see `park`. There is only one handle.
         let before = self.0.fetch_add(DETACHED, Ordering::AcqRel);
-        // On the bare machine there is only one core, so no examination can be in progress here.
-        if cfg!(target_os = "linux") && before & LOOKED_AT != 0 {
+        // With one core on the bare machine no examination can be in progress here.
+        if cfg!(any(target_os = "linux", feature = "smp")) && before & LOOKED_AT != 0 {
             self.await_end_of_look();
         }
         before & FINISHED != 0
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn await_end_of_look(&self) {
-        while self.0.load(Ordering::Acquire) & LOOKED_AT != 0 {
-            crate::atomic::spin_loop();
-        }
-    }
-
-    /// Keeps the cell of a finished fiber from being freed until [`end_look`](Self::end_look).
-    /// Returns false if the fiber has not finished, or if nobody will take its result. Only the
-    /// owner may call this, with interrupts off.
-    #[must_use]
-    pub(crate) fn begin_look(&self) -> bool {
-        let mut current = self.0.load(Ordering::Relaxed);
-        while current & (FINISHED | DETACHED) == FINISHED {
-            match self.0.compare_exchange_weak(
-                current,
-                current | LOOKED_AT,
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return true,
-                Err(seen) => current = seen,
-            }
-        }
-        false
-    }
-
-    /// Returns whether an examination is in progress, between [`begin_look`](Self::begin_look) and
-    /// [`end_look`](Self::end_look).
-    pub(crate) fn is_looked_at(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & LOOKED_AT != 0
-    }
-
-    /// Ends an examination that [`begin_look`](Self::begin_look) began.
-    pub(crate) fn end_look(&self) {
-        self.0.fetch_and(!LOOKED_AT, Ordering::Release);
     }
 
     /// Records that a failure ends the fiber. Returns whether it was recorded already.

@@ -12,7 +12,9 @@ use core::fmt;
 /// It is noticed where the clock is read anyway: when the scheduler's own loop finds that the
 /// deadline has passed, when a fiber asks for the time or begins to wait with a deadline, and in
 /// [`Watchdog::tick`](crate::scheduler::Watchdog::tick). It is not noticed while fibers do none of
-/// these, or while the processor sleeps without being interrupted.
+/// these, or while the processor sleeps without being interrupted. The ready-made timers of
+/// `kfiber::hardware` do not let it sleep before their first interrupt, so that a timer which never
+/// interrupts is always noticed.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct LateTimer {

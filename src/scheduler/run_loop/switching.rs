@@ -6,6 +6,8 @@
 
 use super::RunLoop;
 use super::stack_check::{before_leaving, before_running};
+#[cfg(feature = "smp")]
+use super::team::count_failed;
 use crate::context::{self, Payload};
 use crate::platform::SwitchHook;
 use crate::scheduler::cpu::current;
@@ -63,6 +65,11 @@ impl RunLoop {
         unsafe { before_leaving(prev) };
         // SAFETY: the caller is the owner.
         unsafe { self.drain() };
+        #[cfg(feature = "smp")]
+        // SAFETY: as above, and `prev` runs.
+        unsafe {
+            self.share(prev, true);
+        }
         // SAFETY: R3.
         unsafe { self.ready.rotate(prev) };
         // SAFETY: the running fiber is ready, so the queue is not empty; the caller is the owner.
@@ -123,6 +130,11 @@ impl RunLoop {
             unsafe { self.stay(prev) };
             return prev;
         }
+        #[cfg(feature = "smp")]
+        // SAFETY: as above. (A fiber that ends does not come here: see `close_for_joiner`.)
+        unsafe {
+            self.share(prev, false);
+        }
         // SAFETY: as above.
         unsafe { self.next_without(prev) }
     }
@@ -135,7 +147,7 @@ impl RunLoop {
     /// The requirements of [`block`](Self::block) apply, and the fiber must be in no ring.
     #[cold]
     #[inline(never)]
-    unsafe fn stay(&self, fiber: *const Header) {
+    pub(super) unsafe fn stay(&self, fiber: *const Header) {
         // SAFETY: the caller's promise.
         unsafe { self.ready.push_front(fiber) };
     }
@@ -197,7 +209,7 @@ impl RunLoop {
     }
 
     /// Announces that root runs next, after `prev`.
-    fn announce_root(&self, prev: *const Header) {
+    pub(super) fn announce_root(&self, prev: *const Header) {
         if let Some(hook) = self.hook.get() {
             call_hook(hook, prev, ptr::null());
         }
@@ -228,7 +240,7 @@ impl RunLoop {
     #[inline(always)]
     fn allow_fast_yields(&self, ring: &Ring) {
         let ring = ptr::from_ref(ring).cast_mut();
-        if cfg!(not(target_os = "linux")) {
+        if cfg!(not(any(target_os = "linux", feature = "smp"))) {
             self.fast_ring.store(ring, Ordering::Relaxed);
             core::sync::atomic::compiler_fence(Ordering::SeqCst);
         } else {
@@ -236,7 +248,7 @@ impl RunLoop {
             // reordered.
             self.fast_ring.swap(ring, Ordering::SeqCst);
         }
-        if !self.inbox.is_empty() {
+        if !self.inbox.is_empty() || self.is_asked() {
             self.forbid_fast_yields();
         }
     }
@@ -319,13 +331,21 @@ impl RunLoop {
     /// The requirements of [`exit`](Self::exit) apply. The caller may be on another stack, which is
     /// not used any more once the next fiber runs.
     pub(crate) unsafe fn leave_for_good(&self, fiber: *const Header) -> Payload {
-        self.live.fetch_sub(1, Ordering::Relaxed);
+        #[cfg(not(feature = "smp"))]
+        self.count_end();
         // SAFETY: it has ended.
         unsafe { Self::count_turn(fiber) };
         // SAFETY: the caller's promise.
         let next = unsafe { self.next_for_good(fiber) };
         // SAFETY: the caller's promise.
         let end = unsafe { (*fiber).end.get() }.expect("set by spawn");
+        #[cfg(feature = "smp")]
+        // SAFETY: it has not left its stack yet.
+        let end = if unsafe { (*fiber).state.is_failed() } {
+            count_failed
+        } else {
+            end
+        };
         // SAFETY: C1 to C3, as in `switch`; the rest is the caller's promise.
         unsafe { context::leave(Header::block(next), end, Header::block(fiber)) }
     }

@@ -114,7 +114,7 @@ impl RawRwLock {
         }
     }
 
-    fn writer(&self) -> OwnerWord {
+    pub(super) fn writer(&self) -> OwnerWord {
         OwnerWord::from_stored(self.writer.load(Ordering::Relaxed))
     }
 
@@ -246,6 +246,15 @@ impl RawRwLock {
             }
         });
         is_taken
+    }
+
+    /// Returns whether a fiber may hold the lock for reading: it is recorded, or some readers are
+    /// not.
+    pub(super) fn may_be_read_by(&self, fiber: OwnerWord) -> bool {
+        self.holders.with(|holders| {
+            let readers = &holders.readers;
+            readers.others > 0 || readers.known().any(|reader| reader == fiber)
+        })
     }
 
     /// Unlocks for `reader`, which holds the lock for reading.

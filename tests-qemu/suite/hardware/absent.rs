@@ -96,6 +96,12 @@ kernel_test! {
         local_apic().expect("the other works");
     }
 
+    fn a_local_apic_that_is_not_mapped_is_an_error_and_not_a_page_fault() {
+        tests_qemu::paging::unmap(APIC_AT.as_u64());
+        let address = usize::try_from(APIC_AT.as_u64()).expect("64 bits");
+        assert_refused(local_apic(), HardwareError::LocalApicNotMapped { address });
+    }
+
     fn a_local_apic_is_not_found_where_it_is_not() {
         // A page of zeros, and the HPET, which reads as other things.
         for address in [dead(0x30, 0), HPET_AT] {

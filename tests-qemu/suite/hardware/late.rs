@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use kfiber::{
     hardware::pic,
-    platform::{BareX86_64, Timer},
+    platform::{BareX86_64, Platform as _, Timer},
     scheduler::{self, FiberPool, Hooks, Report, Scheduler},
 };
 use tests_qemu::{
@@ -38,7 +38,7 @@ fn late_timers<T: Timer>(scheduler: &'static Scheduler<BareX86_64<T>>) -> u64 {
     });
     sleeper.expect("a cell is free").detach();
     let busy = scheduler.spawn(&CELLS, || {
-        let end = scheduler::now() + 500_000_000;
+        let end = scheduler::now() + 300_000_000;
         while scheduler::now() < end {
             scheduler::yield_now();
         }
@@ -50,7 +50,68 @@ fn late_timers<T: Timer>(scheduler: &'static Scheduler<BareX86_64<T>>) -> u64 {
     LATE.load(Ordering::Relaxed)
 }
 
+/// Everybody sleeps, and returns how often the timer was called late, and how late they were woken.
+fn late_timers_asleep<T: Timer>(scheduler: &'static Scheduler<BareX86_64<T>>) -> (u64, u64) {
+    scheduler.set_hooks(&Told).expect("first");
+    let sleeper = scheduler.spawn(&CELLS, || {
+        let deadline = scheduler::now() + 50_000_000;
+        scheduler::sleep_until(deadline).expect("nobody cancels it");
+        let first = scheduler::now() - deadline;
+        scheduler::sleep(Duration::from_millis(50)).expect("nobody cancels it");
+        first
+    });
+    let sleeper = sleeper.expect("a cell is free");
+    interrupts::enable();
+    scheduler.run();
+    interrupts::disable();
+    let late_ns = sleeper.try_join().expect("it has ended");
+    (LATE.load(Ordering::Relaxed), late_ns)
+}
+
 kernel_test! {
+    fn a_masked_line_is_reported_though_all_fibers_sleep() icount {
+        start_pit_one_shot().expect("every machine has it");
+        pic::mask(0);
+        let (late, late_ns) = late_timers_asleep(&BY_PIT);
+        assert_eq!(late, 1);
+        assert!((100_000_000..110_000_000).contains(&late_ns), "late by {late_ns} ns");
+    }
+
+    fn an_interrupt_at_another_vector_is_reported_though_all_fibers_sleep() icount {
+        start_apic_timer().expect("every machine has it");
+        exceptions::hook(TIMER_VECTOR, |_| super::local_apic().expect("it is there").end_of_interrupt());
+        assert_eq!(late_timers_asleep(&BY_APIC).0, 1);
+    }
+
+    fn the_first_interrupt_comes_soon_though_the_first_deadline_is_far_away() icount {
+        static FIRST: AtomicU64 = AtomicU64::new(u64::MAX);
+        start_apic_timer().expect("every machine has it");
+        exceptions::hook(TIMER_VECTOR, |_| {
+            let timer = BY_APIC.platform().timer();
+            FIRST.fetch_min(timer.now(), Ordering::Relaxed);
+            BY_APIC.timer_interrupt();
+            timer.end_of_interrupt();
+        });
+        let start = BY_APIC.platform().now();
+        let sleeper = BY_APIC.spawn(&CELLS, || {
+            scheduler::sleep(Duration::from_secs(2)).expect("nobody cancels it");
+        });
+        sleeper.expect("a cell is free").detach();
+        interrupts::enable();
+        BY_APIC.run();
+        interrupts::disable();
+        let first_ns = FIRST.load(Ordering::Relaxed) - start;
+        assert!(first_ns < 11_000_000, "after {first_ns} ns");
+    }
+
+    fn a_timer_that_interrupts_lets_the_processor_sleep() icount {
+        start_apic_timer().expect("every machine has it");
+        let (late, late_ns) = late_timers_asleep(&BY_APIC);
+        assert_eq!(late, 0);
+        assert!(late_ns < 1_000_000, "late by {late_ns} ns");
+        assert_eq!(BY_APIC.platform().timer().deadline_before_first_interrupt(), None);
+    }
+
     fn a_kernel_that_does_all_is_told_nothing() icount {
         start_apic_timer().expect("every machine has it");
         assert_eq!(late_timers(&BY_APIC), 0);

@@ -4,7 +4,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
-use kfiber::hardware::{ApicTimerMode, Destination, Ipi, LocalApic};
+use kfiber::hardware::{ApicTimerMode, Destination, HardwareError, Ipi, LocalApic};
 use tests_qemu::{
     exceptions::{self, SPURIOUS_VECTOR, TIMER_VECTOR},
     kernel_test,
@@ -20,6 +20,12 @@ fn x2apic() -> LocalApic {
 }
 
 kernel_test! {
+    fn a_local_apic_that_is_not_mapped_is_switched_to_x2apic_mode() machine("-cpu qemu64,+x2apic") ignored timeout(120) {
+        assert!(local_apic().is_ok_and(|apic| !apic.is_x2apic()));
+        tests_qemu::paging::unmap(super::APIC_AT.as_u64());
+        assert!(local_apic().is_ok_and(|apic| apic.is_x2apic() && apic.id() == 0));
+    }
+
     fn tsc_deadlines_keep_time() machine("-cpu qemu64,+x2apic,+tsc-deadline") ignored timeout(120) {
         start_apic_timer().expect("every machine has it");
         assert_eq!(BY_APIC.platform().timer().mode(), Some(ApicTimerMode::TscDeadline));
@@ -41,7 +47,10 @@ kernel_test! {
         // SAFETY: the handler is above, and nobody else uses the timer or the PIT.
         unsafe { timer.start(apic, TIMER_VECTOR) }.expect("it is there");
         assert!(sleep_for(&BY_APIC, Duration::from_secs(2)).0 <= MOST_DRIFT_WHEN_BUSY_PPM);
-        assert!(local_apic().is_err(), "its registers are not in memory any more");
+        // SAFETY: it is refused.
+        let in_memory = unsafe { LocalApic::xapic(super::APIC_AT, SPURIOUS_VECTOR) };
+        assert_eq!(in_memory, Err(HardwareError::IsInX2ApicMode));
+        assert_eq!(local_apic(), Ok(apic));
     }
 
     fn an_interrupt_to_this_core_arrives_in_x2apic_mode() machine("-cpu qemu64,+x2apic") ignored timeout(120) {

@@ -16,8 +16,8 @@ const COMPILER: &str = "Compiler: ";
 const HEAD: &str = "\
 # Instructions per operation
 
-`cargo xtask bench --update` writes this file. `cargo xtask bench` counts anew, and fails if a figure
-differs. `cargo xtask bench --listing OPERATION` prints the instructions of one operation.
+`cargo xtask bench --update` writes this file. `cargo xtask bench` counts anew, and fails if a
+figure differs. `cargo xtask bench --listing OPERATION` prints the instructions of one operation.
 ";
 
 const METHOD: &str = "
@@ -26,10 +26,10 @@ The build has opt-level 3, fat link-time optimisation and one codegen unit, for
 that the operation goes there and back, and that the figure is for one way. A round of *n* fibers is
 divided by *n*.
 
-QEMU counts under `-icount shift=0,sleep=off`, where the time-stamp counter advances by one for each
-instruction. The kernel first tests this on code of known length. It then runs each operation 8 times
-to warm up, and 56 times that must all read the same. The 4 instructions of the two readings are
-subtracted. Instructions are not cycles, and some cost more than others.
+QEMU counts under `-icount shift=0,sleep=off`, where the time-stamp counter advances by one for
+each instruction. The kernel first tests this on code of known length. It then runs each operation
+8 times to warm up, and 56 times that must all read the same. The 4 instructions of the two readings
+are subtracted. Instructions are not cycles, and some cost more than others.
 
 The *best peer* is the kernel that takes the fewest instructions of those that were counted in the
 same way, each in its fastest build for one core. Others stand in brackets.

@@ -1,0 +1,7 @@
+//! Several cores in one scheduler, with a thread for each core.
+
+mod cores;
+mod ends;
+mod moving;
+mod pinned;
+mod tokens;
