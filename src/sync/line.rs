@@ -159,6 +159,11 @@ impl Line {
         Some(first)
     }
 
+    /// Takes all waiters out, and adds them to those that are to be woken. Returns their number.
+    pub(crate) fn serve_all(&self, served: &mut Served) -> usize {
+        core::iter::from_fn(|| self.serve_first(served).map(drop)).count()
+    }
+
     /// Takes the first waiter out. The caller must wake it with [`Waiter::wake`]. Used where only
     /// one waiter is taken out.
     #[inline(always)]
@@ -197,10 +202,6 @@ impl Served {
             first: ptr::null(),
             last: ptr::null(),
         }
-    }
-
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.first.is_null()
     }
 
     /// Wakes the waiters, in the order in which they were taken out. The caller must hold no lock.

@@ -1,12 +1,9 @@
 //! The kernel itself: one scheduler, two interrupts, and a shell.
 
+use crate::scheduler::SCHEDULER;
 use crate::{console, ends, shell, trouble};
-use kfiber::scheduler::{FiberCell, Priority, Scheduler};
-use tests_qemu::platform::{self, Bare};
+use kfiber::scheduler::{FiberCell, Priority};
 use tests_qemu::{command_line, exit, interrupts, println, stacks};
-
-/// All fibers of this kernel.
-pub(crate) static SCHEDULER: Scheduler<Bare> = Scheduler::new(platform::bare());
 
 static SHELL: FiberCell<{ 64 * 1024 }> = FiberCell::new();
 

@@ -4,7 +4,8 @@
 //!
 //! | file | shows |
 //! |---|---|
-//! | `kernel.rs` | a scheduler in a static, what an interrupt handler does, spawning, running |
+//! | `scheduler.rs` | a scheduler in a static |
+//! | `kernel.rs` | what an interrupt handler does, spawning, running |
 //! | `console.rs` | an interrupt handler that feeds a channel, and a fiber that reads lines from it |
 //! | `shell.rs` | the commands |
 //! | `jobs.rs` | fibers that work together: a channel, a semaphore, mutexes, timeouts, cancellation |
@@ -26,6 +27,8 @@ mod kernel;
 mod ps;
 #[cfg(target_os = "none")]
 mod race;
+#[cfg(target_os = "none")]
+mod scheduler;
 #[cfg(target_os = "none")]
 mod screen;
 #[cfg(target_os = "none")]

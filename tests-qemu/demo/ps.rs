@@ -1,7 +1,7 @@
 //! `ps` and `top`: what all fibers do.
 
 use crate::console;
-use crate::kernel::SCHEDULER;
+use crate::scheduler::SCHEDULER;
 use core::fmt;
 use core::time::Duration;
 use kfiber::scheduler::{FiberInfo, FiberState};

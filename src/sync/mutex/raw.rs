@@ -151,7 +151,7 @@ impl RawMutex {
     fn check_not_owner(&self, fiber: *const Header) {
         assert!(
             !self.owner().is_of(fiber),
-            "a mutex was locked by the fiber that has it already: it would wait for itself; drop the first guard before"
+            "a mutex was locked by the fiber that holds it already, which would wait for itself: drop the first guard before"
         );
     }
 
@@ -184,9 +184,9 @@ impl RawMutex {
         // SAFETY: only fibers own mutexes, so it is a cell's; it is poisoned, so there is an owner.
         match unsafe { failing::failure(owner.fiber()) } {
             Some(failure) => {
-                panic!("a mutex is poisoned: fiber \"{name}\", which had it, {failure}")
+                panic!("a mutex is poisoned: fiber \"{name}\", which held it, {failure}")
             }
-            None => panic!("a mutex is poisoned: fiber \"{name}\" failed while it had it"),
+            None => panic!("a mutex is poisoned: fiber \"{name}\" failed while it held it"),
         }
     }
 

@@ -158,6 +158,7 @@ mod tests {
             line: 7,
             flags: 0,
             timeout_seconds: 0,
+            machine: String::new(),
         }
     }
 

@@ -77,6 +77,7 @@ impl Runner {
         }
         let mut machine = Machine::new(&self.program, &self.options.machine, &self.kernel, words);
         machine.icount = test.needs_icount();
+        machine.words.clone_from(&test.machine);
         if test.needs_debug_frame() {
             machine.module = Some(unwind_tables::beside(&self.kernel)?);
         }
