@@ -25,6 +25,15 @@ interrupt_entry! {
     fn with_a_long_vector(frame: &mut TrapFrame) vector(200) { on_interrupt(frame); }
 }
 
+/// The stub that a hard-float kernel gets.
+#[unsafe(naked)]
+unsafe extern "sysv64" fn with_sse() {
+    extern "sysv64" fn handler(frame: &mut TrapFrame) {
+        on_interrupt(frame);
+    }
+    kfiber::__interrupt_entry_sse!(handler, TrapFrame::NO_VECTOR)
+}
+
 /// A handler with a frame of its own, and with a call that changes registers.
 #[inline(never)]
 fn on_interrupt(frame: &mut TrapFrame) {
@@ -294,6 +303,7 @@ fn all() {
     step_through(without_error_code, 0);
     step_through(with_error_code, ERROR_CODE);
     step_through(with_a_long_vector, 0);
+    step_through(with_sse, 0);
 }
 
 kernel_test! {
