@@ -56,6 +56,14 @@ fn an_unknown_whole_kernel_is_refused_with_the_known_ones() {
 }
 
 #[test]
+fn a_whole_kernel_with_one_core_gets_no_second_one() {
+    refuses(
+        &["demo", "--kernel", "uefi", "--smp", "2"],
+        "the kernel `uefi` uses one core",
+    );
+}
+
+#[test]
 fn a_loader_that_no_package_has_must_be_named() {
     let folder = tempfile::TempDir::new().expect("a folder");
     let folder = folder.path().to_str().expect("a plain name");
