@@ -151,6 +151,26 @@ pub(crate) fn check_guard(owner: OwnerWord, what: &str) {
     }
 }
 
+/// Returns whether the running fiber owns a lock that it is about to unlock without a guard. On a
+/// host, panics if it does not, as [`check_guard`] does, unless it unwinds.
+#[inline]
+#[track_caller]
+pub(crate) fn is_own(owner: OwnerWord, what: &str) -> bool {
+    let is_own = owner.is_of(current::get());
+    if cfg!(target_os = "linux") && !is_own && !owner.is_nobody() && !is_unwinding() {
+        not_its_guard(owner, what);
+    }
+    is_own
+}
+
+/// Returns whether the running fiber unwinds, as far as that is known, which is on a host.
+pub(crate) fn is_unwinding() -> bool {
+    #[cfg(target_os = "linux")]
+    return std::thread::panicking();
+    #[cfg(not(target_os = "linux"))]
+    false
+}
+
 #[cold]
 #[inline(never)]
 #[track_caller]
