@@ -163,11 +163,15 @@ pub(crate) fn is_own(owner: OwnerWord, what: &str) -> bool {
     is_own
 }
 
-/// Returns whether the running fiber unwinds, as far as that is known, which is on a host.
+/// Returns whether the running fiber unwinds.
+#[cfg(target_os = "linux")]
 pub(crate) fn is_unwinding() -> bool {
-    #[cfg(target_os = "linux")]
-    return std::thread::panicking();
-    #[cfg(not(target_os = "linux"))]
+    std::thread::panicking()
+}
+
+/// Returns whether the running fiber is known to unwind. On the bare machine, this is never known.
+#[cfg(not(target_os = "linux"))]
+pub(crate) const fn is_unwinding() -> bool {
     false
 }
 
