@@ -1,4 +1,5 @@
 //! Several cores in one scheduler, with a thread for each core.
+#![cfg(feature = "smp")]
 
 mod cores;
 mod ends;
