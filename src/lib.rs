@@ -68,12 +68,21 @@ pub mod platform;
 #[cfg(all(not(loom), any(test, not(target_os = "linux"))))]
 pub mod hardware;
 
+#[cfg(not(target_os = "linux"))]
+mod trap;
+
 #[cfg(not(loom))]
 pub mod scheduler;
 #[cfg(all(loom, test))]
 mod scheduler {
     mod lock_free;
 }
+
+#[cfg(not(target_os = "linux"))]
+pub mod exceptions;
+
+#[cfg(not(loom))]
+pub mod switch_state;
 
 #[cfg(not(loom))]
 pub mod fiber;

@@ -231,12 +231,14 @@ def kfiber_schedulers(expression=""):
 
 def kfiber_loops(scheduler):
     """The run loops of a scheduler, one for each core."""
-    names = [field.name for field in scheduler.type.fields()]
-    if "run_loop" in names:
-        return [scheduler["run_loop"]]
-    loops = scheduler["loops"]
-    low, high = loops.type.range()
-    return [loops[index] for index in range(low, high + 1)]
+    low, high = scheduler["loops"].type.range()
+    return [scheduler["loops"][index] for index in range(low, high + 1)]
+
+
+def kfiber_team(scheduler):
+    """What the loops of a scheduler share. With one core it is a part of the only loop."""
+    owner = scheduler if any(field.name == "team" for field in scheduler.type.fields()) else kfiber_loops(scheduler)[0]
+    return owner["team"]
 
 
 def kfiber_all(expression=""):
@@ -250,12 +252,11 @@ def kfiber_all(expression=""):
     fibers = []
     for _, scheduler in schedulers:
         addresses = []
-        for run_loop in kfiber_loops(scheduler):
-            address = kfiber_number(run_loop["all"])
-            while address and address not in addresses and len(addresses) < 1 << 20:
-                addresses.append(address)
-                next_of_all = gdb.Value(address).cast(header).dereference()["next_of_all"]
-                address = kfiber_number(next_of_all)
+        address = kfiber_number(kfiber_team(scheduler)["all"])
+        while address and address not in addresses and len(addresses) < 1 << 20:
+            addresses.append(address)
+            next_of_all = gdb.Value(address).cast(header).dereference()["next_of_all"]
+            address = kfiber_number(next_of_all)
         for address in reversed(addresses):
             fibers.append(KfiberFiber(gdb.Value(address).cast(header), len(fibers) + 1))
     kfiber_mark_running(fibers)

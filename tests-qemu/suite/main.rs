@@ -14,6 +14,8 @@ mod context;
 #[cfg(target_os = "none")]
 mod copies;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
+mod entry;
+#[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod examples;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod failures;
@@ -45,6 +47,8 @@ mod stack;
 mod stall;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod storm;
+#[cfg(all(target_os = "none", not(feature = "switches-only")))]
+mod user_mode;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod wakeups;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]

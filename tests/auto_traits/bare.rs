@@ -1,7 +1,7 @@
 //! The types that there are on a bare machine only. The test kernels include this file.
 
 use super::row::{If, IsNot, Neither, Probe, Row, SendAndSync, SendOnly, SyncOnly, Variance, rows};
-use kfiber::{hardware, platform, scheduler, stack};
+use kfiber::{exceptions, hardware, platform, stack, switch_state};
 
 rows! {
     // type                                       Send,   Sync,   in T,   in 'a
@@ -17,8 +17,15 @@ rows! {
     hardware::SerialPort                       => Always, Always, Absent, Absent;
     hardware::TscClock                         => Always, Always, Absent, Absent;
     platform::BareX86_64<T>                    => Send,   Sync,   Absent, Absent;
-    scheduler::TrapFrame                       => Always, Always, Absent, Absent;
-    scheduler::overflow::RecoveryFrame         => Always, Always, Absent, Absent;
     stack::guard::TableFrames<1>               => Always, Always, Absent, Absent;
+    exceptions::TrapFrame                      => Always, Always, Absent, Absent;
+    exceptions::ExceptionStacks                => Always, Always, Absent, Absent;
+    exceptions::Tables<4096>                   => Always, Always, Absent, Absent;
+    switch_state::AddressSpace                 => Always, Always, Absent, Absent;
+    switch_state::KernelStack                  => Always, Always, Absent, Absent;
+    switch_state::FsGsBases                    => Always, Always, Absent, Absent;
+    switch_state::FxsaveArea                   => Always, Always, Absent, Absent;
+    switch_state::XsaveArea<832>               => Always, Always, Absent, Absent;
+    switch_state::XsaveUnusable                => Always, Always, Absent, Absent;
     stack::guard::NoExceptionStack             => Always, Always, Absent, Absent;
 }

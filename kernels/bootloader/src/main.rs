@@ -7,7 +7,7 @@ mod machine;
 
 use bootloader_api::config::{BootloaderConfig, Mapping};
 use bootloader_api::{BootInfo, entry_point};
-use x86_64::VirtAddr;
+use kfiber::x86_64::VirtAddr;
 
 /// Has all physical memory mapped, at an address that the loader chooses.
 static CONFIG: BootloaderConfig = {

@@ -5,9 +5,9 @@
 mod kernel;
 mod machine;
 
+use kfiber::x86_64::VirtAddr;
 use limine::BaseRevision;
 use limine::request::{HhdmRequest, StackSizeRequest};
-use x86_64::VirtAddr;
 
 /// With revision 2 Limine maps the registers of devices as well as memory.
 #[used]

@@ -10,5 +10,5 @@ core::arch::global_asm!(include_str!("boot.s"));
 /// Called by `boot.s`, which has mapped all memory below 4 GiB one to one.
 #[unsafe(no_mangle)]
 extern "sysv64" fn kernel_main() -> ! {
-    kernel::main(x86_64::VirtAddr::zero())
+    kernel::main(kfiber::x86_64::VirtAddr::zero())
 }

@@ -5,8 +5,8 @@
 mod kernel;
 mod machine;
 
+use kfiber::x86_64::VirtAddr;
 use uefi::prelude::*;
-use x86_64::VirtAddr;
 
 /// Called by the firmware, which has mapped all memory one to one.
 #[entry]

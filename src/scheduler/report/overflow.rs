@@ -50,8 +50,8 @@ pub struct Overflow {
     /// The fiber of this scheduler whose memory was overwritten, if there is one.
     pub damaged: Option<Neighbour>,
     /// Whether the same fiber was reported at the same place before. If so, the handler of the
-    /// exception returned to the fiber, because it did not write the new rip and rsp into the
-    /// frame. See [`Scheduler::on_exception`](crate::scheduler::Scheduler::on_exception).
+    /// exception returned to the fiber, because what `exceptions::handle` wrote into the frame did
+    /// not reach the frame that the processor had pushed.
     pub is_repeated: bool,
     pub(crate) calls: Backtrace,
 }
@@ -152,8 +152,8 @@ impl fmt::Display for Overflow {
         }
         if self.is_repeated {
             return f.write_str(
-                "  reported again: the handler returned without writing the new rip and rsp into the frame: \
-                 use a volatile write through a pointer to the frame",
+                "  reported again: the handler returned without the new rip and rsp in the processor's frame: \
+                 enter by `interrupt_entry!`, or call `handle_x86_interrupt`",
             );
         }
         match self.detector {

@@ -14,6 +14,7 @@ use spin::Once;
 /// # Safety
 ///
 /// The header must belong to a cell that has a fiber.
+#[cfg(not(target_os = "linux"))]
 #[inline(always)]
 pub(crate) unsafe fn finds_its_stack(fiber: *const Header) -> bool {
     // SAFETY: the caller's promise. Volatile, for the word may have changed without the compiler's

@@ -92,6 +92,30 @@ pub(super) const SPEED: &[Row] = &[
         "yield_2_watched",
         "yield with switch, 2 fibers, with a watchpoint (the switch hook `watch::on_switch`)",
     ),
+    row(
+        "yield_2_stateless",
+        "yield with switch, 2 fibers, with the switch hook of a `PerFiber`, of which neither has a state",
+    ),
+    row(
+        "yield_2_address_space",
+        "the same, each with an `AddressSpace`, so that CR3 is written",
+    ),
+    row(
+        "yield_2_kernel_stack",
+        "the same, each with a `KernelStack` (`rsp0`)",
+    ),
+    row(
+        "yield_2_fs_gs",
+        "the same, each with `FsGsBases`, by four accesses to model-specific registers",
+    ),
+    row(
+        "yield_2_fxsave",
+        "the same, each with an `FxsaveArea`: one `fxsave`, one `fxrstor`",
+    ),
+    row(
+        "interrupt_entry",
+        "an interrupt and its return, by `interrupt_entry!` with an empty handler",
+    ),
     peer(
         "487 ThreadX 6.4.2 (532 Zephyr 3.3)",
         aims(
