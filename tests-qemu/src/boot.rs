@@ -9,7 +9,7 @@ use core::{
     sync::atomic::{AtomicPtr, AtomicU64, Ordering},
 };
 
-use crate::{exceptions, interrupts, paging, serial};
+use crate::{cores, exceptions, interrupts, paging, serial};
 
 /// Size of the stack on which the kernel and its test begin.
 pub const STACK_SIZE: usize = 256 * 1024;
@@ -72,6 +72,7 @@ macro_rules! entry {
 extern "C" fn kfiber_test_rust_entry(start_info: *mut StartInfo, rsp: u64) -> ! {
     START_INFO.store(start_info, Ordering::Relaxed);
     ENTRY_RSP.store(rsp, Ordering::Relaxed);
+    cores::init();
     serial::init();
     exceptions::init();
     paging::protect_code();
@@ -117,6 +118,12 @@ pub fn module() -> Option<&'static [u8]> {
     let size = usize::try_from(module.size).ok()?;
     // SAFETY: The loader put the file there, below 4 GiB; nobody else uses that memory.
     Some(unsafe { slice::from_raw_parts(module.address as *const u8, size) })
+}
+
+/// Returns the address of the ACPI tables' root, if the loader names it.
+pub(crate) fn rsdp() -> Option<usize> {
+    let address = usize::try_from(start_info()?.rsdp).expect("64 bits");
+    (address != 0).then_some(address)
 }
 
 /// Returns the stack pointer with which Rust was first called (before the return address was pushed).

@@ -11,6 +11,9 @@ use cargo_metadata::Message;
 use crate::cli::{Build, CoreSource};
 use crate::{console, setup, workspace};
 
+/// Binaries of the crate `tests-qemu` that need the feature of the same name.
+const WITH_A_FEATURE: [&str; 1] = ["smp"];
+
 /// What the compiler is to make of a kernel whose instructions, or bytes, are counted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Counted {
@@ -20,7 +23,12 @@ pub(crate) enum Counted {
 
 /// Builds one kernel, a binary of the crate `tests-qemu`, and returns the path of its ELF file.
 pub(crate) fn build_kernel(name: &str, build: &Build) -> Result<PathBuf> {
-    build_in("", name, build, &[], &[])
+    let words: &[&str] = if WITH_A_FEATURE.contains(&name) {
+        &["--features", name]
+    } else {
+        &[]
+    };
+    build_in("", name, build, &[], words)
 }
 
 /// Builds a kernel that is measured, as well as the compiler can, whatever the profile of the workspace says.

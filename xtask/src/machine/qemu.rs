@@ -43,6 +43,16 @@ pub(crate) fn run(
     deadline: Option<Duration>,
     listener: &Listener<'_>,
 ) -> Result<Run> {
+    run_and_look(command, deadline, listener, || ())
+}
+
+/// As [`run`], and calls `look` at the deadline, while the machine still runs.
+pub(crate) fn run_and_look(
+    command: &mut Command,
+    deadline: Option<Duration>,
+    listener: &Listener<'_>,
+    look: impl FnOnce(),
+) -> Result<Run> {
     let start = Instant::now();
     die_with_this_process(command);
     let child = command
@@ -58,7 +68,7 @@ pub(crate) fn run(
     thread::scope(|scope| {
         let serial = scope.spawn(|| drain(serial, listener));
         let stderr = scope.spawn(|| drain(stderr, &|_| ()));
-        let end = child.wait(deadline)?;
+        let end = child.wait(deadline, look)?;
         Ok(Run {
             serial: serial.join().expect("the draining thread does not panic"),
             stderr: String::from_utf8_lossy(
@@ -94,13 +104,14 @@ fn die_with_this_process(command: &mut Command) {
 struct KillOnDrop(Child);
 
 impl KillOnDrop {
-    fn wait(&mut self, deadline: Option<Duration>) -> Result<End> {
+    fn wait(&mut self, deadline: Option<Duration>, look: impl FnOnce()) -> Result<End> {
         let Some(deadline) = deadline else {
             return Ok(self.0.wait()?.into());
         };
         if let Some(status) = self.0.wait_timeout(deadline)? {
             return Ok(status.into());
         }
+        look();
         self.0.kill()?;
         self.0.wait()?;
         Ok(End::Deadline(deadline))
