@@ -79,7 +79,7 @@
 
 pub mod flags;
 
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 mod arrival;
 mod block;
 #[cfg(all(
@@ -105,7 +105,7 @@ mod tests;
 
 use core::ptr;
 
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 pub(crate) use arrival::prepare as prepare_arrival;
 pub use backend::{leave, resume, suspend, switch, switch_out_of_line};
 #[cfg(all(feature = "fp-control", target_feature = "sse"))]

@@ -1,17 +1,18 @@
-//! The platform that a kernel supplies to a scheduler: a clock, a timer, and a way to sleep.
+//! The platform that a kernel supplies to a scheduler: a clock, a timer, a way to sleep, and with
+//! several cores the number of each and a way to wake one.
 //!
 //! `BareX86_64` is the platform of a kernel on the bare machine, and needs a clock and a timer.
 //! `Host` is the platform of `cargo test` on Linux. Its clock jumps, so a test that sleeps for an
 //! hour takes no time.
 
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 mod bare;
-#[cfg(not(target_os = "none"))]
+#[cfg(target_os = "linux")]
 mod host;
 
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 pub use bare::{BareX86_64, Timer};
-#[cfg(not(target_os = "none"))]
+#[cfg(target_os = "linux")]
 pub use host::Host;
 
 /// A time in nanoseconds since some moment that stays the same while the kernel runs.
@@ -19,6 +20,12 @@ pub type Nanoseconds = u64;
 
 /// The largest time: a deadline that never comes.
 pub const NEVER: Nanoseconds = Nanoseconds::MAX;
+
+/// The number of a core in its scheduler. A `Scheduler<P, 4>` has the cores 0 to 3.
+///
+/// The kernel numbers its cores. The numbers need not be those of the local APICs.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Core(pub usize);
 
 /// A function that is called before a switch. `prev` is an address within the stack that is left,
 /// and `next` is one within the stack that is entered. A null pointer stands for the scheduler's
@@ -62,14 +69,29 @@ pub unsafe trait Platform: Sync {
     /// Called from: scheduler.
     fn idle(&self);
 
-    /// Ends [`idle`](Self::idle) on the core that runs this scheduler, if the caller runs on
-    /// another core or on another thread. An interrupt on that core ends `idle` anyway, so there is
-    /// nothing to do with one core.
+    /// Returns the number of the core on which the caller runs. It is the same in all code that
+    /// runs on that core, and less than the number of the scheduler's cores where
+    /// [`run`](crate::scheduler::Scheduler::run) is called.
+    ///
+    /// The default is `Core(0)`, for a scheduler with one core.
     ///
     /// # Context
     ///
-    /// Called from: fiber, interrupt, any core.
-    fn kick(&self) {}
+    /// Called from: fiber, interrupt, scheduler, any core.
+    fn core(&self) -> Core {
+        Core(0)
+    }
+
+    /// Ends [`idle`](Self::idle) on a core of this scheduler, if the caller runs on another core or
+    /// on another thread: it sends an interrupt to that core, whose handler need not do anything.
+    /// An interrupt on the core itself ends `idle` anyway, so there is nothing to do with one core.
+    ///
+    /// # Context
+    ///
+    /// Called from: fiber, interrupt, scheduler, any core; with interrupts on or off.
+    fn kick(&self, core: Core) {
+        let _one_core = core;
+    }
 
     /// Returns the time after a deadline at which the scheduler considers the timer dead, if
     /// [`timer_interrupt`](crate::scheduler::Scheduler::timer_interrupt) was not called by then.
@@ -93,11 +115,27 @@ pub unsafe trait Platform: Sync {
     }
 }
 
+/// A platform as a loop uses it, which has a pointer to one of any type.
+pub(crate) trait AnyPlatform: Platform {
+    /// Kicks the only core of a scheduler.
+    #[cfg(not(feature = "smp"))]
+    fn kick_only_core(&self);
+}
+
+impl<P: Platform> AnyPlatform for P {
+    // A function of its own costs the caller no argument.
+    #[cfg(not(feature = "smp"))]
+    #[inline]
+    fn kick_only_core(&self) {
+        self.kick(Core(0));
+    }
+}
+
 /// The interrupt flag of the current core. It is the processor's flag on the bare machine, and a
 /// flag of the thread on a host.
 pub(crate) mod interrupts {
-    #[cfg(not(target_os = "none"))]
+    #[cfg(target_os = "linux")]
     pub(crate) use super::host::{are_enabled, disable, enable};
-    #[cfg(target_os = "none")]
+    #[cfg(not(target_os = "linux"))]
     pub(crate) use x86_64::instructions::interrupts::{are_enabled, disable, enable};
 }

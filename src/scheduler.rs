@@ -60,8 +60,10 @@ pub use actions::{
     park_until, shield, sleep, sleep_until, unparker, yield_now,
 };
 pub use block_on::block_on;
+#[cfg(all(feature = "smp", not(target_os = "linux")))]
+pub use cpu::core_local::CoreLocal;
 pub use cpu::current::without_waiting;
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 pub use fail::contain::{TrapFrame, fiber_faulted, fiber_panicked};
 pub use graph::deadlock::{AfterDeadlock, Deadlock};
 pub use graph::stall::{AfterStall, Stall, StallKind};
@@ -85,25 +87,80 @@ pub use task::priority::Priority;
 pub use task::wait::WaitReason;
 pub use watchdog::Watchdog;
 
-use crate::platform::Platform;
+use crate::platform::{Core, Platform};
 use core::fmt;
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 use overflow::RecoveryFrame;
 use overflow::{Overflow, Trap};
 use run_loop::RunLoop;
 
-/// A run loop and its platform, in a static. See the [module documentation](self).
-pub struct Scheduler<P: 'static> {
-    run_loop: RunLoop,
+/// A run loop for each core, and their platform, in a static. See the
+/// [module documentation](self).
+///
+/// There is one core unless the type says more, which needs the feature `smp`: see
+/// [several cores](self#several-cores).
+pub struct Scheduler<P: 'static, const CORES: usize = 1> {
+    loops: [RunLoop; CORES],
+    #[cfg(feature = "smp")]
+    team: run_loop::team::Team,
     platform: P,
 }
 
-impl<P: Platform> Scheduler<P> {
+impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
     /// Returns a scheduler without fibers.
+    ///
+    /// It does not compile for no core, for more than 31, and for more than one without the feature
+    /// `smp`.
     pub const fn new(platform: P) -> Self {
+        const {
+            assert!(CORES > 0, "a scheduler has at least one core");
+            assert!(CORES <= 31, "a scheduler has at most 31 cores");
+            assert!(
+                CORES == 1 || cfg!(feature = "smp"),
+                "a scheduler with several cores needs the feature `smp` of kfiber"
+            );
+        }
         Self {
-            run_loop: RunLoop::new(),
+            loops: Self::loops(),
+            #[cfg(feature = "smp")]
+            team: run_loop::team::Team::new(),
             platform,
+        }
+    }
+
+    #[cfg(not(feature = "smp"))]
+    const fn loops() -> [RunLoop; CORES] {
+        [const { RunLoop::new(Core(0)) }; CORES]
+    }
+
+    #[cfg(feature = "smp")]
+    const fn loops() -> [RunLoop; CORES] {
+        let mut loops = [const { RunLoop::new(Core(0)) }; CORES];
+        let mut index = 1;
+        while index < CORES {
+            loops[index] = RunLoop::new(Core(index));
+            index += 1;
+        }
+        loops
+    }
+
+    /// Returns a loop of this scheduler, once the loops know each other and their platform.
+    #[inline(always)]
+    fn any_loop(&'static self) -> &'static RunLoop {
+        #[cfg(feature = "smp")]
+        self.team.unite(&self.loops);
+        &self.loops[0]
+    }
+
+    /// Returns the loop of the core on which the caller runs.
+    #[inline(always)]
+    pub(crate) fn loop_here(&'static self) -> &'static RunLoop {
+        #[cfg(not(feature = "smp"))]
+        return &self.loops[0];
+        #[cfg(feature = "smp")]
+        {
+            self.any_loop().set_platform(&self.platform);
+            self.loops[0].here()
         }
     }
 
@@ -138,12 +195,13 @@ impl<P: Platform> Scheduler<P> {
     /// Callable from: exception handler, on the core that runs the scheduler. Takes no lock.
     /// Blocks: nothing.
     pub fn on_exception(&'static self, trap: &Trap) -> Option<Overflow> {
-        let mut overflow = self.run_loop.classify(trap)?;
+        let run_loop = self.loop_here();
+        let mut overflow = run_loop.classify(trap)?;
         let times_before = fail::overflow::remember(cpu::current::get(), overflow.registers);
         overflow.is_repeated = times_before > 0;
         // The second report says what is wrong. More of them, in an endless loop, would hide it.
         if times_before < 2 {
-            self.run_loop.report(&Report::Overflow(&overflow));
+            run_loop.report(&Report::Overflow(&overflow));
         }
         Some(overflow)
     }
@@ -189,12 +247,12 @@ impl<P: Platform> Scheduler<P> {
     /// # Context
     ///
     /// As [`on_exception`](Self::on_exception).
-    #[cfg(target_os = "none")]
+    #[cfg(not(target_os = "linux"))]
     pub fn recovery_frame(&'static self) -> RecoveryFrame {
         RecoveryFrame {
             rip: fail::overflow::landing as *const () as u64,
             // The alignment is that after a call.
-            rsp: self.run_loop.below_root().addr() as u64 - 8,
+            rsp: self.loop_here().below_root().addr() as u64 - 8,
         }
     }
 
@@ -216,14 +274,17 @@ impl<P: Platform> Scheduler<P> {
     pub fn set_hooks(&'static self, hooks: &'static dyn Hooks) -> Result<(), HooksAlreadySet> {
         fail::overflow::report_from_here_on();
         run_loop::timer::report_from_here_on();
-        self.run_loop.set_hooks(hooks)
+        self.any_loop().set_hooks(hooks)
     }
 
     /// Returns a builder for a fiber with a name or a priority.
     pub fn builder(&'static self) -> Builder {
-        self.run_loop.set_platform(&self.platform);
+        let run_loop = self.any_loop();
+        run_loop.set_platform(&self.platform);
         Builder {
-            run_loop: &self.run_loop,
+            run_loop,
+            #[cfg(feature = "smp")]
+            is_pinned: false,
             name: "",
             priority: Priority::NORMAL,
         }
@@ -289,12 +350,33 @@ impl<P: Platform> Scheduler<P> {
             cpu::current::get().is_null(),
             "a scheduler was run from a fiber: fibers run in the scheduler, not around it"
         );
-        self.run_loop.set_platform(&self.platform);
+        #[cfg(all(feature = "smp", not(target_os = "linux")))]
+        cpu::core_local::check();
+        self.any_loop().set_platform(&self.platform);
+        let run_loop = self.loop_to_run();
         // SAFETY: we are not in a fiber, and nobody else is the owner meanwhile.
-        let run = || unsafe { self.run_loop.run_in_place(until_idle) };
-        self.run_loop
+        let run = || unsafe { run_loop.run_in_place(until_idle) };
+        run_loop
             .while_owned(run)
             .expect("the scheduler is running already: it has one loop, on one core");
+    }
+
+    /// Returns the loop of this core, for `run`.
+    #[track_caller]
+    fn loop_to_run(&'static self) -> &'static RunLoop {
+        #[cfg(not(feature = "smp"))]
+        return &self.loops[0];
+        #[cfg(feature = "smp")]
+        {
+            let Core(index) = self.platform.core();
+            assert!(
+                index < CORES,
+                "a scheduler for {CORES} cores was run on core {index}: give it more cores, `Scheduler<_, {}>`, or let \
+                 `Platform::core` count those that run it from 0",
+                index + 1
+            );
+            &self.loops[index]
+        }
     }
 
     /// Tells the scheduler that its timer has interrupted. The kernel's handler of the timer
@@ -305,7 +387,7 @@ impl<P: Platform> Scheduler<P> {
     ///
     /// Callable from: fiber, interrupt, scheduler, any core. Wait-free. Blocks: nothing.
     pub fn timer_interrupt(&'static self) {
-        self.run_loop.timer_interrupt();
+        self.loop_here().timer_interrupt();
     }
 
     /// Returns an iterator over all fibers that have not ended or whose result nobody has taken, in
@@ -320,10 +402,11 @@ impl<P: Platform> Scheduler<P> {
     ///
     /// Callable from: fiber, boot code. Blocks: nothing.
     pub fn fibers(&'static self) -> impl Iterator<Item = FiberInfo> {
-        let mut headers = self.run_loop.all.iter();
+        let run_loop = self.loop_here();
+        let mut headers = run_loop.team().all.iter();
         // Ownership is checked at each step: the iterator may be kept, or sent elsewhere.
         core::iter::from_fn(move || {
-            self.run_loop
+            run_loop
                 .while_owned(|| {
                     // SAFETY: they are this loop's, which is owned.
                     let look = |header| unsafe { FiberInfo::of(header) };
@@ -357,7 +440,7 @@ impl<P: Platform> Scheduler<P> {
     /// Callable from: fiber, boot code. Blocks: nothing.
     #[track_caller]
     pub fn wait_graph<R>(&'static self, f: impl FnOnce(&WaitGraph<'_>) -> R) -> Option<R> {
-        self.run_loop.lend_wait_graph(f)
+        self.loop_here().lend_wait_graph(f)
     }
 
     /// Returns an iterator over the greatest depth to which the stack of each cell was ever used.
@@ -372,11 +455,12 @@ impl<P: Platform> Scheduler<P> {
     ///
     /// As [`fibers`](Self::fibers).
     pub fn high_water_marks(&'static self) -> impl Iterator<Item = HighWaterMark> {
-        let mut headers = self.run_loop.all.iter();
+        let run_loop = self.loop_here();
+        let mut headers = run_loop.team().all.iter();
         core::iter::from_fn(move || {
             // SAFETY: it is of this loop's list, and we are the owner.
             let of = |header| unsafe { HighWaterMark::of(header) };
-            self.run_loop
+            run_loop
                 .while_owned(|| headers.by_ref().find_map(of))
                 .expect(
                     "the stacks of a running scheduler can be measured by one of its fibers only",
@@ -385,10 +469,10 @@ impl<P: Platform> Scheduler<P> {
     }
 }
 
-impl<P> fmt::Debug for Scheduler<P> {
+impl<P, const CORES: usize> fmt::Debug for Scheduler<P, CORES> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scheduler")
-            .field("is_running", &self.run_loop.is_running)
+            .field("is_running", &self.loops[0].is_running)
             .finish_non_exhaustive()
     }
 }

@@ -15,6 +15,9 @@
 //! it where it writes only `.debug_frame`, as it does for the stock bare target. The same bytes
 //! therefore go into both sections. They need no DWARF expression, so simple unwinders can follow
 //! them. (DWARF 5, section 6.4; LSB Core, "Exception Frames".)
+//!
+//! Both sections, and the directives that open them, belong to ELF. The object files of UEFI
+//! applications are COFF, so the bytes are left out there, and a backtrace ends at the first frame.
 
 use super::block::{Context, ControlBlock};
 use core::mem::offset_of;
@@ -26,8 +29,17 @@ const _: () = assert!(offset_of!(Context, record.ip) == 8);
 const _: () = assert!(offset_of!(Context, sp) == 16);
 const _: () = assert!(offset_of!(Context, rbx) == 24);
 
+/// No unwind entries, where the object files are not ELF.
+#[cfg(target_os = "uefi")]
+macro_rules! base_frame {
+    ($base:literal, $jump:literal, $end:literal) => {
+        concat!("// no unwind entries for ", $base)
+    };
+}
+
 /// The rules that apply from the first byte. The DWARF numbers of the registers are: rdx 1, rbx 3,
 /// rbp 6, rsp 7, return address 16.
+#[cfg(not(target_os = "uefi"))]
 macro_rules! rules {
     () => {
         "
@@ -43,6 +55,7 @@ macro_rules! rules {
 
 /// The rules that apply from the label `$jump`, as instructions of the entry for the function
 /// `$base`.
+#[cfg(not(target_os = "uefi"))]
 macro_rules! rules_at_jump {
     ($base:literal, $jump:literal) => {
         concat!(
@@ -62,6 +75,7 @@ macro_rules! rules_at_jump {
 /// The directives that write the unwind entries of the function `$base`, once for `.eh_frame` and
 /// once for `.debug_frame`. The last jump of the function is at `$jump`, and the function ends at
 /// `$end`.
+#[cfg(not(target_os = "uefi"))]
 macro_rules! base_frame {
     ($base:literal, $jump:literal, $end:literal) => {
         concat!(
@@ -130,4 +144,6 @@ macro_rules! base_frame {
     };
 }
 
-pub(super) use {base_frame, rules, rules_at_jump};
+pub(super) use base_frame;
+#[cfg(not(target_os = "uefi"))]
+pub(super) use {rules, rules_at_jump};

@@ -1,12 +1,12 @@
 //! A panic, a fault or an overflow ends one fiber, and those who depend on the fiber are told.
 
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 pub(crate) mod contain;
 pub(crate) mod failing;
 pub(crate) mod overflow;
 pub(crate) mod scope_end;
 pub(crate) mod trap;
-#[cfg(not(target_os = "none"))]
+#[cfg(target_os = "linux")]
 pub(crate) mod unwound;
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 pub mod watch;

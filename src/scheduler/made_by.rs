@@ -6,12 +6,12 @@
 //! locals in stable Rust, so there is no check. Where threads stand in for fibers, each fiber has
 //! thread locals of its own.
 
-#[cfg(not(any(target_os = "none", miri, kfiber_threads)))]
+#[cfg(all(target_os = "linux", not(any(miri, kfiber_threads))))]
 pub(crate) use checked::MadeBy;
-#[cfg(any(target_os = "none", miri, kfiber_threads))]
+#[cfg(any(not(target_os = "linux"), miri, kfiber_threads))]
 pub(crate) use unchecked::MadeBy;
 
-#[cfg(not(any(target_os = "none", miri, kfiber_threads)))]
+#[cfg(all(target_os = "linux", not(any(miri, kfiber_threads))))]
 mod checked {
     use crate::scheduler::cpu::current;
     use crate::scheduler::graph::wait_graph_text::Who;
@@ -66,7 +66,7 @@ mod checked {
     }
 }
 
-#[cfg(any(target_os = "none", miri, kfiber_threads))]
+#[cfg(any(not(target_os = "linux"), miri, kfiber_threads))]
 mod unchecked {
     use core::fmt;
 

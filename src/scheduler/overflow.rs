@@ -52,10 +52,10 @@
 //!
 //! [`on_exception`]: crate::scheduler::Scheduler::on_exception
 
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 pub use crate::scheduler::fail::trap::RecoveryFrame;
 pub use crate::scheduler::fail::trap::Trap;
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 pub use crate::scheduler::fail::watch;
 pub use crate::scheduler::report::neighbour::{Neighbour, Part};
 pub use crate::scheduler::report::overflow::{Detector, Overflow};

@@ -25,10 +25,15 @@ pub(crate) mod deadlock;
 pub(crate) mod hooks;
 pub(crate) mod level;
 pub(crate) mod ownership;
+#[cfg(feature = "smp")]
+pub(crate) mod place;
+#[cfg(feature = "smp")]
+pub(crate) mod rest;
 pub(crate) mod stack_check;
 pub(crate) mod stall;
 pub(crate) mod suspicion;
 pub(crate) mod switching;
+pub(crate) mod team;
 pub(crate) mod timer;
 pub(crate) mod unparker;
 pub(crate) mod waiting;
@@ -36,20 +41,18 @@ pub(crate) mod wake;
 
 pub(crate) use wake::{deadline_after, wake};
 
-use crate::platform::{NEVER, Nanoseconds, Platform, SwitchHook, interrupts};
+use crate::platform::{AnyPlatform, Core, NEVER, Nanoseconds, SwitchHook, interrupts};
 use crate::scheduler::cpu::current::{self, Place};
 use crate::scheduler::lock_free::inbox::Inbox;
-use crate::scheduler::queue::all::AllFibers;
 use crate::scheduler::queue::ready::{Ready, Ring};
 use crate::scheduler::queue::sleepers::Sleepers;
-use crate::scheduler::report::hooks::Hooks;
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::wait::Wait;
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use spin::Once;
+use team::Team;
 
 /// The run loop. See the [module documentation](self).
 pub(crate) struct RunLoop {
@@ -61,6 +64,7 @@ pub(crate) struct RunLoop {
     /// The time when the loop last read the clock.
     pub(super) last_look: AtomicU64,
     /// What all fibers waited for when the waits were last found hopeless.
+    #[cfg(not(feature = "smp"))]
     pub(super) last_stall: Cell<u64>,
     /// The deadline to which the timer was last set.
     pub(super) timer: AtomicU64,
@@ -71,15 +75,23 @@ pub(crate) struct RunLoop {
     pub(super) idle_on: AtomicUsize,
     pub(super) root: Header,
     pub(crate) is_running: AtomicBool,
-    /// All headers that ever had a fiber of this loop.
-    pub(crate) all: AllFibers,
-    /// The number of fibers that have not ended.
-    pub(super) live: AtomicUsize,
-    /// The number of fibers that have failed.
-    pub(crate) failures: Cell<u32>,
+    /// What the loops of the scheduler share.
+    #[cfg(not(feature = "smp"))]
+    team: Team,
+    /// The same, or null before the scheduler is used.
+    #[cfg(feature = "smp")]
+    team: AtomicPtr<Team>,
+    /// The number of the loop's core.
+    #[cfg(feature = "smp")]
+    pub(crate) index: usize,
+    /// Whether `run_until_idle` runs the loop.
+    #[cfg(feature = "smp")]
+    pub(super) is_until_idle: AtomicBool,
+    /// The overflow that ends the fiber that runs: see
+    /// [`overflow`](crate::scheduler::fail::overflow).
+    #[cfg(feature = "smp")]
+    pub(crate) last_overflow: [AtomicU64; 6],
     pub(super) hook: Cell<Option<SwitchHook>>,
-    pub(super) platform: Once<&'static dyn Platform>,
-    pub(super) hooks: Once<&'static dyn Hooks>,
     /// Where the loop's fibers began to run. What they hold may not be sent elsewhere.
     place: Cell<Option<Place>>,
 }
@@ -111,25 +123,34 @@ impl RunLoop {
         ptr::from_ref(self).cast()
     }
 
-    pub(crate) const fn new() -> Self {
+    /// Creates the loop of a core.
+    pub(crate) const fn new(Core(index): Core) -> Self {
+        #[cfg(not(feature = "smp"))]
+        let _one_core = index;
         Self {
             ready: Ready::new(),
             inbox: Inbox::new(),
             fast_ring: AtomicPtr::new(ptr::null_mut()),
             sleepers: Sleepers::new(),
             last_look: AtomicU64::new(0),
+            #[cfg(not(feature = "smp"))]
             last_stall: Cell::new(0),
             timer: AtomicU64::new(NEVER),
             late_since: AtomicU64::new(0),
             idle_on: AtomicUsize::new(0),
             root: Header::root(),
             is_running: AtomicBool::new(false),
-            all: AllFibers::new(),
-            live: AtomicUsize::new(0),
-            failures: Cell::new(0),
+            #[cfg(not(feature = "smp"))]
+            team: Team::new(),
+            #[cfg(feature = "smp")]
+            team: AtomicPtr::new(ptr::null_mut()),
+            #[cfg(feature = "smp")]
+            index,
+            #[cfg(feature = "smp")]
+            is_until_idle: AtomicBool::new(false),
+            #[cfg(feature = "smp")]
+            last_overflow: [const { AtomicU64::new(0) }; 6],
             hook: Cell::new(None),
-            platform: Once::new(),
-            hooks: Once::new(),
             place: Cell::new(None),
         }
     }
@@ -148,14 +169,72 @@ impl RunLoop {
         sp.wrapping_sub(ROOM).map_addr(|address| address & !15)
     }
 
+    /// Returns what the loops of the scheduler share.
+    #[cfg(not(feature = "smp"))]
+    #[inline(always)]
+    pub(crate) const fn team(&self) -> &Team {
+        &self.team
+    }
+
+    /// Returns what the loops of the scheduler share.
+    #[cfg(feature = "smp")]
+    #[inline(always)]
+    pub(crate) fn team(&self) -> &'static Team {
+        let team = self.team.load(Ordering::Relaxed);
+        debug_assert!(!team.is_null(), "the scheduler unites its loops first");
+        // SAFETY: every function of a scheduler unites its loops before it uses one of them, and
+        // the team is as static as they are.
+        unsafe { &*team }
+    }
+
+    #[cfg(feature = "smp")]
+    pub(super) fn join_team(&self, team: &'static Team) {
+        self.team
+            .store(ptr::from_ref(team).cast_mut(), Ordering::Release);
+    }
+
+    /// Returns the number of the loop's core.
+    pub(crate) const fn core(&self) -> Core {
+        #[cfg(not(feature = "smp"))]
+        return Core(0);
+        #[cfg(feature = "smp")]
+        return Core(self.index);
+    }
+
     /// Stores the platform. The first one stays.
-    pub(crate) fn set_platform(&self, platform: &'static dyn Platform) {
-        self.platform.call_once(|| platform);
+    pub(crate) fn set_platform(&self, platform: &'static dyn AnyPlatform) {
+        self.team().platform.call_once(|| platform);
     }
 
     /// Returns the platform, which is set before any fiber exists.
-    pub(crate) fn platform(&self) -> &'static dyn Platform {
-        *self.platform.get().expect("spawn and run set it")
+    pub(crate) fn platform(&self) -> &'static dyn AnyPlatform {
+        *self.team().platform.get().expect("spawn and run set it")
+    }
+
+    /// Returns the number of fibers of the scheduler that have failed.
+    pub(crate) fn failures(&self) -> u32 {
+        #[cfg(not(feature = "smp"))]
+        return self.team.failures.get();
+        #[cfg(feature = "smp")]
+        return self.team().failures.load(Ordering::Acquire);
+    }
+
+    /// Records that a fiber has failed.
+    pub(crate) fn count_failure(&self) {
+        #[cfg(not(feature = "smp"))]
+        self.team
+            .failures
+            .set(self.team.failures.get().wrapping_add(1));
+        #[cfg(feature = "smp")]
+        self.team().failures.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Records that the running fiber ends. With several cores this is done later: see
+    /// [`team`](self::team).
+    #[inline(always)]
+    pub(crate) fn count_end(&self) {
+        #[cfg(not(feature = "smp"))]
+        self.team.live.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Runs the loop as [`run`](Self::run) does, but only where its fibers began to run, or
@@ -178,7 +257,7 @@ impl RunLoop {
         self.place.set(Some(here));
         // SAFETY: the caller's promise.
         unsafe { self.run(until_idle) };
-        if self.live.load(Ordering::Relaxed) == 0 {
+        if self.team().live.load(Ordering::Relaxed) == 0 {
             self.place.set(None);
         }
     }
@@ -225,10 +304,10 @@ impl RunLoop {
     /// that it waits and was woken.
     #[inline]
     pub(crate) unsafe fn adopt(&self, fiber: *const Header, is_first: bool, is_owner: bool) {
-        self.live.fetch_add(1, Ordering::Relaxed);
+        self.team().live.fetch_add(1, Ordering::Relaxed);
         if is_first {
             // SAFETY: the caller's promise; a cell's header stays for good.
-            unsafe { self.all.push(fiber) };
+            unsafe { self.team().all.push(fiber) };
         }
         if is_owner {
             // SAFETY: the caller's promise.
@@ -253,7 +332,8 @@ impl RunLoop {
         }
     }
 
-    /// Wakes a fiber of this loop.
+    /// Wakes a fiber of this loop. With several cores the fiber could belong to another by then.
+    #[cfg(not(feature = "smp"))]
     ///
     /// # Safety
     ///
@@ -278,7 +358,44 @@ impl RunLoop {
         // SAFETY: the caller's promise.
         unsafe { self.inbox.push(fiber) };
         self.forbid_fast_yields();
-        self.platform().kick();
+        self.rouse();
+    }
+
+    /// Ends the sleep of this loop, in whose inbox there is something.
+    #[inline(always)]
+    pub(crate) fn rouse(&self) {
+        #[cfg(not(feature = "smp"))]
+        self.platform().kick_only_core();
+        // Nobody is kicked who is awake, and an interrupt that we are in ends the sleep anyway.
+        #[cfg(feature = "smp")]
+        if self.team().roster.wake(self.index)
+            && !self.is_idle_here()
+            && let Some(platform) = self.team().platform.get()
+        {
+            platform.kick(self.core());
+        }
+    }
+
+    /// Enqueues a fiber that waited, and that the caller has woken.
+    ///
+    /// Only now it is asked which loop the fiber belongs to. Before the bit was set, another could
+    /// have woken it, and it could have moved and waited again in another loop. From then on it is
+    /// in no ring, so nobody moves it.
+    ///
+    /// # Safety
+    ///
+    /// The change of the state returned [`Woken::Enqueue`](crate::scheduler::lock_free::state::Woken),
+    /// and this is called once for it.
+    #[cfg(feature = "smp")]
+    pub(super) unsafe fn take_or_post(fiber: *const Header) {
+        // SAFETY: it waits, so it is alive.
+        let run_loop = unsafe { Self::of(fiber) };
+        if run_loop.is_owner() {
+            run_loop.take_posted(fiber);
+        } else {
+            // SAFETY: the caller's promise.
+            unsafe { run_loop.post(fiber) };
+        }
     }
 
     /// Empties the inbox, into which interrupt handlers and other cores put fibers.
@@ -337,7 +454,10 @@ impl RunLoop {
     unsafe fn run(&self, until_idle: bool) {
         self.hook.set(self.platform().switch_hook());
         self.forbid_fast_yields();
+        #[cfg(not(feature = "smp"))]
         self.last_stall.set(0);
+        #[cfg(feature = "smp")]
+        let turn = self.begin_turn(until_idle);
         interrupts::enable();
         loop {
             // SAFETY: the caller is the owner.
@@ -357,24 +477,39 @@ impl RunLoop {
                 unsafe { self.switch(root, next) };
                 continue;
             }
-            if until_idle || self.live.load(Ordering::Relaxed) == 0 {
+            #[cfg(feature = "smp")]
+            if self.rest(until_idle, &turn) {
                 return;
             }
-            let next = self.sleepers.next_deadline();
-            if next == NEVER && self.all_wait() {
+            #[cfg(not(feature = "smp"))]
+            if self.rest(until_idle) {
                 return;
-            }
-            if next != self.timer.load(Ordering::Relaxed) {
-                // The timer was set for a sleeper that was woken before its deadline, which must
-                // not wake the processor any more.
-                self.set_timer(next);
-            }
-            interrupts::disable();
-            if self.inbox.is_empty() {
-                self.idle();
-            } else {
-                interrupts::enable();
             }
         }
+    }
+
+    /// Lets the processor sleep, since no fiber is ready. Returns whether the loop returns instead.
+    #[cfg(not(feature = "smp"))]
+    #[inline(always)]
+    fn rest(&self, until_idle: bool) -> bool {
+        if until_idle || self.team.live.load(Ordering::Relaxed) == 0 {
+            return true;
+        }
+        let next = self.sleepers.next_deadline();
+        if next == NEVER && self.all_wait() {
+            return true;
+        }
+        if next != self.timer.load(Ordering::Relaxed) {
+            // The timer was set for a sleeper that was woken before its deadline, which must
+            // not wake the processor any more.
+            self.set_timer(next);
+        }
+        interrupts::disable();
+        if self.inbox.is_empty() {
+            self.idle();
+        } else {
+            interrupts::enable();
+        }
+        false
     }
 }

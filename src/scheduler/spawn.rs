@@ -19,6 +19,8 @@ pub(crate) mod scope;
 
 use crate::context::{ControlBlock, Payload};
 use crate::scheduler::cpu::current;
+#[cfg(feature = "smp")]
+use crate::scheduler::lock_free::joiner::Joiner;
 use crate::scheduler::report::failure::Failure;
 use crate::scheduler::run_loop::{RunLoop, wake};
 use crate::scheduler::spawn::builder::{Builder, CellSource, SpawnError, SpawnErrorKind};
@@ -96,10 +98,24 @@ pub(crate) unsafe fn spawn_in<H: CellSource, F: FnOnce() -> T, T>(
     let header: *const Header = bounds.top().cast_const().cast();
     // SAFETY: `FiberStorage` promises a control block there.
     let fiber = unsafe { &*header };
-    let Some(is_first) = fiber.set_run_loop(builder.run_loop.address()) else {
+    #[cfg(not(feature = "smp"))]
+    let (run_loop, is_first) = (
+        builder.run_loop,
+        fiber.set_run_loop(builder.run_loop.address()),
+    );
+    #[cfg(feature = "smp")]
+    let (run_loop, is_first) = {
+        // SAFETY: it is a header, which stays readable.
+        let before = unsafe { Header::loop_address(header) };
+        let is_ours = before.is_null() || builder.run_loop.team().has(before);
+        (builder.place(), is_ours.then_some(before.is_null()))
+    };
+    let Some(is_first) = is_first else {
         let kind = SpawnErrorKind::OtherScheduler;
         return Err(SpawnError { closure, kind });
     };
+    #[cfg(feature = "smp")]
+    fiber.change_run_loop(run_loop.address());
     // SAFETY: S1, and the check above: the place is in the stack, which is ours.
     unsafe { cell_of::<H::Cell, T>(header).write(cell) };
     let place = closure_of::<H::Cell, F, T>(header);
@@ -126,11 +142,14 @@ pub(crate) unsafe fn spawn_in<H: CellSource, F: FnOnce() -> T, T>(
     fiber.own_level.set(builder.priority.level());
     fiber.dispatches().set(0);
     fiber.set_stack(bounds);
-    let is_owner = builder.run_loop.is_owner();
+    let is_owner = run_loop.is_owner();
+    #[cfg(not(feature = "smp"))]
     let generation = fiber.state.begin(is_owner);
+    #[cfg(feature = "smp")]
+    let generation = fiber.state.begin_as(is_owner, builder.is_pinned);
     fiber.tag.set(owner::tag_of(generation));
     // SAFETY: the fiber is complete, and in no queue.
-    unsafe { builder.run_loop.adopt(header, is_first, is_owner) };
+    unsafe { run_loop.adopt(header, is_first, is_owner) };
     // SAFETY: cells are statics.
     Ok(JoinHandle::new(unsafe { FiberId::new(header, generation) }))
 }
@@ -157,12 +176,19 @@ unsafe extern "sysv64" fn body<C: FiberStorage, F: FnOnce() -> T, T>(
         // SAFETY: the closure has returned this.
         unsafe { deliver(header, result) };
     };
+    #[cfg(not(feature = "smp"))]
     // SAFETY: the header is ours.
     let run_loop = unsafe { RunLoop::of(header) };
-    #[cfg(target_os = "none")]
+    #[cfg(not(target_os = "linux"))]
     all();
-    #[cfg(not(target_os = "none"))]
-    if crate::scheduler::fail::unwound::call(all).is_none() {
+    #[cfg(target_os = "linux")]
+    let has_failed = crate::scheduler::fail::unwound::call(all).is_none();
+    // The closure may have moved to another core.
+    #[cfg(feature = "smp")]
+    // SAFETY: the header is ours.
+    let run_loop = unsafe { RunLoop::of(header) };
+    #[cfg(target_os = "linux")]
+    if has_failed {
         // SAFETY: a fiber runs in its loop, as its owner.
         return unsafe { run_loop.exit(header) };
     }
@@ -173,6 +199,9 @@ unsafe extern "sysv64" fn body<C: FiberStorage, F: FnOnce() -> T, T>(
         extra.scope.set(ptr::null());
         scope.one_is_done();
     }
+    #[cfg(feature = "smp")]
+    extra.place.set(close_for_joiner(extra, run_loop));
+    #[cfg(not(feature = "smp"))]
     if let Some(joiner) = extra.joiner.fiber()
         // SAFETY: headers stay readable for good.
         && ptr::eq(unsafe { RunLoop::of(joiner) }, run_loop)
@@ -185,6 +214,30 @@ unsafe extern "sysv64" fn body<C: FiberStorage, F: FnOnce() -> T, T>(
     }
     // SAFETY: a fiber runs in its loop, as its owner.
     unsafe { run_loop.exit(header) }
+}
+
+/// Closes the place of the joiner, which cannot withdraw from here on. Returns the joiner that is to
+/// be woken once the running fiber has finished, or null.
+///
+/// A joiner of the same loop is woken at once. It stays in this loop's rings until the fiber has
+/// left, because a fiber that ends gives no others away. One of another loop could run before that.
+#[cfg(feature = "smp")]
+#[inline(always)]
+fn close_for_joiner(extra: &Extra, run_loop: &RunLoop) -> *const Header {
+    match extra.joiner.end() {
+        // SAFETY: headers stay readable for good.
+        Some(Joiner::Fiber(joiner)) if ptr::eq(unsafe { RunLoop::of(joiner) }, run_loop) => {
+            // SAFETY: it waits for us.
+            unsafe { wake(joiner) };
+            ptr::null()
+        }
+        Some(Joiner::Fiber(joiner)) => joiner,
+        Some(Joiner::Waker(waker)) => {
+            waker.wake();
+            ptr::null()
+        }
+        None => ptr::null(),
+    }
 }
 
 /// Puts the result in its place, calls the waker of whoever polls for the fiber's end, and drops
@@ -230,14 +283,24 @@ unsafe extern "sysv64" fn end<C: FiberStorage, T>(block: *mut ControlBlock) {
     // Whoever has the handle, perhaps on another core, may take the result and use the cell again
     // as soon as the fiber has finished. This is therefore the last look at the control block.
     // SAFETY: it is a cell's.
+    #[cfg(not(feature = "smp"))]
     let joiner = unsafe { Extra::of(header) }.joiner.fiber();
+    #[cfg(feature = "smp")]
+    // SAFETY: it is a cell's.
+    let joiner = Some(unsafe { Extra::of(header) }.place.get()).filter(|it| !it.is_null());
+    #[cfg(feature = "smp")]
+    // SAFETY: the header is ours until it has finished.
+    let team = unsafe { RunLoop::of(header) }.team();
     if fiber.state.finish() {
+        #[cfg(feature = "smp")]
+        fiber.state.await_end_of_look();
         // SAFETY: there is no handle any more, so nobody else gives it back.
-        return unsafe { give_back::<C, T>(block) };
-    }
-    if let Some(joiner) = joiner {
+        unsafe { give_back::<C, T>(block) };
+    } else if let Some(joiner) = joiner {
         tell(joiner);
     }
+    #[cfg(feature = "smp")]
+    team.one_has_ended();
 }
 
 /// Wakes a joiner that runs on another core.

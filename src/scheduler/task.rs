@@ -6,7 +6,6 @@ pub(crate) mod control;
 pub(crate) mod header;
 pub(crate) mod held_by;
 pub(crate) mod id;
-pub(crate) mod joiner;
 pub(crate) mod owner;
 pub(crate) mod priority;
 pub(crate) mod scope_count;

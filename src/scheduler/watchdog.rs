@@ -105,13 +105,13 @@ impl Watchdog {
     /// # Context
     ///
     /// Callable from: interrupt. Blocks: nothing.
-    pub fn tick<P: Platform>(
+    pub fn tick<P: Platform, const CORES: usize>(
         &self,
-        scheduler: &'static Scheduler<P>,
+        scheduler: &'static Scheduler<P, CORES>,
         now: Nanoseconds,
         interrupted: Registers,
     ) {
-        let run_loop = &scheduler.run_loop;
+        let run_loop = scheduler.loop_here();
         run_loop.has_seen(now);
         run_loop.check_timer(now);
         let fiber = current::get();

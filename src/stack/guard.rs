@@ -21,12 +21,12 @@
 //! }
 //! ```
 
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 mod ist;
 #[cfg(all(test, not(miri)))]
 mod tests;
 
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 pub use ist::{EXCEPTIONS, NoExceptionStack, check_exception_stacks};
 
 use super::{PAGE_SIZE, StackBounds};

@@ -157,9 +157,7 @@ impl WaitQueue {
         let mut was_woken = false;
         loop {
             // SAFETY: it runs.
-            let failures = unsafe { RunLoop::of(current::waiting_fiber()) }
-                .failures
-                .get();
+            let failures = unsafe { RunLoop::of(current::waiting_fiber()) }.failures();
             let wakes = self.queue.with(|queue| queue.wakes);
             if self.ask(&mut condition, was_woken) {
                 return Ok(());
@@ -220,7 +218,7 @@ impl WaitQueue {
         // SAFETY: it runs.
         let run_loop = unsafe { RunLoop::of(waiter.fiber) };
         let object = ptr::from_ref(self).cast();
-        let is_done = || waiter.is_served() || run_loop.failures.get() != failures;
+        let is_done = || waiter.is_served() || run_loop.failures() != failures;
         let in_line = ptr::from_ref(waiter).cast();
         let fiber = waiter.fiber;
         let waited = waiting::wait_in_line_until(in_line, fiber, &KIND, object, deadline, is_done);

@@ -5,7 +5,7 @@ use crate::dice::{self, Intrusion, choose, comes, note};
 use crate::stage;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
-use kfiber::platform::{Host, NEVER, Nanoseconds, Platform, SwitchHook};
+use kfiber::platform::{Core, Host, NEVER, Nanoseconds, Platform, SwitchHook};
 use kfiber::scheduler::{self, FiberInfo, FiberState, Scheduler, WaitError};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -87,10 +87,10 @@ impl Machine {
         } else if how == 1 {
             // Too early, or too late.
             self.host.advance(choose(60) as u64);
-            self.host.kick();
+            self.host.kick(Core(0));
         }
         if self.is_kicked.swap(false, SeqCst) || timer == NEVER {
-            self.host.kick();
+            self.host.kick(Core(0));
         }
     }
 }
@@ -284,9 +284,9 @@ unsafe impl Platform for Machine {
         self.host.idle();
     }
 
-    fn kick(&self) {
+    fn kick(&self, core: Core) {
         self.is_kicked.store(true, SeqCst);
-        self.host.kick();
+        self.host.kick(core);
     }
 
     fn switch_hook(&self) -> Option<SwitchHook> {

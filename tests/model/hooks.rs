@@ -3,7 +3,7 @@
 use crate::child;
 use core::cell::Cell;
 use core::time::Duration;
-use kfiber::platform::{Host, Nanoseconds, Platform, SwitchHook};
+use kfiber::platform::{Core, Host, Nanoseconds, Platform, SwitchHook};
 use kfiber::scheduler::{FiberPool, Scheduler, current, park, sleep, yield_now};
 use kfiber::sync::{Mutex, Semaphore};
 
@@ -24,8 +24,8 @@ unsafe impl Platform for Hooked {
     fn idle(&self) {
         self.0.idle();
     }
-    fn kick(&self) {
-        self.0.kick();
+    fn kick(&self, core: Core) {
+        self.0.kick(core);
     }
     fn switch_hook(&self) -> Option<SwitchHook> {
         Some(|_prev, _next| {
@@ -111,8 +111,8 @@ unsafe impl Platform for Restless {
     fn idle(&self) {
         self.0.idle();
     }
-    fn kick(&self) {
-        self.0.kick();
+    fn kick(&self, core: Core) {
+        self.0.kick(core);
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::Kernel;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
-use kfiber::platform::{Host, Nanoseconds, Platform};
+use kfiber::platform::{Core, Host, Nanoseconds, Platform};
 use kfiber::scheduler::{
     self, AfterDeadlock, AfterStall, FiberPool, Registers, Scheduler, Unparker, Watchdog,
 };
@@ -32,7 +32,7 @@ unsafe impl Platform for Machine {
         self.host.advance(SECOND);
         let count = self.interrupts.fetch_add(1, Ordering::Relaxed) + 1;
         Host::interrupt(|| (self.handler)(count));
-        self.host.kick();
+        self.host.kick(Core(0));
         self.host.idle();
     }
 }

@@ -3,7 +3,7 @@
 //! The decision is made by a look at the clock, so here the clock is what meddles: as an interrupt would.
 
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use kfiber::platform::{Host, Nanoseconds, Platform};
+use kfiber::platform::{Core, Host, Nanoseconds, Platform};
 use kfiber::scheduler::{FiberPool, Scheduler, WaitError};
 use kfiber::sync::bitflags::bitflags;
 use kfiber::sync::{Channel, Condvar, Event, Mutex, Semaphore, WaitQueue, Wanted};
@@ -45,8 +45,8 @@ unsafe impl Platform for Meddler {
         self.host.idle();
     }
 
-    fn kick(&self) {
-        self.host.kick();
+    fn kick(&self, core: Core) {
+        self.host.kick(core);
     }
 }
 

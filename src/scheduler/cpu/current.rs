@@ -3,8 +3,9 @@
 //! This state is two words. The first is the address of the fiber's header, or null outside of
 //! fibers. Its lowest bit is set where waiting is not allowed. The second is the address of the
 //! fiber's loop, or null outside of fibers, so that one comparison shows whether the caller may
-//! access a loop. On the bare machine both words are statics, since one core runs one loop. On a
-//! host each thread has its own.
+//! access a loop. On the bare machine both words are statics, since one core runs one loop; with the
+//! feature `smp` they are in the core's [`CoreLocal`](super::core_local::CoreLocal). On a host each
+//! thread has its own.
 //!
 //! An interrupt handler may find a fiber in the first word and null in the second, or the reverse,
 //! while the loop switches between its own context and a fiber.
@@ -16,7 +17,7 @@ use crate::scheduler::task::header::Header;
 use core::panic::Location;
 use core::ptr;
 
-#[cfg(not(target_os = "none"))]
+#[cfg(target_os = "linux")]
 extern crate std;
 
 /// The bit that is set where waiting is not allowed: outside of fibers, and in [`without_waiting`].
@@ -27,9 +28,38 @@ const IN_SWITCH_HOOK: usize = 2;
 /// allowed.
 const IN_PLATFORM: usize = 4;
 
-const NOBODY: *const Header = ptr::without_provenance(MAY_NOT_WAIT);
+pub(super) const NOBODY: *const Header = ptr::without_provenance(MAY_NOT_WAIT);
 
-#[cfg(target_os = "none")]
+#[cfg(all(feature = "smp", not(target_os = "linux")))]
+mod word {
+    use super::super::core_local::{FIBER_AT, RUN_LOOP_AT, read, write};
+    use super::Header;
+
+    #[inline(always)]
+    pub(crate) fn get() -> *const Header {
+        read::<FIBER_AT>().cast()
+    }
+
+    #[inline(always)]
+    pub(crate) fn set(word: *const Header) {
+        write::<FIBER_AT>(word.cast());
+    }
+
+    #[inline(always)]
+    pub(crate) fn run_loop() -> *const () {
+        read::<RUN_LOOP_AT>()
+    }
+
+    pub(crate) fn set_run_loop(run_loop: *const ()) {
+        write::<RUN_LOOP_AT>(run_loop);
+    }
+
+    pub(crate) fn address() -> usize {
+        read::<0>().addr()
+    }
+}
+
+#[cfg(all(not(feature = "smp"), not(target_os = "linux")))]
 mod word {
     use super::{Header, NOBODY};
     use core::ptr;
@@ -62,7 +92,7 @@ mod word {
     }
 }
 
-#[cfg(not(target_os = "none"))]
+#[cfg(target_os = "linux")]
 mod word {
     use super::{Header, NOBODY, std};
     use core::cell::Cell;
@@ -99,21 +129,21 @@ mod word {
 
 /// The place where code runs. Fibers stay where they first ran. The bare machine has one core, so
 /// there is only one place.
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place;
 /// The place where code runs. Fibers stay on the thread on which they first ran.
-#[cfg(not(target_os = "none"))]
+#[cfg(target_os = "linux")]
 pub(crate) type Place = std::thread::ThreadId;
 
 /// Returns the place where this code runs.
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 pub(crate) const fn place() -> Place {
     Place
 }
 
 /// Returns the place where this code runs.
-#[cfg(not(target_os = "none"))]
+#[cfg(target_os = "linux")]
 pub(crate) fn place() -> Place {
     std::thread::current().id()
 }
@@ -153,6 +183,12 @@ pub(crate) fn set_next(fiber: *const Header) {
 #[inline(always)]
 pub(crate) fn is_in(run_loop: *const ()) -> bool {
     ptr::eq(word::run_loop(), run_loop)
+}
+
+/// Returns the address of the loop of the running fiber, or null outside of fibers.
+#[cfg(feature = "smp")]
+pub(crate) fn run_loop_address() -> *const () {
+    word::run_loop()
 }
 
 /// Returns the running fiber, which wants to wait or to yield. The caller is the owner of its loop.

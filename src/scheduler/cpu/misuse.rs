@@ -12,10 +12,27 @@ use crate::scheduler::task::id::FiberId;
 use crate::scheduler::task::owner::OwnerWord;
 use core::panic::Location;
 
-#[cfg(not(target_os = "none"))]
+#[cfg(target_os = "linux")]
 extern crate std;
 
-#[cfg(target_os = "none")]
+#[cfg(all(feature = "smp", not(target_os = "linux")))]
+mod place {
+    use super::super::core_local::{PLACE_AT, read, write};
+    use core::panic::Location;
+    use core::ptr;
+
+    #[inline(always)]
+    pub(crate) fn set(place: &'static Location<'static>) {
+        write::<PLACE_AT>(ptr::from_ref(place).cast());
+    }
+
+    pub(crate) fn get() -> Option<&'static Location<'static>> {
+        // SAFETY: null, or made of such a reference by `set`.
+        unsafe { read::<PLACE_AT>().cast::<Location<'static>>().as_ref() }
+    }
+}
+
+#[cfg(all(not(feature = "smp"), not(target_os = "linux")))]
 mod place {
     use core::panic::Location;
     use core::ptr;
@@ -34,7 +51,7 @@ mod place {
     }
 }
 
-#[cfg(not(target_os = "none"))]
+#[cfg(target_os = "linux")]
 mod place {
     use super::std;
     use core::cell::Cell;
@@ -129,7 +146,7 @@ pub(crate) fn ended_where_waiting_is_forbidden() -> ! {
 #[inline(always)]
 #[track_caller]
 pub(crate) fn check_guard(owner: OwnerWord, what: &str) {
-    if cfg!(not(target_os = "none")) && !owner.is_of(current::get()) {
+    if cfg!(target_os = "linux") && !owner.is_of(current::get()) {
         not_its_guard(owner, what);
     }
 }

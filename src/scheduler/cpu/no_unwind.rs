@@ -32,14 +32,14 @@ impl Drop for NoUnwind {
     }
 }
 
-#[cfg(not(target_os = "none"))]
+#[cfg(target_os = "linux")]
 fn end(why: &str) -> ! {
     extern crate std;
     std::eprintln!("kfiber: {why}");
     std::process::abort()
 }
 
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 fn end(why: &str) -> ! {
     panic!("{why}")
 }

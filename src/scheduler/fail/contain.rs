@@ -14,6 +14,7 @@ use core::fmt::{self, Write};
 use core::mem::MaybeUninit;
 use core::panic::{Location, PanicInfo};
 use core::ptr;
+#[cfg(not(feature = "smp"))]
 use core::sync::atomic::Ordering;
 
 /// What the processor pushes at an exception, in its order, from the lowest address up, without the
@@ -175,9 +176,12 @@ pub(crate) unsafe fn fail_interrupted(
     let run_loop = unsafe { RunLoop::of(fiber) };
     // SAFETY: `begin` returned it; it is interrupted, where its loop's state is as it should be.
     unsafe { failing::end(fiber, failure) };
-    run_loop.live.fetch_sub(1, Ordering::Relaxed);
+    run_loop.count_end();
     // SAFETY: as above; it does not go on.
     let next = unsafe { run_loop.next_for_good(fiber) };
+    // It has left its stack, since this is another.
+    #[cfg(feature = "smp")]
+    run_loop.team().one_has_ended();
     // SAFETY: C1 and C2: it is to run next, and nobody else continues it.
     let (instruction, stack) = unsafe { context::prepare_arrival(Header::block(next)) };
     frame.instruction_pointer = instruction.addr() as u64;
@@ -202,7 +206,11 @@ fn check(frame: &TrapFrame) -> Result<(), FatalReason> {
         let stack = header.stack_bottom.get().addr() as u64..other.addr() as u64;
         !header.state.is_finished() && stack.contains(&frame.stack_pointer)
     };
-    let mut others = run_loop.all.iter().filter(|other| !ptr::eq(*other, fiber));
+    let mut others = run_loop
+        .team()
+        .all
+        .iter()
+        .filter(|other| !ptr::eq(*other, fiber));
     if others.any(is_in_stack_of) {
         return Err(FatalReason::StackOfAnother);
     }
@@ -216,9 +224,10 @@ fn check(frame: &TrapFrame) -> Result<(), FatalReason> {
 impl RunLoop {
     /// Returns whether every fiber that is ready is in a ring, and every fiber that was woken from
     /// elsewhere is in the inbox. This is slow.
+    #[cfg(not(feature = "smp"))]
     pub(crate) fn is_consistent(&self) -> bool {
         let (mut live, mut ready, mut posted) = (0, 0, 0);
-        for fiber in self.all.iter() {
+        for fiber in self.team().all.iter() {
             // SAFETY: headers stay readable for good.
             let state = unsafe { &(*fiber).state };
             live += usize::from(!state.is_finished());
@@ -226,9 +235,25 @@ impl RunLoop {
             posted += usize::from(!state.is_finished() && state.is_waiting() && !state.is_parked());
         }
         posted += usize::from(self.root.state.has_requests());
-        live == self.live.load(Ordering::Relaxed)
+        live == self.team().live.load(Ordering::Relaxed)
             && self.ready.count(live) == Some(ready)
             && self.inbox.count() == posted
+    }
+
+    /// Returns whether every ready fiber of this loop is in a ring. This is slow. (Other cores change
+    /// the rest meanwhile.)
+    #[cfg(feature = "smp")]
+    pub(crate) fn is_consistent(&self) -> bool {
+        let (mut all, mut ready) = (0, 0);
+        for fiber in self.team().all.iter() {
+            // SAFETY: headers stay readable for good.
+            let state = unsafe { &(*fiber).state };
+            // SAFETY: as above.
+            let is_ours = ptr::eq(unsafe { Self::of(fiber) }, self);
+            all += 1;
+            ready += usize::from(is_ours && !state.is_finished() && !state.is_waiting());
+        }
+        self.ready.count(all) == Some(ready)
     }
 }
 

@@ -10,6 +10,7 @@
 use crate::context::ControlBlock;
 use crate::scheduler::cpu::current;
 use crate::scheduler::fail::scope_end::leave_scope;
+use crate::scheduler::lock_free::joiner::Joiner;
 use crate::scheduler::queue::all::is_whole;
 use crate::scheduler::report::failure::{Failure, FiberFailed};
 use crate::scheduler::report::fatal_reason::FatalReason;
@@ -17,7 +18,6 @@ use crate::scheduler::run_loop::{RunLoop, wake};
 use crate::scheduler::task::control::{Extra, result_of};
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::id::FiberId;
-use crate::scheduler::task::joiner::Joiner;
 use crate::scheduler::task::wait::WaitReason;
 use core::ptr;
 
@@ -90,6 +90,10 @@ pub(crate) unsafe fn end(fiber: *const Header, failure: Failure) {
         None => {}
     }
     wake_those_it_keeps(run_loop, fiber);
+    #[cfg(feature = "smp")]
+    if !header.state.leave_scope() {
+        return; // the last fiber that borrows from it does the rest
+    }
     leave_scope(fiber);
 }
 
@@ -132,13 +136,19 @@ const unsafe extern "sysv64" fn stay(_block: *mut ControlBlock) {}
 /// Wakes all fibers that may wait for something that the failed fiber holds, or for a wake-up that
 /// it was given and did not use, so that they check again.
 fn wake_those_it_keeps(run_loop: &RunLoop, failed: *const Header) {
-    run_loop
-        .failures
-        .set(run_loop.failures.get().wrapping_add(1));
-    for fiber in run_loop.all.iter() {
+    run_loop.count_failure();
+    for fiber in run_loop.team().all.iter() {
         // SAFETY: headers stay readable for good.
         let header = unsafe { &*fiber };
         if ptr::eq(fiber, failed) || !header.state.is_waiting() {
+            continue;
+        }
+        // Only its owner knows for what a fiber of another loop waits.
+        #[cfg(feature = "smp")]
+        // SAFETY: headers stay readable for good.
+        if !ptr::eq(unsafe { RunLoop::of(fiber) }, run_loop) {
+            // SAFETY: as above; a wake too many does no harm.
+            unsafe { wake(fiber) };
             continue;
         }
         // SAFETY: we are the owner, or have interrupted it, and the fiber waits.

@@ -4,7 +4,7 @@
 use super::failing;
 use crate::context::{ControlBlock, Payload};
 use crate::platform::interrupts;
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 use crate::scheduler::cpu::current;
 use crate::scheduler::report::failure::Failure;
 use crate::scheduler::report::hooks::Report;
@@ -14,7 +14,7 @@ use crate::scheduler::report::registers::Registers;
 use crate::scheduler::run_loop::RunLoop;
 #[cfg(doc)]
 use crate::scheduler::run_loop::stack_check::{before_leaving, before_running};
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 use crate::scheduler::run_loop::suspicion::finds_its_stack;
 use crate::scheduler::run_loop::suspicion::{ON_SUSPICION, Suspicion};
 use crate::scheduler::task::header::Header;
@@ -78,9 +78,12 @@ unsafe fn on_overflow(
     let mut overflow = unsafe { Overflow::new(header, detector, lowest, registers) };
     let bottom = overflow.stack.bottom().addr();
     overflow.damaged = match detector {
-        Detector::StackPointer => run_loop.all.neighbour_below(lowest..bottom, fiber),
+        Detector::StackPointer => run_loop.team().all.neighbour_below(lowest..bottom, fiber),
         // A fiber that goes down word by word reaches this neighbour next.
-        Detector::Canary => run_loop.all.neighbour_below(bottom - 1..bottom, fiber),
+        Detector::Canary => run_loop
+            .team()
+            .all
+            .neighbour_below(bottom - 1..bottom, fiber),
         _ => None,
     };
     run_loop.report(&Report::Overflow(&overflow));
@@ -101,7 +104,20 @@ unsafe fn on_overflow(
 
 /// The place of the last overflow whose fiber is about to end: rip, rsp, rbp, the fiber, its
 /// generation, and how often the overflow was noticed there.
+#[cfg(not(feature = "smp"))]
 static LAST: [AtomicU64; 6] = [const { AtomicU64::new(0) }; 6];
+
+/// Returns the place of the last overflow in the loop of a fiber.
+fn last(fiber: *const Header) -> &'static [AtomicU64; 6] {
+    #[cfg(not(feature = "smp"))]
+    {
+        let _one_core = fiber;
+        &LAST
+    }
+    #[cfg(feature = "smp")]
+    // SAFETY: headers stay readable for good.
+    &unsafe { RunLoop::of(fiber) }.last_overflow
+}
 
 /// Stores the place where the overflow was noticed, until the fiber ends. Returns how often it was
 /// noticed there before.
@@ -109,7 +125,7 @@ pub(crate) fn remember(fiber: *const Header, registers: Registers) -> u64 {
     let Registers { rip, rsp, rbp } = registers;
     // SAFETY: headers stay readable for good.
     let generation = unsafe { (*fiber).state.generation() };
-    let [ref place @ .., ref count] = LAST;
+    let [place @ .., count] = last(fiber);
     let now = [rip, rsp, rbp, fiber.addr() as u64, generation.into()];
     let is_same = place
         .iter()
@@ -148,7 +164,9 @@ unsafe extern "sysv64" fn condemned(_payload: Payload, block: *mut ControlBlock)
 ///
 /// The fiber runs in the loop, as its owner, and the caller is not on its stack.
 unsafe fn end(run_loop: &'static RunLoop, fiber: *const Header) -> ! {
-    let [rip, rsp, rbp, ..] = LAST.each_ref().map(|word| word.load(Ordering::Relaxed));
+    let [rip, rsp, rbp, ..] = last(fiber)
+        .each_ref()
+        .map(|word| word.load(Ordering::Relaxed));
     if let Err(why) = failing::begin() {
         panic!("the fiber that overflowed its stack cannot be ended: {why}");
     }
@@ -162,7 +180,7 @@ unsafe fn end(run_loop: &'static RunLoop, fiber: *const Header) -> ! {
 
 /// The place where the running fiber continues after an exception that it does not survive. It runs
 /// on the stack of root, the loop's own context.
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 pub(crate) unsafe extern "sysv64" fn landing() -> ! {
     let fiber = current::get();
     // SAFETY: it runs: its exception brought us here.
@@ -196,7 +214,7 @@ unsafe fn is_overflow(run_loop: &RunLoop, fiber: *const Header, sp: usize) -> bo
     if sp > bottom {
         return false;
     }
-    let neighbour = run_loop.all.neighbour_at(sp, fiber);
+    let neighbour = run_loop.team().all.neighbour_at(sp, fiber);
     neighbour.is_some_and(|at| at.part != Part::Guard)
         // SAFETY: the caller's promise.
         || bottom - sp <= NEAR && !unsafe { is_below_a_fiber(stack, sp) }

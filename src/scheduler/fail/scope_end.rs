@@ -1,7 +1,9 @@
 //! What happens when a fiber of a scope has ended or failed: the owner of the scope is told, or
 //! fails with it.
 
-use crate::scheduler::run_loop::{RunLoop, wake};
+#[cfg(not(feature = "smp"))]
+use crate::scheduler::run_loop::RunLoop;
+use crate::scheduler::run_loop::wake;
 use crate::scheduler::task::control::Extra;
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::scope_count::ScopeCount;
@@ -24,6 +26,21 @@ impl ScopeCount {
     pub(crate) fn one_is_done(&self) {
         // This is read first: afterwards the owner may leave the scope, which ends the count.
         let owner = self.owner;
+        #[cfg(feature = "smp")]
+        // SAFETY: headers stay readable for good. The owner is still the same fiber: it leaves the
+        // scope only after the next step.
+        let is_last_of_failed = unsafe { (*owner).state.give_back() };
+        #[cfg(feature = "smp")]
+        {
+            if self.running.fetch_sub(1, Ordering::Release) == 1 {
+                // SAFETY: as below.
+                unsafe { wake(owner) };
+            }
+            if is_last_of_failed {
+                leave_scope(owner);
+            }
+        }
+        #[cfg(not(feature = "smp"))]
         if self.running.fetch_sub(1, Ordering::Release) == 1 {
             // SAFETY: headers stay readable for good. The fiber that lives there now gets at most
             // one superfluous wake-up.
@@ -45,9 +62,13 @@ pub(crate) fn leave_scope(failed: *const Header) {
     let Some(scope) = (unsafe { place.get().as_ref() }) else {
         return;
     };
+    #[cfg(feature = "smp")]
+    let lends = false; // the caller is told so by the owner's state
+    #[cfg(not(feature = "smp"))]
     // SAFETY: headers stay readable for good.
     let run_loop = unsafe { RunLoop::of(failed) };
-    let lends = run_loop.all.iter().any(|fiber| {
+    #[cfg(not(feature = "smp"))]
+    let lends = run_loop.team().all.iter().any(|fiber| {
         // SAFETY: it is a cell's.
         let scope = unsafe { Extra::of(fiber) }.scope.get();
         // SAFETY: a scope waits for its fibers.

@@ -45,7 +45,7 @@ pub struct Trap {
 
 /// What the handler writes into the exception's frame: see
 /// [`Scheduler::recovery_frame`](crate::scheduler::Scheduler::recovery_frame).
-#[cfg(target_os = "none")]
+#[cfg(not(target_os = "linux"))]
 #[derive(Clone, Copy, Debug)]
 pub struct RecoveryFrame {
     /// The new rip.
@@ -61,7 +61,7 @@ impl Trap {
     /// # Context
     ///
     /// Callable from: exception handler. Blocks: nothing.
-    #[cfg(target_os = "none")]
+    #[cfg(not(target_os = "linux"))]
     #[must_use]
     pub fn with_address(mut self) -> Self {
         self.address = match self.vector {
@@ -103,7 +103,7 @@ impl RunLoop {
             DEBUG if address == canary_address(stack) => {
                 let lowest = sp.min(address);
                 let damaged = (lowest < bottom)
-                    .then(|| self.all.neighbour_below(lowest..bottom, fiber))
+                    .then(|| self.team().all.neighbour_below(lowest..bottom, fiber))
                     .flatten();
                 (Detector::Watchpoint, lowest, damaged)
             }
@@ -116,7 +116,7 @@ impl RunLoop {
                 (Detector::Guard, address, None)
             }
             PAGE_FAULT | DOUBLE_FAULT => {
-                let at = self.all.neighbour_at(address, fiber);
+                let at = self.team().all.neighbour_at(address, fiber);
                 if let Some(of_another) = at.filter(|at| at.part == Part::Guard) {
                     (Detector::GuardOfAnother, address, Some(of_another))
                 } else if sp < bottom
@@ -126,7 +126,7 @@ impl RunLoop {
                     (
                         Detector::StackPointer,
                         sp,
-                        self.all.neighbour_below(sp..bottom, fiber),
+                        self.team().all.neighbour_below(sp..bottom, fiber),
                     )
                 } else {
                     return None;
@@ -153,7 +153,7 @@ impl RunLoop {
         stack: StackBounds,
         fiber: *const Header,
     ) -> bool {
-        let neighbour = self.all.neighbour_at(sp, fiber);
+        let neighbour = self.team().all.neighbour_at(sp, fiber);
         neighbour.is_some_and(|at| at.part != Part::Guard)
             || stack.guard().start.saturating_sub(sp) <= REACH
     }

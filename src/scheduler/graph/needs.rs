@@ -7,7 +7,8 @@
 //! such a fiber, except the cancellation of a fiber in the set.
 //!
 //! Only the owner of a loop may read the waits of its fibers. Whatever only a fiber of another loop
-//! can provide is therefore assumed to be provided.
+//! can provide is therefore assumed to be provided. With several cores this holds for the fibers of
+//! another core too, except for a look at all of them while all cores sleep.
 
 use crate::scheduler::queue::all::AllFibers;
 use crate::scheduler::task::control::Extra;
@@ -54,11 +55,35 @@ pub(crate) struct Waits<'a> {
     /// All fibers of the loop.
     pub(crate) all: &'a AllFibers,
     /// The address of the loop.
+    #[cfg(not(feature = "smp"))]
     pub(crate) run_loop: *const (),
+    /// The loops that are owned.
+    #[cfg(feature = "smp")]
+    pub(crate) loops: Loops,
     /// The number of fibers that have not ended.
     pub(crate) live: usize,
     /// A fiber that still runs but is about to wait, if there is one, and the record of its wait.
     pub(crate) about_to_wait: Option<(*const Header, &'a Wait)>,
+}
+
+/// Some of the loops of a scheduler, which are an array.
+#[cfg(feature = "smp")]
+#[derive(Clone, Copy)]
+pub(crate) struct Loops {
+    /// The address of the first loop.
+    pub(crate) first: usize,
+    /// The size of a loop.
+    pub(crate) stride: usize,
+    /// A bit for each loop that is meant.
+    pub(crate) set: u64,
+}
+
+#[cfg(feature = "smp")]
+impl Loops {
+    fn has(self, run_loop: *const ()) -> bool {
+        let index = run_loop.addr().wrapping_sub(self.first) / self.stride;
+        index < 64 && self.set >> index & 1 != 0
+    }
 }
 
 /// The mark of a fiber that is not marked.
@@ -71,7 +96,23 @@ impl<'a> Waits<'a> {
     pub(crate) fn fibers(self) -> impl Iterator<Item = *const Header> {
         // SAFETY: G1.
         let is_alive = |fiber: &*const Header| unsafe { !(**fiber).state.is_finished() };
-        self.all.iter().filter(is_alive)
+        self.all
+            .iter()
+            .filter(move |fiber| self.owns_loop_of(*fiber))
+            .filter(is_alive)
+    }
+
+    /// Returns whether a fiber of the scheduler belongs to a loop that is owned.
+    #[inline(always)]
+    fn owns_loop_of(self, fiber: *const Header) -> bool {
+        #[cfg(not(feature = "smp"))]
+        {
+            let _all_do = fiber;
+            true
+        }
+        #[cfg(feature = "smp")]
+        // SAFETY: headers stay readable for good.
+        self.loops.has(unsafe { Header::loop_address(fiber) })
     }
 
     /// Returns the wait of a fiber of the loop, or `None` if the fiber can run.
@@ -158,7 +199,12 @@ impl<'a> Waits<'a> {
     fn need_of_fiber(self, fiber: *const Header) -> Option<Need> {
         // SAFETY: it was alive when the wait began, so it is in a cell, which stays readable for
         // good.
-        if !ptr::eq(unsafe { Header::loop_address(fiber) }, self.run_loop) {
+        let its_loop = unsafe { Header::loop_address(fiber) };
+        #[cfg(not(feature = "smp"))]
+        let is_ours = ptr::eq(its_loop, self.run_loop);
+        #[cfg(feature = "smp")]
+        let is_ours = self.loops.has(its_loop);
+        if !is_ours {
             return Some(Need::Fibers);
         }
         // SAFETY: as above.

@@ -83,7 +83,7 @@ impl<T: Node> Inbox<T> {
         // SAFETY: the caller vouches for the node.
         let link = unsafe { &(*node).link().0 };
         link.store(Self::pending(), Ordering::Relaxed);
-        let older = self.head.swap(node.cast_mut(), Ordering::AcqRel);
+        let older = self.head.swap(node.cast_mut(), Ordering::SeqCst);
         link.store(older, Ordering::Release);
     }
 
@@ -93,9 +93,16 @@ impl<T: Node> Inbox<T> {
         self.head.load(Ordering::Relaxed).is_null()
     }
 
+    /// Behaves like [`is_empty`](Self::is_empty), after a full barrier: see
+    /// [`roster`](super::roster).
+    #[cfg(any(feature = "smp", loom))]
+    pub(crate) fn is_empty_now(&self) -> bool {
+        self.head.load(Ordering::SeqCst).is_null()
+    }
+
     /// Returns the number of nodes. If a push is in progress, the number is too large. Only the
     /// owner may call this, while nobody else pushes.
-    #[cfg(target_os = "none")]
+    #[cfg(all(not(target_os = "linux"), not(feature = "smp")))]
     pub(crate) fn count(&self) -> usize {
         let mut count = 0;
         let mut at = self.head.load(Ordering::Acquire);

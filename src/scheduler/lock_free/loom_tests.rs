@@ -6,6 +6,8 @@ extern crate std;
 
 #[path = "loom_tests/ends.rs"]
 mod ends;
+#[path = "loom_tests/joiners.rs"]
+mod joiners;
 #[path = "loom_tests/wakes.rs"]
 mod wakes;
 

@@ -45,6 +45,21 @@ const LOOKED_AT: u64 = 512;
 #[cfg(not(loom))]
 const IN_DESTRUCTOR: u64 = 2048;
 
+/// The loop of the fiber has given it to another loop while it was ready. It is in the inbox there.
+#[cfg(any(feature = "smp", loom))]
+const MOVED: u64 = 4096;
+/// The fiber stays on its core.
+#[cfg(feature = "smp")]
+const PINNED: u64 = 8192;
+/// The fiber has failed, and what it borrowed is not used any more once its own scopes are empty.
+#[cfg(feature = "smp")]
+const LEAVES_SCOPE: u64 = 1 << 14;
+/// One fiber that runs and borrows from this one. The bits above it count such fibers.
+#[cfg(feature = "smp")]
+const LENT: u64 = 1 << 16;
+#[cfg(feature = "smp")]
+const ALL_LENT: u64 = 0xffff * LENT;
+
 const GENERATION_SHIFT: u32 = 32;
 
 /// What the caller that wakes a fiber has to do next.
@@ -84,6 +99,7 @@ impl State {
     /// Begins a new fiber with the next generation, and returns the generation. The ids of the
     /// previous fiber become stale. If `is_ready`, no bits are set. Otherwise the fiber waits and
     /// was woken, like one that is in an inbox.
+    #[cfg(any(not(feature = "smp"), loom))]
     pub(crate) fn begin(&self, is_ready: bool) -> u32 {
         let next = generation(self.0.load(Ordering::Relaxed)).wrapping_add(1);
         let bits = if is_ready { 0 } else { PARKED | WAKE };
@@ -92,6 +108,60 @@ impl State {
             Ordering::Release,
         );
         next
+    }
+
+    /// Behaves like [`begin`](Self::begin). If `is_pinned`, the fiber stays on its core.
+    #[cfg(feature = "smp")]
+    pub(crate) fn begin_as(&self, is_ready: bool, is_pinned: bool) -> u32 {
+        let next = generation(self.0.load(Ordering::Relaxed)).wrapping_add(1);
+        let ready_bits = if is_ready { 0 } else { PARKED | WAKE };
+        let bits = ready_bits | if is_pinned { PINNED } else { 0 };
+        let word = u64::from(next) << GENERATION_SHIFT | bits;
+        self.0.store(word, Ordering::Release);
+        next
+    }
+
+    #[cfg(feature = "smp")]
+    pub(crate) fn is_pinned(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & PINNED != 0
+    }
+
+    /// Puts a ready fiber into the state of one that waits and was woken, so that it can be put into
+    /// the inbox of another loop. Only the owner may call this, with a fiber that it has taken out of
+    /// its ring.
+    ///
+    /// Both bits are set in one step: nobody else may find that the fiber waits, and enqueue it. A
+    /// wake-up that the fiber has not noticed yet is kept, since WAKE stays set when it arrives.
+    #[cfg(any(feature = "smp", loom))]
+    pub(crate) fn begin_move(&self) {
+        self.0.fetch_or(PARKED | WAKE | MOVED, Ordering::AcqRel);
+    }
+
+    /// Counts a fiber that borrows from this one. Returns false if there are too many.
+    #[cfg(feature = "smp")]
+    #[must_use]
+    pub(crate) fn lend(&self) -> bool {
+        let more = |word: u64| (word & ALL_LENT != ALL_LENT).then(|| word + LENT);
+        self.0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .is_ok()
+    }
+
+    /// Counts a fiber that no longer borrows from this one. Returns whether it was the last, and
+    /// this one has failed before: the caller then tells its scope.
+    #[cfg(feature = "smp")]
+    #[must_use]
+    pub(crate) fn give_back(&self) -> bool {
+        let before = self.0.fetch_sub(LENT, Ordering::AcqRel);
+        before & ALL_LENT == LENT && before & LEAVES_SCOPE != 0
+    }
+
+    /// Records that the fiber has failed. Returns whether nobody borrows from it: the caller then
+    /// tells its scope. Otherwise the last who does is told by [`give_back`](Self::give_back).
+    #[cfg(feature = "smp")]
+    #[must_use]
+    pub(crate) fn leave_scope(&self) -> bool {
+        self.0.fetch_or(LEAVES_SCOPE, Ordering::AcqRel) & ALL_LENT == 0
     }
 
     /// Makes the fiber wait. If it was woken since it last waited, consumes the wake-up and returns
@@ -150,6 +220,11 @@ impl State {
     /// had put it.
     #[inline]
     pub(crate) fn unpark_from_inbox(&self) {
+        #[cfg(any(feature = "smp", loom))]
+        if self.0.load(Ordering::Relaxed) & MOVED != 0 {
+            self.0.fetch_and(!(PARKED | MOVED), Ordering::Acquire);
+            return;
+        }
         self.0.fetch_sub(PARKED | WAKE, Ordering::Acquire);
     }
 
@@ -218,7 +293,7 @@ impl State {
     }
 
     /// Returns whether root is in the inbox, or about to be. Used only for the root of a run loop.
-    #[cfg(target_os = "none")]
+    #[cfg(all(not(target_os = "linux"), not(feature = "smp")))]
     pub(crate) fn has_requests(&self) -> bool {
         self.0.load(Ordering::Relaxed) & (NOTIFIED | TOKEN) != 0
     }
@@ -303,8 +378,8 @@ impl State {
     pub(crate) fn detach(&self) -> bool {
         // The bit is clear: see `park`. There is only one handle.
         let before = self.0.fetch_add(DETACHED, Ordering::AcqRel);
-        // On the bare machine there is only one core, so no examination can be in progress here.
-        if !cfg!(target_os = "none") && before & LOOKED_AT != 0 {
+        // With one core on the bare machine no examination can be in progress here.
+        if cfg!(any(target_os = "linux", feature = "smp")) && before & LOOKED_AT != 0 {
             self.await_end_of_look();
         }
         before & FINISHED != 0
@@ -312,7 +387,7 @@ impl State {
 
     #[cold]
     #[inline(never)]
-    fn await_end_of_look(&self) {
+    pub(crate) fn await_end_of_look(&self) {
         while self.0.load(Ordering::Acquire) & LOOKED_AT != 0 {
             crate::atomic::spin_loop();
         }

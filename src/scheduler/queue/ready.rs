@@ -250,7 +250,7 @@ impl Ready {
 
     /// Returns the number of fibers in the rings, or `None` if the rings are damaged or contain
     /// more than `most` fibers.
-    #[cfg(target_os = "none")]
+    #[cfg(not(target_os = "linux"))]
     pub(crate) fn count(&self, most: usize) -> Option<usize> {
         let mut count = 0;
         for level in 0..Priority::COUNT {

@@ -1,16 +1,20 @@
 //! The hooks of a loop, which are set once and called without a lock.
 
 use super::RunLoop;
+#[cfg(feature = "smp")]
+use super::team::Team;
 use crate::scheduler::cpu::current;
 use crate::scheduler::graph::deadlock::{AfterDeadlock, Deadlock};
 use crate::scheduler::report::failure::{Failure, FiberFailed};
 use crate::scheduler::report::hooks::{Hooks, HooksAlreadySet, Report};
+#[cfg(feature = "smp")]
+use core::sync::atomic::Ordering;
 
 impl RunLoop {
     /// Sets the hooks, unless hooks were set before.
     pub(crate) fn set_hooks(&self, hooks: &'static dyn Hooks) -> Result<(), HooksAlreadySet> {
         let mut is_first = false;
-        self.hooks.call_once(|| {
+        self.team().hooks.call_once(|| {
             is_first = true;
             hooks
         });
@@ -18,7 +22,7 @@ impl RunLoop {
     }
 
     pub(crate) fn has_hooks(&self) -> bool {
-        self.hooks.is_completed()
+        self.team().hooks.is_completed()
     }
 
     /// Calls the hooks with a report, if there are any. No lock is taken. What the report borrows
@@ -26,7 +30,9 @@ impl RunLoop {
     #[cold]
     #[inline(never)]
     pub(crate) fn report(&self, report: &Report<'_>) {
-        if let Some(hooks) = self.hooks.get() {
+        if let Some(hooks) = self.team().hooks.get() {
+            #[cfg(feature = "smp")]
+            let _alone = Reporting::begin(self.team());
             current::without_waiting(|| hooks.report(report));
         }
     }
@@ -41,8 +47,44 @@ impl RunLoop {
 
     /// Asks the hooks about a deadlock, under the same conditions as [`report`](Self::report).
     pub(crate) fn ask_after(&self, deadlock: &Deadlock<'_>) -> AfterDeadlock {
-        self.hooks.get().map_or(AfterDeadlock::Panic, |hooks| {
-            current::without_waiting(|| hooks.deadlocked(deadlock))
-        })
+        self.team()
+            .hooks
+            .get()
+            .map_or(AfterDeadlock::Panic, |hooks| {
+                #[cfg(feature = "smp")]
+                let _alone = Reporting::begin(self.team());
+                current::without_waiting(|| hooks.deadlocked(deadlock))
+            })
+    }
+}
+
+/// Keeps the reports of other cores out until it is dropped, so that two reports do not mix. A core
+/// that reports may report again, from a handler that interrupts it.
+#[cfg(feature = "smp")]
+pub(super) struct Reporting<'a>(Option<&'a Team>);
+
+#[cfg(feature = "smp")]
+impl<'a> Reporting<'a> {
+    pub(super) fn begin(team: &'a Team) -> Self {
+        let this_core = current::this_core();
+        loop {
+            match team
+                .reporter
+                .compare_exchange(0, this_core, Ordering::Acquire, Ordering::Relaxed)
+            {
+                Ok(_) => return Self(Some(team)),
+                Err(core) if core == this_core => return Self(None),
+                Err(_) => core::hint::spin_loop(),
+            }
+        }
+    }
+}
+
+#[cfg(feature = "smp")]
+impl Drop for Reporting<'_> {
+    fn drop(&mut self) {
+        if let Some(team) = self.0 {
+            team.reporter.store(0, Ordering::Release);
+        }
     }
 }

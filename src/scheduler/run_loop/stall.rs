@@ -4,6 +4,8 @@
 use super::RunLoop;
 use crate::platform::Nanoseconds;
 use crate::scheduler::cpu::current;
+#[cfg(feature = "smp")]
+use crate::scheduler::graph::needs::Loops;
 use crate::scheduler::graph::needs::{Need, Waits};
 use crate::scheduler::graph::stall::{AfterStall, Stall, StallKind};
 use crate::scheduler::graph::wait_graph::WaitGraph;
@@ -30,11 +32,43 @@ impl RunLoop {
         about_to_wait: Option<(*const Header, &'a Wait)>,
     ) -> Waits<'a> {
         Waits {
-            all: &self.all,
+            all: &self.team().all,
+            #[cfg(not(feature = "smp"))]
             run_loop: self.address(),
-            live: self.live.load(Ordering::Relaxed),
+            #[cfg(feature = "smp")]
+            loops: self.loops(1 << self.index),
+            live: self.team().live.load(Ordering::Relaxed),
             about_to_wait,
         }
+    }
+
+    #[cfg(feature = "smp")]
+    fn loops(&self, set: u64) -> Loops {
+        Loops {
+            first: self.team().loops().as_ptr().addr(),
+            stride: size_of::<Self>(),
+            set,
+        }
+    }
+
+    /// Returns the waits of all fibers that can run. With several cores they are those of all loops
+    /// that run: the caller has begun to look, so it owns them.
+    fn all_waits(&self) -> Waits<'_> {
+        #[cfg(not(feature = "smp"))]
+        return self.waits(None);
+        #[cfg(feature = "smp")]
+        return Waits {
+            loops: self.loops(self.team().roster.runners()),
+            ..self.waits(None)
+        };
+    }
+
+    /// Stores the mark of a stall. Returns whether it was the same before.
+    fn is_same_stall(&self, mark: u64) -> bool {
+        #[cfg(not(feature = "smp"))]
+        return self.last_stall.replace(mark) == mark;
+        #[cfg(feature = "smp")]
+        return self.team().last_stall.swap(mark, Ordering::Relaxed) == mark;
     }
 
     /// Handles the case that no fiber is ready and no deadline is pending. Returns whether the loop
@@ -46,15 +80,15 @@ impl RunLoop {
             return false;
         };
         // The processor may wake up without a reason. This is still the same stall.
-        if kind != StallKind::Idle && self.last_stall.replace(mark) == mark {
+        if kind != StallKind::Idle && self.is_same_stall(mark) {
             return false;
         }
         let stall = Stall {
-            graph: WaitGraph::of(self.waits(None)),
+            graph: WaitGraph::of(self.all_waits()),
             kind,
             lasts_for: 0,
         };
-        let hooks = self.hooks.get();
+        let hooks = self.team().hooks.get();
         let answer = hooks.map_or_else(|| stall.usual_answer(), |hooks| hooks.stalled(&stall));
         // The text is short, so that a kernel without hooks needs no formatting code for this
         // alone.
@@ -71,22 +105,34 @@ impl RunLoop {
     #[cold]
     #[inline(never)]
     pub(crate) fn report_idle(&self, lasts_for: Nanoseconds) -> bool {
-        let Some((kind, _mark)) = self.stall_kind() else {
+        // With several cores all of them must be idle.
+        #[cfg(feature = "smp")]
+        let Some(look) = self.team().look() else {
             return false;
         };
-        let stall = Stall {
-            graph: WaitGraph::of(self.waits(None)),
-            kind,
-            lasts_for,
-        };
-        self.report(&Report::Stall(&stall));
-        true
+        let stalled = self.stall_kind();
+        if let Some((kind, _mark)) = stalled {
+            let stall = Stall {
+                graph: WaitGraph::of(self.all_waits()),
+                kind,
+                lasts_for,
+            };
+            self.report(&Report::Stall(&stall));
+        }
+        #[cfg(feature = "smp")]
+        look.done();
+        stalled.is_some()
     }
 
     /// Returns what can end the waits, and a number that changes with any of them. Returns `None`
     /// if a fiber can run.
     fn stall_kind(&self) -> Option<(StallKind, u64)> {
-        let waits = self.waits(None);
+        let waits = self.all_waits();
+        // A fiber may be ready on a core that does not run the scheduler yet.
+        #[cfg(feature = "smp")]
+        if waits.fibers().count() < waits.live {
+            return None;
+        }
         let (mut kind, mut mark) = (StallKind::Deadlocked, 1_u64);
         for fiber in waits.fibers() {
             // SAFETY: G1.

@@ -6,6 +6,8 @@
 
 use super::RunLoop;
 use super::stack_check::{before_leaving, before_running};
+#[cfg(feature = "smp")]
+use crate::context::ControlBlock;
 use crate::context::{self, Payload};
 use crate::platform::SwitchHook;
 use crate::scheduler::cpu::current;
@@ -228,7 +230,7 @@ impl RunLoop {
     #[inline(always)]
     fn allow_fast_yields(&self, ring: &Ring) {
         let ring = ptr::from_ref(ring).cast_mut();
-        if cfg!(target_os = "none") {
+        if cfg!(not(any(target_os = "linux", feature = "smp"))) {
             self.fast_ring.store(ring, Ordering::Relaxed);
             core::sync::atomic::compiler_fence(Ordering::SeqCst);
         } else {
@@ -319,13 +321,20 @@ impl RunLoop {
     /// The requirements of [`exit`](Self::exit) apply. The caller may be on another stack, which is
     /// not used any more once the next fiber runs.
     pub(crate) unsafe fn leave_for_good(&self, fiber: *const Header) -> Payload {
-        self.live.fetch_sub(1, Ordering::Relaxed);
+        self.count_end();
         // SAFETY: it has ended.
         unsafe { Self::count_turn(fiber) };
         // SAFETY: the caller's promise.
         let next = unsafe { self.next_for_good(fiber) };
         // SAFETY: the caller's promise.
         let end = unsafe { (*fiber).end.get() }.expect("set by spawn");
+        #[cfg(feature = "smp")]
+        // SAFETY: it has not left its stack yet.
+        let end = if unsafe { (*fiber).state.is_failed() } {
+            count_failed
+        } else {
+            end
+        };
         // SAFETY: C1 to C3, as in `switch`; the rest is the caller's promise.
         unsafe { context::leave(Header::block(next), end, Header::block(fiber)) }
     }
@@ -366,6 +375,18 @@ impl RunLoop {
         // SAFETY: it is in no ring any more, and nobody wakes it.
         unsafe { self.next_without(fiber) }
     }
+}
+
+/// Counts a failed fiber that has left its stack. It keeps its cell.
+///
+/// # Safety
+///
+/// The block is that of such a fiber.
+#[cfg(feature = "smp")]
+unsafe extern "sysv64" fn count_failed(block: *mut ControlBlock) {
+    // SAFETY: the header stays, and its loop does not change any more.
+    let run_loop = unsafe { RunLoop::of(block.cast_const().cast()) };
+    run_loop.team().one_has_ended();
 }
 
 /// Calls a switch hook, in the middle of a switch from `prev` to `next`. A null pointer means root.

@@ -91,8 +91,11 @@ impl RunLoop {
         // SAFETY: root is as static as the loop, and is in no inbox: the request was the first.
         unsafe { self.inbox.push(&raw const self.root) };
         self.forbid_fast_yields();
-        if let Some(platform) = self.platform.get() {
-            platform.kick();
+        #[cfg(feature = "smp")]
+        self.rouse();
+        #[cfg(not(feature = "smp"))]
+        if let Some(platform) = self.team().platform.get() {
+            platform.kick_only_core();
         }
     }
 }

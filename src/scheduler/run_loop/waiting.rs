@@ -102,6 +102,10 @@ fn wait_heeding(
         wait.waiter.write(waiter);
     }
     loop {
+        #[cfg(feature = "smp")]
+        // It may have moved to another core meanwhile.
+        // SAFETY: it runs.
+        let run_loop = unsafe { RunLoop::of(fiber) };
         if is_done() {
             return Ok(());
         }
@@ -141,6 +145,9 @@ pub(crate) fn wait_shielded_at(
     let run_loop = unsafe { RunLoop::of(fiber) };
     let wait = Wait::new(kind, object, place, run_loop.last_look());
     while !is_done() {
+        #[cfg(feature = "smp")]
+        // SAFETY: it runs. It may have moved to another core meanwhile.
+        let run_loop = unsafe { RunLoop::of(fiber) };
         // SAFETY: `waiting_fiber` says that it runs, and that we are the owner.
         unsafe { run_loop.block_on(fiber, &wait, NEVER) };
     }

@@ -14,8 +14,15 @@ use crate::scheduler::task::header::Header;
 pub(crate) unsafe fn wake(fiber: *const Header) {
     // SAFETY: the caller's promise.
     let state = unsafe { &(*fiber).state };
+    #[cfg(feature = "smp")]
+    if state.wake() == Woken::Enqueue {
+        // SAFETY: it waited, and nobody woke it before.
+        unsafe { RunLoop::take_or_post(fiber) };
+    }
+    #[cfg(not(feature = "smp"))]
     // SAFETY: the caller's promise.
     let run_loop = unsafe { RunLoop::of(fiber) };
+    #[cfg(not(feature = "smp"))]
     if run_loop.is_owner() {
         // SAFETY: the caller's promise.
         unsafe { run_loop.wake_own(fiber) };

@@ -2,6 +2,8 @@
 //! cannot be made.
 
 use super::cell::FiberStorage;
+#[cfg(feature = "smp")]
+use crate::platform::Core;
 use crate::scheduler::run_loop::RunLoop;
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::priority::Priority;
@@ -151,7 +153,10 @@ impl<F> core::error::Error for SpawnError<F> {}
 #[derive(Clone, Copy)]
 #[must_use = "it makes nothing before `spawn`"]
 pub struct Builder {
+    /// The loop in which the fiber begins; if it is not pinned, any loop of the scheduler.
     pub(crate) run_loop: &'static RunLoop,
+    #[cfg(feature = "smp")]
+    pub(crate) is_pinned: bool,
     pub(crate) name: &'static str,
     pub(crate) priority: Priority,
 }
@@ -162,6 +167,37 @@ impl Builder {
     pub const fn name(mut self, name: &'static str) -> Self {
         self.name = name;
         self
+    }
+
+    /// Pins the fiber to a core, on which it stays. Otherwise it begins on any core, and goes where
+    /// there is room.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the scheduler has no such core.
+    #[cfg(feature = "smp")]
+    #[track_caller]
+    pub fn on(mut self, core: Core) -> Self {
+        let loops = self.run_loop.team().loops();
+        let Some(run_loop) = loops.get(core.0) else {
+            panic!(
+                "{core:?} is not one of the {} cores of the scheduler: they are counted from 0",
+                loops.len()
+            );
+        };
+        self.run_loop = run_loop;
+        self.is_pinned = true;
+        self
+    }
+
+    /// Returns the loop in which the fiber begins.
+    #[cfg(feature = "smp")]
+    #[inline(always)]
+    pub(crate) fn place(&self) -> &'static RunLoop {
+        if !self.is_pinned {
+            return self.run_loop.place_for_new();
+        }
+        self.run_loop
     }
 
     /// Sets the priority of the fiber.

@@ -4,14 +4,14 @@ use super::{Extra, give_cell_back, result_of};
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::cpu::current;
 use crate::scheduler::fail::failing;
+use crate::scheduler::lock_free::joiner::{Joiner, JoinerPlace};
 use crate::scheduler::lock_free::state::State;
 use crate::scheduler::report::failure::Failure;
 use crate::scheduler::run_loop::unparker::Unparker;
-use crate::scheduler::run_loop::waiting;
-use crate::scheduler::run_loop::waiting::WaitError;
+use crate::scheduler::run_loop::waiting::{self, WaitError};
 use crate::scheduler::run_loop::{RunLoop, deadline_after, deadlock};
+use crate::scheduler::task::header::Header;
 use crate::scheduler::task::id::FiberId;
-use crate::scheduler::task::joiner::{Joiner, JoinerPlace};
 use crate::scheduler::task::wait::{Giver, Kind, WaitReason};
 use core::fmt;
 use core::future::Future;
@@ -220,7 +220,7 @@ impl<T> JoinHandle<T> {
     }
 
     /// Returns the place that records who is told when the fiber has ended.
-    const fn joiner(&self) -> &JoinerPlace {
+    const fn joiner(&self) -> &JoinerPlace<Header> {
         // SAFETY: the handle keeps the cell taken, and it is a cell's.
         unsafe { &Extra::of(self.id.header()).joiner }
     }
@@ -228,7 +228,7 @@ impl<T> JoinHandle<T> {
     /// Registers `joiner` to be told when the fiber has ended, in place of who was registered
     /// before. If another core is ending the fiber at this moment, returns when it has finished.
     #[inline(always)]
-    fn tell(&self, joiner: Joiner) {
+    fn tell(&self, joiner: Joiner<Header>) {
         if self.joiner().set(joiner).is_err() {
             self.await_end();
         }

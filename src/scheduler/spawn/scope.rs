@@ -172,9 +172,19 @@ impl<'scope> Scope<'scope, '_> {
         let run_loop = unsafe { RunLoop::of(self.count.owner) };
         let builder = Builder {
             run_loop,
+            #[cfg(feature = "smp")]
+            is_pinned: false,
             name,
             priority,
         };
+        #[cfg(feature = "smp")]
+        // SAFETY: the owner is alive, or its header stays for good.
+        let owner = unsafe { &(*self.count.owner).state };
+        #[cfg(feature = "smp")]
+        assert!(
+            owner.lend(),
+            "more than 65535 fibers borrow from one: wait for some of them first"
+        );
         self.count.running.fetch_add(1, Ordering::Relaxed);
         // SAFETY: closure and result may be sent. By B1 the fiber is done with all that it borrowed
         // before the scope ends. Its result is dropped by then, or belongs to the handle.
@@ -182,6 +192,8 @@ impl<'scope> Scope<'scope, '_> {
         let handle = spawned.inspect_err(|_| {
             // Nobody waits for this count: the caller is the scope's closure, or a fiber of the
             // scope, which is counted itself.
+            #[cfg(feature = "smp")]
+            let _is_last = owner.give_back();
             self.count.running.fetch_sub(1, Ordering::Relaxed);
         })?;
         Ok(ScopedJoinHandle {

@@ -2,15 +2,15 @@
 
 use super::binding::Binding;
 use super::header::Header;
-use super::joiner::JoinerPlace;
 use super::scope_count::ScopeCount;
+use crate::scheduler::lock_free::joiner::JoinerPlace;
 use core::cell::Cell;
 use core::ptr;
 use core::sync::atomic::AtomicU32;
 
 /// The part of a control block that no switch accesses.
 pub(crate) struct Extra {
-    pub(crate) joiner: JoinerPlace,
+    pub(crate) joiner: JoinerPlace<Header>,
     /// Whether a result with a destructor is in its place.
     pub(crate) has_result: Cell<bool>,
     /// The innermost binding of a fiber local.

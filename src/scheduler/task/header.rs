@@ -113,7 +113,21 @@ impl Header {
     #[inline(always)]
     pub(crate) unsafe fn loop_address(fiber: *const Self) -> *const () {
         // SAFETY: the caller's promise.
-        unsafe { &(*fiber).run_loop }.load(Ordering::Relaxed)
+        unsafe { &(*fiber).run_loop }.load(Self::LOOP_ORDER)
+    }
+
+    /// With several loops, whoever finds that a fiber belongs to its loop sees what the last one has
+    /// written into the header.
+    const LOOP_ORDER: Ordering = if cfg!(feature = "smp") {
+        Ordering::Acquire
+    } else {
+        Ordering::Relaxed
+    };
+
+    /// Sets the loop that a fiber belongs to from now on.
+    #[cfg(feature = "smp")]
+    pub(crate) fn change_run_loop(&self, run_loop: *const ()) {
+        self.run_loop.store(run_loop.cast_mut(), Ordering::Release);
     }
 
     #[inline(always)]
@@ -150,6 +164,7 @@ impl Header {
 
     /// Sets the loop that the fibers of this header belong to. Returns whether it had none before,
     /// or `None` if it belongs to another loop.
+    #[cfg(not(feature = "smp"))]
     pub(crate) fn set_run_loop(&self, run_loop: *const ()) -> Option<bool> {
         let before = self.run_loop.load(Ordering::Relaxed);
         if before.is_null() {
@@ -173,6 +188,11 @@ impl Header {
 
     /// Sets the bounds of a cell's stack. Its top is this header.
     pub(crate) fn set_stack(&self, bounds: StackBounds) {
+        // They are the same for all fibers of the cell, and other cores may read them.
+        #[cfg(feature = "smp")]
+        if !self.stack_bottom.get().is_null() {
+            return;
+        }
         self.stack_bottom.set(bounds.bottom());
         let pages = bounds.guard().len() / PAGE_SIZE;
         self.guard_pages.set(u8::try_from(pages).unwrap_or(u8::MAX));

@@ -16,6 +16,7 @@ pub(crate) struct ScopeCount {
     pub(crate) has_failure: AtomicBool,
 }
 
+#[cfg(not(feature = "smp"))]
 impl ScopeCount {
     /// Returns the fiber that waits for all others of the scope.
     pub(crate) const fn owner(&self) -> *const Header {

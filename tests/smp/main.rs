@@ -1,0 +1,6 @@
+//! Several cores in one scheduler, with a thread for each core.
+
+mod cores;
+mod ends;
+mod pinned;
+mod tokens;
