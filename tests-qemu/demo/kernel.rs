@@ -1,12 +1,12 @@
 //! The kernel itself: one scheduler, two interrupts, and a shell.
 
+use crate::machine::{self, CORES, Machine};
 use crate::{console, ends, shell, trouble};
 use kfiber::scheduler::{FiberCell, Priority, Scheduler};
-use tests_qemu::platform::{self, Bare};
 use tests_qemu::{command_line, exit, interrupts, println, stacks};
 
 /// All fibers of this kernel.
-pub(crate) static SCHEDULER: Scheduler<Bare> = Scheduler::new(platform::bare());
+pub(crate) static SCHEDULER: Scheduler<Machine, CORES> = Scheduler::new(machine::machine());
 
 static SHELL: FiberCell<{ 64 * 1024 }> = FiberCell::new();
 
@@ -26,7 +26,7 @@ pub(crate) fn main() -> ! {
     let shell = builder.spawn(&SHELL, shell::run).expect("the cell is free");
 
     // Until all fibers have ended, or can never run again. While all wait, the processor sleeps.
-    SCHEDULER.run();
+    machine::run();
     if command_line::value("stacks").is_some() {
         stacks::print(&SCHEDULER); // for `cargo xtask stacks`
     }

@@ -2,7 +2,21 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
+mod endings;
+#[cfg(target_os = "none")]
+mod kicks;
+#[cfg(target_os = "none")]
+mod lives;
+#[cfg(target_os = "none")]
+mod locks;
+#[cfg(target_os = "none")]
 mod machine;
+#[cfg(target_os = "none")]
+mod meetings;
+#[cfg(target_os = "none")]
+mod team;
+#[cfg(target_os = "none")]
+mod tokens;
 
 #[cfg(target_os = "none")]
 tests_qemu::entry!(tests_qemu::run::run_one_test);

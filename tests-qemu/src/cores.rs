@@ -21,9 +21,9 @@ use x86_64::instructions::interrupts::{disable, enable_and_hlt};
 use crate::{
     apic::{self, Message},
     exceptions::{self, CALL_VECTOR, KICK_VECTOR},
-    interrupts,
+    interrupts, platform,
 };
-use local::{CoreLocal, LOCALS, MEMORY};
+use local::{LOCALS, MEMORY, PerCore};
 
 /// The most cores that a test kernel starts.
 pub const MOST: usize = 8;
@@ -32,11 +32,14 @@ pub const MOST: usize = 8;
 static COUNT: AtomicUsize = AtomicUsize::new(1);
 /// Number of cores that have reached Rust.
 static BEGUN: AtomicUsize = AtomicUsize::new(1);
-/// The function that all cores are to run, and how many such calls there were.
-static WORK: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+/// What all cores are to run, and how many such calls there were.
+static WORK: AtomicPtr<Work<'static>> = AtomicPtr::new(core::ptr::null_mut());
 static CALLS: AtomicUsize = AtomicUsize::new(0);
 /// Number of further cores that are not done with the work.
 static BUSY: AtomicUsize = AtomicUsize::new(0);
+
+/// What all cores run. It gets the core's number.
+type Work<'a> = &'a (dyn Fn(usize) + Sync);
 
 /// Why not all cores could be started.
 #[derive(Debug)]
@@ -78,14 +81,14 @@ impl fmt::Display for StartError {
 
 /// Gives the first core its number.
 pub(crate) fn init() {
-    CoreLocal::install(0);
+    PerCore::install(0);
 }
 
 /// Returns the number of the core that runs this. A fiber may run on another one as soon as it has waited.
 #[inline]
 #[must_use]
 pub fn this() -> usize {
-    CoreLocal::number()
+    PerCore::number()
 }
 
 /// Returns the number of cores that run.
@@ -154,6 +157,8 @@ pub fn start() -> Result<usize, StartError> {
         interrupts::end_of_interrupt();
     });
     exceptions::hook(CALL_VECTOR, |_| interrupts::end_of_interrupt());
+    // Before a second core could ask for the time.
+    platform::set_clock();
     let first = apic::id();
     LOCALS[0].apic_id.store(first, Ordering::Relaxed);
     let mut found = 1;
@@ -193,10 +198,11 @@ pub fn start() -> Result<usize, StartError> {
 /// core's number.
 ///
 /// To be called on the first core. At the end each core's timer is stopped, and its interrupts are off.
-pub fn on_all(work: fn(usize)) {
+pub fn on_all(work: impl Fn(usize) + Sync) {
     let others = 1..count();
     BUSY.store(others.len(), Ordering::Relaxed);
-    WORK.store(work as *mut (), Ordering::Relaxed);
+    let shared: Work<'_> = &work;
+    WORK.store((&raw const shared).cast_mut().cast(), Ordering::Relaxed);
     CALLS.fetch_add(1, Ordering::Release);
     for core in others {
         apic::send(apic_id(core), Message::Fixed(CALL_VECTOR));
@@ -222,7 +228,7 @@ pub(crate) fn print_number() {
 extern "C" fn kfiber_test_core_entry() -> ! {
     // Cores start one after the other, so this is the number of those before.
     let core = BEGUN.load(Ordering::Acquire);
-    CoreLocal::install(core);
+    PerCore::install(core);
     // SAFETY: Prepared before this core was started, for this core only; the first core has filled the IDT.
     unsafe { MEMORY[core - 1].tables.load() };
     interrupts::init_core();
@@ -235,8 +241,9 @@ extern "C" fn kfiber_test_core_entry() -> ! {
             disable();
         }
         calls += 1;
-        // SAFETY: `on_all` made it from such a function.
-        let work: fn(usize) = unsafe { core::mem::transmute(WORK.load(Ordering::Relaxed)) };
+        // SAFETY: `on_all` stored it before the call, and does not return before this core is done with it. (If it panics,
+        // nobody returns.)
+        let work = unsafe { *WORK.load(Ordering::Relaxed) };
         work(core);
         disable();
         interrupts::stop_timer();

@@ -31,6 +31,12 @@ pub(crate) fn build_kernel(name: &str, build: &Build) -> Result<PathBuf> {
     build_in("", name, build, &[], words)
 }
 
+/// As [`build_kernel`], with the feature `smp`, also for a kernel that needs one core only.
+pub(crate) fn build_kernel_with_smp(name: &str, build: &Build) -> Result<PathBuf> {
+    // In a folder of its own, because cargo gives both builds one name.
+    build_in("smp", name, build, &[], &["--features", "smp"])
+}
+
 /// Builds a kernel that is measured, as well as the compiler can, whatever the profile of the workspace says.
 pub(crate) fn build_counted_kernel(
     name: &str,

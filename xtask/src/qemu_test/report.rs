@@ -71,6 +71,7 @@ pub(crate) fn rerun(options: &QemuTest, test: &TestCase, seed: u32) -> String {
         !SUITE.contains(&&*options.kernel),
         format!("--kernel {}", quote(&options.kernel)),
     );
+    add(options.with_smp, "--with-smp".to_owned());
     add(options.build.release, "--release".to_owned());
     add(
         options.machine.smp != 1,
@@ -182,7 +183,7 @@ mod tests {
             rerun(&plain, &test_case(), 5),
             "cargo xtask qemu-test --exact a::b --seed 5"
         );
-        let words = "qemu --release --smp 2 --machine pc --kernel liars --rounds 10 --timeout 3 --core distribution";
+        let words = "qemu --release --smp 2 --machine pc --kernel liars --rounds 10 --timeout 3 --core distribution --with-smp";
         let special = Nextest::parse_from(words.split(' ')).options;
         let again = rerun(&special, &test_case(), 5);
         for option in words.split(" --").skip(1) {
