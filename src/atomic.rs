@@ -16,9 +16,11 @@ pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 /// The accesses around it are sequentially consistent, which says the same to the compiler, and on
 /// x86 the write before it is an exchange, which is the barrier. Loom knows of sequential
 /// consistency only what this fence says.
-#[cfg(any(feature = "smp", loom))]
-#[inline(always)]
+#[cfg(loom)]
 pub(crate) fn full_barrier() {
-    #[cfg(loom)]
     loom::sync::atomic::fence(Ordering::SeqCst);
 }
+
+#[cfg(all(feature = "smp", not(loom)))]
+#[inline(always)]
+pub(crate) const fn full_barrier() {}

@@ -41,11 +41,13 @@
 mod actions;
 mod block_on;
 pub(crate) mod cpu;
+mod exceptions;
 pub(crate) mod fail;
 pub mod failures;
 pub(crate) mod graph;
 mod info;
 pub(crate) mod lock_free;
+mod loops;
 pub(crate) mod made_by;
 pub mod overflow;
 pub(crate) mod queue;
@@ -75,6 +77,8 @@ pub use report::hooks::{Hooks, HooksAlreadySet, Report};
 pub use report::late_timer::LateTimer;
 pub use report::registers::Registers;
 pub use report::soft_lockup::SoftLockup;
+#[cfg(feature = "smp")]
+pub use run_loop::emigrate::{MoveError, move_to};
 pub use run_loop::unparker::Unparker;
 pub use run_loop::waiting::WaitError;
 pub use spawn::builder::{Builder, CellSource, SpawnError, SpawnErrorKind};
@@ -87,11 +91,8 @@ pub use task::priority::Priority;
 pub use task::wait::WaitReason;
 pub use watchdog::Watchdog;
 
-use crate::platform::{Core, Platform};
+use crate::platform::Platform;
 use core::fmt;
-#[cfg(not(target_os = "linux"))]
-use overflow::RecoveryFrame;
-use overflow::{Overflow, Trap};
 use run_loop::RunLoop;
 
 /// A run loop for each core, and their platform, in a static. See the
@@ -121,138 +122,10 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
             );
         }
         Self {
-            loops: Self::loops(),
+            loops: Self::new_loops(),
             #[cfg(feature = "smp")]
             team: run_loop::team::Team::new(),
             platform,
-        }
-    }
-
-    #[cfg(not(feature = "smp"))]
-    const fn loops() -> [RunLoop; CORES] {
-        [const { RunLoop::new(Core(0)) }; CORES]
-    }
-
-    #[cfg(feature = "smp")]
-    const fn loops() -> [RunLoop; CORES] {
-        let mut loops = [const { RunLoop::new(Core(0)) }; CORES];
-        let mut index = 1;
-        while index < CORES {
-            loops[index] = RunLoop::new(Core(index));
-            index += 1;
-        }
-        loops
-    }
-
-    /// Returns a loop of this scheduler, once the loops know each other and their platform.
-    #[inline(always)]
-    fn any_loop(&'static self) -> &'static RunLoop {
-        #[cfg(feature = "smp")]
-        self.team.unite(&self.loops);
-        &self.loops[0]
-    }
-
-    /// Returns the loop of the core on which the caller runs.
-    #[inline(always)]
-    pub(crate) fn loop_here(&'static self) -> &'static RunLoop {
-        #[cfg(not(feature = "smp"))]
-        return &self.loops[0];
-        #[cfg(feature = "smp")]
-        {
-            self.any_loop().set_platform(&self.platform);
-            self.loops[0].here()
-        }
-    }
-
-    /// Checks whether an exception is a stack overflow of the running fiber, and if so reports it
-    /// to the hooks. The kernel's handlers of `#DB`, `#DF` and `#PF` call this first, each on a
-    /// stack of its own. A fiber that overflowed cannot continue: see `recovery_frame`.
-    ///
-    /// This function reads only control blocks and the running fiber's own stack. Wrong registers
-    /// therefore lead to a wrong report, but do no harm.
-    ///
-    /// ```no_run
-    /// # use kfiber::{platform::Host, scheduler::{Scheduler, overflow::Trap}};
-    /// # static SCHEDULER: Scheduler<Host> = Scheduler::new(Host::new());
-    /// # struct Frame { rip: u64, rsp: u64, rflags: u64 }
-    /// # let (frame, error_code, rbp, address) = (Frame { rip: 0, rsp: 0, rflags: 0 }, 0, 0, 0);
-    /// let trap = Trap {
-    ///     vector: 14,
-    ///     error_code,
-    ///     rip: frame.rip,
-    ///     rsp: frame.rsp,
-    ///     rbp,
-    ///     rflags: frame.rflags,
-    ///     address, // or `..Default::default()`, and then `with_address()`
-    /// };
-    /// if let Some(overflow) = SCHEDULER.on_exception(&trap) {
-    ///     panic!("no more {}", overflow.name);
-    /// }
-    /// ```
-    ///
-    /// # Context
-    ///
-    /// Callable from: exception handler, on the core that runs the scheduler. Takes no lock.
-    /// Blocks: nothing.
-    pub fn on_exception(&'static self, trap: &Trap) -> Option<Overflow> {
-        let run_loop = self.loop_here();
-        let mut overflow = run_loop.classify(trap)?;
-        let times_before = fail::overflow::remember(cpu::current::get(), overflow.registers);
-        overflow.is_repeated = times_before > 0;
-        // The second report says what is wrong. More of them, in an endless loop, would hide it.
-        if times_before < 2 {
-            run_loop.report(&Report::Overflow(&overflow));
-        }
-        Some(overflow)
-    }
-
-    /// Returns the address and the stack pointer to which the handler returns after an exception
-    /// that [`on_exception`](Self::on_exception) recognised. The running fiber then ends, without
-    /// any use of its stack, and the other fibers go on. Whoever joins the fiber gets
-    /// [`Failure::Overflowed`].
-    ///
-    /// Both values must reach the frame that the processor pushed. A handler of type
-    /// `extern "x86-interrupt"` has that frame as a parameter by value, which it never reads again.
-    /// In a release build the compiler removes plain assignments to it, and the same exception is
-    /// raised again. (The second report says so: [`is_repeated`](Overflow::is_repeated).) Write
-    /// through a volatile pointer instead:
-    ///
-    /// ```ignore
-    /// extern "x86-interrupt" fn page_fault(mut frame: InterruptStackFrame, error: PageFaultErrorCode) {
-    ///     // ...
-    ///     if SCHEDULER.on_exception(&trap).is_some() {
-    ///         let recovery_frame = SCHEDULER.recovery_frame();
-    ///         // SAFETY: the fiber that was interrupted ends there, and nothing on its stack is used any more.
-    ///         unsafe {
-    ///             frame.as_mut().update(|frame| { // `Volatile`: the stores stay
-    ///                 frame.instruction_pointer = VirtAddr::new(recovery_frame.rip);
-    ///                 frame.stack_pointer = VirtAddr::new(recovery_frame.rsp);
-    ///             });
-    ///         }
-    ///     }
-    /// }
-    /// ```
-    ///
-    /// With a frame type of your own, write
-    /// `(&raw mut frame.rip).write_volatile(recovery_frame.rip)`, and the same for `rsp`.
-    ///
-    /// The `#DF` handler of the `x86_64` crate can only report, because its type says that it never
-    /// returns. Give `#PF` a stack of the IST: an overflow then ends one fiber there, and does not
-    /// cause a `#DF`.
-    ///
-    /// The exception must not have interrupted a handler that holds something that others need,
-    /// such as a lock or an unacknowledged interrupt: see
-    /// [`with_interrupts_off`](Overflow::with_interrupts_off).
-    ///
-    /// # Context
-    ///
-    /// As [`on_exception`](Self::on_exception).
-    #[cfg(not(target_os = "linux"))]
-    pub fn recovery_frame(&'static self) -> RecoveryFrame {
-        RecoveryFrame {
-            rip: fail::overflow::landing as *const () as u64,
-            // The alignment is that after a call.
-            rsp: self.loop_here().below_root().addr() as u64 - 8,
         }
     }
 
@@ -350,8 +223,6 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
             cpu::current::get().is_null(),
             "a scheduler was run from a fiber: fibers run in the scheduler, not around it"
         );
-        #[cfg(all(feature = "smp", not(target_os = "linux")))]
-        cpu::core_local::check();
         self.any_loop().set_platform(&self.platform);
         let run_loop = self.loop_to_run();
         // SAFETY: we are not in a fiber, and nobody else is the owner meanwhile.
@@ -359,24 +230,6 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
         run_loop
             .while_owned(run)
             .expect("the scheduler is running already: it has one loop, on one core");
-    }
-
-    /// Returns the loop of this core, for `run`.
-    #[track_caller]
-    fn loop_to_run(&'static self) -> &'static RunLoop {
-        #[cfg(not(feature = "smp"))]
-        return &self.loops[0];
-        #[cfg(feature = "smp")]
-        {
-            let Core(index) = self.platform.core();
-            assert!(
-                index < CORES,
-                "a scheduler for {CORES} cores was run on core {index}: give it more cores, `Scheduler<_, {}>`, or let \
-                 `Platform::core` count those that run it from 0",
-                index + 1
-            );
-            &self.loops[index]
-        }
     }
 
     /// Tells the scheduler that its timer has interrupted. The kernel's handler of the timer

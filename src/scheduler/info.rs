@@ -1,9 +1,10 @@
 //! The list of all fibers, like the process list of an operating system.
 
-use crate::platform::{Nanoseconds, interrupts};
+use crate::platform::{Core, Nanoseconds, interrupts};
 use crate::scheduler::cpu::current;
 use crate::scheduler::fail::failing;
 use crate::scheduler::report::failure::Failure;
+use crate::scheduler::run_loop::RunLoop;
 use crate::scheduler::task::control::Extra;
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::id::FiberId;
@@ -23,6 +24,8 @@ pub struct FiberInfo {
     pub name: &'static str,
     /// The priority of the fiber, including what it inherits.
     pub priority: Priority,
+    /// The core that the fiber runs on, or ran on last.
+    pub core: Core,
     /// What the fiber is doing.
     pub state: FiberState,
     /// How many times the fiber was switched to.
@@ -122,6 +125,8 @@ impl FiberInfo {
             id: unsafe { FiberId::of(header) },
             name: header.name(),
             priority: Priority::new(header.level.get()).expect("levels come from priorities"),
+            // SAFETY: it had a fiber, so it has a loop.
+            core: unsafe { RunLoop::of(fiber) }.core(),
             state,
             switches: header.dispatches().get() + u64::from(matches!(state, FiberState::Running)),
             longest_run: Nanoseconds::from(longest) * 1000,

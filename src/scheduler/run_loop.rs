@@ -22,13 +22,19 @@
 //!   empty.
 
 pub(crate) mod deadlock;
+#[cfg(feature = "smp")]
+pub(crate) mod emigrate;
 pub(crate) mod hooks;
 pub(crate) mod level;
 pub(crate) mod ownership;
 #[cfg(feature = "smp")]
 pub(crate) mod place;
+pub(crate) mod post;
 #[cfg(feature = "smp")]
 pub(crate) mod rest;
+pub(crate) mod running;
+#[cfg(feature = "smp")]
+pub(crate) mod share;
 pub(crate) mod stack_check;
 pub(crate) mod stall;
 pub(crate) mod suspicion;
@@ -41,7 +47,7 @@ pub(crate) mod wake;
 
 pub(crate) use wake::{deadline_after, wake};
 
-use crate::platform::{AnyPlatform, Core, NEVER, Nanoseconds, SwitchHook, interrupts};
+use crate::platform::{AnyPlatform, Core, NEVER, Nanoseconds, SwitchHook};
 use crate::scheduler::cpu::current::{self, Place};
 use crate::scheduler::lock_free::inbox::Inbox;
 use crate::scheduler::queue::ready::{Ready, Ring};
@@ -84,6 +90,12 @@ pub(crate) struct RunLoop {
     /// The number of the loop's core.
     #[cfg(feature = "smp")]
     pub(crate) index: usize,
+    /// Whether another loop sleeps that could run some of the ready fibers.
+    #[cfg(feature = "smp")]
+    pub(super) is_asked: AtomicBool,
+    /// The fiber that moves to another core of its own will, and the number of that core.
+    #[cfg(feature = "smp")]
+    pub(super) emigrant: Cell<(*const Header, usize)>,
     /// Whether `run_until_idle` runs the loop.
     #[cfg(feature = "smp")]
     pub(super) is_until_idle: AtomicBool,
@@ -146,6 +158,10 @@ impl RunLoop {
             team: AtomicPtr::new(ptr::null_mut()),
             #[cfg(feature = "smp")]
             index,
+            #[cfg(feature = "smp")]
+            is_asked: AtomicBool::new(false),
+            #[cfg(feature = "smp")]
+            emigrant: Cell::new((ptr::null(), 0)),
             #[cfg(feature = "smp")]
             is_until_idle: AtomicBool::new(false),
             #[cfg(feature = "smp")]
@@ -212,11 +228,15 @@ impl RunLoop {
     }
 
     /// Returns the number of fibers of the scheduler that have failed.
+    #[cfg(not(feature = "smp"))]
+    pub(crate) const fn failures(&self) -> u32 {
+        self.team.failures.get()
+    }
+
+    /// Returns the number of fibers of the scheduler that have failed.
+    #[cfg(feature = "smp")]
     pub(crate) fn failures(&self) -> u32 {
-        #[cfg(not(feature = "smp"))]
-        return self.team.failures.get();
-        #[cfg(feature = "smp")]
-        return self.team().failures.load(Ordering::Acquire);
+        self.team().failures.load(Ordering::Acquire)
     }
 
     /// Records that a fiber has failed.
@@ -229,11 +249,18 @@ impl RunLoop {
         self.team().failures.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// One loop gives no fibers away.
+    #[cfg(not(feature = "smp"))]
+    #[inline(always)]
+    pub(super) const fn is_asked(&self) -> bool {
+        false
+    }
+
     /// Records that the running fiber ends. With several cores this is done later: see
     /// [`team`](self::team).
+    #[cfg(not(feature = "smp"))]
     #[inline(always)]
     pub(crate) fn count_end(&self) {
-        #[cfg(not(feature = "smp"))]
         self.team.live.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -330,6 +357,8 @@ impl RunLoop {
         if ptr::from_ref(ring) > self.fast_ring.load(Ordering::Relaxed).cast_const() {
             self.forbid_fast_yields(); // rings lie in the order of their levels
         }
+        #[cfg(feature = "smp")]
+        self.offer();
     }
 
     /// Wakes a fiber of this loop. With several cores the fiber could belong to another by then.
@@ -348,85 +377,6 @@ impl RunLoop {
         }
     }
 
-    /// Puts a fiber into the inbox and makes sure that the owner checks the inbox.
-    ///
-    /// # Safety
-    ///
-    /// The fiber is alive and in no ring and no inbox, and its state says that it waits and was
-    /// woken.
-    pub(crate) unsafe fn post(&self, fiber: *const Header) {
-        // SAFETY: the caller's promise.
-        unsafe { self.inbox.push(fiber) };
-        self.forbid_fast_yields();
-        self.rouse();
-    }
-
-    /// Ends the sleep of this loop, in whose inbox there is something.
-    #[inline(always)]
-    pub(crate) fn rouse(&self) {
-        #[cfg(not(feature = "smp"))]
-        self.platform().kick_only_core();
-        // Nobody is kicked who is awake, and an interrupt that we are in ends the sleep anyway.
-        #[cfg(feature = "smp")]
-        if self.team().roster.wake(self.index)
-            && !self.is_idle_here()
-            && let Some(platform) = self.team().platform.get()
-        {
-            platform.kick(self.core());
-        }
-    }
-
-    /// Enqueues a fiber that waited, and that the caller has woken.
-    ///
-    /// Only now it is asked which loop the fiber belongs to. Before the bit was set, another could
-    /// have woken it, and it could have moved and waited again in another loop. From then on it is
-    /// in no ring, so nobody moves it.
-    ///
-    /// # Safety
-    ///
-    /// The change of the state returned [`Woken::Enqueue`](crate::scheduler::lock_free::state::Woken),
-    /// and this is called once for it.
-    #[cfg(feature = "smp")]
-    pub(super) unsafe fn take_or_post(fiber: *const Header) {
-        // SAFETY: it waits, so it is alive.
-        let run_loop = unsafe { Self::of(fiber) };
-        if run_loop.is_owner() {
-            run_loop.take_posted(fiber);
-        } else {
-            // SAFETY: the caller's promise.
-            unsafe { run_loop.post(fiber) };
-        }
-    }
-
-    /// Empties the inbox, into which interrupt handlers and other cores put fibers.
-    ///
-    /// # Safety
-    ///
-    /// The caller must be the owner.
-    #[inline(always)]
-    pub(super) unsafe fn drain(&self) {
-        // SAFETY: the caller is the owner.
-        unsafe {
-            self.inbox.drain(|fiber| {
-                if ptr::eq(fiber, &raw const self.root) {
-                    if self.root.state.take_requests() {
-                        self.wake_sleepers();
-                    }
-                } else {
-                    self.take_posted(fiber);
-                }
-            });
-        }
-    }
-
-    #[inline(always)]
-    fn take_posted(&self, fiber: *const Header) {
-        // SAFETY: R2.
-        unsafe { (*fiber).state.unpark_from_inbox() };
-        // SAFETY: it waited and is out of the inbox; only the owner drains.
-        unsafe { self.enqueue(fiber) };
-    }
-
     /// Wakes all fibers whose deadline has passed.
     #[cold]
     #[inline(never)]
@@ -443,73 +393,5 @@ impl RunLoop {
             // The deadline may be the same: a timer that interrupted too early must do so again.
             self.set_timer(self.sleepers.next_deadline());
         });
-    }
-
-    /// Runs fibers until none is left or, if `until_idle`, until none is ready and no deadline has
-    /// passed.
-    ///
-    /// # Safety
-    ///
-    /// The caller must not be in a fiber. It becomes the owner.
-    unsafe fn run(&self, until_idle: bool) {
-        self.hook.set(self.platform().switch_hook());
-        self.forbid_fast_yields();
-        #[cfg(not(feature = "smp"))]
-        self.last_stall.set(0);
-        #[cfg(feature = "smp")]
-        let turn = self.begin_turn(until_idle);
-        interrupts::enable();
-        loop {
-            // SAFETY: the caller is the owner.
-            unsafe { self.drain_aside() };
-            let deadline = self.sleepers.next_deadline();
-            if deadline <= self.look_at_clock() {
-                self.note_deadline_without_interrupt(deadline);
-                self.wake_sleepers();
-            }
-            if !self.ready.is_empty() {
-                let root = &raw const self.root;
-                // SAFETY: one is ready.
-                let next = unsafe { self.announce_first(root) };
-                // SAFETY: R2.
-                unsafe { current::set_first(next) };
-                // SAFETY: root runs, the next does not.
-                unsafe { self.switch(root, next) };
-                continue;
-            }
-            #[cfg(feature = "smp")]
-            if self.rest(until_idle, &turn) {
-                return;
-            }
-            #[cfg(not(feature = "smp"))]
-            if self.rest(until_idle) {
-                return;
-            }
-        }
-    }
-
-    /// Lets the processor sleep, since no fiber is ready. Returns whether the loop returns instead.
-    #[cfg(not(feature = "smp"))]
-    #[inline(always)]
-    fn rest(&self, until_idle: bool) -> bool {
-        if until_idle || self.team.live.load(Ordering::Relaxed) == 0 {
-            return true;
-        }
-        let next = self.sleepers.next_deadline();
-        if next == NEVER && self.all_wait() {
-            return true;
-        }
-        if next != self.timer.load(Ordering::Relaxed) {
-            // The timer was set for a sleeper that was woken before its deadline, which must
-            // not wake the processor any more.
-            self.set_timer(next);
-        }
-        interrupts::disable();
-        if self.inbox.is_empty() {
-            self.idle();
-        } else {
-            interrupts::enable();
-        }
-        false
     }
 }

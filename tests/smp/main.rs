@@ -2,5 +2,6 @@
 
 mod cores;
 mod ends;
+mod moving;
 mod pinned;
 mod tokens;

@@ -52,6 +52,9 @@ unsafe impl Sync for CoreLocal {}
 // SAFETY: as above.
 unsafe impl Send for CoreLocal {}
 
+/// What the word of the running fiber is while none runs: see [`current`](super::current).
+pub(super) const NOBODY: *const () = ptr::without_provenance(1);
+
 /// The words by their offsets, the first of which is that of the running fiber.
 pub(super) const FIBER_AT: usize = offset_of!(CoreLocal, words);
 pub(super) const RUN_LOOP_AT: usize = FIBER_AT + 8;
@@ -61,10 +64,9 @@ impl CoreLocal {
     /// Returns the words of a core that runs no fiber.
     #[must_use]
     pub const fn new() -> Self {
-        let nobody = super::current::NOBODY;
         Self {
             this: UnsafeCell::new(ptr::null()),
-            words: UnsafeCell::new([nobody.cast(), ptr::null(), ptr::null()]),
+            words: UnsafeCell::new([NOBODY, ptr::null(), ptr::null()]),
         }
     }
 

@@ -28,12 +28,14 @@ const IN_SWITCH_HOOK: usize = 2;
 /// allowed.
 const IN_PLATFORM: usize = 4;
 
-pub(super) const NOBODY: *const Header = ptr::without_provenance(MAY_NOT_WAIT);
+const NOBODY: *const Header = ptr::without_provenance(MAY_NOT_WAIT);
 
 #[cfg(all(feature = "smp", not(target_os = "linux")))]
 mod word {
     use super::super::core_local::{FIBER_AT, RUN_LOOP_AT, read, write};
-    use super::Header;
+    use super::{Header, MAY_NOT_WAIT};
+
+    const _: () = assert!(MAY_NOT_WAIT == 1, "`core_local` begins with this");
 
     #[inline(always)]
     pub(crate) fn get() -> *const Header {

@@ -176,6 +176,7 @@ pub(crate) unsafe fn fail_interrupted(
     let run_loop = unsafe { RunLoop::of(fiber) };
     // SAFETY: `begin` returned it; it is interrupted, where its loop's state is as it should be.
     unsafe { failing::end(fiber, failure) };
+    #[cfg(not(feature = "smp"))]
     run_loop.count_end();
     // SAFETY: as above; it does not go on.
     let next = unsafe { run_loop.next_for_good(fiber) };

@@ -103,16 +103,17 @@ impl<'a> Waits<'a> {
     }
 
     /// Returns whether a fiber of the scheduler belongs to a loop that is owned.
+    #[cfg(feature = "smp")]
     #[inline(always)]
     fn owns_loop_of(self, fiber: *const Header) -> bool {
-        #[cfg(not(feature = "smp"))]
-        {
-            let _all_do = fiber;
-            true
-        }
-        #[cfg(feature = "smp")]
         // SAFETY: headers stay readable for good.
         self.loops.has(unsafe { Header::loop_address(fiber) })
+    }
+
+    #[cfg(not(feature = "smp"))]
+    #[inline(always)]
+    const fn owns_loop_of(self, _fiber: *const Header) -> bool {
+        true
     }
 
     /// Returns the wait of a fiber of the loop, or `None` if the fiber can run.

@@ -52,6 +52,8 @@ impl fmt::Display for WaitingFiber {
             WaitReason::Barrier => write!(f, "at the barrier {object:p}"),
             WaitReason::Once => write!(f, "for the value {object:p}"),
             WaitReason::Receive => write!(f, "for a message of the channel {object:p}"),
+            #[cfg(feature = "smp")]
+            WaitReason::Move => write!(f, "to arrive on another core"),
             WaitReason::Send => write!(f, "for room in the channel {object:p}"),
         }?;
         write!(f, " since t = {} at {location}", Seconds(self.since))?;

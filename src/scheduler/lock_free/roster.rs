@@ -66,10 +66,14 @@ impl Roster {
         self.await_end_of_look();
     }
 
-    /// Records that a loop does not run any more.
-    pub(crate) fn leave(&self, index: usize) {
+    /// Records that a loop does not run any more. If all that still run sleep, none of them was the
+    /// last one to fall asleep, so none knows. Then one of them is returned, which the caller wakes.
+    #[must_use]
+    pub(crate) fn leave(&self, index: usize) -> Option<usize> {
         let bits = running(index) | sleeping(index);
-        self.0.fetch_and(!bits, Ordering::AcqRel);
+        let word = self.0.fetch_and(!bits, Ordering::SeqCst) & !bits;
+        let sleepers = word & SLEEPING;
+        (sleepers != 0 && do_all_sleep(word)).then_some(sleepers.trailing_zeros() as usize)
     }
 
     /// Records that a loop is about to sleep. Returns whether all loops that run now sleep. The

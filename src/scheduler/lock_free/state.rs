@@ -15,6 +15,10 @@
 //! stored, nobody has to wait, and no wake-up is lost. The low half of the word holds the bits, and
 //! the high half the generation, so that one compare-exchange checks both.
 
+#[cfg(any(feature = "smp", loom))]
+mod cores;
+mod look;
+
 use crate::atomic::{AtomicU64, Ordering};
 
 /// The fiber waits. It is still on its stack until the owner has switched to another fiber.
@@ -44,22 +48,6 @@ const LOOKED_AT: u64 = 512;
 /// The destructor of the result runs, in place. If it does not complete, the cell is lost.
 #[cfg(not(loom))]
 const IN_DESTRUCTOR: u64 = 2048;
-
-/// The loop of the fiber has given it to another loop while it was ready. It is in the inbox there.
-#[cfg(any(feature = "smp", loom))]
-const MOVED: u64 = 4096;
-/// The fiber stays on its core.
-#[cfg(feature = "smp")]
-const PINNED: u64 = 8192;
-/// The fiber has failed, and what it borrowed is not used any more once its own scopes are empty.
-#[cfg(feature = "smp")]
-const LEAVES_SCOPE: u64 = 1 << 14;
-/// One fiber that runs and borrows from this one. The bits above it count such fibers.
-#[cfg(feature = "smp")]
-const LENT: u64 = 1 << 16;
-#[cfg(feature = "smp")]
-const ALL_LENT: u64 = 0xffff * LENT;
-
 const GENERATION_SHIFT: u32 = 32;
 
 /// What the caller that wakes a fiber has to do next.
@@ -108,60 +96,6 @@ impl State {
             Ordering::Release,
         );
         next
-    }
-
-    /// Behaves like [`begin`](Self::begin). If `is_pinned`, the fiber stays on its core.
-    #[cfg(feature = "smp")]
-    pub(crate) fn begin_as(&self, is_ready: bool, is_pinned: bool) -> u32 {
-        let next = generation(self.0.load(Ordering::Relaxed)).wrapping_add(1);
-        let ready_bits = if is_ready { 0 } else { PARKED | WAKE };
-        let bits = ready_bits | if is_pinned { PINNED } else { 0 };
-        let word = u64::from(next) << GENERATION_SHIFT | bits;
-        self.0.store(word, Ordering::Release);
-        next
-    }
-
-    #[cfg(feature = "smp")]
-    pub(crate) fn is_pinned(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & PINNED != 0
-    }
-
-    /// Puts a ready fiber into the state of one that waits and was woken, so that it can be put into
-    /// the inbox of another loop. Only the owner may call this, with a fiber that it has taken out of
-    /// its ring.
-    ///
-    /// Both bits are set in one step: nobody else may find that the fiber waits, and enqueue it. A
-    /// wake-up that the fiber has not noticed yet is kept, since WAKE stays set when it arrives.
-    #[cfg(any(feature = "smp", loom))]
-    pub(crate) fn begin_move(&self) {
-        self.0.fetch_or(PARKED | WAKE | MOVED, Ordering::AcqRel);
-    }
-
-    /// Counts a fiber that borrows from this one. Returns false if there are too many.
-    #[cfg(feature = "smp")]
-    #[must_use]
-    pub(crate) fn lend(&self) -> bool {
-        let more = |word: u64| (word & ALL_LENT != ALL_LENT).then(|| word + LENT);
-        self.0
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
-            .is_ok()
-    }
-
-    /// Counts a fiber that no longer borrows from this one. Returns whether it was the last, and
-    /// this one has failed before: the caller then tells its scope.
-    #[cfg(feature = "smp")]
-    #[must_use]
-    pub(crate) fn give_back(&self) -> bool {
-        let before = self.0.fetch_sub(LENT, Ordering::AcqRel);
-        before & ALL_LENT == LENT && before & LEAVES_SCOPE != 0
-    }
-
-    /// Records that the fiber has failed. Returns whether nobody borrows from it: the caller then
-    /// tells its scope. Otherwise the last who does is told by [`give_back`](Self::give_back).
-    #[cfg(feature = "smp")]
-    #[must_use]
-    pub(crate) fn leave_scope(&self) -> bool {
-        self.0.fetch_or(LEAVES_SCOPE, Ordering::AcqRel) & ALL_LENT == 0
     }
 
     /// Makes the fiber wait. If it was woken since it last waited, consumes the wake-up and returns
@@ -221,8 +155,7 @@ impl State {
     #[inline]
     pub(crate) fn unpark_from_inbox(&self) {
         #[cfg(any(feature = "smp", loom))]
-        if self.0.load(Ordering::Relaxed) & MOVED != 0 {
-            self.0.fetch_and(!(PARKED | MOVED), Ordering::Acquire);
+        if self.end_move() {
             return;
         }
         self.0.fetch_sub(PARKED | WAKE, Ordering::Acquire);
@@ -383,45 +316,6 @@ impl State {
             self.await_end_of_look();
         }
         before & FINISHED != 0
-    }
-
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn await_end_of_look(&self) {
-        while self.0.load(Ordering::Acquire) & LOOKED_AT != 0 {
-            crate::atomic::spin_loop();
-        }
-    }
-
-    /// Keeps the cell of a finished fiber from being freed until [`end_look`](Self::end_look).
-    /// Returns false if the fiber has not finished, or if nobody will take its result. Only the
-    /// owner may call this, with interrupts off.
-    #[must_use]
-    pub(crate) fn begin_look(&self) -> bool {
-        let mut current = self.0.load(Ordering::Relaxed);
-        while current & (FINISHED | DETACHED) == FINISHED {
-            match self.0.compare_exchange_weak(
-                current,
-                current | LOOKED_AT,
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return true,
-                Err(seen) => current = seen,
-            }
-        }
-        false
-    }
-
-    /// Returns whether an examination is in progress, between [`begin_look`](Self::begin_look) and
-    /// [`end_look`](Self::end_look).
-    pub(crate) fn is_looked_at(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & LOOKED_AT != 0
-    }
-
-    /// Ends an examination that [`begin_look`](Self::begin_look) began.
-    pub(crate) fn end_look(&self) {
-        self.0.fetch_and(!LOOKED_AT, Ordering::Release);
     }
 
     /// Records that a failure ends the fiber. Returns whether it was recorded already.

@@ -240,6 +240,78 @@ impl Ready {
         false
     }
 
+    /// Returns the number of ready fibers, other than `not`, but no more than `most`.
+    #[cfg(feature = "smp")]
+    pub(crate) fn count_others(&self, not: *const Header, most: usize) -> usize {
+        let mut count = 0;
+        for level in 0..Priority::COUNT {
+            let last = self.tail(level).get();
+            let mut at = last;
+            // SAFETY: fibers in a ring are alive.
+            while let Some(fiber) = unsafe { at.as_ref() }
+                && count < most
+            {
+                at = fiber.next();
+                count += usize::from(!ptr::eq(at, not));
+                if ptr::eq(at, last) {
+                    break;
+                }
+            }
+        }
+        count
+    }
+
+    /// Takes up to `most` fibers out of the rings for which `is_wanted` returns true, those of higher
+    /// levels first, and calls `take` with each. It looks at no more than `looks` fibers.
+    ///
+    /// # Safety
+    ///
+    /// `is_wanted` must not return true for the running fiber. Neither function changes the queue.
+    #[cfg(feature = "smp")]
+    pub(crate) unsafe fn take_some(
+        &self,
+        mut most: usize,
+        mut looks: usize,
+        is_wanted: impl Fn(*const Header) -> bool,
+        mut take: impl FnMut(*const Header),
+    ) {
+        let mut levels = self.levels.get();
+        while let Some(level) = levels.checked_ilog2() {
+            levels &= !(1 << level);
+            let tail = self.tail(level as usize);
+            let last = tail.get();
+            let mut before = last;
+            loop {
+                if most == 0 || looks == 0 {
+                    return;
+                }
+                looks -= 1;
+                // SAFETY: fibers in a ring are alive.
+                let link = unsafe { (*before).link() };
+                let at = link.get();
+                let is_last = ptr::eq(at, last);
+                if is_wanted(at) {
+                    most -= 1;
+                    if ptr::eq(at, before) {
+                        self.clear(level as usize);
+                    } else {
+                        // SAFETY: as above.
+                        link.set(unsafe { (*at).next() });
+                        if is_last {
+                            tail.set(before);
+                        }
+                    }
+                    take(at);
+                } else {
+                    before = at;
+                }
+                if is_last {
+                    break;
+                }
+            }
+        }
+    }
+
     /// Returns whether a fiber is the first in the ring of its level.
     pub(crate) fn is_first(&self, fiber: *const Header) -> bool {
         // SAFETY: the fiber runs.

@@ -1,7 +1,6 @@
-//! On which core a new fiber begins, and how ready fibers get to cores that sleep.
+//! On which core a new fiber begins.
 
 use super::RunLoop;
-use super::team::Team;
 use crate::scheduler::cpu::current;
 
 impl RunLoop {
@@ -36,7 +35,7 @@ impl RunLoop {
     }
 
     /// Returns the first loop of a set, going round from the one behind this loop.
-    fn next_in(&self, set: u64) -> Option<&'static Self> {
+    pub(super) fn next_in(&self, set: u64) -> Option<&'static Self> {
         let loops = self.team().loops();
         let (before, behind) = loops.split_at(self.index + 1);
         behind
@@ -44,7 +43,4 @@ impl RunLoop {
             .chain(before)
             .find(|it| set & 1 << it.index != 0)
     }
-
-    /// Tells the loops that are awake that this one has nothing to do.
-    pub(super) fn ask_for_work(&self, _team: &Team) {}
 }

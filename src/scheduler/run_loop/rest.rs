@@ -16,7 +16,10 @@ pub(super) struct Turn<'a> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.run_loop.team().roster.leave(self.run_loop.index);
+        let team = self.run_loop.team();
+        if let Some(sleeper) = team.roster.leave(self.run_loop.index) {
+            team.loops()[sleeper].rouse();
+        }
     }
 }
 

@@ -64,11 +64,15 @@ impl RunLoop {
     }
 
     /// Stores the mark of a stall. Returns whether it was the same before.
+    #[cfg(feature = "smp")]
     fn is_same_stall(&self, mark: u64) -> bool {
-        #[cfg(not(feature = "smp"))]
-        return self.last_stall.replace(mark) == mark;
-        #[cfg(feature = "smp")]
-        return self.team().last_stall.swap(mark, Ordering::Relaxed) == mark;
+        self.team().last_stall.swap(mark, Ordering::Relaxed) == mark
+    }
+
+    /// Stores the mark of a stall. Returns whether it was the same before.
+    #[cfg(not(feature = "smp"))]
+    const fn is_same_stall(&self, mark: u64) -> bool {
+        self.last_stall.replace(mark) == mark
     }
 
     /// Handles the case that no fiber is ready and no deadline is pending. Returns whether the loop

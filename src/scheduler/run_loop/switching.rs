@@ -7,7 +7,7 @@
 use super::RunLoop;
 use super::stack_check::{before_leaving, before_running};
 #[cfg(feature = "smp")]
-use crate::context::ControlBlock;
+use super::team::count_failed;
 use crate::context::{self, Payload};
 use crate::platform::SwitchHook;
 use crate::scheduler::cpu::current;
@@ -65,6 +65,11 @@ impl RunLoop {
         unsafe { before_leaving(prev) };
         // SAFETY: the caller is the owner.
         unsafe { self.drain() };
+        #[cfg(feature = "smp")]
+        // SAFETY: as above, and `prev` runs.
+        unsafe {
+            self.share(prev, true);
+        }
         // SAFETY: R3.
         unsafe { self.ready.rotate(prev) };
         // SAFETY: the running fiber is ready, so the queue is not empty; the caller is the owner.
@@ -125,6 +130,11 @@ impl RunLoop {
             unsafe { self.stay(prev) };
             return prev;
         }
+        #[cfg(feature = "smp")]
+        // SAFETY: as above. (A fiber that ends does not come here: see `close_for_joiner`.)
+        unsafe {
+            self.share(prev, false);
+        }
         // SAFETY: as above.
         unsafe { self.next_without(prev) }
     }
@@ -137,7 +147,7 @@ impl RunLoop {
     /// The requirements of [`block`](Self::block) apply, and the fiber must be in no ring.
     #[cold]
     #[inline(never)]
-    unsafe fn stay(&self, fiber: *const Header) {
+    pub(super) unsafe fn stay(&self, fiber: *const Header) {
         // SAFETY: the caller's promise.
         unsafe { self.ready.push_front(fiber) };
     }
@@ -199,7 +209,7 @@ impl RunLoop {
     }
 
     /// Announces that root runs next, after `prev`.
-    fn announce_root(&self, prev: *const Header) {
+    pub(super) fn announce_root(&self, prev: *const Header) {
         if let Some(hook) = self.hook.get() {
             call_hook(hook, prev, ptr::null());
         }
@@ -238,7 +248,7 @@ impl RunLoop {
             // reordered.
             self.fast_ring.swap(ring, Ordering::SeqCst);
         }
-        if !self.inbox.is_empty() {
+        if !self.inbox.is_empty() || self.is_asked() {
             self.forbid_fast_yields();
         }
     }
@@ -321,6 +331,7 @@ impl RunLoop {
     /// The requirements of [`exit`](Self::exit) apply. The caller may be on another stack, which is
     /// not used any more once the next fiber runs.
     pub(crate) unsafe fn leave_for_good(&self, fiber: *const Header) -> Payload {
+        #[cfg(not(feature = "smp"))]
         self.count_end();
         // SAFETY: it has ended.
         unsafe { Self::count_turn(fiber) };
@@ -375,18 +386,6 @@ impl RunLoop {
         // SAFETY: it is in no ring any more, and nobody wakes it.
         unsafe { self.next_without(fiber) }
     }
-}
-
-/// Counts a failed fiber that has left its stack. It keeps its cell.
-///
-/// # Safety
-///
-/// The block is that of such a fiber.
-#[cfg(feature = "smp")]
-unsafe extern "sysv64" fn count_failed(block: *mut ControlBlock) {
-    // SAFETY: the header stays, and its loop does not change any more.
-    let run_loop = unsafe { RunLoop::of(block.cast_const().cast()) };
-    run_loop.team().one_has_ended();
 }
 
 /// Calls a switch hook, in the middle of a switch from `prev` to `next`. A null pointer means root.

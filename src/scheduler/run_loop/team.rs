@@ -34,6 +34,8 @@
 
 #[cfg(feature = "smp")]
 use super::RunLoop;
+#[cfg(feature = "smp")]
+use crate::context::ControlBlock;
 use crate::platform::AnyPlatform;
 #[cfg(feature = "smp")]
 use crate::scheduler::lock_free::roster::Roster;
@@ -156,4 +158,16 @@ impl Team {
             run_loop.rouse();
         }
     }
+}
+
+/// Counts a failed fiber that has left its stack. It keeps its cell.
+///
+/// # Safety
+///
+/// The block is that of such a fiber.
+#[cfg(feature = "smp")]
+pub(super) unsafe extern "sysv64" fn count_failed(block: *mut ControlBlock) {
+    // SAFETY: the header stays, and its loop does not change any more.
+    let run_loop = unsafe { RunLoop::of(block.cast_const().cast()) };
+    run_loop.team().one_has_ended();
 }

@@ -153,6 +153,10 @@ impl<'scope> Scope<'scope, '_> {
     ///
     /// As [`spawn`](Self::spawn).
     ///
+    /// # Panics
+    ///
+    /// With the feature `smp`, panics if more than 65535 fibers borrow from the scope's owner.
+    ///
     /// # Context
     ///
     /// Callable from: fiber. Blocks: nothing.

@@ -45,6 +45,9 @@ pub enum WaitReason {
     Receive,
     /// Room for a message in a channel.
     Send,
+    /// The arrival on another core.
+    #[cfg(feature = "smp")]
+    Move,
 }
 
 /// The properties that all waits of one kind share. Each primitive has a static of this type. The

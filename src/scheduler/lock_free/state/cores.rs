@@ -1,0 +1,87 @@
+//! What the state word says where a scheduler has several cores: whether the fiber stays on one, is
+//! on its way to another, and how many fibers borrow from it.
+
+#[cfg(feature = "smp")]
+use super::{GENERATION_SHIFT, generation};
+use super::{PARKED, State, WAKE};
+use crate::atomic::Ordering;
+
+/// The loop of the fiber has given it to another loop while it was ready. It is in the inbox there.
+#[cfg(any(feature = "smp", loom))]
+const MOVED: u64 = 4096;
+/// The fiber stays on its core.
+#[cfg(feature = "smp")]
+const PINNED: u64 = 8192;
+/// The fiber has failed, and what it borrowed is not used any more once its own scopes are empty.
+#[cfg(feature = "smp")]
+const LEAVES_SCOPE: u64 = 1 << 14;
+/// One fiber that runs and borrows from this one. The bits above it count such fibers.
+#[cfg(feature = "smp")]
+const LENT: u64 = 1 << 16;
+#[cfg(feature = "smp")]
+const ALL_LENT: u64 = 0xffff * LENT;
+
+impl State {
+    /// Behaves like [`begin`](Self::begin). If `is_pinned`, the fiber stays on its core.
+    #[cfg(feature = "smp")]
+    pub(crate) fn begin_as(&self, is_ready: bool, is_pinned: bool) -> u32 {
+        let next = generation(self.0.load(Ordering::Relaxed)).wrapping_add(1);
+        let ready_bits = if is_ready { 0 } else { PARKED | WAKE };
+        let bits = ready_bits | if is_pinned { PINNED } else { 0 };
+        let word = u64::from(next) << GENERATION_SHIFT | bits;
+        self.0.store(word, Ordering::Release);
+        next
+    }
+
+    #[cfg(feature = "smp")]
+    pub(crate) fn is_pinned(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & PINNED != 0
+    }
+
+    /// Puts a ready fiber into the state of one that waits and was woken, so that it can be put into
+    /// the inbox of another loop. Only the owner may call this, with a fiber that it has taken out of
+    /// its ring.
+    ///
+    /// Both bits are set in one step: nobody else may find that the fiber waits, and enqueue it. A
+    /// wake-up that the fiber has not noticed yet is kept, since WAKE stays set when it arrives.
+    #[cfg(any(feature = "smp", loom))]
+    pub(crate) fn begin_move(&self) {
+        self.0.fetch_or(PARKED | WAKE | MOVED, Ordering::AcqRel);
+    }
+
+    /// Counts a fiber that borrows from this one. Returns false if there are too many.
+    #[cfg(feature = "smp")]
+    #[must_use]
+    pub(crate) fn lend(&self) -> bool {
+        let more = |word: u64| (word & ALL_LENT != ALL_LENT).then(|| word + LENT);
+        self.0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .is_ok()
+    }
+
+    /// Counts a fiber that no longer borrows from this one. Returns whether it was the last, and
+    /// this one has failed before: the caller then tells its scope.
+    #[cfg(feature = "smp")]
+    #[must_use]
+    pub(crate) fn give_back(&self) -> bool {
+        let before = self.0.fetch_sub(LENT, Ordering::AcqRel);
+        before & ALL_LENT == LENT && before & LEAVES_SCOPE != 0
+    }
+
+    /// Records that the fiber has failed. Returns whether nobody borrows from it: the caller then
+    /// tells its scope. Otherwise the last who does is told by [`give_back`](Self::give_back).
+    #[cfg(feature = "smp")]
+    #[must_use]
+    pub(crate) fn leave_scope(&self) -> bool {
+        self.0.fetch_or(LEAVES_SCOPE, Ordering::AcqRel) & ALL_LENT == 0
+    }
+
+    /// Ends a move, if there is one: the fiber has arrived, and is ready again.
+    pub(super) fn end_move(&self) -> bool {
+        let has_moved = self.0.load(Ordering::Relaxed) & MOVED != 0;
+        if has_moved {
+            self.0.fetch_and(!(PARKED | MOVED), Ordering::Acquire);
+        }
+        has_moved
+    }
+}

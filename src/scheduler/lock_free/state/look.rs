@@ -1,0 +1,45 @@
+//! An examination of a finished fiber, whose cell is not freed meanwhile.
+
+use super::{DETACHED, FINISHED, LOOKED_AT, State};
+use crate::atomic::Ordering;
+
+impl State {
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn await_end_of_look(&self) {
+        while self.0.load(Ordering::Acquire) & LOOKED_AT != 0 {
+            crate::atomic::spin_loop();
+        }
+    }
+
+    /// Keeps the cell of a finished fiber from being freed until [`end_look`](Self::end_look).
+    /// Returns false if the fiber has not finished, or if nobody will take its result. Only the
+    /// owner may call this, with interrupts off.
+    #[must_use]
+    pub(crate) fn begin_look(&self) -> bool {
+        let mut current = self.0.load(Ordering::Relaxed);
+        while current & (FINISHED | DETACHED) == FINISHED {
+            match self.0.compare_exchange_weak(
+                current,
+                current | LOOKED_AT,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return true,
+                Err(seen) => current = seen,
+            }
+        }
+        false
+    }
+
+    /// Returns whether an examination is in progress, between [`begin_look`](Self::begin_look) and
+    /// [`end_look`](Self::end_look).
+    pub(crate) fn is_looked_at(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & LOOKED_AT != 0
+    }
+
+    /// Ends an examination that [`begin_look`](Self::begin_look) began.
+    pub(crate) fn end_look(&self) {
+        self.0.fetch_and(!LOOKED_AT, Ordering::Release);
+    }
+}

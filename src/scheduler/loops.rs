@@ -1,0 +1,73 @@
+//! The loops of a scheduler: one, or with the feature `smp` one for each core.
+
+use crate::platform::Core;
+#[cfg(feature = "smp")]
+use crate::platform::Platform;
+use crate::scheduler::Scheduler;
+use crate::scheduler::run_loop::RunLoop;
+
+#[cfg(not(feature = "smp"))]
+impl<P, const CORES: usize> Scheduler<P, CORES> {
+    pub(super) const fn new_loops() -> [RunLoop; CORES] {
+        [const { RunLoop::new(Core(0)) }; CORES]
+    }
+
+    /// Returns a loop of this scheduler.
+    #[inline(always)]
+    pub(super) const fn any_loop(&'static self) -> &'static RunLoop {
+        &self.loops[0]
+    }
+
+    /// Returns the loop of the core on which the caller runs.
+    #[inline(always)]
+    pub(super) const fn loop_here(&'static self) -> &'static RunLoop {
+        &self.loops[0]
+    }
+
+    /// Returns the loop of this core, for `run`.
+    pub(super) const fn loop_to_run(&'static self) -> &'static RunLoop {
+        &self.loops[0]
+    }
+}
+
+#[cfg(feature = "smp")]
+impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
+    pub(super) const fn new_loops() -> [RunLoop; CORES] {
+        let mut loops = [const { RunLoop::new(Core(0)) }; CORES];
+        let mut index = 1;
+        while index < CORES {
+            loops[index] = RunLoop::new(Core(index));
+            index += 1;
+        }
+        loops
+    }
+
+    /// Returns a loop of this scheduler, once the loops know each other.
+    #[inline(always)]
+    pub(super) fn any_loop(&'static self) -> &'static RunLoop {
+        self.team.unite(&self.loops);
+        &self.loops[0]
+    }
+
+    /// Returns the loop of the core on which the caller runs.
+    pub(super) fn loop_here(&'static self) -> &'static RunLoop {
+        let run_loop = self.any_loop();
+        run_loop.set_platform(&self.platform);
+        run_loop.here()
+    }
+
+    /// Returns the loop of this core, for `run`.
+    #[track_caller]
+    pub(super) fn loop_to_run(&'static self) -> &'static RunLoop {
+        #[cfg(not(target_os = "linux"))]
+        crate::scheduler::cpu::core_local::check();
+        let Core(index) = self.platform.core();
+        assert!(
+            index < CORES,
+            "a scheduler for {CORES} cores was run on core {index}: give it more cores, `Scheduler<_, {}>`, or let \
+             `Platform::core` count those that run it from 0",
+            index + 1
+        );
+        &self.loops[index]
+    }
+}

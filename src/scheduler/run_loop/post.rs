@@ -1,0 +1,86 @@
+//! The inbox of a loop: how fibers get in, and how they get out.
+
+use super::RunLoop;
+use crate::scheduler::task::header::Header;
+use core::ptr;
+
+impl RunLoop {
+    /// Puts a fiber into the inbox and makes sure that the owner checks the inbox.
+    ///
+    /// # Safety
+    ///
+    /// The fiber is alive and in no ring and no inbox, and its state says that it waits and was
+    /// woken.
+    pub(crate) unsafe fn post(&self, fiber: *const Header) {
+        // SAFETY: the caller's promise.
+        unsafe { self.inbox.push(fiber) };
+        self.forbid_fast_yields();
+        self.rouse();
+    }
+
+    /// Ends the sleep of this loop, in whose inbox there is something.
+    #[inline(always)]
+    pub(crate) fn rouse(&self) {
+        #[cfg(not(feature = "smp"))]
+        self.platform().kick_only_core();
+        // Nobody is kicked who is awake, and an interrupt that we are in ends the sleep anyway.
+        #[cfg(feature = "smp")]
+        if self.team().roster.wake(self.index)
+            && !self.is_idle_here()
+            && let Some(platform) = self.team().platform.get()
+        {
+            platform.kick(self.core());
+        }
+    }
+
+    /// Enqueues a fiber that waited, and that the caller has woken.
+    ///
+    /// Only now it is asked which loop the fiber belongs to. Before the bit was set, another could
+    /// have woken it, and it could have moved and waited again in another loop. From then on it is
+    /// in no ring, so nobody moves it.
+    ///
+    /// # Safety
+    ///
+    /// The change of the state returned [`Woken::Enqueue`](crate::scheduler::lock_free::state::Woken),
+    /// and this is called once for it.
+    #[cfg(feature = "smp")]
+    pub(super) unsafe fn take_or_post(fiber: *const Header) {
+        // SAFETY: it waits, so it is alive.
+        let run_loop = unsafe { Self::of(fiber) };
+        if run_loop.is_owner() {
+            run_loop.take_posted(fiber);
+        } else {
+            // SAFETY: the caller's promise.
+            unsafe { run_loop.post(fiber) };
+        }
+    }
+
+    /// Empties the inbox, into which interrupt handlers and other cores put fibers.
+    ///
+    /// # Safety
+    ///
+    /// The caller must be the owner.
+    #[inline(always)]
+    pub(super) unsafe fn drain(&self) {
+        // SAFETY: the caller is the owner.
+        unsafe {
+            self.inbox.drain(|fiber| {
+                if ptr::eq(fiber, &raw const self.root) {
+                    if self.root.state.take_requests() {
+                        self.wake_sleepers();
+                    }
+                } else {
+                    self.take_posted(fiber);
+                }
+            });
+        }
+    }
+
+    #[inline(always)]
+    fn take_posted(&self, fiber: *const Header) {
+        // SAFETY: R2.
+        unsafe { (*fiber).state.unpark_from_inbox() };
+        // SAFETY: it waited and is out of the inbox; only the owner drains.
+        unsafe { self.enqueue(fiber) };
+    }
+}
