@@ -14,7 +14,7 @@ use x86_64::instructions::interrupts;
 /// The number of cores of the scheduler. Those that the machine does not have never run.
 pub(crate) const CORES: usize = cores::MOST;
 /// Whether [`core_of`] has an answer.
-pub(crate) const KNOWS_CORES: bool = false;
+pub(crate) const KNOWS_CORES: bool = true;
 /// A core with work is interrupted at least this often, so that the watchdog looks at it.
 const TICK_NS: Nanoseconds = 20_000_000;
 
@@ -101,8 +101,8 @@ pub(crate) fn run() {
 }
 
 /// Returns the core of a fiber.
-pub(crate) const fn core_of(_fiber: &FiberInfo) -> Option<usize> {
-    None
+pub(crate) const fn core_of(fiber: &FiberInfo) -> Option<usize> {
+    Some(fiber.core.0)
 }
 
 /// Shows how busy each core was since the last call, and returns the number of lines.

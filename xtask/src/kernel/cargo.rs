@@ -55,6 +55,15 @@ pub(crate) fn build_unchecked_kernel(
     build_counted(name, counted, core, &["--no-default-features"])
 }
 
+/// As [`build_counted_kernel`], for several cores.
+pub(crate) fn build_counted_kernel_with_smp(
+    name: &str,
+    counted: Counted,
+    core: Option<CoreSource>,
+) -> Result<PathBuf> {
+    build_counted(name, counted, core, &["--features", "smp"])
+}
+
 fn build_counted(
     name: &str,
     counted: Counted,
