@@ -14,6 +14,8 @@ mod machine;
 #[cfg(target_os = "none")]
 mod meetings;
 #[cfg(target_os = "none")]
+mod moving;
+#[cfg(target_os = "none")]
 mod reports;
 #[cfg(target_os = "none")]
 mod team;
