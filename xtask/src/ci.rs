@@ -159,7 +159,7 @@ const STEPS: &[Step<Ci>] = &[
     },
     Step {
         name: "soak",
-        help: "a million fibers made and ended, ten million switches of fibers that do everything; ten times that with --long",
+        help: "a million fibers made and ended, ten million switches of fibers that do everything, a million messages between cores; ten times that with --long",
         run: soak,
     },
     Step {
@@ -170,7 +170,7 @@ const STEPS: &[Step<Ci>] = &[
 ];
 
 /// Tests whose runs are longer here than in the step `qemu`, how many rounds that is, and how many with `--long`.
-const SOAKS: [(&str, &str, &str); 3] = [
+const SOAKS: [(&str, &str, &str); 7] = [
     (
         "soak::fibers_are_made_and_end_in_two_poisoned_cells",
         "1000000",
@@ -185,6 +185,17 @@ const SOAKS: [(&str, &str, &str); 3] = [
         "scheduler::small::the_smallest_stack_bears_every_wait_and_an_interrupt_at_its_deepest",
         "30000",
         "300000",
+    ),
+    // Of these deliveries half go to another core, ...
+    ("tokens::two_cores_lose_no_token", "1000000", "20000000"),
+    // ... three quarters, ...
+    ("tokens::four_cores_lose_no_token", "1000000", "14000000"),
+    // ... seven eighths: ten million with `--long`.
+    ("tokens::eight_cores_lose_no_token", "1000000", "12000000"),
+    (
+        "tokens::fibers_that_move_lose_no_token",
+        "1000000",
+        "10000000",
     ),
 ];
 
