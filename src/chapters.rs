@@ -6,6 +6,14 @@
 //! labels. In this module `src/links.md` comes first, and the first definition of a label applies.
 
 #[doc = include_str!("links.md")]
+#[doc = include_str!("../docs/glossary.md")]
+pub mod glossary {}
+
+#[doc = include_str!("links.md")]
+#[doc = include_str!("../docs/stack-size.md")]
+pub mod stack_size {}
+
+#[doc = include_str!("links.md")]
 #[doc = include_str!("../docs/promises.md")]
 pub mod promises {}
 
@@ -14,8 +22,12 @@ pub mod promises {}
 pub mod backtraces {}
 
 #[doc = include_str!("links.md")]
-#[doc = include_str!("../docs/failures.md")]
-pub mod failures {}
+#[doc = include_str!("../docs/diagnosis.md")]
+pub mod diagnosis {}
+
+#[doc = include_str!("links.md")]
+#[doc = include_str!("../docs/debugging.md")]
+pub mod debugging {}
 
 #[doc = include_str!("links.md")]
 #[doc = include_str!("../docs/performance.md")]

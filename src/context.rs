@@ -82,12 +82,10 @@ pub mod flags;
 #[cfg(not(target_os = "linux"))]
 mod arrival;
 mod block;
-#[cfg(all(
-    feature = "fp-control",
-    target_feature = "sse",
-    not(any(miri, kfiber_threads))
-))]
+#[cfg(not(any(miri, kfiber_threads)))]
 mod control_words;
+#[cfg(not(any(miri, kfiber_threads)))]
+mod out_of_line;
 #[cfg(not(any(miri, kfiber_threads)))]
 mod unwind;
 #[cfg(not(any(miri, kfiber_threads)))]
@@ -107,10 +105,14 @@ use core::ptr;
 
 #[cfg(not(target_os = "linux"))]
 pub(crate) use arrival::prepare as prepare_arrival;
-pub use backend::{leave, resume, suspend, switch, switch_out_of_line};
+pub use backend::{leave, resume, suspend, switch};
 #[cfg(all(feature = "fp-control", target_feature = "sse"))]
 pub use block::FpControl;
 pub use block::{After, Body, Context, ControlBlock, Payload, Transfer};
+#[cfg(not(any(miri, kfiber_threads)))]
+pub use out_of_line::switch_out_of_line;
+#[cfg(any(miri, kfiber_threads))]
+pub use threads::switch_out_of_line;
 
 use block::FrameRecord;
 

@@ -26,7 +26,7 @@ compile_error!(
 
 #[cfg(all(target_arch = "x86_64", not(target_pointer_width = "64")))]
 compile_error!(
-    "kfiber needs 64-bit pointers, which the x32 ABI has not: build for `x86_64-unknown-none` or `x86_64-unknown-linux-gnu`"
+    "kfiber needs 64-bit pointers, which the x32 ABI does not have: build for `x86_64-unknown-none` or `x86_64-unknown-linux-gnu`"
 );
 
 // `target_os = "linux"` is the host throughout this crate, because tests of the host run there. Every
@@ -37,11 +37,19 @@ compile_error!(
      and build a kernel for a target without `target-family`, for instance `x86_64-unknown-none` or `x86_64-unknown-uefi`"
 );
 
+/// The crate whose types of addresses and page tables this crate's functions take.
+pub use x86_64;
+
 #[cfg(doc)]
 pub mod chapters;
 
+#[cfg(not(loom))]
 #[macro_use]
 mod readable;
+
+// The script lies in a section of ELF files.
+#[cfg(all(feature = "gdb-script", not(any(loom, target_os = "uefi"))))]
+mod debugger;
 
 #[cfg(not(loom))]
 pub mod model;
@@ -57,12 +65,24 @@ mod atomic;
 #[cfg(not(loom))]
 pub mod platform;
 
+#[cfg(all(not(loom), any(test, not(target_os = "linux"))))]
+pub mod hardware;
+
+#[cfg(not(target_os = "linux"))]
+mod trap;
+
 #[cfg(not(loom))]
 pub mod scheduler;
 #[cfg(all(loom, test))]
 mod scheduler {
     mod lock_free;
 }
+
+#[cfg(not(target_os = "linux"))]
+pub mod exceptions;
+
+#[cfg(not(loom))]
+pub mod switch_state;
 
 #[cfg(not(loom))]
 pub mod fiber;

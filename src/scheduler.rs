@@ -41,7 +41,6 @@
 mod actions;
 mod block_on;
 pub(crate) mod cpu;
-mod exceptions;
 pub(crate) mod fail;
 pub mod failures;
 pub(crate) mod graph;
@@ -66,7 +65,7 @@ pub use block_on::block_on;
 pub use cpu::core_local::CoreLocal;
 pub use cpu::current::without_waiting;
 #[cfg(not(target_os = "linux"))]
-pub use fail::contain::{TrapFrame, fiber_faulted, fiber_panicked};
+pub use fail::contain::fiber_panicked;
 pub use graph::deadlock::{AfterDeadlock, Deadlock};
 pub use graph::stall::{AfterStall, Stall, StallKind};
 pub use graph::wait_graph::{WaitCycle, WaitGraph, WaitingFiber, WaitsFor};
@@ -75,6 +74,7 @@ pub use report::failure::{Failure, Fault, FiberFailed, Panic};
 pub use report::fatal_reason::FatalReason;
 pub use report::hooks::{Hooks, HooksAlreadySet, Report};
 pub use report::late_timer::LateTimer;
+pub use report::print::PrintReports;
 pub use report::registers::Registers;
 pub use report::soft_lockup::SoftLockup;
 #[cfg(feature = "smp")]
@@ -221,7 +221,7 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
     fn run_while_allowed(&'static self, until_idle: bool) {
         assert!(
             cpu::current::get().is_null(),
-            "a scheduler was run from a fiber: fibers run in the scheduler, not around it"
+            "a scheduler was run from a fiber: call `run` from code outside of all fibers"
         );
         self.any_loop().set_platform(&self.platform);
         let run_loop = self.loop_to_run();

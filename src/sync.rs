@@ -31,9 +31,9 @@
 //!
 //! | | blocks the fiber; from fibers | blocks nothing; from fibers | blocks nothing; also from interrupt handlers |
 //! |---|---|---|---|
-//! | [`WaitQueue`] | `wait`, `wait_until` | | `wake_one`, `wake_all` |
+//! | [`WaitQueue`] | `wait`, `wait_while` | | `wake_one`, `wake_all` |
 //! | [`Mutex`] | `lock` | `try_lock`, dropping the guard | `is_locked`, `owner` |
-//! | [`RwLock`] | `read`, `write` | `try_read`, `try_write`, dropping the guards | |
+//! | [`RwLock`] | `read`, `write` | `try_read`, `try_write`, `downgrade`, dropping the guards | `is_locked` |
 //! | [`Semaphore`] | `acquire` | | `try_acquire`, `release`, `available` |
 //! | [`Condvar`] | `wait`, `wait_while` | | `notify_one`, `notify_all` |
 //! | [`Event`] | `wait` | | `try_wait`, `set`, `clear`, `get` |
@@ -50,7 +50,7 @@
 //! - **First come, first served.** Whatever is released is handed directly to the fiber that has
 //!   waited longest. No later fiber can take it first, whatever its priority: there is no barging.
 //! - **Every wait has a form with a deadline**: `…_until` takes a moment, `…_timeout` takes a
-//!   duration. If the deadline has already passed, the fiber still takes what is available at once.
+//!   duration, and `…_while` takes a condition, which is true as long as the fiber has to wait. If the deadline has already passed, the fiber still takes what is available at once.
 //!   [`NEVER`](crate::platform::NEVER) means that there is no deadline. The exception is
 //!   [`WaitQueue::wait`], which waits for any wake-up; the waits of [`WaitQueue`] with a condition
 //!   have these forms.
@@ -64,6 +64,7 @@ mod barrier;
 mod channel;
 mod condvar;
 mod event;
+mod guard;
 mod irq_mutex;
 mod line;
 mod lock_error;
@@ -82,8 +83,10 @@ pub use condvar::Condvar;
 pub use event::{Event, Wanted};
 pub use irq_mutex::{IrqMutex, IrqMutexGuard};
 pub use lock_error::LockError;
-pub use mutex::{Mutex, MutexGuard};
+pub use mutex::{MappedMutexGuard, Mutex, MutexGuard};
 pub use once::{Once, OnceError};
-pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use rw_lock::{
+    MappedRwLockReadGuard, MappedRwLockWriteGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
 pub use semaphore::{Semaphore, TooManyPermits};
 pub use wait_queue::WaitQueue;

@@ -71,6 +71,8 @@ cases! {
     a_fiber_local_is_sync: "local_not_sync",
     a_storage_is_taken_through_a_reference_that_lasts_for_ever_only: "taken_from_short_reference",
     a_mutex_is_unlocked_by_the_fiber_that_has_it: "mutex_guard_sent",
+    a_guard_of_a_part_cannot_wait_for_a_notification: "mapped_guard_waits",
+    a_part_is_not_used_after_its_guard: "mapped_part_escapes",
     a_reader_gives_back_its_access_itself: "read_guard_sent",
     a_writer_gives_back_its_access_itself: "write_guard_sent",
     interrupts_are_turned_on_again_where_they_were_turned_off: "irq_guard_sent",

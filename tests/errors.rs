@@ -123,6 +123,7 @@ fn errors_of_the_scheduler_say_the_same_by_debug() {
         address: ADDRESS as u64,
         instruction: ADDRESS as u64,
         stack_pointer: ADDRESS as u64,
+        is_in_user_mode: true,
     };
     for failure in [FAILURE, Failure::Faulted(fault)] {
         check(&failure);

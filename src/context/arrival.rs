@@ -2,8 +2,7 @@
 //! continue.
 
 use super::block::{Context, ControlBlock};
-#[cfg(all(feature = "fp-control", target_feature = "sse"))]
-use super::control_words::{MXCSR, X87};
+use super::control_words::load_control_words;
 use core::arch::{asm, naked_asm};
 use core::mem::offset_of;
 
@@ -44,8 +43,7 @@ unsafe extern "sysv64" fn arrival() {
         "mov rdx, [rcx + {own} + {ip}]",
         "mov rbp, [rcx + {own} + {rbp}]",
         "mov rbx, [rcx + {own} + {rbx}]",
-        #[cfg(all(feature = "fp-control", target_feature = "sse"))]
-        "ldmxcsr [rcx + {own} + {mxcsr}]; fldcw [rcx + {own} + {x87}]",
+        load_control_words!("rcx + {own}"),
         "xor edi, edi",
         "xor esi, esi",
         "sti",                                  // takes effect after the next instruction
@@ -56,9 +54,5 @@ unsafe extern "sysv64" fn arrival() {
         ip = const offset_of!(Context, record.ip),
         rbp = const offset_of!(Context, record.rbp),
         rbx = const offset_of!(Context, rbx),
-        #[cfg(all(feature = "fp-control", target_feature = "sse"))]
-        mxcsr = const MXCSR,
-        #[cfg(all(feature = "fp-control", target_feature = "sse"))]
-        x87 = const X87,
     )
 }

@@ -4,45 +4,75 @@
 //! MXCSR takes some fifty nanoseconds if the processor holds another value. The comparison ignores
 //! the lowest six bits of MXCSR. Those are exception flags: no call preserves them, and they differ
 //! most often, because they record that a number was once rounded.
+//!
+//! Where a context has no control words, the macros expand to nothing. In a context that has them,
+//! MXCSR lies at offset 32 and the x87 control word at offset 36.
 
-use super::block::{Context, FpControl};
-use core::mem::offset_of;
+#[cfg(all(feature = "fp-control", target_feature = "sse"))]
+const _: () = {
+    use super::block::{Context, FpControl};
+    use core::mem::offset_of;
 
-/// The offset of MXCSR in a context.
-pub(super) const MXCSR: usize = offset_of!(Context, fp) + offset_of!(FpControl, mxcsr);
-/// The offset of the x87 control word in a context.
-pub(super) const X87: usize = offset_of!(Context, fp) + offset_of!(FpControl, x87);
+    // The macros below depend on these offsets.
+    assert!(offset_of!(Context, fp) + offset_of!(FpControl, mxcsr) == 32);
+    assert!(offset_of!(Context, fp) + offset_of!(FpControl, x87) == 36);
+};
 
 /// Stores the current words in the context at `$prev`, and loads those words of the context at
 /// `$next` that differ.
 ///
-/// Both arguments are addresses in assembly syntax. [`MXCSR`] and [`X87`] must be passed as the
-/// operands `mxcsr` and `x87`. The code changes rax.
+/// Both arguments are addresses in assembly syntax. The code changes rax.
+#[cfg(all(feature = "fp-control", target_feature = "sse"))]
 macro_rules! exchange_control_words {
     ($prev:expr, $next:expr) => {
         concat!(
             "stmxcsr [",
             $prev,
-            " + {mxcsr}]; fnstcw [",
+            " + 32]; fnstcw [",
             $prev,
-            " + {x87}];",
+            " + 36];",
             "mov eax, [",
             $prev,
-            " + {mxcsr}]; xor eax, [",
+            " + 32]; xor eax, [",
             $next,
-            " + {mxcsr}];",
+            " + 32];",
             "and eax, ~0x3f; je 3f; ldmxcsr [",
             $next,
-            " + {mxcsr}];",
+            " + 32];",
             "3: movzx eax, word ptr [",
             $prev,
-            " + {x87}]; cmp ax, [",
+            " + 36]; cmp ax, [",
             $next,
-            " + {x87}];",
+            " + 36];",
             "je 4f; fldcw [",
             $next,
-            " + {x87}]; 4:",
+            " + 36]; 4:",
         )
     };
 }
-pub(super) use exchange_control_words;
+
+/// Loads the words of the context at `$from`, an address in assembly syntax.
+#[cfg(all(feature = "fp-control", target_feature = "sse"))]
+macro_rules! load_control_words {
+    ($from:literal) => {
+        concat!("ldmxcsr [", $from, " + 32]; fldcw [", $from, " + 36]")
+    };
+}
+
+/// There are no control words to exchange.
+#[cfg(not(all(feature = "fp-control", target_feature = "sse")))]
+macro_rules! exchange_control_words {
+    ($prev:expr, $next:expr) => {
+        ""
+    };
+}
+
+/// There are no control words to load.
+#[cfg(not(all(feature = "fp-control", target_feature = "sse")))]
+macro_rules! load_control_words {
+    ($from:literal) => {
+        ""
+    };
+}
+
+pub(super) use {exchange_control_words, load_control_words};

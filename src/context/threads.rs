@@ -180,7 +180,7 @@ pub unsafe fn switch(
     unsafe { exchange(&raw mut (*prev).own, &raw const (*next).own, payload, prev) }
 }
 
-/// Stores the running context in `prev` and continues `next`: see `x86_64::switch_out_of_line`.
+/// Stores the running context in `prev` and continues `next`: see `out_of_line::switch_out_of_line`.
 ///
 /// # Safety
 ///

@@ -82,8 +82,8 @@ macro_rules! base_frame {
             "
             .pushsection .eh_frame, \"a\", @unwind
             .balign 8
-            10: .long 12f - 11f     // common entry: length, id, version, augmentation
-            11: .long 0
+            30: .long 32f - 31f     // common entry: length, id, version, augmentation
+            31: .long 0
             .byte 1
             .asciz \"zRS\"
             .uleb128 1              // code is counted in bytes,
@@ -95,8 +95,8 @@ macro_rules! base_frame {
             unwind::rules!(),
             "
             .balign 8
-            12: .long 14f - 13f     // the function's entry
-            13: .long 13b - 10b
+            32: .long 34f - 33f     // the function's entry
+            33: .long 33b - 30b
             .long ",
             $base,
             " - .
@@ -110,7 +110,7 @@ macro_rules! base_frame {
             unwind::rules_at_jump!($base, $jump),
             "
             .balign 8
-            14: .popsection
+            34: .popsection
             .pushsection .debug_frame, \"\", @progbits
             .balign 8
             20: .long 22f - 21f

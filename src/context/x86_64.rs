@@ -1,4 +1,4 @@
-//! The assembly of the switch, inline and out of line, and of the first frame of a fiber.
+//! The assembly of the switch, and of the first frame of a fiber.
 //!
 //! ```text
 //!   in the code that switches                  shared by all switches        in the code of the other side
@@ -28,8 +28,7 @@
 //! - `int3` after a jump stops straight-line speculation; indirect-branch tracking wants `endbr64`.
 
 use super::block::{After, Context, ControlBlock, Payload, Transfer};
-#[cfg(all(feature = "fp-control", target_feature = "sse"))]
-use super::control_words::{MXCSR, X87, exchange_control_words};
+use super::control_words::{exchange_control_words, load_control_words};
 use super::unwind;
 use core::arch::{asm, naked_asm};
 use core::mem::offset_of;
@@ -50,7 +49,6 @@ macro_rules! exchange {
             concat!("mov [", $prev, " + {prev} + {rbp}], rbp"),
             concat!("mov [", $prev, " + {prev} + {rbx}], rbx"),
             concat!("mov [", $prev, " + {prev} + {ip}],  rax"),
-            #[cfg(all(feature = "fp-control", target_feature = "sse"))]
             exchange_control_words!(concat!($prev, " + {prev}"), concat!($next, " + {next}")),
             "jmp {tail}",
             "2: endbr64",
@@ -59,10 +57,6 @@ macro_rules! exchange {
             ip = const offset_of!(Context, record.ip),
             rbp = const offset_of!(Context, record.rbp),
             rbx = const offset_of!(Context, rbx),
-            #[cfg(all(feature = "fp-control", target_feature = "sse"))]
-            mxcsr = const MXCSR,
-            #[cfg(all(feature = "fp-control", target_feature = "sse"))]
-            x87 = const X87,
             tail = sym tail,
             // All but rsp, rbp and rbx, which the switch itself keeps. No `nostack`: the compiler then has nothing
             // below rsp even where the target has a red zone.
@@ -166,18 +160,13 @@ pub unsafe fn leave(next: *const ControlBlock, after: After, left: *mut ControlB
             "mov rdx, [rsi + {next} + {ip}]",
             "mov r8,  [rsi + {next} + {rbp}]",
             "mov r9,  [rsi + {next} + {rbx}]",
-            #[cfg(all(feature = "fp-control", target_feature = "sse"))]
-            "ldmxcsr [rsi + {next} + {mxcsr}]; fldcw  [rsi + {next} + {x87}]",
+            load_control_words!("rsi + {next}"),
             "jmp {exit_tail}",
             next = const offset_of!(ControlBlock, own),
             sp = const offset_of!(Context, sp),
             ip = const offset_of!(Context, record.ip),
             rbp = const offset_of!(Context, record.rbp),
             rbx = const offset_of!(Context, rbx),
-            #[cfg(all(feature = "fp-control", target_feature = "sse"))]
-            mxcsr = const MXCSR,
-            #[cfg(all(feature = "fp-control", target_feature = "sse"))]
-            x87 = const X87,
             exit_tail = sym exit_tail,
             in("rdi") left,
             in("rsi") next,
@@ -277,8 +266,7 @@ unsafe extern "sysv64" fn base() {
         "call rbx",                             // body(payload, block) -> payload
         "mov rdi, rax",
         "xor esi, esi",                         // a null tag: this fiber has ended
-        #[cfg(all(feature = "fp-control", target_feature = "sse"))]
-        "ldmxcsr [rbp + {parent} + {mxcsr}]; fldcw [rbp + {parent} + {x87}]",
+        load_control_words!("rbp + {parent}"),
         "mov rdx, [rbp + {parent} + {ip}]",
         "mov rsp, [rbp + {parent} + {sp}]",
         "mov rbx, [rbp + {parent} + {rbx}]",
@@ -293,83 +281,6 @@ unsafe extern "sysv64" fn base() {
         ip = const offset_of!(Context, record.ip),
         rbp = const offset_of!(Context, record.rbp),
         rbx = const offset_of!(Context, rbx),
-        #[cfg(all(feature = "fp-control", target_feature = "sse"))]
-        mxcsr = const MXCSR,
-        #[cfg(all(feature = "fp-control", target_feature = "sse"))]
-        x87 = const X87,
-    )
-}
-
-/// Switches as the inline functions do, but out of line: for C, for assembly, and for small code.
-///
-/// It works on the same blocks as the inline functions, in any combination with them. It is
-/// exported as `kfiber_MAJOR_MINOR_switch`, so that two versions of the crate can be linked into
-/// one kernel. Its declaration in C is:
-///
-/// ```c
-/// struct kfiber_context { void *rbp, *ip, *sp, *rbx; };          /* see Context: more where SSE is in use */
-/// struct kfiber_block { _Alignas(64) struct kfiber_context parent, own; };
-/// struct kfiber_transfer { uintptr_t payload; struct kfiber_block *tag; };
-///
-/// /* Stores the running registers in *prev, continues *next. resume: (p, b, &b->parent, &b->own);
-///    suspend: (p, b, &b->own, &b->parent); between fibers: (p, a, &a->own, &b->own). */
-/// struct kfiber_transfer kfiber_0_1_switch(uintptr_t payload, struct kfiber_block *tag,
-///                                        struct kfiber_context *prev, struct kfiber_context *next);
-/// ```
-///
-/// # Safety
-///
-/// `next` can be continued (**C1**, **C2**). `prev` is valid for writes and is not `next`. Both
-/// stay in place (**C3**). `tag` is the block that the caller leaves.
-#[unsafe(naked)]
-#[unsafe(export_name = concat!(
-    "kfiber_", env!("CARGO_PKG_VERSION_MAJOR"), "_", env!("CARGO_PKG_VERSION_MINOR"), "_switch"
-))]
-pub unsafe extern "sysv64" fn switch_out_of_line(
-    payload: Payload,
-    tag: *mut ControlBlock,
-    prev: *mut Context,
-    next: *const Context,
-) -> Transfer {
-    naked_asm!(
-        ".cfi_startproc",
-        "endbr64",
-        "push r12", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r12, 0",
-        "push r13", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r13, 0",
-        "push r14", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r14, 0",
-        "push r15", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r15, 0",
-        "mov r10, rdx",                         // prev
-        "mov r11, rcx",                         // next
-        "lea rax, [rip + 2f]",
-        "mov rcx, [r11 + {sp}]",
-        "mov rdx, [r11 + {ip}]",
-        "mov r8,  [r11 + {rbp}]",
-        "mov r9,  [r11 + {rbx}]",
-        "mov [r10 + {sp}],  rsp",
-        "mov [r10 + {rbp}], rbp",
-        "mov [r10 + {rbx}], rbx",
-        "mov [r10 + {ip}],  rax",
-        #[cfg(all(feature = "fp-control", target_feature = "sse"))]
-        exchange_control_words!("r10", "r11"),
-        "jmp {tail}",
-        "2: endbr64",
-        "pop r15", ".cfi_adjust_cfa_offset -8", ".cfi_restore r15",
-        "pop r14", ".cfi_adjust_cfa_offset -8", ".cfi_restore r14",
-        "pop r13", ".cfi_adjust_cfa_offset -8", ".cfi_restore r13",
-        "pop r12", ".cfi_adjust_cfa_offset -8", ".cfi_restore r12",
-        "mov rax, rdi",
-        "mov rdx, rsi",
-        "ret",
-        ".cfi_endproc",
-        tail = sym tail,
-        sp = const offset_of!(Context, sp),
-        ip = const offset_of!(Context, record.ip),
-        rbp = const offset_of!(Context, record.rbp),
-        rbx = const offset_of!(Context, rbx),
-        #[cfg(all(feature = "fp-control", target_feature = "sse"))]
-        mxcsr = const MXCSR,
-        #[cfg(all(feature = "fp-control", target_feature = "sse"))]
-        x87 = const X87,
     )
 }
 

@@ -1,6 +1,7 @@
 //! The platform of the bare machine: `sti; hlt`, with a clock and a timer that the kernel supplies.
 
 use super::{Nanoseconds, Platform};
+use core::hint::spin_loop;
 use x86_64::instructions::interrupts;
 
 /// A clock and a timer of any hardware.
@@ -14,6 +15,16 @@ pub trait Timer: Sync {
     /// [`NEVER`](super::NEVER) requests none. Each call replaces the previous request. A timer that
     /// ticks periodically may do nothing.
     fn interrupt_at(&self, deadline: Nanoseconds);
+
+    /// Returns the deadline that was requested, if there is one and the timer has never interrupted
+    /// so far. The processor then does not sleep, so that a timer whose interrupt is masked is
+    /// reported by [`LateTimer`](crate::scheduler::LateTimer).
+    ///
+    /// A timer that does not know returns `None`, as this method does unless it is overridden.
+    #[inline]
+    fn deadline_before_first_interrupt(&self) -> Option<Nanoseconds> {
+        None
+    }
 }
 
 /// The platform of the bare machine with one core and the clock and timer of `T`.
@@ -39,8 +50,31 @@ impl<T: Timer> BareX86_64<T> {
     }
 }
 
+impl<T: Timer> BareX86_64<T> {
+    /// Waits without sleeping, since nobody knows whether the timer would end a sleep.
+    ///
+    /// Returns at once while the deadline is far away. Otherwise, waits for the timer until it
+    /// counts as late, so that the scheduler, which looks at the clock next, finds out that it is.
+    #[cold]
+    fn wait_for_first_interrupt(&self, deadline: Nanoseconds) {
+        /// Longer than the scheduler takes until it looks at the clock.
+        const MARGIN: Nanoseconds = 1_000_000;
+        interrupts::enable();
+        let late = deadline.saturating_add(self.late_timer_limit());
+        loop {
+            spin_loop();
+            let now = self.timer.now();
+            let is_awaited = self.timer.deadline_before_first_interrupt().is_some();
+            if now.saturating_add(MARGIN) < deadline || now > late || !is_awaited {
+                return;
+            }
+        }
+    }
+}
+
 // SAFETY: `sti` lets no interrupt in before the next instruction has begun, so one that is pending, or comes, ends the
-// `hlt` (Intel SDM, volume 2B, STI). P1 is the promise of `new`'s caller.
+// `hlt` (Intel SDM, volume 2B, STI). The wait for a timer's first interrupt does not sleep, and ends by itself.
+// P1 is the promise of `new`'s caller.
 unsafe impl<T: Timer> Platform for BareX86_64<T> {
     #[inline]
     fn now(&self) -> Nanoseconds {
@@ -53,6 +87,9 @@ unsafe impl<T: Timer> Platform for BareX86_64<T> {
     }
 
     fn idle(&self) {
-        interrupts::enable_and_hlt();
+        match self.timer.deadline_before_first_interrupt() {
+            None => interrupts::enable_and_hlt(),
+            Some(deadline) => self.wait_for_first_interrupt(deadline),
+        }
     }
 }

@@ -163,7 +163,7 @@ pub fn now() -> Nanoseconds {
     let fiber = running::get();
     assert!(
         !fiber.is_null(),
-        "`now` was called outside of a fiber: ask the platform"
+        "`now` was called outside of a fiber: call the `now` of the platform instead"
     );
     // SAFETY: it runs.
     let run_loop = unsafe { RunLoop::of(fiber) };
@@ -282,7 +282,7 @@ pub fn shield<R>(f: impl FnOnce() -> R) -> R {
     let fiber = running::get();
     assert!(
         !fiber.is_null(),
-        "a shield outside of a fiber: there is nothing to shield"
+        "`shield` was called outside of a fiber: only fibers can be cancelled"
     );
     // SAFETY: it runs.
     let shields = unsafe { &(*fiber).shields };
@@ -290,7 +290,7 @@ pub fn shield<R>(f: impl FnOnce() -> R) -> R {
         shields
             .get()
             .checked_add(1)
-            .expect("more than 255 shields within each other"),
+            .expect("more than 255 calls of `shield` are nested: nest fewer of them"),
     );
     let _lower = Lower(shields);
     f()

@@ -5,6 +5,7 @@ pub(crate) mod contain;
 pub(crate) mod failing;
 pub(crate) mod overflow;
 pub(crate) mod scope_end;
+#[cfg(not(target_os = "linux"))]
 pub(crate) mod trap;
 #[cfg(target_os = "linux")]
 pub(crate) mod unwound;

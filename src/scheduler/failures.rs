@@ -5,31 +5,14 @@
 //! unwinds nothing. A kernel gets it with three calls:
 //!
 //! - [`set_hooks`](crate::scheduler::Scheduler::set_hooks), so that somebody is told;
+//!   [`PrintReports`](crate::scheduler::PrintReports) are hooks that print everything;
 //! - `fiber_panicked`, as the first call in its `#[panic_handler]`;
-//! - `fiber_faulted`, in the handlers of exceptions that code can cause: `#DE`, `#UD`, `#NP`,
-//!   `#SS`, `#GP`, `#PF`, `#AC`, `#XM`.
+//! - `exceptions::install`, for the exceptions that code can cause, or `exceptions::handle` in
+//!   handlers of its own.
 //!
-//! Where the fiber cannot be ended alone, the last two return the reason:
-//! [`FatalReason`](crate::scheduler::FatalReason).
-//!
-//! ```text
-//! use kfiber::scheduler::{TrapFrame, fiber_faulted, fiber_panicked};
-//!
-//! #[panic_handler]
-//! fn on_panic(info: &PanicInfo<'_>) -> ! {
-//!     let why = fiber_panicked(info);             // does not return if the panic was a fiber's
-//!     stop(format_args!("{info}\nfatal: {why}"))
-//! }
-//!
-//! fn handle_exception(frame: &mut TrapFrame, vector: u8, error_code: u64) {
-//!     // First, for `#PF`, `#DF` and `#DB`: `Scheduler::on_exception`, which knows stack overflows.
-//!     let cr2 = if vector == 14 { read_cr2() } else { 0 };
-//!     // SAFETY: called by the entry of the exception, which returns by `iretq` with what is in the frame then.
-//!     if let Err(why) = unsafe { fiber_faulted(frame, vector, error_code, cr2) } {
-//!         stop(format_args!("exception {vector}: {why}"))
-//!     }
-//! }
-//! ```
+//! Where the fiber cannot be ended alone, these say why:
+//! [`FatalReason`](crate::scheduler::FatalReason). The documentation of the module `exceptions`
+//! shows all three calls.
 //!
 //! # The rule
 //!

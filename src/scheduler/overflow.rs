@@ -3,8 +3,8 @@
 //!
 //! | detector | requires | detects | costs |
 //! |---|---|---|---|
-//! | guard page | paging, [`guard::unmap`](crate::stack::guard::unmap), [`on_exception`] in `#PF` and `#DF` | the first access below the stack, before anything is written | nothing |
-//! | watchpoint | a debug register, `watch::on_switch`, [`on_exception`] in `#DB` | the first write to the canary, right after it | the switch hook |
+//! | guard page | paging, [`guard::unmap`](crate::stack::guard::unmap), `exceptions::handle` in `#PF` and `#DF` | the first access below the stack, before anything is written | nothing |
+//! | watchpoint | a debug register, `watch::on_switch`, `exceptions::handle` in `#DB` | the first write to the canary, right after it | the switch hook |
 //! | canary | nothing | any write to the canary, when its fiber next switches or ends | see `docs/instructions.md` |
 //! | stack pointer | nothing | a fiber that switches while its stack pointer is below its stack | included in the canary's cost |
 //!
@@ -14,15 +14,14 @@
 //!
 //! # In the kernel's handlers
 //!
-//! The handlers of `#PF`, `#DF`, and with watchpoints `#DB`, call [`on_exception`] first. Each
+//! The handlers of `#PF`, `#DF`, and with watchpoints `#DB`, call `exceptions::handle`. Each
 //! needs a stack of its own: without an entry in the interrupt stack table the processor has no
 //! place to push the frame, and resets (`guard::check_exception_stacks` detects this). If the
-//! exception was an overflow, the handler writes what `recovery_frame` returns into the frame and
-//! returns. Alternatively it stops the kernel.
+//! exception was an overflow, `handle` has changed the frame so that returning from the exception
+//! ends the fiber. `exceptions::install` puts such handlers into a table.
 //!
 //! An overflow is reported once, as [`Report::Overflow`](super::Report::Overflow), when it is
-//! noticed. The end of the fiber is not reported again. The documentation of
-//! `Scheduler::recovery_frame` explains how the frame is written, and what `#DF` can do.
+//! noticed. The end of the fiber is not reported again.
 //!
 //! # What is not detected
 //!
@@ -49,12 +48,7 @@
 //! Without the feature `stack-check` nothing is checked when a fiber switches. Guards and
 //! watchpoints remain, and the canary can still be checked on request. The cost of each is in
 //! `docs/instructions.md`: `yield_2`, `yield_2_unchecked`, `yield_2_watched`.
-//!
-//! [`on_exception`]: crate::scheduler::Scheduler::on_exception
 
-#[cfg(not(target_os = "linux"))]
-pub use crate::scheduler::fail::trap::RecoveryFrame;
-pub use crate::scheduler::fail::trap::Trap;
 #[cfg(not(target_os = "linux"))]
 pub use crate::scheduler::fail::watch;
 pub use crate::scheduler::report::neighbour::{Neighbour, Part};

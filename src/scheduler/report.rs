@@ -8,5 +8,6 @@ pub(crate) mod hooks;
 pub(crate) mod late_timer;
 pub(crate) mod neighbour;
 pub(crate) mod overflow;
+pub(crate) mod print;
 pub(crate) mod registers;
 pub(crate) mod soft_lockup;

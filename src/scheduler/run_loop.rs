@@ -60,6 +60,9 @@ use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use team::Team;
 
+#[cfg(all(feature = "gdb-script", not(target_os = "uefi")))]
+crate::debugger::gdb_script!();
+
 /// The run loop. See the [module documentation](self).
 pub(crate) struct RunLoop {
     pub(crate) ready: Ready,

@@ -7,6 +7,7 @@ pub(crate) mod header;
 pub(crate) mod held_by;
 pub(crate) mod id;
 pub(crate) mod owner;
+pub(crate) mod prefix;
 pub(crate) mod priority;
 pub(crate) mod scope_count;
 pub(crate) mod wait;

@@ -2,7 +2,9 @@
 //! crate.
 //!
 //! A [`GuardedStack`](super::GuardedStack) only reserves the page. [`unmap`] removes it from the
-//! page tables, and splits the huge page that contains it if there is one. It succeeds only if a
+//! page tables, and [`unmap_all`] does so for all stacks of a kernel. `unmap_in_use` finds the tables by
+//! itself, for kernels that have no code for them. `unmap` goes through the
+//! tables, and splits the huge page that contains it if there is one. It succeeds only if a
 //! second walk through the tables finds the page unmapped. From then on, the first write below the
 //! stack causes a page fault. The fault happens while the stack pointer is on a stack that is used
 //! up, so the fault's handler needs a stack of its own: an entry of the interrupt stack table
@@ -10,7 +12,7 @@
 //!
 //! ```no_run
 //! use kfiber::stack::{GuardedStack, Storage, guard};
-//! use x86_64::{VirtAddr, structures::paging::{FrameAllocator, PageTable, Size4KiB}};
+//! use kfiber::x86_64::{VirtAddr, structures::paging::{FrameAllocator, PageTable, Size4KiB}};
 //!
 //! static WORKER: GuardedStack<{ 16 * 1024 }> = GuardedStack::new();
 //!
@@ -21,11 +23,19 @@
 //! }
 //! ```
 
+mod all;
+#[cfg(not(target_os = "linux"))]
+mod in_use;
 #[cfg(not(target_os = "linux"))]
 mod ist;
 #[cfg(all(test, not(miri)))]
 mod tests;
 
+pub use all::{Guarded, unmap_all};
+#[cfg(not(target_os = "linux"))]
+pub(crate) use in_use::is_writable_here;
+#[cfg(not(target_os = "linux"))]
+pub use in_use::{TableFrames, unmap_in_use};
 #[cfg(not(target_os = "linux"))]
 pub use ist::{EXCEPTIONS, NoExceptionStack, check_exception_stacks};
 
@@ -51,11 +61,14 @@ pub enum GuardError {
         start: usize,
     },
     /// The guard lies in a huge page, and the frame allocator had no frame for the table that
-    /// splits it. Nothing in this page was unmapped.
+    /// splits it. Nothing in this page was unmapped. Supply more frames, for instance by a larger
+    /// `TableFrames`.
     OutOfFrames {
         /// The page that stays mapped.
         page: usize,
     },
+    /// The page tables have five levels, which this crate does not walk.
+    FiveLevels,
     /// The page is still mapped after it was unmapped, so these are not the tables that describe
     /// it.
     StillMapped {
@@ -81,9 +94,12 @@ impl fmt::Display for GuardError {
             Self::OutOfFrames { page } => {
                 write!(
                     f,
-                    "no frame for the page table that splits the huge page around the guard at {page:#x}"
+                    "no frame for the page table that splits the huge page around the guard at {page:#x}: supply more frames"
                 )
             }
+            Self::FiveLevels => f.write_str(
+                "the page tables have five levels, and only four are supported: turn off LA57 in the loader",
+            ),
             Self::StillMapped { page } => {
                 write!(
                     f,
@@ -169,12 +185,26 @@ pub unsafe fn verify(
     }
     let page = bounds.bottom().addr();
     // SAFETY: the caller vouches for the tables.
-    let rights = unsafe { lookup(page, level_4, physical_memory_at) };
-    if rights.contains(PageTableFlags::PRESENT | PageTableFlags::WRITABLE) {
+    if unsafe { is_mapped_writable(page, level_4, physical_memory_at) } {
         Ok(())
     } else {
         Err(GuardError::StackNotMapped { page })
     }
+}
+
+/// Returns whether a page is mapped writable.
+///
+/// # Safety
+///
+/// The requirements are those of [`verify`].
+unsafe fn is_mapped_writable(
+    page: usize,
+    level_4: &PageTable,
+    physical_memory_at: VirtAddr,
+) -> bool {
+    // SAFETY: the caller vouches for the tables.
+    let rights = unsafe { lookup(page, level_4, physical_memory_at) };
+    rights.contains(PageTableFlags::PRESENT | PageTableFlags::WRITABLE)
 }
 
 /// Returns the addresses of the guard's pages.

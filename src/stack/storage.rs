@@ -105,8 +105,8 @@ impl<T: Storage> fmt::Debug for StackHandle<T> {
 /// A dense stack of `N` bytes in a static. It is 64-byte aligned, has no guard page, and takes
 /// `N + 64` bytes in all.
 ///
-/// `N` is a multiple of 128 and at least [`MIN_SIZE_BYTES`]. The 64 bytes beyond `N` hold the
-/// control block. Neighbours in an array are therefore an odd number of cache lines apart, so their
+/// `N` counts the stack alone. It is a multiple of 128 and at least [`MIN_SIZE_BYTES`]. The 64 bytes
+/// beyond `N` hold the control block. Neighbours in an array are therefore an odd number of cache lines apart, so their
 /// hot lines fall into different cache sets.
 ///
 /// ```
@@ -166,7 +166,7 @@ unsafe impl<const N: usize> Storage for Stack<N> {
         let () = Self::CHECK;
         Self {
             frames: UnsafeCell::new([MaybeUninit::zeroed(); N]),
-            block: UnsafeCell::new([MaybeUninit::zeroed(); _]),
+            block: UnsafeCell::new([MaybeUninit::zeroed(); TOP_ALIGN]),
         }
     };
     const SIZE_BYTES: usize = N + TOP_ALIGN;
@@ -191,10 +191,10 @@ impl<const N: usize> fmt::Debug for Stack<N> {
     }
 }
 
-/// A page-aligned stack of `N` bytes in a static, with one page below it that is reserved for a
-/// guard.
+/// A page-aligned stack in a static, with one page below it that is reserved for a guard.
 ///
-/// `N` is a multiple of [`PAGE_SIZE`] and at least two pages. The top is moved down by 0 to 15
+/// Other than that of a [`Stack`], its `N` counts the stack and the control block, but not the
+/// guard. It is a multiple of [`PAGE_SIZE`] and at least two pages. The top is moved down by 0 to 15
 /// cache lines, depending on the address, so that the hot lines of neighbours fall into different
 /// cache sets.
 ///
@@ -261,7 +261,7 @@ unsafe impl<const N: usize> Storage for GuardedStack<N> {
     const NEW: Self = {
         let () = Self::CHECK;
         Self {
-            guard: UnsafeCell::new([MaybeUninit::zeroed(); _]),
+            guard: UnsafeCell::new([MaybeUninit::zeroed(); PAGE_SIZE]),
             frames: UnsafeCell::new([MaybeUninit::zeroed(); N]),
         }
     };

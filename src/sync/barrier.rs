@@ -143,7 +143,7 @@ impl Barrier {
         let is_leader = self.present.with(|present| {
             let is_last = present.count + 1 >= self.needed;
             if is_last {
-                while present.line.serve_first(&mut served).is_some() {}
+                present.line.serve_all(&mut served);
                 present.count = 0;
             } else {
                 // SAFETY: it is new, and waits next, which keeps it in place.

@@ -184,6 +184,31 @@ impl Condvar {
         self.wait_while_until(guard, NEVER, condition)
     }
 
+    /// Behaves like [`wait_while`](Self::wait_while), but waits no longer than `timeout` for
+    /// notifications.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`wait_timeout`](Self::wait_timeout) if the condition still holds
+    /// then.
+    ///
+    /// # Panics
+    ///
+    /// Panics in the same cases as [`wait`](Self::wait).
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber. Blocks: the fiber.
+    #[track_caller]
+    pub fn wait_while_timeout<T: ?Sized>(
+        &self,
+        guard: &mut MutexGuard<'_, T>,
+        timeout: Duration,
+        condition: impl FnMut(&mut T) -> bool,
+    ) -> Result<(), WaitError> {
+        self.wait_while_until(guard, after(timeout), condition)
+    }
+
     /// Behaves like [`wait_while`](Self::wait_while), but waits no longer than until `deadline` for
     /// notifications.
     ///
@@ -229,18 +254,17 @@ impl Condvar {
         was_waiting
     }
 
-    /// Wakes all fibers that wait at this moment. Returns whether any fiber waited.
+    /// Wakes all fibers that wait at this moment. Returns their number.
     ///
     /// # Context
     ///
-    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
-    pub fn notify_all(&self) -> bool {
+    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing; interrupts are off
+    /// for a time that is proportional to the number of waiting fibers.
+    pub fn notify_all(&self) -> usize {
         let mut served = Served::nobody();
-        self.line
-            .with(|line| while line.serve_first(&mut served).is_some() {});
-        let was_any = !served.is_empty();
+        let count = self.line.with(|line| line.serve_all(&mut served));
         served.wake();
-        was_any
+        count
     }
 }
 

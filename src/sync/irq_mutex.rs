@@ -114,6 +114,21 @@ impl<T: ?Sized> IrqMutex<T> {
         Some(self.guard(were_enabled))
     }
 
+    /// Returns whether the calling core holds the lock. A `true` stays true until the core itself
+    /// unlocks.
+    ///
+    /// It is for code that may be called with the lock held, and then must not lock again. With
+    /// interrupts on, the answer is `false` on the bare machine, since a guard keeps them off.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
+    #[inline]
+    #[must_use]
+    pub fn is_held_by_this_core(&self) -> bool {
+        self.holder.load(Ordering::Relaxed) == current::this_core()
+    }
+
     #[inline(always)]
     #[track_caller]
     fn guard(&self, were_enabled: bool) -> IrqMutexGuard<'_, T> {
@@ -139,7 +154,9 @@ fn locked_twice(were_enabled: bool) -> ! {
     if were_enabled {
         interrupts::enable();
     }
-    panic!("an `IrqMutex` was locked by the core that has it already: drop the first guard before");
+    panic!(
+        "an `IrqMutex` was locked by the core that holds it already: drop the first guard before"
+    );
 }
 
 #[cold]
@@ -147,7 +164,7 @@ fn locked_twice(were_enabled: bool) -> ! {
 #[track_caller]
 fn wrong_order() -> ! {
     panic!(
-        "guards of `IrqMutex`es were dropped in another order than the reverse of their making: interrupts were on too early"
+        "guards of `IrqMutex`es were not dropped in the reverse order of their making, so interrupts were on too early: drop the newest guard first"
     );
 }
 

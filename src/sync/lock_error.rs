@@ -27,7 +27,7 @@ impl fmt::Display for LockError {
         f.write_str(match self {
             Self::TimedOut => "the deadline has passed",
             Self::Poisoned => {
-                "poisoned: a fiber has failed while it had it; see `clear_poison` for how to put it back to use"
+                "the lock is poisoned: a fiber failed while it held the lock; `clear_poison` makes the lock usable again"
             }
         })
     }

@@ -1,19 +1,22 @@
 //! The mutex: a value that one fiber at a time may access, while others wait in line.
 
+mod forgotten;
+mod guards;
 mod inheritance;
 mod raw;
 
 use crate::platform::Nanoseconds;
-use crate::scheduler::cpu::{current, misuse};
+use crate::scheduler::cpu::current;
 use crate::scheduler::task::owner::OwnerWord;
 use crate::scheduler::{FiberId, after};
 use crate::sync::LockError;
 use core::cell::UnsafeCell;
 use core::fmt;
-use core::marker::PhantomData;
-use core::ops::{Deref, DerefMut};
+use core::ptr::NonNull;
 use core::time::Duration;
 use raw::RawMutex;
+
+pub use guards::{MappedMutexGuard, MutexGuard};
 
 /// A mutual-exclusion lock: one fiber at a time may access the value.
 ///
@@ -84,19 +87,6 @@ pub struct Mutex<T: ?Sized> {
 unsafe impl<T: ?Sized + Send> Send for Mutex<T> {}
 // SAFETY: as above.
 unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
-
-/// The guard of a locked [`Mutex`]. The mutex is unlocked when the guard is dropped.
-///
-/// The guard stays in its fiber, which may wait while it holds the guard.
-#[must_use = "dropping the guard unlocks at once"]
-pub struct MutexGuard<'a, T: ?Sized> {
-    mutex: &'a Mutex<T>,
-    owner: OwnerWord,
-    not_send: PhantomData<*mut ()>,
-}
-
-// SAFETY: a shared guard gives shared access to the value.
-unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
 
 impl<T> Mutex<T> {
     /// Creates an unlocked mutex.
@@ -206,13 +196,13 @@ impl<T: ?Sized> Mutex<T> {
         Ok(self.guard(owner))
     }
 
+    /// Makes the guard of the fiber that has locked the mutex.
     #[inline(always)]
     const fn guard(&self, owner: OwnerWord) -> MutexGuard<'_, T> {
-        MutexGuard {
-            mutex: self,
-            owner,
-            not_send: PhantomData,
-        }
+        // SAFETY: the address of a value.
+        let value = unsafe { NonNull::new_unchecked(self.value.get()) };
+        // SAFETY: the fiber of `owner` has locked the mutex.
+        unsafe { MutexGuard::new(&self.raw, owner, value) }
     }
 
     /// Returns whether the fiber that owns the mutex has failed.
@@ -278,66 +268,6 @@ impl<T: ?Sized> Mutex<T> {
     }
 }
 
-impl<T: ?Sized> MutexGuard<'_, T> {
-    /// Panics if the running fiber is not the one that locked the mutex.
-    ///
-    /// On a host, a thread local can carry a guard to another fiber. On the bare machine there are
-    /// no thread locals in safe code and a guard is not `Send`, so the check costs nothing there.
-    #[inline(always)]
-    #[track_caller]
-    pub(super) fn check_owner(&self, what: &str) {
-        misuse::check_guard(self.owner, what);
-    }
-
-    /// Unlocks the mutex temporarily.
-    ///
-    /// # Safety
-    ///
-    /// The guard must not be used or dropped, not even by unwinding, before
-    /// [`lock_again`](Self::lock_again) is called.
-    pub(super) unsafe fn unlock(&mut self) {
-        // SAFETY: the guard shows that its fiber, which runs, has it; the guard is not used
-        // meanwhile.
-        unsafe { self.mutex.raw.unlock(self.owner) };
-    }
-
-    /// Locks the mutex again after [`unlock`](Self::unlock).
-    #[track_caller]
-    pub(super) fn lock_again(&mut self) {
-        let raw = &self.mutex.raw;
-        if !raw.try_lock(self.owner) {
-            raw.wait_again(self.owner.fiber());
-        }
-    }
-}
-
-impl<T: ?Sized> Deref for MutexGuard<'_, T> {
-    type Target = T;
-
-    #[inline(always)]
-    fn deref(&self) -> &T {
-        // SAFETY: the guard shows that this fiber has it.
-        unsafe { &*self.mutex.value.get() }
-    }
-}
-
-impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
-    #[inline(always)]
-    fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: as above.
-        unsafe { &mut *self.mutex.value.get() }
-    }
-}
-
-impl<T: ?Sized> Drop for MutexGuard<'_, T> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        self.check_owner("dropped");
-        // SAFETY: the guard shows that its fiber, which runs, has it.
-        unsafe { self.mutex.raw.unlock(self.owner) };
-    }
-}
-
 impl<T: Default> Default for Mutex<T> {
     fn default() -> Self {
         Self::new(T::default())
@@ -349,17 +279,5 @@ impl<T: ?Sized> fmt::Debug for Mutex<T> {
         f.debug_struct("Mutex")
             .field("owner", &self.owner())
             .finish_non_exhaustive()
-    }
-}
-
-impl<T: ?Sized + fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
-    }
-}
-
-impl<T: ?Sized + fmt::Display> fmt::Display for MutexGuard<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
     }
 }

@@ -256,7 +256,7 @@ impl<T> Once<T> {
             });
             assert!(
                 !is_maker,
-                "a `Once` was called in its own closure: the value would wait for itself"
+                "`call_once` was called in the closure of the same `Once`: the value would wait for itself"
             );
             if turn != Turn::Wait {
                 return Ok(turn);
@@ -309,7 +309,7 @@ impl<T> Once<T> {
         self.line.with(|line| {
             self.is_made.store(true, Ordering::Release);
             self.maker.store(ptr::null_mut(), Ordering::Relaxed);
-            while line.serve_first(&mut served).is_some() {}
+            line.serve_all(&mut served);
         });
         served.wake();
     }

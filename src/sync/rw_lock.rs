@@ -1,6 +1,7 @@
 //! The reader-writer lock: many fibers may read the value, or one may write it, while others wait
 //! in line.
 
+mod forgotten;
 mod guards;
 mod raw;
 
@@ -11,10 +12,13 @@ use crate::scheduler::task::owner::OwnerWord;
 use crate::sync::LockError;
 use core::cell::UnsafeCell;
 use core::fmt;
+use core::ptr::NonNull;
 use core::time::Duration;
 use raw::{Access, RawRwLock};
 
-pub use guards::{RwLockReadGuard, RwLockWriteGuard};
+pub use guards::{
+    MappedRwLockReadGuard, MappedRwLockWriteGuard, RwLockReadGuard, RwLockWriteGuard,
+};
 
 /// A reader-writer lock: many fibers may read the value at the same time, or one fiber may write
 /// it.
@@ -106,7 +110,9 @@ impl<T: ?Sized> RwLock<T> {
     pub fn read(&self) -> RwLockReadGuard<'_, T> {
         match self.read_until(NEVER) {
             Ok(guard) => guard,
-            Err(_) => panic!("a reader-writer lock is poisoned: a fiber failed while it wrote"),
+            Err(_) => panic!(
+                "a reader-writer lock is poisoned: a fiber failed while it wrote; see `RwLock::clear_poison`"
+            ),
         }
     }
 
@@ -149,7 +155,8 @@ impl<T: ?Sized> RwLock<T> {
     pub fn read_until(&self, deadline: Nanoseconds) -> Result<RwLockReadGuard<'_, T>, LockError> {
         let fiber = current::waiting_fiber();
         let owner = self.raw.lock(Access::Read, fiber, deadline)?;
-        Ok(RwLockReadGuard::new(self, owner))
+        // SAFETY: it is locked for reading.
+        Ok(unsafe { RwLockReadGuard::new(&self.raw, owner, self.value()) })
     }
 
     /// Locks for reading if no fiber writes or waits. Returns `None` otherwise.
@@ -166,7 +173,8 @@ impl<T: ?Sized> RwLock<T> {
         // SAFETY: it runs.
         let owner = unsafe { OwnerWord::of(current::owning_fiber()) };
         let is_locked = self.raw.try_lock(Access::Read, owner);
-        is_locked.then(|| RwLockReadGuard::new(self, owner))
+        // SAFETY: it is locked for reading.
+        is_locked.then(|| unsafe { RwLockReadGuard::new(&self.raw, owner, self.value()) })
     }
 
     /// Locks for writing, and waits until write access is handed over if needed. Cancellation does
@@ -188,7 +196,9 @@ impl<T: ?Sized> RwLock<T> {
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
         match self.write_until(NEVER) {
             Ok(guard) => guard,
-            Err(_) => panic!("a reader-writer lock is poisoned: a fiber failed while it wrote"),
+            Err(_) => panic!(
+                "a reader-writer lock is poisoned: a fiber failed while it wrote; see `RwLock::clear_poison`"
+            ),
         }
     }
 
@@ -231,7 +241,8 @@ impl<T: ?Sized> RwLock<T> {
     pub fn write_until(&self, deadline: Nanoseconds) -> Result<RwLockWriteGuard<'_, T>, LockError> {
         let fiber = current::waiting_fiber();
         let owner = self.raw.lock(Access::Write, fiber, deadline)?;
-        Ok(RwLockWriteGuard::new(self, owner))
+        // SAFETY: it is locked for writing.
+        Ok(unsafe { RwLockWriteGuard::new(&self.raw, owner, self.value()) })
     }
 
     /// Locks for writing if no fiber holds the lock or waits for it. Returns `None` otherwise.
@@ -248,7 +259,33 @@ impl<T: ?Sized> RwLock<T> {
         // SAFETY: it runs.
         let owner = unsafe { OwnerWord::of(current::owning_fiber()) };
         let is_locked = self.raw.try_lock(Access::Write, owner);
-        is_locked.then(|| RwLockWriteGuard::new(self, owner))
+        // SAFETY: it is locked for writing.
+        is_locked.then(|| unsafe { RwLockWriteGuard::new(&self.raw, owner, self.value()) })
+    }
+
+    const fn value(&self) -> NonNull<T> {
+        // SAFETY: the address of a value.
+        unsafe { NonNull::new_unchecked(self.value.get()) }
+    }
+
+    /// Returns whether fibers read or write at this moment, or a fiber wrote when it failed.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.raw.is_locked()
+    }
+
+    /// Returns whether a fiber writes at this moment, or wrote when it failed.
+    ///
+    /// # Context
+    ///
+    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
+    #[must_use]
+    pub fn is_locked_exclusive(&self) -> bool {
+        !self.raw.writer().is_nobody()
     }
 
     /// Returns whether the fiber that writes has failed.

@@ -216,7 +216,7 @@ impl fmt::Display for TooManyPermits {
         let Self { count } = self;
         write!(
             f,
-            "{count} more permits than the semaphore may have: release only what was acquired, or raise its limit"
+            "{count} more permits would exceed the limit of the semaphore: release only what was acquired, or raise its limit"
         )
     }
 }

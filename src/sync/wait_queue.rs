@@ -1,5 +1,5 @@
-//! The wait queue, from which further primitives can be built: fibers wait until a condition of the
-//! caller holds.
+//! The wait queue, from which further primitives can be built: fibers wait while a condition of
+//! the caller holds.
 //!
 //! The caller's condition never runs while its fiber is in the line of waiters. The queue counts
 //! its wake-ups. A fiber reads the count, evaluates its condition, and enters the line only if the
@@ -33,9 +33,9 @@ unsafe fn leave_failed(object: *const (), waiter: *const ()) {
 
 /// A queue of fibers that wait for a condition, first come, first served.
 ///
-/// The code that makes the condition true changes it first, and then wakes. No wake-up is lost
-/// between the check of the condition and the wait: if one arrives after the fiber began the check,
-/// the fiber checks again before it waits.
+/// The code that ends the condition first changes what the condition looks at, and then wakes. No
+/// wake-up is lost between the check of the condition and the wait: if one arrives after the fiber
+/// began the check, the fiber checks again before it waits.
 ///
 /// ```
 /// use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -46,7 +46,7 @@ unsafe fn leave_failed(object: *const (), waiter: *const ()) {
 /// static IS_READY: AtomicBool = AtomicBool::new(false);
 /// static QUEUE: WaitQueue = WaitQueue::new();
 ///
-/// let waiter = SCHEDULER.spawn(&CELLS, || QUEUE.wait_until(|| IS_READY.load(Relaxed)))?;
+/// let waiter = SCHEDULER.spawn(&CELLS, || QUEUE.wait_while(|| !IS_READY.load(Relaxed)))?;
 /// SCHEDULER.spawn(&CELLS, || {
 ///     IS_READY.store(true, Relaxed);
 ///     QUEUE.wake_one(); // an interrupt handler may do this too
@@ -81,7 +81,7 @@ impl WaitQueue {
         }
     }
 
-    /// Waits until `condition` returns true.
+    /// Waits while `condition` returns true.
     ///
     /// The condition is evaluated at once, and again each time the fiber was woken. During the
     /// evaluation nothing is locked and the fiber is in no queue. The condition may therefore wait
@@ -106,49 +106,49 @@ impl WaitQueue {
     ///
     /// Callable from: fiber. Blocks: the fiber.
     #[track_caller]
-    pub fn wait_until(&self, condition: impl FnMut() -> bool) -> Result<(), WaitError> {
-        self.wait_until_deadline(NEVER, condition)
+    pub fn wait_while(&self, condition: impl FnMut() -> bool) -> Result<(), WaitError> {
+        self.wait_while_until(NEVER, condition)
     }
 
-    /// Behaves like [`wait_until`](Self::wait_until), but waits no longer than `timeout`.
+    /// Behaves like [`wait_while`](Self::wait_while), but waits no longer than `timeout`.
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`wait_until`](Self::wait_until), and [`WaitError::TimedOut`] when the
+    /// Returns the errors of [`wait_while`](Self::wait_while), and [`WaitError::TimedOut`] when the
     /// time has passed.
     ///
     /// # Panics
     ///
-    /// Panics in the same cases as [`wait_until`](Self::wait_until).
+    /// Panics in the same cases as [`wait_while`](Self::wait_while).
     ///
     /// # Context
     ///
     /// Callable from: fiber. Blocks: the fiber.
     #[track_caller]
-    pub fn wait_timeout(
+    pub fn wait_while_timeout(
         &self,
         timeout: Duration,
         condition: impl FnMut() -> bool,
     ) -> Result<(), WaitError> {
-        self.wait_until_deadline(after(timeout), condition)
+        self.wait_while_until(after(timeout), condition)
     }
 
-    /// Behaves like [`wait_until`](Self::wait_until), but waits no longer than until `deadline`.
+    /// Behaves like [`wait_while`](Self::wait_while), but waits no longer than until `deadline`.
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`wait_until`](Self::wait_until), and [`WaitError::TimedOut`] when the
+    /// Returns the errors of [`wait_while`](Self::wait_while), and [`WaitError::TimedOut`] when the
     /// time has passed.
     ///
     /// # Panics
     ///
-    /// Panics in the same cases as [`wait_until`](Self::wait_until).
+    /// Panics in the same cases as [`wait_while`](Self::wait_while).
     ///
     /// # Context
     ///
     /// Callable from: fiber. Blocks: the fiber.
     #[track_caller]
-    pub fn wait_until_deadline(
+    pub fn wait_while_until(
         &self,
         deadline: Nanoseconds,
         mut condition: impl FnMut() -> bool,
@@ -159,7 +159,7 @@ impl WaitQueue {
             // SAFETY: it runs.
             let failures = unsafe { RunLoop::of(current::waiting_fiber()) }.failures();
             let wakes = self.queue.with(|queue| queue.wakes);
-            if self.ask(&mut condition, was_woken) {
+            if !self.ask(&mut condition, was_woken) {
                 return Ok(());
             }
             was_woken = false;
@@ -182,7 +182,7 @@ impl WaitQueue {
         }
     }
 
-    /// Evaluates the condition. If it unwinds, and the fiber `was_woken` for it, the next fiber is
+    /// Returns whether the fiber has to wait. If the condition unwinds, and the fiber `was_woken` for it, the next fiber is
     /// woken instead.
     fn ask(&self, condition: &mut impl FnMut() -> bool, was_woken: bool) -> bool {
         struct WakeNext<'a> {
@@ -201,9 +201,9 @@ impl WaitQueue {
             queue: self,
             is_due: was_woken,
         };
-        let holds = condition();
+        let must_wait = condition();
         wake_next.is_due = false;
-        holds
+        must_wait
     }
 
     /// Waits in the line until the fiber is woken, or until the count of failures differs from
@@ -234,7 +234,7 @@ impl WaitQueue {
     /// Waits until the next wake-up, without a condition.
     ///
     /// An earlier wake-up is not seen. To wait for a condition, use
-    /// [`wait_until`](Self::wait_until).
+    /// [`wait_while`](Self::wait_while).
     ///
     /// # Errors
     ///
@@ -285,7 +285,7 @@ impl WaitQueue {
     }
 
     /// Wakes all fibers that wait at this moment, so that they evaluate their conditions. Returns
-    /// whether any fiber waited.
+    /// the number of these fibers.
     ///
     /// Fibers that are evaluating their conditions at this moment do not count as waiting, but
     /// evaluate them again.
@@ -294,15 +294,14 @@ impl WaitQueue {
     ///
     /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing; interrupts are off
     /// for a time that is proportional to the number of waiting fibers.
-    pub fn wake_all(&self) -> bool {
+    pub fn wake_all(&self) -> usize {
         let mut served = Served::nobody();
-        self.queue.with(|queue| {
+        let count = self.queue.with(|queue| {
             queue.wakes += 1;
-            while queue.line.serve_first(&mut served).is_some() {}
+            queue.line.serve_all(&mut served)
         });
-        let was_any = !served.is_empty();
         served.wake();
-        was_any
+        count
     }
 
     /// Returns whether no fiber waits.

@@ -3,13 +3,11 @@
 use core::arch::asm;
 
 use kfiber::scheduler::{FiberCell, Scheduler};
-use tests_qemu::platform::{self, Bare};
+use tests_qemu::platform::Bare;
 use tests_qemu::println;
 
 use crate::counter::measure_here;
-use crate::{life, switches, sync, thread_metric, wakes, yields};
-
-pub(crate) static SCHEDULER: Scheduler<Bare> = Scheduler::new(platform::bare());
+use crate::{life, states, switches, sync, thread_metric, wakes, yields};
 
 tests_qemu::kernel_test! {
     /// Prints a figure for each operation; the runner judges them.
@@ -18,6 +16,7 @@ tests_qemu::kernel_test! {
         test_the_counter();
         switches::measure();
         yields::measure();
+        states::measure();
         life::measure();
         wakes::measure();
         sync::measure();

@@ -3,7 +3,7 @@
 use kfiber::scheduler::FiberCell;
 
 use crate::counter::measure_here;
-use crate::instructions::SCHEDULER;
+use crate::scheduler::SCHEDULER;
 use crate::yields::with_others;
 
 static SHORT_LIVED: FiberCell<4096> = FiberCell::new();

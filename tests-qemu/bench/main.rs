@@ -15,6 +15,10 @@ mod instructions;
 #[cfg(target_os = "none")]
 mod life;
 #[cfg(target_os = "none")]
+mod scheduler;
+#[cfg(target_os = "none")]
+mod states;
+#[cfg(target_os = "none")]
 mod switches;
 #[cfg(target_os = "none")]
 mod sync;

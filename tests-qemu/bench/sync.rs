@@ -4,7 +4,7 @@ use kfiber::scheduler::FiberCell;
 use kfiber::sync::{Channel, Mutex, Semaphore};
 
 use crate::counter::measure_here;
-use crate::instructions::SCHEDULER;
+use crate::scheduler::SCHEDULER;
 use crate::yields::with_others;
 
 static OTHER: FiberCell<4096> = FiberCell::new();

@@ -9,7 +9,7 @@ use kfiber::scheduler::{FiberPool, yield_now};
 use kfiber::sync::{Channel, Semaphore};
 
 use crate::counter::{print, start, stop};
-use crate::instructions::SCHEDULER;
+use crate::scheduler::SCHEDULER;
 
 const WARM_UPS: u64 = 100;
 const ROUNDS: u64 = 10_000;

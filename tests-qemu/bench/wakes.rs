@@ -8,7 +8,7 @@ use kfiber::scheduler::{FiberCell, JoinHandle, Priority, Unparker, park, yield_n
 use tests_qemu::exceptions;
 
 use crate::counter::{self, start, stop};
-use crate::instructions::SCHEDULER;
+use crate::scheduler::SCHEDULER;
 use crate::yields::with_others;
 
 /// A vector that no device uses.

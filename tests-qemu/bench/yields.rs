@@ -8,7 +8,7 @@ use kfiber::scheduler::{FiberCell, FiberPool, Scheduler, yield_now};
 use tests_qemu::platform::{self, Bare};
 
 use crate::counter::measure_here;
-use crate::instructions::SCHEDULER;
+use crate::scheduler::SCHEDULER;
 
 /// The most that are ready at a time, but for the one that measures.
 pub(crate) const MOST_OTHERS: usize = 99;
@@ -34,28 +34,43 @@ pub(crate) fn measure() {
 
 /// Two fibers of a scheduler whose switches move a watchpoint.
 fn watched() {
-    static WATCHED: Scheduler<Watched> = Scheduler::new(Watched(platform::bare()));
+    static WATCHED: Scheduler<Hooked> =
+        Scheduler::new(Hooked(platform::bare(), watch::on_switch::<0>));
     static CELLS: FiberPool<16384, 2> = FiberPool::new();
+    with_hook(&WATCHED, &CELLS, "yield_2_watched", |f| f());
+}
+
+/// Two fibers of a scheduler with a hook, each of which is run by `around`.
+pub(crate) fn with_hook(
+    scheduler: &'static Scheduler<Hooked>,
+    cells: &'static FiberPool<16384, 2>,
+    name: &'static str,
+    around: fn(&mut dyn FnMut()),
+) {
     IS_OVER.0.set(false);
-    let measuring = WATCHED.spawn(&CELLS, || {
-        measure_here("yield_2_watched", 2, yield_now);
-        IS_OVER.0.set(true);
+    let measuring = scheduler.spawn(cells, move || {
+        around(&mut || {
+            measure_here(name, 2, yield_now);
+            IS_OVER.0.set(true);
+        });
     });
     measuring.expect("nobody else uses the cells").detach();
-    let other = WATCHED.spawn(&CELLS, || {
-        while !IS_OVER.0.get() {
-            yield_now();
-        }
+    let other = scheduler.spawn(cells, move || {
+        around(&mut || {
+            while !IS_OVER.0.get() {
+                yield_now();
+            }
+        });
     });
     other.expect("nobody else uses the cells").detach();
-    WATCHED.run();
+    scheduler.run();
 }
 
 /// The bare machine, with a hook.
-struct Watched(Bare);
+pub(crate) struct Hooked(pub(crate) Bare, pub(crate) SwitchHook);
 
 // SAFETY: as that of `Bare`, which does the work.
-unsafe impl Platform for Watched {
+unsafe impl Platform for Hooked {
     fn now(&self) -> Nanoseconds {
         self.0.now()
     }
@@ -69,7 +84,7 @@ unsafe impl Platform for Watched {
     }
 
     fn switch_hook(&self) -> Option<SwitchHook> {
-        Some(watch::on_switch::<0>)
+        Some(self.1)
     }
 }
 

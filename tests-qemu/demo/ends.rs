@@ -1,16 +1,15 @@
 //! What ends one fiber, on purpose: `panic`, `fault` and `overflow`; and the calls by which the kernel survives them.
 
-use crate::kernel::SCHEDULER;
+use crate::scheduler::SCHEDULER;
 use core::hint::black_box;
 use core::panic::PanicInfo;
-use kfiber::scheduler::overflow::Trap;
-use kfiber::scheduler::{self, GuardedFiberPool, fiber_faulted, fiber_panicked};
+use kfiber::exceptions::handle;
+use kfiber::scheduler::{GuardedFiberPool, fiber_panicked};
 use kfiber::stack::{Storage, guard};
 use tests_qemu::exceptions::{self, TrapFrame};
 use tests_qemu::paging::{FramePool, table};
 use tests_qemu::{panic, println};
 use x86_64::VirtAddr;
-use x86_64::registers::control::Cr2;
 
 /// Each fiber that fails takes its cell along.
 static CELLS: GuardedFiberPool<{ 32 * 1024 }, 6> = GuardedFiberPool::new();
@@ -42,28 +41,8 @@ fn on_panic(info: &PanicInfo<'_>) {
 }
 
 fn on_exception(frame: &mut TrapFrame) {
-    let vector = u8::try_from(frame.vector).expect("a vector");
-    let trap = Trap {
-        vector,
-        error_code: frame.error,
-        rip: frame.rip,
-        rsp: frame.rsp,
-        rbp: frame.rbp,
-        rflags: frame.rflags,
-        address: 0,
-    };
-    if SCHEDULER.on_exception(&trap.with_address()).is_some() {
-        let recovery_frame = SCHEDULER.recovery_frame();
-        (frame.rip, frame.rsp) = (recovery_frame.rip, recovery_frame.rsp);
-        return;
-    }
-    let error = frame.error;
-    let address = if vector == 14 { Cr2::read_raw() } else { 0 };
-    let pushed: *mut scheduler::TrapFrame = (&raw mut frame.rip).cast();
-    // SAFETY: from `rip` on the frame is what the processor pushed; nobody else uses it now.
-    let pushed = unsafe { &mut *pushed };
     // SAFETY: the exception has just come, and what the frame says is what is returned to.
-    if let Err(why) = unsafe { fiber_faulted(pushed, vector, error, address) } {
+    if let Err(why) = unsafe { handle(frame) } {
         println!("fatal: {why}");
         exceptions::report(frame);
     }

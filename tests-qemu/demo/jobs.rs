@@ -1,6 +1,6 @@
 //! Fibers that work together: `spawn NAME` starts one of these, `kill NAME` asks it to end.
 
-use crate::kernel::SCHEDULER;
+use crate::scheduler::SCHEDULER;
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 use kfiber::scheduler::{self, FiberPool, JoinHandle, SpawnErrorKind, WaitError};

@@ -1,12 +1,10 @@
 //! The kernel itself: one scheduler, two interrupts, and a shell.
 
-use crate::machine::{self, CORES, Machine};
+use crate::machine;
+use crate::scheduler::SCHEDULER;
 use crate::{console, ends, shell, trouble};
-use kfiber::scheduler::{FiberCell, Priority, Scheduler};
+use kfiber::scheduler::{FiberCell, Priority};
 use tests_qemu::{command_line, exit, interrupts, println, stacks};
-
-/// All fibers of this kernel.
-pub(crate) static SCHEDULER: Scheduler<Machine, CORES> = Scheduler::new(machine::machine());
 
 static SHELL: FiberCell<{ 64 * 1024 }> = FiberCell::new();
 

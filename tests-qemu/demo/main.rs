@@ -4,7 +4,8 @@
 //!
 //! | file | shows |
 //! |---|---|
-//! | `kernel.rs` | a scheduler in a static, what an interrupt handler does, spawning, running |
+//! | `scheduler.rs` | a scheduler in a static |
+//! | `kernel.rs` | what an interrupt handler does, spawning, running |
 //! | `one_core.rs`, `several_cores.rs` | the machine that a scheduler wants, with one core and with several |
 //! | `console.rs` | an interrupt handler that feeds a channel, and a fiber that reads lines from it |
 //! | `shell.rs` | the commands |
@@ -33,6 +34,8 @@ mod machine;
 mod ps;
 #[cfg(target_os = "none")]
 mod race;
+#[cfg(target_os = "none")]
+mod scheduler;
 #[cfg(target_os = "none")]
 mod screen;
 #[cfg(target_os = "none")]

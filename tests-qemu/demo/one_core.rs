@@ -1,6 +1,6 @@
 //! The machine of a kernel with one core, as `kernel.rs` wants it. `several_cores.rs` has the other one.
 
-use crate::kernel::SCHEDULER;
+use crate::scheduler::SCHEDULER;
 use kfiber::scheduler::FiberInfo;
 use tests_qemu::platform::{self, Bare};
 

@@ -1,8 +1,8 @@
 //! `ps` and `top`: what all fibers do.
 
 use crate::console;
-use crate::kernel::SCHEDULER;
 use crate::machine;
+use crate::scheduler::SCHEDULER;
 use core::fmt;
 use core::time::Duration;
 use kfiber::scheduler::{FiberInfo, FiberState};

@@ -2,7 +2,7 @@
 //!
 //! It counts for how long each core sleeps, which `top` shows.
 
-use crate::kernel::SCHEDULER;
+use crate::scheduler::SCHEDULER;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 use kfiber::platform::{Core, NEVER, Nanoseconds, Platform};

@@ -1,6 +1,6 @@
 //! The shell: reads a line, does what it says. Without a terminal it plays a script.
 
-use crate::kernel::SCHEDULER;
+use crate::scheduler::SCHEDULER;
 use crate::{console, ends, jobs, ps, race, trouble};
 use core::sync::atomic::Ordering;
 use core::time::Duration;
@@ -32,20 +32,20 @@ const SCRIPT: [&str; 18] = [
 
 const HELP: &str =
     "  ps              all fibers: what they do, what they wait for, how much stack they used
-  top             the same, again and again
+  top             the same, renewed until a key is pressed
   spawn JOB       starts pipeline, philosophers or spinner
   kill NAME       asks a fiber to end
   sleep MS        waits for so many milliseconds
-  bench           times a switch
+  bench           measures the time of a switch
   deadlock        two fibers that lock in opposite order
   hog             a fiber that does not let others run
   panic           a fiber that panics
-  fault           a fiber that executes what is no instruction
+  fault           a fiber that executes an invalid instruction
   overflow        a fiber that calls itself until its stack is used up
   race            six ways to sort, each in a fiber without a scheduler
-  help            this
+  help            shows this list
   exit            ends the kernel; so does Ctrl-D
-  Ctrl-C          drops the line, ends `sleep` and `top`, and lets `race` run to its end at once";
+  Ctrl-C          drops the line, ends `sleep` and `top`, and ends the pictures of `race`";
 
 /// The shell's fiber. Returns whether all went well.
 pub(crate) fn run() -> bool {

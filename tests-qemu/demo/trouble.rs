@@ -1,7 +1,7 @@
 //! What goes wrong on purpose, and what the kernel makes of it: `deadlock` and `hog`.
 
-use crate::kernel::SCHEDULER;
 use crate::machine::CORES;
+use crate::scheduler::SCHEDULER;
 use core::time::Duration;
 use kfiber::platform::Platform;
 use kfiber::scheduler::{

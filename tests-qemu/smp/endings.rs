@@ -9,10 +9,11 @@ use core::{
 };
 
 use kfiber::{
+    exceptions::handle,
     platform::Core,
     scheduler::{
-        self, Failure, GuardedFiberPool, Hooks, JoinErrorKind, JoinHandle, Report, fiber_faulted,
-        fiber_panicked, overflow::Trap, yield_now,
+        self, Failure, GuardedFiberPool, Hooks, JoinErrorKind, JoinHandle, Report, fiber_panicked,
+        yield_now,
     },
     stack::{PAGE_SIZE, Storage, guard},
     sync::Mutex,
@@ -24,7 +25,7 @@ use tests_qemu::{
     paging::{FramePool, table},
     panic, println,
 };
-use x86_64::{VirtAddr, registers::control::Cr2};
+use x86_64::VirtAddr;
 
 use crate::team::{self, team};
 
@@ -217,28 +218,8 @@ fn on_panic(info: &PanicInfo<'_>) {
 }
 
 fn on_exception(frame: &mut TrapFrame) {
-    let vector = u8::try_from(frame.vector).expect("a vector");
-    let trap = Trap {
-        vector,
-        error_code: frame.error,
-        rip: frame.rip,
-        rsp: frame.rsp,
-        rbp: frame.rbp,
-        rflags: frame.rflags,
-        address: 0,
-    };
-    if team().on_exception(&trap.with_address()).is_some() {
-        let recovery_frame = team().recovery_frame();
-        (frame.rip, frame.rsp) = (recovery_frame.rip, recovery_frame.rsp);
-        return;
-    }
-    let error = frame.error;
-    let address = if vector == 14 { Cr2::read_raw() } else { 0 };
-    let pushed: *mut scheduler::TrapFrame = (&raw mut frame.rip).cast();
-    // SAFETY: from `rip` on the frame is what the processor pushed; nobody else uses it now.
-    let pushed = unsafe { &mut *pushed };
     // SAFETY: the exception has just come, and what the frame says is what is returned to.
-    if let Err(why) = unsafe { fiber_faulted(pushed, vector, error, address) } {
+    if let Err(why) = unsafe { handle(frame) } {
         println!("fatal: {why}");
         exceptions::report(frame);
     }

@@ -120,7 +120,7 @@ kernel_test! {
             team::spawn_on(core, move || {
                 for round in 0..rounds() / 4 {
                     let mine = 4 * round + core as u64;
-                    QUEUE.wait_until(|| TURN.load(Ordering::Acquire) == mine).expect("nobody cancels it");
+                    QUEUE.wait_while(|| TURN.load(Ordering::Acquire) != mine).expect("nobody cancels it");
                     TURN.store(mine + 1, Ordering::Release);
                     QUEUE.wake_all();
                 }

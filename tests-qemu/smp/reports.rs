@@ -10,8 +10,8 @@ use kfiber::{
     platform::Core,
     platform::Platform as _,
     scheduler::{
-        self, AfterDeadlock, AfterStall, Deadlock, FiberPool, Hooks, Registers, Report, Scheduler,
-        Stall, StallKind, Watchdog, yield_now,
+        AfterDeadlock, AfterStall, Deadlock, FiberPool, Hooks, Registers, Report, Scheduler, Stall,
+        StallKind, Watchdog, yield_now,
     },
     sync::Mutex,
 };
@@ -176,7 +176,7 @@ fn busy_cores() {
             while DONE.load(Ordering::Acquire) == 0 {
                 let child = SCHEDULER.builder().name("child").spawn(&CELLS, || {
                     let _held = LOCKS[0].lock();
-                    scheduler::yield_now();
+                    yield_now();
                 });
                 if let Ok(child) = child {
                     child.join().expect("nobody cancels it");

@@ -4,10 +4,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use kfiber::{
     platform::Core,
-    scheduler::{
-        Builder, FiberInfo, FiberPool, Hooks, JoinHandle, Scheduler,
-        overflow::{Overflow, RecoveryFrame, Trap},
-    },
+    scheduler::{Builder, FiberInfo, FiberPool, Hooks, JoinHandle, Scheduler},
 };
 use tests_qemu::{cores, interrupts::on_tick, platform::Cores};
 use x86_64::instructions::interrupts;
@@ -33,8 +30,6 @@ pub(crate) trait Team: Sync {
     fn timer_interrupt(&'static self);
     fn set_hooks(&'static self, hooks: &'static dyn Hooks);
     fn count_fibers(&'static self) -> usize;
-    fn on_exception(&'static self, trap: &Trap) -> Option<Overflow>;
-    fn recovery_frame(&'static self) -> RecoveryFrame;
 }
 
 impl<const COUNT: usize> Team for Scheduler<Cores, COUNT> {
@@ -60,14 +55,6 @@ impl<const COUNT: usize> Team for Scheduler<Cores, COUNT> {
 
     fn count_fibers(&'static self) -> usize {
         Self::fibers(self).map(|_: FiberInfo| 1).sum()
-    }
-
-    fn on_exception(&'static self, trap: &Trap) -> Option<Overflow> {
-        Self::on_exception(self, trap)
-    }
-
-    fn recovery_frame(&'static self) -> RecoveryFrame {
-        Self::recovery_frame(self)
     }
 }
 

@@ -1,11 +1,11 @@
 //! The words of the kernel's command line: `test=NAME seed=N rounds=N`.
 
-use crate::{boot, protocol};
+use crate::{protocol, start_info};
 
 /// Returns what follows `key` in the first word that begins with it.
 #[must_use]
 pub fn value(key: &str) -> Option<&'static str> {
-    boot::command_line()
+    start_info::command_line()
         .split_ascii_whitespace()
         .find_map(|word| word.strip_prefix(key))
 }

@@ -11,6 +11,14 @@ pub fn cycles() -> u64 {
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
+/// Returns whether the processor has a local APIC.
+#[must_use]
+pub fn has_local_apic() -> bool {
+    /// Leaf 1, EDX (Intel SDM, volume 2A, CPUID).
+    const APIC: u32 = 1 << 9;
+    core::arch::x86_64::__cpuid(1).edx & APIC != 0
+}
+
 /// Sets flags of RFLAGS.
 ///
 /// # Safety

@@ -7,7 +7,7 @@ pub(crate) mod tables;
 
 use core::{
     arch::global_asm,
-    fmt, ptr,
+    ptr,
     sync::atomic::{AtomicPtr, Ordering},
 };
 
@@ -34,36 +34,14 @@ pub(crate) const CALL_VECTOR: u8 = 35;
 /// Vector of the LAPIC's spurious interrupts (old ones demand that the low four bits are set).
 pub const SPURIOUS_VECTOR: u8 = 47;
 
-/// The registers at the moment of an exception or interrupt. What a hook changes here is what the code goes on with.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
-#[expect(missing_docs, reason = "the names of registers")]
-pub struct TrapFrame {
-    pub r15: u64,
-    pub r14: u64,
-    pub r13: u64,
-    pub r12: u64,
-    pub r11: u64,
-    pub r10: u64,
-    pub r9: u64,
-    pub r8: u64,
-    pub rdi: u64,
-    pub rsi: u64,
-    pub rbp: u64,
-    pub rbx: u64,
-    pub rdx: u64,
-    pub rcx: u64,
-    pub rax: u64,
-    /// Which exception or interrupt it is.
-    pub vector: u64,
-    /// What the processor pushed, 0 for those without an error code.
-    pub error: u64,
-    pub rip: u64,
-    pub cs: u64,
-    pub rflags: u64,
-    pub rsp: u64,
-    pub ss: u64,
-}
+/// Selector of the segment for user data, whose code segment comes next.
+pub const USER_DATA: u16 = 0x2b;
+/// Selector of the segment for user code.
+pub const USER_CODE: u16 = 0x33;
+
+/// The registers at the moment of an exception or interrupt, as kfiber has them. The harness fills the frame by its own
+/// entry code, so that it sees faults whatever kfiber's stubs do.
+pub use kfiber::exceptions::TrapFrame;
 
 /// A function that takes over a vector. When it returns, the interrupted code goes on with the registers in the frame.
 pub type Hook = fn(&mut TrapFrame);
@@ -74,6 +52,12 @@ pub(crate) fn init() {
     tables::init();
 }
 
+/// Returns the address of the task state segment, in which `rsp0` may be changed.
+#[must_use]
+pub fn task_state_segment() -> u64 {
+    tables::task_state_segment()
+}
+
 /// Has a vector enter elsewhere than in this module, from now on.
 ///
 /// # Safety
@@ -81,7 +65,17 @@ pub(crate) fn init() {
 /// At `entry` is code that takes what the processor pushes for this vector, and ends with `iretq`.
 pub unsafe fn set_entry(vector: u8, entry: unsafe extern "sysv64" fn()) {
     // SAFETY: The caller's promise.
-    unsafe { tables::set_gate(vector, entry as usize as u64) };
+    unsafe { set_entry_on(vector, entry, None) };
+}
+
+/// The same, on a stack of the interrupt stack table: 0 is that of `#DF`, 3 of `#DB`, 4 of `#PF`, 5 of other exceptions.
+///
+/// # Safety
+///
+/// As for [`set_entry`].
+pub unsafe fn set_entry_on(vector: u8, entry: unsafe extern "sysv64" fn(), stack: Option<u16>) {
+    // SAFETY: The caller's promise.
+    unsafe { tables::set_gate(vector, entry as usize as u64, stack) };
 }
 
 /// Lets `hook` handle `vector` from now on. It runs with interrupts disabled, and for exceptions on a stack of its own
@@ -137,7 +131,7 @@ pub fn report(frame: &TrapFrame) -> ! {
     }
     let TrapFrame {
         vector,
-        error,
+        error_code,
         rip,
         rsp,
         rbp,
@@ -148,7 +142,7 @@ pub fn report(frame: &TrapFrame) -> ! {
     crate::println!("{frame}");
     print_stack(*rsp);
     serial::print_to_runner(format_args!(
-        "{FAULT} {name} vector={vector} error={error:#x} rip={rip:#x} rsp={rsp:#x} rbp={rbp:#x} cr2={cr2:#x}"
+        "{FAULT} {name} vector={vector} error={error_code:#x} rip={rip:#x} rsp={rsp:#x} rbp={rbp:#x} cr2={cr2:#x}"
     ));
     exit::fail()
 }
@@ -183,58 +177,4 @@ pub fn name(vector: u64) -> &'static str {
     ];
     let index = usize::try_from(vector).unwrap_or(usize::MAX);
     NAMES.get(index).copied().unwrap_or("interrupt")
-}
-
-impl fmt::Display for TrapFrame {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            rax,
-            rbx,
-            rcx,
-            rdx,
-            rsi,
-            rdi,
-            rbp,
-            rsp,
-            ..
-        } = self;
-        let Self {
-            r8,
-            r9,
-            r10,
-            r11,
-            r12,
-            r13,
-            r14,
-            r15,
-            ..
-        } = self;
-        let Self {
-            rip,
-            cs,
-            rflags,
-            ss,
-            ..
-        } = self;
-        writeln!(
-            f,
-            "rax={rax:016x} rbx={rbx:016x} rcx={rcx:016x} rdx={rdx:016x}"
-        )?;
-        writeln!(
-            f,
-            "rsi={rsi:016x} rdi={rdi:016x} rbp={rbp:016x} rsp={rsp:016x}"
-        )?;
-        writeln!(
-            f,
-            "r8 ={r8:016x} r9 ={r9:016x} r10={r10:016x} r11={r11:016x}"
-        )?;
-        writeln!(
-            f,
-            "r12={r12:016x} r13={r13:016x} r14={r14:016x} r15={r15:016x}"
-        )?;
-        write!(
-            f,
-            "rip={rip:016x} rflags={rflags:08x} cs={cs:04x} ss={ss:04x}"
-        )
-    }
 }

@@ -54,3 +54,5 @@ pub mod serial;
 pub mod serial_input;
 #[cfg(target_os = "none")]
 pub mod stacks;
+#[cfg(target_os = "none")]
+pub mod start_info;

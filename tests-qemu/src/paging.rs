@@ -102,18 +102,30 @@ pub fn unmap(address: u64) {
     flush.flush();
 }
 
+/// Makes the page at `address` read-only, splitting a page of 2 MiB first.
+///
+/// The caller must know that nobody writes to it.
+///
+/// # Panics
+///
+/// Panics if the page is not mapped or the supply of frames is exhausted.
+pub fn make_read_only(address: u64) {
+    split(address);
+    let page = Page::<Size4KiB>::containing_address(VirtAddr::new(address));
+    // SAFETY: No other table is in use during this call.
+    let mut table = unsafe { table() };
+    // SAFETY: The caller's promise.
+    let flush = unsafe { table.update_flags(page, PageTableFlags::PRESENT) };
+    flush.expect("mapped as 4 KiB").flush();
+}
+
 /// Makes code and constants read-only, so that a stray pointer into them faults.
 pub(crate) fn protect_code() {
     let start = &raw const __executable_start as u64;
     let end = &raw const __data_start as u64;
     for address in (start..end).step_by(4096) {
-        split(address);
-        let page = Page::<Size4KiB>::containing_address(VirtAddr::new(address));
-        // SAFETY: No other table is in use during this call.
-        let mut table = unsafe { table() };
-        // SAFETY: The linker script puts nothing that is written below `__data_start`.
-        let flush = unsafe { table.update_flags(page, PageTableFlags::PRESENT) };
-        flush.expect("mapped as 4 KiB").flush();
+        // The linker script puts nothing that is written below `__data_start`.
+        make_read_only(address);
     }
 }
 

@@ -78,6 +78,8 @@ pub struct Record<P> {
     pub file: Text<P>,
     /// What the panic message contains or which exception is raised; empty for [`EXPECT_RETURN`].
     pub expected: Text<P>,
+    /// Words for QEMU's command line, separated by spaces, for a test that needs another machine than the usual one.
+    pub machine: Text<P>,
     /// Address of the `fn()`.
     pub run: P,
     /// Line in `file`.

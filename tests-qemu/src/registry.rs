@@ -62,6 +62,10 @@ impl Test {
                 address: ptr::null(),
                 length: 0,
             },
+            machine: Text {
+                address: ptr::null(),
+                length: 0,
+            },
             run: run as *const u8,
             line,
             flags: 0,
@@ -112,6 +116,13 @@ impl Test {
     #[must_use]
     pub const fn cores(mut self, cores: u16) -> Self {
         self.0.cores = cores;
+        self
+    }
+
+    /// Adds words to QEMU's command line, separated by spaces: `machine("-machine hpet=off -cpu qemu64")`.
+    #[must_use]
+    pub const fn machine(mut self, words: &'static str) -> Self {
+        self.0.machine = text(words);
         self
     }
 

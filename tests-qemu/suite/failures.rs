@@ -2,7 +2,7 @@
 
 mod deadlocks;
 mod fatal;
-mod kinds;
+pub(crate) mod kinds;
 mod lines;
 mod locks;
 mod model;
@@ -17,8 +17,8 @@ use core::{
 
 use kfiber::{
     scheduler::{
-        self, Failure, FatalReason, FiberFailed, FiberPool, Hooks, JoinError, JoinErrorKind,
-        JoinHandle, Report, Scheduler, fiber_faulted, fiber_panicked,
+        Failure, FatalReason, FiberFailed, FiberPool, Hooks, JoinError, JoinErrorKind, JoinHandle,
+        Report, Scheduler, fiber_panicked,
     },
     sync::IrqMutex,
 };
@@ -29,7 +29,7 @@ use tests_qemu::{
     platform::{self, Bare},
     println, run,
 };
-use x86_64::{instructions::interrupts, registers::control::Cr2};
+use x86_64::instructions::interrupts;
 
 /// Room for a panic's message in a debug build.
 const STACK: usize = 16 * 1024;
@@ -71,16 +71,8 @@ fn on_panic(info: &PanicInfo<'_>) {
 }
 
 fn on_exception(frame: &mut TrapFrame) {
-    let vector = u8::try_from(frame.vector).expect("a vector");
-    let error = frame.error;
-    let address = if vector == 14 { Cr2::read_raw() } else { 0 };
-    // SAFETY: the last five words of the frame are what the processor pushed; nobody else uses them now.
-    let pushed = unsafe { &mut *(&raw mut *frame).cast::<[u64; 22]>() };
-    let pushed: *mut scheduler::TrapFrame = (&raw mut pushed[17]).cast();
-    // SAFETY: as above.
-    let pushed = unsafe { &mut *pushed };
     // SAFETY: the exception has just come, and what the frame says is what is returned to.
-    if let Err(why) = unsafe { fiber_faulted(pushed, vector, error, address) } {
+    if let Err(why) = unsafe { kfiber::exceptions::handle(frame) } {
         is_fatal(why);
         exceptions::report(frame);
     }

@@ -3,7 +3,7 @@
 
 mod boot;
 mod interrupts;
-mod traps;
+pub(crate) mod traps;
 
 use core::arch::asm;
 

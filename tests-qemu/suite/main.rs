@@ -11,6 +11,10 @@ mod backtrace;
 mod checked;
 #[cfg(target_os = "none")]
 mod context;
+#[cfg(target_os = "none")]
+mod copies;
+#[cfg(all(target_os = "none", not(feature = "switches-only")))]
+mod entry;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod examples;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
@@ -25,6 +29,8 @@ mod flags;
     expect(dead_code, reason = "others of the suite's tests use its stacks")
 )]
 mod fuzz;
+#[cfg(all(target_os = "none", not(feature = "switches-only")))]
+mod hardware;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod harness;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
@@ -41,8 +47,8 @@ mod stack;
 mod stall;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod storm;
-#[cfg(target_os = "none")]
-mod versions;
+#[cfg(all(target_os = "none", not(feature = "switches-only")))]
+mod user_mode;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod wakeups;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]

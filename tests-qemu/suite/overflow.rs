@@ -3,6 +3,7 @@
 mod canary;
 mod deep;
 mod guard;
+mod interrupted;
 mod ist;
 mod jump;
 mod reports;
@@ -14,9 +15,10 @@ use core::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use kfiber::exceptions::{end_overflowed, handle};
 use kfiber::scheduler::{
-    Hooks, Report,
-    overflow::{Detector, Overflow, Trap},
+    FatalReason, Hooks, Report,
+    overflow::{Detector, Overflow},
 };
 use tests_qemu::{
     exceptions::{self, TrapFrame},
@@ -97,18 +99,11 @@ fn watch_out() {
 }
 
 fn on_exception(frame: &mut TrapFrame) {
-    let trap = Trap {
-        vector: u8::try_from(frame.vector).expect("256 of them"),
-        error_code: frame.error,
-        rip: frame.rip,
-        rsp: frame.rsp,
-        rbp: frame.rbp,
-        rflags: frame.rflags,
-        address: 0,
-    };
-    if SCHEDULER.on_exception(&trap.with_address()).is_none() {
-        exceptions::report(frame);
+    // SAFETY: the exception has just come, and what the frame says is what is returned to.
+    match unsafe { handle(frame) } {
+        Ok(()) => {}
+        // SAFETY: as above. The tests' handlers hold nothing.
+        Err(FatalReason::InterruptsOff) => unsafe { end_overflowed(frame) },
+        Err(_) => exceptions::report(frame),
     }
-    let recovery_frame = SCHEDULER.recovery_frame();
-    (frame.rip, frame.rsp) = (recovery_frame.rip, recovery_frame.rsp);
 }

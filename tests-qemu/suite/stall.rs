@@ -163,7 +163,7 @@ kernel_test! {
     }
 
     /// Without hooks. The end of a scope cannot fail, so it waits though that closes a cycle.
-    fn a_run_in_which_nothing_can_ever_wake_any_fiber_panics() panics("nothing can ever wake any") {
+    fn a_run_in_which_nothing_can_ever_wake_any_fiber_panics() panics("nothing can ever wake them") {
         spawn("owner", || {
             let guard = LOCKS[0].lock();
             scheduler::scope(|scope| {

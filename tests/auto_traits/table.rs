@@ -4,7 +4,7 @@
 //! what `T` is both put into and taken out of, as a wider or a narrower `T` would be right for one of the two only.
 
 use super::row::{If, IsNot, Neither, Probe, Row, SendAndSync, SendOnly, SyncOnly, Variance, rows};
-use kfiber::{context, fiber, platform, scheduler, stack, sync};
+use kfiber::{context, fiber, platform, scheduler, stack, switch_state, sync};
 
 /// What a fiber lies in.
 type Memory = stack::StackHandle<stack::Stack<65536>>;
@@ -87,22 +87,27 @@ rows! {
     scheduler::WaitsFor                               => Always, Always, Absent,    Absent;
     scheduler::overflow::Part                         => Always, Always, Absent,    Absent;
     scheduler::overflow::Neighbour                    => Always, Always, Absent,    Absent;
-    scheduler::overflow::Trap                         => Always, Always, Absent,    Absent;
     scheduler::overflow::Detector                     => Always, Always, Absent,    Absent;
     scheduler::overflow::Overflow                     => Always, Always, Absent,    Absent;
 
     // What looks at the owner's structures: for the owner, and for as long as it is given.
+    scheduler::PrintReports<T>                        => Send,   Send,   Invariant, Absent;
     scheduler::Report<'static>                        => Never,  Never,  Absent,    Covariant;
     scheduler::Deadlock<'static>                      => Never,  Never,  Absent,    Covariant;
     scheduler::Stall<'static>                         => Never,  Never,  Absent,    Covariant;
     scheduler::WaitGraph<'static>                     => Never,  Never,  Absent,    Covariant;
     scheduler::WaitCycle<'static>                     => Never,  Never,  Absent,    Covariant;
 
+    switch_state::PerFiber<T>                         => Send,   Sync,   Invariant, Absent;
+
     sync::Mutex<T>                                    => Send,   Send,   Invariant, Absent;
     sync::MutexGuard<'static, T>                      => Never,  Sync,   Invariant, Covariant;
     sync::RwLock<T>                                   => Send,   Both,   Invariant, Absent;
-    sync::RwLockReadGuard<'static, T>                 => Never,  Sync,   Invariant, Covariant;
+    sync::RwLockReadGuard<'static, T>                 => Never,  Sync,   Covariant, Covariant;
     sync::RwLockWriteGuard<'static, T>                => Never,  Sync,   Invariant, Covariant;
+    sync::MappedMutexGuard<'static, T>                => Never,  Sync,   Invariant, Covariant;
+    sync::MappedRwLockReadGuard<'static, T>           => Never,  Sync,   Covariant, Covariant;
+    sync::MappedRwLockWriteGuard<'static, T>          => Never,  Sync,   Invariant, Covariant;
     sync::IrqMutex<T>                                 => Send,   Send,   Invariant, Absent;
     sync::IrqMutexGuard<'static, T>                   => Never,  Sync,   Invariant, Covariant;
     sync::LockError                                   => Always, Always, Absent,    Absent;

@@ -11,7 +11,7 @@ use std::{env, fs, io};
 
 /// What goes before the functions of a row, of which each has a line.
 const HEAD: &str = "#![allow(unused)]\n\
-     use kfiber::{context, fiber, platform, scheduler, stack, sync};\n\
+     use kfiber::{context, fiber, platform, scheduler, stack, switch_state, sync};\n\
      type Memory = stack::StackHandle<stack::Stack<65536>>;\n";
 /// Two types of which the first is a subtype of the second, both `'static`.
 const NARROW: &str = "for<'x> fn(&'x ())";

@@ -165,7 +165,7 @@ fn a_mutex_whose_guard_was_leaked_is_poisoned_by_the_end_of_one_that_panics() {
     s.run();
     let message = message_of(waiter.try_join());
     assert!(
-        message.ends_with("which had it, panicked: leaked"),
+        message.ends_with("which held it, panicked: leaked"),
         "{message}"
     );
     assert!(LOCK.is_poisoned());

@@ -15,6 +15,10 @@ fn stack() -> StackHandle<Stack<{ 64 * 1024 }>> {
 }
 
 /// A stack of its own of any kind.
+#[expect(
+    clippy::incompatible_msrv,
+    reason = "only the library is built by the oldest compiler"
+)]
 fn fresh<T: Storage>() -> StackHandle<T> {
     // Not by way of a temporary, which would be larger than the stack of a fiber that asks for one.
     let memory = Box::<T>::new_zeroed();

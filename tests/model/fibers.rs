@@ -117,11 +117,11 @@ fn a_fiber_in_the_condition_of_a_wait_queue_is_not_resumed_by_another() {
     child::passes(|| {
         is_refused(|yielder| {
             let mut is_first = true;
-            let _waited = QUEUE.wait_until(|| {
+            let _waited = QUEUE.wait_while(|| {
                 if core::mem::take(&mut is_first) {
                     yielder.suspend(());
                 }
-                true
+                false
             });
         });
     });

@@ -3,7 +3,8 @@
 use crate::{CELLS, S, Smuggled, assert_names, child, contain, end_of, panic_of, settle, spawn};
 use kfiber::scheduler::{Priority, yield_now};
 use kfiber::sync::{
-    Condvar, IrqMutex, IrqMutexGuard, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    Condvar, IrqMutex, IrqMutexGuard, MappedMutexGuard, Mutex, MutexGuard, RwLock, RwLockReadGuard,
+    RwLockWriteGuard,
 };
 
 static LOCK: Mutex<u32> = Mutex::new(0);
@@ -167,5 +168,39 @@ fn a_guard_is_lent_to_fibers_that_only_look() {
         S.run();
         assert_eq!(end_of(owner), Ok([5; 3]));
         assert!(!LOCK.is_locked());
+    });
+}
+
+#[test]
+fn a_writer_downgraded_by_another_fiber_is_a_panic_that_names_both() {
+    child::passes(|| {
+        contain();
+        owner(|| WRITER.with(|place| place.put(SHARED.write())));
+        let thief = spawn("thief", || {
+            panic_of(|| WRITER.with(|place| RwLockWriteGuard::downgrade(place.take())))
+        });
+        S.run();
+        assert_names(&end_of(thief).unwrap(), &["\"owner\"", "\"thief\""]);
+        assert!(SHARED.is_locked(), "nothing was unlocked");
+    });
+}
+
+#[test]
+fn the_guard_of_a_part_dropped_by_another_fiber_is_a_panic_that_names_both() {
+    std::thread_local! {
+        static PART: Smuggled<MappedMutexGuard<'static, u32>> = const { Smuggled::new() };
+    }
+    child::passes(|| {
+        contain();
+        owner(|| {
+            let part = MutexGuard::map(LOCK.lock(), |value| value);
+            PART.with(|place| place.put(part));
+        });
+        let thief = spawn("thief", || {
+            panic_of(|| PART.with(|place| drop(place.take())))
+        });
+        S.run();
+        assert_names(&end_of(thief).unwrap(), &["\"owner\"", "\"thief\""]);
+        assert!(LOCK.is_locked(), "nothing was unlocked");
     });
 }

@@ -34,6 +34,10 @@ fn deep(until: usize) -> usize {
 
 /// Whether a fiber that went this far below the bottom of its stack, or stayed this far above it, comes back to its resumer as if
 /// nothing had happened.
+#[expect(
+    clippy::incompatible_msrv,
+    reason = "only the library is built by the oldest compiler"
+)]
 fn comes_back_after(below_bottom: isize) -> bool {
     let victim = TWO.below.take().unwrap();
     let bottom = (&raw const TWO.above).addr();

@@ -310,9 +310,9 @@ impl Primitive for (WaitQueue, AtomicBool) {
         true
     }
     fn enter(&self, inside: &mut dyn FnMut()) {
-        let _waited = self.0.wait_until(|| {
+        let _waited = self.0.wait_while(|| {
             inside();
-            true
+            false
         });
         self.1.store(true, Relaxed);
         self.0.wake_all();
@@ -323,9 +323,7 @@ impl Primitive for (WaitQueue, AtomicBool) {
         self.0.wake_one();
     }
     fn wait(&self, deadline: Nanoseconds, then: &mut dyn FnMut()) -> bool {
-        let waited = self
-            .0
-            .wait_until_deadline(deadline, || self.1.load(Relaxed));
+        let waited = self.0.wait_while_until(deadline, || !self.1.load(Relaxed));
         // It is true for all, and each that was served wakes the next. Who was not leaves that to the queue.
         if waited.is_ok() {
             self.0.wake_one();

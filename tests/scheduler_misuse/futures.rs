@@ -58,9 +58,9 @@ fn polling_again_after_the_end_panics() {
     scheduler.run();
     assert_eq!(Pin::new(&mut fiber).poll(&mut context), Poll::Ready(Ok(5)));
     let message = message_of(|| Pin::new(&mut fiber).poll(&mut context));
-    assert!(message.contains("polled again"), "{message}");
+    assert!(message.contains("after its result was taken"), "{message}");
     let message = message_of(|| fiber.is_finished());
-    assert!(message.contains("after it was ready"), "{message}");
+    assert!(message.contains("after its result was taken"), "{message}");
     assert!(format!("{fiber:?}").contains("JoinHandle"));
     fiber.cancel();
 }

@@ -240,8 +240,8 @@ fn errors_of_joining_say_what_was_wrong() {
     let mut error = fiber.try_join().unwrap_err();
     for (kind, phrase) in [
         (JoinErrorKind::NotFinished, "`join` waits"),
-        (JoinErrorKind::TimedOut, "in time"),
-        (JoinErrorKind::Cancelled, "asked to end"),
+        (JoinErrorKind::TimedOut, "the deadline passed"),
+        (JoinErrorKind::Cancelled, "was cancelled"),
         (JoinErrorKind::Deadlock, "neither would ever end"),
     ] {
         error.kind = kind;

@@ -222,7 +222,7 @@ fn the_256th_shield_panics() {
         raise(255);
         message
     });
-    assert!(message.contains("255 shields"), "{message}");
+    assert!(message.contains("255 calls of `shield`"), "{message}");
 }
 
 #[test]

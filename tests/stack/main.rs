@@ -9,6 +9,10 @@ mod taking;
 use kfiber::stack::{StackHandle, Storage};
 
 /// A stack of its own for each call, as if from a static of its own.
+#[expect(
+    clippy::incompatible_msrv,
+    reason = "only the library is built by the oldest compiler"
+)]
 fn fresh<T: Storage>() -> StackHandle<T> {
     // Not by way of a temporary, which would be larger than the stack of a fiber that asks for one.
     let memory = Box::<T>::new_zeroed();

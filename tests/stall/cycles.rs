@@ -32,20 +32,20 @@ fn two_that_lock_in_opposite_order_are_named_with_places_and_owners() {
     });
     let reports = world.run();
     let right = format!(
-        "  \"right\" (@) waits for the mutex @ since t = 0.000 s at tests/stall/cycles.rs:{right}:9: \"left\" (@) has it\n"
+        "  \"right\" (@) waits for the mutex @ since t = 0.000 s at tests/stall/cycles.rs:{right}:9: \"left\" (@) holds it\n"
     );
     let left = format!(
-        "  \"left\" (@) waits for the mutex @ since t = 0.000 s at tests/stall/cycles.rs:{left}:9: \"right\" (@) has it"
+        "  \"left\" (@) waits for the mutex @ since t = 0.000 s at tests/stall/cycles.rs:{left}:9: \"right\" (@) holds it"
     );
     assert_eq!(
         reports,
         [
             format!(
-                "deadlock: 2 fibers wait for each other, and none of them will ever go on\n{right}{left}\n  \
-                take locks in the same order everywhere, hold none while joining, or wait with a deadline"
+                "deadlock: 2 fibers wait for each other, and none of them can ever continue\n{right}{left}\n  \
+                take locks in the same order everywhere, release all of them before joining a fiber, or wait with a deadline"
             ),
             format!(
-                "stalled: 2 fibers wait, and nothing can ever wake any\n{right}{left}\n  \
+                "stalled: 2 fibers wait, and nothing can ever wake them\n{right}{left}\n  \
                 cycle: \"left\" (@) needs \"right\" (@) needs \"left\" (@)"
             ),
         ]
@@ -83,7 +83,7 @@ fn a_cycle_is_reported_while_others_go_on_and_only_once() {
     });
     let reports = world.run();
     assert_eq!(reports.len(), 2, "{reports:#?}");
-    assert!(reports[1].contains("nothing can ever wake any"));
+    assert!(reports[1].contains("nothing can ever wake them"));
     assert!(reports[1].contains("\"late\" (@) waits for the mutex @ since t = 1.000 s at "));
 }
 
@@ -305,9 +305,9 @@ fn a_writer_and_a_mutex_make_a_cycle_and_a_once_too() {
     assert!(reports[0].starts_with("deadlock: 3 fibers"), "{reports:#?}");
     for text in [
         "\"maker\" (@) waits to read the lock @",
-        "\"writer\" (@) has it",
-        "\"locker\" (@) waits for the value @",
-        "\"maker\" (@) makes it",
+        "\"writer\" (@) holds it",
+        "\"locker\" (@) waits for the `Once` @",
+        "\"maker\" (@) initializes it",
     ] {
         assert!(reports[0].contains(text), "{text} in {reports:#?}");
     }
@@ -326,11 +326,11 @@ fn a_mutex_whose_owner_ended_with_it_is_reported() {
     });
     let reports = world.run();
     assert!(
-        reports[0].starts_with("deadlock: a fiber waits for what one has that has ended\n"),
+        reports[0].starts_with("deadlock: a fiber waits for a lock whose holder has ended\n"),
         "{reports:#?}"
     );
     assert!(
-        reports[0].contains(": fiber @ has it, and has ended\n"),
+        reports[0].contains(": fiber @ held it when it ended\n"),
         "{reports:#?}"
     );
 }

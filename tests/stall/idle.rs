@@ -27,7 +27,7 @@ fn run_panics_without_hooks_when_nothing_can_ever_run_again() {
         .detach();
     let message = panic_of(|| S.run());
     assert!(
-        message.starts_with("all fibers of a scheduler wait, and nothing can ever wake any"),
+        message.starts_with("all fibers of a scheduler wait, and nothing can ever wake them"),
         "{message}"
     );
 }
@@ -48,7 +48,7 @@ fn run_panics_after_the_report_if_the_kernel_wants_it() {
     let reports = world.kernel.reports.lock().unwrap();
     assert!(
         reports[1].starts_with(
-            "stalled: 1 fiber waits, and nothing can ever wake any\n  \"greedy\" (@) waits to write"
+            "stalled: 1 fiber waits, and nothing can ever wake it\n  \"greedy\" (@) waits to write"
         ),
         "{reports:#?}"
     );
@@ -73,7 +73,7 @@ fn fibers_that_lack_one_at_a_barrier_are_reported() {
         world.kernel.kinds.lock().unwrap()[..],
         [StallKind::NeedsOtherFibers]
     );
-    assert!(reports[0].starts_with("stalled: 2 fibers wait, and only a new one or one of another scheduler could wake any\n"), "{reports:#?}");
+    assert!(reports[0].starts_with("stalled: 2 fibers wait, and only a new fiber or one of another scheduler could wake them\n"), "{reports:#?}");
     assert!(
         reports[0].contains(
             "\"two\" (@) waits at the barrier @ since t = 0.000 s at tests/stall/idle.rs:"

@@ -28,7 +28,7 @@ fn five_philosophers_are_named_once() {
             "{line}"
         );
         assert!(
-            line.ends_with(&format!(": \"{next}\" (@) has it")),
+            line.ends_with(&format!(": \"{next}\" (@) holds it")),
             "{line}"
         );
     }

@@ -53,7 +53,7 @@ fn a_second_read_behind_a_writer_in_line_is_a_deadlock_of_two() {
             "\"A\" (@) reads it",
         ],
     );
-    assert_reports(&reports[1..], &["nothing can ever wake any", "cycle: "]);
+    assert_reports(&reports[1..], &["nothing can ever wake them", "cycle: "]);
     assert_eq!(*world.kernel.kinds.lock().unwrap(), [StallKind::Deadlocked]);
 }
 
@@ -156,7 +156,7 @@ fn a_writer_that_needs_one_of_several_readers_that_waits_for_it_is_a_deadlock() 
         &[
             "deadlock: 2 fibers",
             "\"reader\" (@) and 2 others read it",
-            "\"writer\" (@) has it",
+            "\"writer\" (@) holds it",
         ],
     );
 }
@@ -180,8 +180,8 @@ fn a_writer_that_needs_a_reader_that_has_ended_is_told_while_others_read() {
     assert_reports(
         &reports,
         &[
-            "deadlock: a fiber waits for what one has that has ended",
-            "has it, and has ended",
+            "deadlock: a fiber waits for a lock whose holder has ended",
+            "held it when it ended",
         ],
     );
 }

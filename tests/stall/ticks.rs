@@ -82,7 +82,7 @@ fn a_handler_that_forgets_timer_interrupt_is_reported_once() {
     assert_eq!(
         reports_with(kernel, "late timer"),
         [
-            "late timer: it was set to t = 0.050 s, it is t = 1.000 s, and `timer_interrupt` has not been called\n  \
+            "late timer: the timer was set to t = 0.050 s, it is t = 1.000 s now, and `timer_interrupt` has not been called\n  \
             check that the handler of the timer's interrupt calls `Scheduler::timer_interrupt`, that the interrupt is not \
             masked, and that the platform's `set_timer` asks for it"
         ]
@@ -198,7 +198,7 @@ fn a_scheduler_in_which_nobody_runs_for_long_is_reported_once_for_each_time() {
     for report in reports {
         assert!(
             report.starts_with(
-                "idle for 5.000 s: 1 fiber waits, and interrupts may wake them\n  \"forgotten\" (@) waits to be unparked"
+                "idle for 5.000 s: 1 fiber waits, and interrupts may wake it\n  \"forgotten\" (@) waits to be unparked"
             ),
             "{report}"
         );

@@ -14,13 +14,13 @@ impl Hooks for Ignore {
     fn report(&self, _report: &Report<'_>) {}
 }
 
-/// A condition that does not hold, and panics when it is asked for the `count`th time.
+/// A condition that holds, and panics when it is asked for the `count`th time.
 fn panics_when_asked(count: u32) -> impl FnMut() -> bool {
     let mut asked = 0;
     move || {
         asked += 1;
         assert!(asked < count, "asked {count} times");
-        false
+        true
     }
 }
 
@@ -30,15 +30,15 @@ fn a_wake_goes_on_if_the_condition_panics_and_the_panic_is_caught() {
     static QUEUE: WaitQueue = WaitQueue::new();
     static IS_SET: AtomicBool = AtomicBool::new(false);
     S.spawn(&CELLS, || {
-        LOG.say(panic_of(|| QUEUE.wait_until(panics_when_asked(2))));
+        LOG.say(panic_of(|| QUEUE.wait_while(panics_when_asked(2))));
         // It is as if it had never waited.
-        QUEUE.wait_until(|| IS_SET.load(Relaxed)).unwrap();
+        QUEUE.wait_while(|| !IS_SET.load(Relaxed)).unwrap();
     })
     .unwrap()
     .detach();
     for name in ["second", "third"] {
         S.spawn(&CELLS, move || {
-            QUEUE.wait_until(|| IS_SET.load(Relaxed)).unwrap();
+            QUEUE.wait_while(|| !IS_SET.load(Relaxed)).unwrap();
             LOG.say(name);
         })
         .unwrap()
@@ -61,9 +61,9 @@ fn a_wake_goes_on_if_the_condition_panics_and_the_fiber_fails() {
     static QUEUE: WaitQueue = WaitQueue::new();
     static IS_SET: AtomicBool = AtomicBool::new(false);
     S.set_hooks(&Ignore).unwrap();
-    let fails = S.spawn(&CELLS, || QUEUE.wait_until(panics_when_asked(2)));
+    let fails = S.spawn(&CELLS, || QUEUE.wait_while(panics_when_asked(2)));
     S.spawn(&CELLS, || {
-        QUEUE.wait_until(|| IS_SET.load(Relaxed)).unwrap();
+        QUEUE.wait_while(|| !IS_SET.load(Relaxed)).unwrap();
         LOG.say("second");
     })
     .unwrap()
@@ -87,14 +87,14 @@ fn one_whose_condition_panics_before_it_waits_takes_no_wake() {
     static IS_SET: AtomicBool = AtomicBool::new(false);
     let panics = S.spawn(&CELLS, || {
         panic_of(|| {
-            QUEUE.wait_until(|| {
+            QUEUE.wait_while(|| {
                 settle();
                 assert!(IS_SET.load(Relaxed), "not yet");
-                true
+                false
             })
         })
     });
-    let waits = S.spawn(&CELLS, || QUEUE.wait_until(|| IS_SET.load(Relaxed)));
+    let waits = S.spawn(&CELLS, || QUEUE.wait_while(|| !IS_SET.load(Relaxed)));
     S.run_until_idle();
     assert_eq!(panics.unwrap().try_join().unwrap(), "not yet");
     IS_SET.store(true, Relaxed);
@@ -116,9 +116,9 @@ fn a_fiber_that_is_dropped_within_its_condition_leaves_nothing_in_the_queue() {
     static IS_SET: AtomicBool = AtomicBool::new(false);
     let drops = S.spawn(&CELLS, || {
         let inner = |yielder: &Yielder<(), ()>, ()| {
-            let _never = QUEUE.wait_until(|| {
+            let _never = QUEUE.wait_while(|| {
                 yielder.suspend(());
-                true
+                false
             });
         };
         let mut fiber = Fiber::new(STACK.take().unwrap(), inner).unwrap();
@@ -126,7 +126,7 @@ fn a_fiber_that_is_dropped_within_its_condition_leaves_nothing_in_the_queue() {
         assert!(QUEUE.is_empty());
         drop(fiber);
     });
-    let waits = S.spawn(&CELLS, || QUEUE.wait_until(|| IS_SET.load(Relaxed)));
+    let waits = S.spawn(&CELLS, || QUEUE.wait_while(|| !IS_SET.load(Relaxed)));
     S.run_until_idle();
     drops.unwrap().try_join().unwrap();
     IS_SET.store(true, Relaxed);
@@ -143,8 +143,8 @@ fn a_wake_at_the_moment_of_a_cancellation_is_looked_at_and_used() {
     fn take() -> bool {
         TICKETS.swap(0, Relaxed) == 1
     }
-    let first = S.spawn(&CELLS, || QUEUE.wait_until(take)).unwrap();
-    let second = S.spawn(&CELLS, || QUEUE.wait_until(take)).unwrap();
+    let first = S.spawn(&CELLS, || QUEUE.wait_while(|| !take())).unwrap();
+    let second = S.spawn(&CELLS, || QUEUE.wait_while(|| !take())).unwrap();
     S.run_until_idle();
     TICKETS.store(1, Relaxed);
     first.cancel();
@@ -166,10 +166,10 @@ fn a_wake_at_the_deadline_is_looked_at_and_used() {
         TICKETS.swap(0, Relaxed) == 1
     }
     let first = S
-        .spawn(&CELLS, || QUEUE.wait_until_deadline(10, take))
+        .spawn(&CELLS, || QUEUE.wait_while_until(10, || !take()))
         .unwrap();
     let second = S
-        .spawn(&CELLS, || QUEUE.wait_until_deadline(10, take))
+        .spawn(&CELLS, || QUEUE.wait_while_until(10, || !take()))
         .unwrap();
     S.run_until_idle();
     S.platform().advance(10);
@@ -196,14 +196,14 @@ fn a_wake_for_another_while_it_looks_makes_a_fiber_look_again() {
     let looks = S.spawn(&CELLS, || {
         let mut looks = 0;
         QUEUE
-            .wait_until(|| {
+            .wait_while(|| {
                 looks += 1;
                 if looks == 1 {
                     TICKETS.store(1, Relaxed);
                     assert!(QUEUE.wake_one(), "the first");
-                    return false;
+                    return true;
                 }
-                TICKETS.swap(0, Relaxed) == 1
+                TICKETS.swap(0, Relaxed) != 1
             })
             .unwrap();
         looks
@@ -229,7 +229,7 @@ fn those_that_wait_keep_their_places_when_another_fiber_fails() {
                     LOOKS.fetch_add(1, Relaxed);
                     TICKETS.load(Relaxed) > 0
                 };
-                QUEUE.wait_until(take).unwrap();
+                QUEUE.wait_while(|| !take()).unwrap();
                 TICKETS.fetch_sub(1, Relaxed);
                 LOG.say(number);
             })

@@ -50,7 +50,7 @@ fn locking_twice_panics_and_trying_does_not() {
     let value = IrqMutex::new(());
     let guard = value.lock();
     assert!(value.try_lock().is_none());
-    assert!(panic_of(|| value.lock()).contains("has it already"));
+    assert!(panic_of(|| value.lock()).contains("holds it already"));
     drop(guard);
     drop(value.lock());
 }
@@ -61,7 +61,7 @@ fn guards_dropped_in_the_wrong_order_are_noticed() {
     let outer = first.lock();
     let inner = second.lock();
     drop(outer);
-    assert!(panic_of(|| drop(inner)).contains("in another order"));
+    assert!(panic_of(|| drop(inner)).contains("not dropped in the reverse order"));
     drop((first.lock(), second.lock()).1);
 }
 

@@ -141,7 +141,7 @@ fn a_wake_of_a_queue_is_passed_on() {
     let late = S
         .spawn(&CELLS, || {
             // The other one is behind it in the queue by the time that it gives up.
-            QUEUE.wait_until_deadline(10, || {
+            QUEUE.wait_while_until(10, || {
                 let other_is_there = S.fibers().count() == 2;
                 if other_is_there && S.platform().host.now() >= 10 {
                     S.platform().at_the_next_look(|| {
@@ -149,14 +149,14 @@ fn a_wake_of_a_queue_is_passed_on() {
                         assert!(QUEUE.wake_one());
                     });
                 }
-                false
+                true
             })
         })
         .unwrap();
     S.run_until_idle();
     let other = S
         .spawn(&CELLS, || {
-            QUEUE.wait_until(|| TICKETS.swap(0, Relaxed) == 1).unwrap();
+            QUEUE.wait_while(|| TICKETS.swap(0, Relaxed) != 1).unwrap();
         })
         .unwrap();
     S.run_until_idle();

@@ -210,7 +210,7 @@ fn locking_twice_panics_and_names_the_place() {
         .unwrap();
     S.run();
     let (message, with_deadline, is_still_mine, is_locked) = fiber.try_join().unwrap();
-    assert!(message.contains("it would wait for itself"), "{message}");
+    assert!(message.contains("would wait for itself"), "{message}");
     assert_eq!(message, with_deadline);
     assert_eq!((is_still_mine, is_locked), (true, false));
 }

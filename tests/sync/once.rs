@@ -100,7 +100,7 @@ fn calling_it_in_its_own_closure_panics() {
         .unwrap();
     S.run();
     let message = fiber.try_join().unwrap();
-    assert!(message.contains("in its own closure"), "{message}");
+    assert!(message.contains("in the closure of the same"), "{message}");
     assert_eq!(VALUE.get(), Some(&2));
     let empty = Once::<u32>::new();
     assert!(panic_of(|| *empty.call_once(|| 1)).contains("outside of a fiber"));

@@ -47,11 +47,11 @@ fn the_next_fiber_in_the_cell_of_one_that_leaked_a_guard_is_not_the_owner() {
     assert_eq!(owner, Some(leaker));
     let (_, message) = run_in(&S, &CELL, "waits", || panic_of(|| drop(VALUE.lock())));
     assert!(
-        message.contains("waits for what one has that has ended"),
+        message.contains("waits for a lock whose holder has ended"),
         "{message}"
     );
     assert!(
-        message.contains(&format!("fiber {leaker:?} has it, and has ended")),
+        message.contains(&format!("fiber {leaker:?} held it when it ended")),
         "{message}"
     );
     let _more = &CELLS;
@@ -81,7 +81,7 @@ fn a_leaked_guard_of_a_reader_writer_lock_is_not_the_next_fiber_s() {
     });
     for message in messages {
         assert!(
-            message.contains(&format!("fiber {leaker:?} has it, and has ended")),
+            message.contains(&format!("fiber {leaker:?} held it when it ended")),
             "{message}"
         );
     }
@@ -157,7 +157,7 @@ fn a_value_whose_maker_ended_is_waited_for_by_nobody() {
     });
     let (_, message) = run_in(&S, &CELL, "next", || panic_of(|| VALUE.call_once(|| 2)));
     assert!(
-        message.contains(&format!("fiber {leaker:?} has it, and has ended")),
+        message.contains(&format!("fiber {leaker:?} held it when it ended")),
         "{message}"
     );
     let _more = &CELLS;

@@ -78,7 +78,7 @@ fn a_queue_wakes_across_threads() {
     fn play(parity: u32) {
         for round in 0..ROUNDS {
             let mine = 2 * round + parity;
-            QUEUE.wait_until(|| TURN.load(SeqCst) == mine).unwrap();
+            QUEUE.wait_while(|| TURN.load(SeqCst) != mine).unwrap();
             TURN.fetch_add(1, SeqCst);
             QUEUE.wake_all();
         }

@@ -11,12 +11,12 @@ use kfiber::sync::WaitQueue;
 fn a_condition_that_holds_is_not_waited_for() {
     world!(S, CELLS);
     static QUEUE: WaitQueue = WaitQueue::new();
-    let fiber = S.spawn(&CELLS, || QUEUE.wait_until(|| true)).unwrap();
+    let fiber = S.spawn(&CELLS, || QUEUE.wait_while(|| false)).unwrap();
     S.run();
     assert_eq!(fiber.try_join().unwrap(), Ok(()));
     assert!(QUEUE.is_empty());
     assert!(!QUEUE.wake_one());
-    assert!(!QUEUE.wake_all());
+    assert_eq!(QUEUE.wake_all(), 0);
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn wakes_go_to_the_one_that_has_waited_longest() {
     assert!(QUEUE.wake_one());
     S.run_until_idle();
     assert_eq!(LOG.all(), "0");
-    assert!(QUEUE.wake_all());
+    assert_eq!(QUEUE.wake_all(), 3);
     S.run();
     assert_eq!(LOG.all(), "0 1 2 3");
     assert!(QUEUE.is_empty());
@@ -49,9 +49,9 @@ fn a_condition_that_does_not_hold_yet_is_waited_for_again() {
     static LOOKS: AtomicU32 = AtomicU32::new(0);
     let fiber = S
         .spawn(&CELLS, || {
-            QUEUE.wait_until(|| {
+            QUEUE.wait_while(|| {
                 LOOKS.fetch_add(1, Relaxed);
-                COUNT.load(Relaxed) == 3
+                COUNT.load(Relaxed) != 3
             })
         })
         .unwrap();
@@ -72,7 +72,7 @@ fn an_interrupt_between_look_and_wait_is_not_lost() {
     static IS_SET: AtomicBool = AtomicBool::new(false);
     let fiber = S
         .spawn(&CELLS, || {
-            QUEUE.wait_until(|| {
+            QUEUE.wait_while(|| {
                 let seen = IS_SET.load(Relaxed);
                 if !seen {
                     Host::interrupt(|| {
@@ -80,7 +80,7 @@ fn an_interrupt_between_look_and_wait_is_not_lost() {
                         assert!(!QUEUE.wake_one(), "it does not wait yet");
                     });
                 }
-                seen
+                !seen
             })
         })
         .unwrap();
@@ -94,7 +94,7 @@ fn a_wait_times_out_and_leaves_the_queue() {
     static QUEUE: WaitQueue = WaitQueue::new();
     let fiber = S
         .spawn(&CELLS, || {
-            let waited = QUEUE.wait_timeout(Duration::from_nanos(30), || false);
+            let waited = QUEUE.wait_while_timeout(Duration::from_nanos(30), || true);
             (waited, scheduler::now(), QUEUE.is_empty())
         })
         .unwrap();
@@ -113,11 +113,11 @@ fn a_deadline_in_the_past_looks_once() {
     let fiber = S
         .spawn(&CELLS, || {
             let mut looks = 0;
-            let no = QUEUE.wait_until_deadline(5, || {
+            let no = QUEUE.wait_while_until(5, || {
                 looks += 1;
-                false
+                true
             });
-            (no, looks, QUEUE.wait_until_deadline(1, || true))
+            (no, looks, QUEUE.wait_while_until(1, || false))
         })
         .unwrap();
     S.run();
@@ -152,7 +152,7 @@ fn a_wake_that_came_after_the_last_look_is_passed_on() {
     // The first needs no ticket, but a wake that is not for it comes while it looks.
     S.spawn(&CELLS, || {
         let mut looks = 0;
-        let waited = QUEUE.wait_until(|| {
+        let waited = QUEUE.wait_while(|| {
             looks += 1;
             if looks == 2 {
                 Host::interrupt(|| {
@@ -161,7 +161,7 @@ fn a_wake_that_came_after_the_last_look_is_passed_on() {
                     QUEUE.wake_one();
                 });
             }
-            looks == 2
+            looks != 2
         });
         waited.unwrap();
         LOG.say("first");
@@ -172,7 +172,7 @@ fn a_wake_that_came_after_the_last_look_is_passed_on() {
     QUEUE.wake_one();
     S.spawn(&CELLS, || {
         // Behind the first, which has entered again.
-        QUEUE.wait_until(take).unwrap();
+        QUEUE.wait_while(|| !take()).unwrap();
         LOG.say("second");
     })
     .unwrap()
@@ -189,7 +189,7 @@ fn a_wake_for_one_that_gives_up_while_it_looks_is_the_next_one_s() {
     S.spawn(&CELLS, || {
         // It leaves because its condition panics, after a wake that it will not use.
         let message = panic_of(|| {
-            QUEUE.wait_until(|| {
+            QUEUE.wait_while(|| {
                 settle();
                 Host::interrupt(|| {
                     IS_SET.store(true, Relaxed);
@@ -203,7 +203,7 @@ fn a_wake_for_one_that_gives_up_while_it_looks_is_the_next_one_s() {
     .unwrap()
     .detach();
     S.spawn(&CELLS, || {
-        QUEUE.wait_until(|| IS_SET.load(Relaxed)).unwrap();
+        QUEUE.wait_while(|| !IS_SET.load(Relaxed)).unwrap();
         LOG.say("second");
     })
     .unwrap()
@@ -218,7 +218,7 @@ fn a_condition_may_wait_itself() {
     static OUTER: WaitQueue = WaitQueue::new();
     static INNER: WaitQueue = WaitQueue::new();
     let fiber = S
-        .spawn(&CELLS, || OUTER.wait_until(|| INNER.wait().is_ok()))
+        .spawn(&CELLS, || OUTER.wait_while(|| INNER.wait().is_err()))
         .unwrap();
     S.run_until_idle();
     assert!(!OUTER.wake_one(), "it looks, and is in one line at most");
@@ -232,7 +232,7 @@ fn a_condition_may_wait_itself() {
 #[test]
 #[should_panic(expected = "outside of a fiber")]
 fn waiting_outside_of_a_fiber_panics() {
-    let _never = WaitQueue::new().wait_until(|| true);
+    let _never = WaitQueue::new().wait_while(|| false);
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn waiting_in_an_interrupt_handler_panics_and_leaves_nothing() {
     static QUEUE: WaitQueue = WaitQueue::new();
     let fiber = S
         .spawn(&CELLS, || {
-            Host::interrupt(|| panic_of(|| QUEUE.wait_until(|| false)))
+            Host::interrupt(|| panic_of(|| QUEUE.wait_while(|| true)))
         })
         .unwrap();
     S.run();

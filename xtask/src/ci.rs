@@ -9,7 +9,10 @@ use crate::host_tests::miri;
 use crate::seeds::Seeds;
 use crate::setup::{self, core::TARGET};
 use crate::steps::{self, Counts, Step};
-use crate::{bench, console, host_tests, links, matrix, stacks, test, tidy, workspace};
+use crate::targets::{custom, oldest, uefi};
+use crate::{
+    bench, console, host_tests, links, matrix, stacks, test, tidy, whole_kernels, workspace,
+};
 
 /// Lints and rustdoc's warnings are errors here, by these words rather than by RUSTFLAGS, which would rebuild the world.
 const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
@@ -38,13 +41,16 @@ const STEPS: &[Step<Ci>] = &[
         name: "clippy-bare",
         help: "no lint complains, for the bare machine",
         run: |ci| {
-            let packages = ["--package", "kfiber", "--package", "tests-qemu"];
+            let packages = ["kfiber", "tests-qemu", "tests-adapters"];
+            let packages = packages.into_iter().flat_map(|name| ["--package", name]);
+            let adapters = workspace::adapters_as_words()?;
             // The kernel for several cores is built only with its feature, and the others without it.
             let several_cores = ["--features", "tests-qemu/smp"];
             let mut counts = Counts::default();
             for features in [&[][..], &several_cores] {
                 let run = bare("clippy", &ci.build, |command| {
-                    command.args(packages).args(features).args(DENY_WARNINGS)
+                    let command = command.args(packages.clone()).args(&adapters);
+                    command.args(features).args(DENY_WARNINGS)
                 })?;
                 counts = counts.plus(run);
             }
@@ -62,13 +68,16 @@ const STEPS: &[Step<Ci>] = &[
                 "--package",
                 "kfiber",
             ];
-            succeeds(cargo(&words).env("RUSTDOCFLAGS", "-Dwarnings"))
+            let mut command = cargo(&words);
+            command.args(workspace::adapters_as_words()?);
+            succeeds(command.env("RUSTDOCFLAGS", "-Dwarnings"))
         },
     },
     Step {
         name: "doc-bare",
         help: "the documentation builds without a warning, for the bare machine",
         run: |ci| {
+            let adapters = workspace::adapters_as_words()?;
             bare("doc", &ci.build, |command| {
                 let words = [
                     "--no-deps",
@@ -78,13 +87,14 @@ const STEPS: &[Step<Ci>] = &[
                     "tests-qemu",
                     "--lib",
                 ];
-                command.args(words).env("RUSTDOCFLAGS", "-Dwarnings")
+                command.args(words).args(&adapters);
+                command.env("RUSTDOCFLAGS", "-Dwarnings")
             })
         },
     },
     Step {
         name: "links",
-        help: "no dead link in the documentation of either target and in the package, which is made without a warning",
+        help: "no dead link in the documentation of either target and in the packages, which are made without a warning",
         run: |ci| links::step(&ci.build),
     },
     Step {
@@ -158,6 +168,26 @@ const STEPS: &[Step<Ci>] = &[
         },
     },
     Step {
+        name: "oldest",
+        help: "the library builds with the oldest Rust that it promises, on the host and for the bare machine",
+        run: |_| oldest::builds(),
+    },
+    Step {
+        name: "custom-target",
+        help: "the library builds for a target whose operating system nobody knows",
+        run: |_| custom::builds(),
+    },
+    Step {
+        name: "uefi",
+        help: "four hundred thousand switches in a UEFI application, with all registers checked",
+        run: |_| uefi::runs(),
+    },
+    Step {
+        name: "kernels",
+        help: "each whole kernel whose loader this machine can have builds, boots and does its work, in the tree and copied",
+        run: whole_kernels::step::step,
+    },
+    Step {
         name: "soak",
         help: "a million fibers made and ended, ten million switches of fibers that do everything, a million messages between cores; ten times that with --long",
         run: soak,
@@ -206,7 +236,7 @@ const OF_CORE: [&str; 6] = [
     "context::",
     "fiber::",
     "examples::",
-    "versions::",
+    "copies::",
 ];
 
 /// Test programs that do not see the library's features: the compiler's own work.

@@ -8,14 +8,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 #[command(after_help = "\
-A verb that needs a package of the distribution installs it, and on a terminal asks first. KFIBER_INSTALL=yes or =no answers \
-in advance.")]
+If a command needs a package of the distribution, it installs it. On a terminal it asks first, unless KFIBER_INSTALL is yes \
+or no.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) verb: Verb,
 }
 
-/// What can be done.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Boot the demo kernel in QEMU and show it on the terminal
@@ -24,21 +24,21 @@ pub(crate) enum Verb {
     Test(Test),
     /// Run the tests of the bare machine, one virtual machine per test
     QemuTest(QemuTest),
-    /// Make randomised switches in every kind of build: debug and release, without and with LTO, for speed and for size
+    /// Make random switches in every kind of build: debug and release, with and without LTO, for speed and for size
     Matrix(Matrix),
     /// Prove the switch from its built bytes, for all contents of all registers
     Prove(Prove),
     /// Check backtraces at every instruction: by gdb, along rbp, and with unwind tables that are wrong on purpose
     Backtraces(Backtraces),
-    /// Count the instructions of every operation, exactly, and hold them against the committed table
+    /// Count the instructions of every operation, and compare them with the committed table
     Bench(Bench),
-    /// Show how much of each stack a kernel uses, how large it might be, and hold it against the committed table
+    /// Show how much of each stack a kernel uses, suggest its size, and compare it with the committed table
     Stacks(Stacks),
-    /// Show what this machine has, what is missing, and what would be done about it
+    /// Show which tools this machine has, which are missing, and how they would be installed
     Doctor(Doctor),
-    /// Run what the continuous integration runs: formatting, lints, docs, tidiness, both ways to `core`, all tests
+    /// Run everything that continuous integration runs: formatting, lints, documentation, house rules and all tests
     Ci(Ci),
-    /// Check the rules of the house that no lint knows: layer order, first lines, file lengths
+    /// Check the rules of CONTRIBUTING.md that no lint knows: order of the modules, first lines, lengths of files
     Tidy,
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct Build {
     /// Build with optimisations
     #[arg(long, help_heading = "Building")]
     pub(crate) release: bool,
-    /// Where the bare-metal `core` comes from; by default rustup's if it can be had, otherwise the distribution's
+    /// Use this source of the bare-metal `core`; by default rustup's if it is available, otherwise the distribution's
     #[arg(
         long,
         value_enum,
@@ -135,7 +135,7 @@ pub(crate) struct QemuTest {
     /// Run only tests whose name contains one of these
     #[arg(value_name = "FILTER")]
     pub(crate) filters: Vec<String>,
-    /// A FILTER is a whole name
+    /// Take each FILTER as a whole name, not as a part of one
     #[arg(long)]
     pub(crate) exact: bool,
     /// Leave out tests whose name contains this (with --exact: is this); can be given several times
@@ -150,10 +150,10 @@ pub(crate) struct QemuTest {
     /// Run the ignored tests too
     #[arg(long, conflicts_with = "ignored")]
     pub(crate) include_ignored: bool,
-    /// Virtual machines at a time; by default one per processor of this machine
+    /// Run at most N virtual machines at a time; by default one per processor of this machine
     #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) test_threads: Option<u16>,
-    /// Show what the guests write as it comes
+    /// Show what the test kernels print while they run
     #[arg(long, alias = "no-capture")]
     pub(crate) nocapture: bool,
     /// How results are written
@@ -169,13 +169,13 @@ pub(crate) struct QemuTest {
     #[arg(short = 'Z', value_name = "OPTION", hide = true)]
     pub(crate) unstable: Option<String>,
 
-    /// Deadline of every test, in place of the default and of the tests' own [default: 30, or what the test says]
+    /// End each test after this time, whatever the test itself allows [default: 30, or what the test allows]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) timeout: Option<u32>,
     /// Seed of the randomised tests [default: random, and printed]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u32>,
-    /// Rounds of the tests that loop, in place of their own
+    /// Make N rounds in the tests that loop, instead of their own number
     #[arg(long, value_name = "N")]
     pub(crate) rounds: Option<u64>,
     /// Run each test N times, with seeds that count up
@@ -187,7 +187,8 @@ pub(crate) struct QemuTest {
     /// Start the one selected test stopped, print the gdb command that attaches to it, and wait
     #[arg(long, conflicts_with_all = ["list", "junit", "repeat"])]
     pub(crate) gdb: bool,
-    /// The test kernel, a binary of the crate `tests-qemu`. `smp`, the tests that need several cores, belongs to `suite`
+    /// The test kernel: `suite`, to which `smp` with the tests of several cores belongs, or another binary of the crate
+    /// `tests-qemu`, or `adapters`
     #[arg(long, value_name = "NAME", default_value = "suite")]
     pub(crate) kernel: String,
     /// Build the kernel with the feature `smp`, as if it needed several cores
@@ -232,30 +233,64 @@ pub(crate) struct Ci {
     pub(crate) long: bool,
     #[command(flatten)]
     pub(crate) build: Build,
+    #[command(flatten)]
+    pub(crate) loaders: Loaders,
 }
 
-/// The suite is built in each way, then one test makes the switches and checks all registers after each; the quick tests
-/// run too. 100000000 switches take about half a minute in a release build, and more than one in debug.
+/// The test suite is built in each way. Then one test makes the switches and checks all registers after each, and the quick
+/// tests run. 100000000 switches take about half a minute in a release build, and more than a minute in a debug build.
 #[derive(Debug, Args)]
 pub(crate) struct Matrix {
     /// Randomised switches in each of the main builds; a tenth as many in the others
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     pub(crate) rounds: u64,
-    /// As many in the others too
+    /// Make as many switches in the other builds too
     #[arg(long)]
     pub(crate) even: bool,
     /// Seed of the randomised tests [default: random, and printed]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u32>,
-    /// Where the bare-metal `core` comes from; by default rustup's if it can be had, otherwise the distribution's
+    /// Use this source of the bare-metal `core`; by default rustup's if it is available, otherwise the distribution's
     #[arg(long, value_enum, env = "KFIBER_CORE", hide_env_values = true)]
     pub(crate) core: Option<CoreSource>,
+}
+
+/// A whole kernel to copy, a folder of `kernels`: each is started by another loader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WholeKernel {
+    /// Started by QEMU itself, from its ELF file
+    Pvh,
+    /// Started by GRUB
+    Multiboot2,
+    /// Started by Limine
+    Limine,
+    /// Started by UEFI firmware, as an application
+    Uefi,
+    /// Started by the crate `bootloader`
+    Bootloader,
+}
+
+/// Where loaders are that no package has.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Loaders {
+    /// Folder with Limine's BOOTX64.EFI, which no package has; its releases have it
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        env = "LIMINE",
+        hide_env_values = true,
+        help_heading = "Loaders"
+    )]
+    pub(crate) limine: Option<PathBuf>,
 }
 
 /// On a terminal the serial port is yours: Ctrl-A X ends QEMU, Ctrl-A H lists its other keys.
 #[derive(Debug, Parser)]
 pub(crate) struct Demo {
-    /// When not on a terminal, the demo must end by itself within this time
+    /// Boot one of the whole kernels to copy, a folder of `kernels`, instead of the demo kernel
+    #[arg(long, value_enum, value_name = "NAME", conflicts_with_all = ["record", "machine"])]
+    pub(crate) kernel: Option<WholeKernel>,
+    /// If this is not a terminal, fail if the demo has not ended within this time
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) timeout: u32,
     /// Play the demo's script, and write what it prints to FILE as an animated SVG
@@ -265,10 +300,12 @@ pub(crate) struct Demo {
     pub(crate) machine: Machine,
     #[command(flatten)]
     pub(crate) build: Build,
+    #[command(flatten)]
+    pub(crate) loaders: Loaders,
 }
 
-/// The kernel `bench` runs in QEMU, where the time-stamp counter can be made to tick once an instruction, and is tested for
-/// that first. The figures must equal those of docs/instructions.md, if the compiler is the same.
+/// The kernel `bench` runs in QEMU, where the time-stamp counter advances by one for each instruction. The figures must equal
+/// those of docs/instructions.md if the compiler is the same.
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
     /// Write the figures to docs/instructions.md, or those of --peers to the files of this kind of processor in docs/peers
@@ -281,10 +318,10 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "OPERATION")]
     pub(crate) listing: Option<String>,
     /// Instead, time kfiber beside other switches (corosensei, Boost.Context, wasmtime's fibers, generator, ucontext) on this
-    /// machine. It takes some minutes, and wants an idle one; the samples are interleaved, so that a little noise does no harm
+    /// machine. It takes some minutes, and should be run on an idle machine
     #[arg(long, conflicts_with_all = ["strict", "listing"], help_heading = "Peers")]
     pub(crate) peers: bool,
-    /// One build and one process with few repetitions: half a minute, to see whether something went wrong
+    /// Take half a minute only: one build and one process with few repetitions, which show large differences
     #[arg(
         long,
         requires = "peers",
@@ -292,19 +329,19 @@ pub(crate) struct Bench {
         help_heading = "Peers"
     )]
     pub(crate) quick: bool,
-    /// Fail if an aim is missed; without it, missed aims are only named
+    /// Fail if an aim of docs/performance.md is missed, instead of only naming it
     #[arg(long, requires = "peers", help_heading = "Peers")]
     pub(crate) check: bool,
-    /// Where the bare-metal `core` comes from; by default rustup's if it can be had, otherwise the distribution's
+    /// Use this source of the bare-metal `core`; by default rustup's if it is available, otherwise the distribution's
     #[arg(long, value_enum, env = "KFIBER_CORE", hide_env_values = true)]
     pub(crate) core: Option<CoreSource>,
 }
 
-/// The kernel is built for release and runs under `-icount`, where it does the same each time. At its end it prints its
-/// high-water marks: see `tests_qemu::stacks::print`. Only the demo has a committed table, docs/stacks.md.
+/// The kernel is built for release and runs under `-icount`, where each run is the same. At its end it prints its high-water
+/// marks with `tests_qemu::stacks::print`. Only the demo has a committed table, docs/stacks.md.
 #[derive(Debug, Args)]
 pub(crate) struct Stacks {
-    /// The kernel, a binary of the crate `tests-qemu`
+    /// The kernel, a binary of the crate `tests-qemu`, or `adapters`
     #[arg(long, value_name = "NAME", default_value = "demo")]
     pub(crate) kernel: String,
     /// Of a kernel of tests, the test to run
@@ -313,30 +350,30 @@ pub(crate) struct Stacks {
     /// Write the figures to docs/stacks.md
     #[arg(long, conflicts_with_all = ["kernel", "test"])]
     pub(crate) update: bool,
-    /// Where the bare-metal `core` comes from; by default rustup's if it can be had, otherwise the distribution's
+    /// Use this source of the bare-metal `core`; by default rustup's if it is available, otherwise the distribution's
     #[arg(long, value_enum, env = "KFIBER_CORE", hide_env_values = true)]
     pub(crate) core: Option<CoreSource>,
 }
 
-/// Nothing is installed or changed without --fix. On a terminal it asks first, unless `KFIBER_INSTALL` is `yes` or `no`.
+/// Without --fix, nothing is installed or changed. On a terminal, --fix asks first, unless `KFIBER_INSTALL` is `yes` or `no`.
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
     /// Install what is missing
     #[arg(long)]
     pub(crate) fix: bool,
-    /// Look only at this way to the bare-metal `core`
+    /// Check only this source of the bare-metal `core`
     #[arg(long, value_enum, env = "KFIBER_CORE", hide_env_values = true)]
     pub(crate) core: Option<CoreSource>,
 }
 
-/// The program `specimen` is built for the bare machine and for the host, in debug and in release, and taken apart. Then
-/// small errors are planted in its bytes, thousands of them, and the proof must notice each.
+/// The program `specimen` is built for the bare machine and for the host, in debug and in release, and its bytes are proved.
+/// Then thousands of small errors are planted in these bytes, and the proof must notice each.
 #[derive(Debug, Args)]
 pub(crate) struct Prove {
     /// Print the assembly as it was built, with instruction counts, and prove nothing
     #[arg(long)]
     pub(crate) listing: bool,
-    /// Where the bare-metal `core` comes from; by default rustup's if it can be had, otherwise the distribution's
+    /// Use this source of the bare-metal `core`; by default rustup's if it is available, otherwise the distribution's
     #[arg(long, value_enum, env = "KFIBER_CORE", hide_env_values = true)]
     pub(crate) core: Option<CoreSource>,
 }
@@ -347,7 +384,7 @@ pub(crate) struct Backtraces {
     /// Run only these steps
     #[arg(value_name = "STEP")]
     pub(crate) steps: Vec<String>,
-    /// Where the bare-metal `core` comes from; by default rustup's if it can be had, otherwise the distribution's
+    /// Use this source of the bare-metal `core`; by default rustup's if it is available, otherwise the distribution's
     #[arg(long, value_enum, env = "KFIBER_CORE", hide_env_values = true)]
     pub(crate) core: Option<CoreSource>,
 }

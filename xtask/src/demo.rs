@@ -1,5 +1,6 @@
 //! The verb `demo`: boots the demo kernel; on a terminal the person types to it, elsewhere it must end by itself.
 
+mod keys;
 mod recording;
 
 use std::fs;
@@ -16,7 +17,7 @@ use crate::kernel::cargo;
 use crate::machine::qemu::{self, End};
 use crate::machine::{Machine, Serial};
 use crate::steps::Counts;
-use crate::{console, setup, workspace};
+use crate::{console, setup, whole_kernels, workspace};
 use recording::Line;
 
 /// Word on the kernel's command line that says that a person watches.
@@ -26,6 +27,9 @@ const SUCCESS: i32 = 33;
 
 /// Runs the verb; true if the demo ended as it should.
 pub(crate) fn verb(options: &Demo) -> Result<bool> {
+    if let Some(kernel) = options.kernel {
+        return whole_kernels::demo(kernel, options);
+    }
     let mut machine = machine(options)?;
     if let Some(file) = &options.record {
         return record(&machine, options.timeout, file).map(|()| true);
@@ -65,6 +69,18 @@ pub(crate) fn test(build: &Build) -> Result<Counts> {
         );
     }
     Ok(Counts::PASSED)
+}
+
+/// Types to the demo as a person does, as a test.
+pub(crate) fn test_keys(build: &Build) -> Result<Counts> {
+    let options = Demo {
+        build: build.clone(),
+        ..Demo::parse_from(["demo"])
+    };
+    let mut machine = machine(&options)?;
+    TERMINAL.clone_into(&mut machine.command_line);
+    let deadline = Duration::from_secs(options.timeout.into());
+    keys::test(&machine, deadline, SUCCESS).map(|()| Counts::PASSED)
 }
 
 /// Has the demo play its script, and writes what it prints, with the times, as a moving picture.

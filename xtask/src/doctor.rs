@@ -106,6 +106,18 @@ fn rows(wanted: Option<CoreSource>) -> Vec<Row> {
         need: Need::Must,
         advice: setup::qemu::advice().trim_start().to_owned(),
     });
+    rows.push(Row {
+        name: "GRUB",
+        found: setup::loaders::grub().then(|| "boots the kernel in kernels/multiboot2".to_owned()),
+        need: Need::Nice,
+        advice: setup::loaders::grub_advice(),
+    });
+    rows.push(Row {
+        name: "UEFI firmware",
+        found: setup::loaders::ovmf().map(|file| file.display().to_string()),
+        need: Need::Nice,
+        advice: setup::loaders::ovmf_advice(),
+    });
     rows.push(program(
         "gdb",
         Need::Nice,

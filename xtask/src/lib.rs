@@ -20,6 +20,7 @@ mod bench;
 mod ci;
 mod cli;
 mod console;
+mod debugger;
 mod demo;
 mod doctor;
 mod host_tests;
@@ -34,8 +35,10 @@ mod seeds;
 mod setup;
 mod stacks;
 mod steps;
+mod targets;
 mod test;
 mod tidy;
+mod whole_kernels;
 mod workspace;
 
 use std::process::ExitCode;

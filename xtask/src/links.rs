@@ -1,4 +1,4 @@
-//! The step `links`: no link of the built documentation or of the packaged files is dead, and the package has no warning.
+//! The step `links`: no link of the built documentation or of the packaged files is dead, and the packages have no warning.
 
 mod html;
 mod markdown;
@@ -25,8 +25,16 @@ pub(crate) fn step(build: &Build) -> Result<Counts> {
         fs::remove_dir_all(&folder)?;
     }
     let mut dead = Vec::new();
-    quietly(doc(None, &folder))?;
-    dead.extend(html::dead_links(&folder.join("doc"), "kfiber")?);
+    let adapters = workspace::adapters()?;
+    // The names of their crates, which are those of the folders with pages.
+    let crates: Vec<_> = ["kfiber".to_owned()]
+        .into_iter()
+        .chain(adapters.iter().map(|name| name.replace('-', "_")))
+        .collect();
+    quietly(doc(None, &folder, &adapters))?;
+    for name in &crates {
+        dead.extend(html::dead_links(&folder.join("doc"), name)?);
+    }
     let mut counts = Counts::default();
     if build.core == Some(crate::cli::CoreSource::Distribution)
         || core::ensure(Some(crate::cli::CoreSource::Rustup)).is_err()
@@ -34,13 +42,13 @@ pub(crate) fn step(build: &Build) -> Result<Counts> {
         console::loud("SKIPPED: the documentation for the bare machine needs rustup's target");
         counts = counts.plus(Counts::SKIPPED);
     } else {
-        quietly(doc(Some(TARGET), &folder))?;
-        dead.extend(html::dead_links(
-            &folder.join(TARGET).join("doc"),
-            "kfiber",
-        )?);
+        quietly(doc(Some(TARGET), &folder, &adapters))?;
+        for name in &crates {
+            let pages = folder.join(TARGET).join("doc");
+            dead.extend(html::dead_links(&pages, name)?);
+        }
     }
-    dead.extend(package(&folder)?);
+    dead.extend(packages(&folder, &adapters)?);
     for link in &dead {
         console::loud(link);
     }
@@ -51,27 +59,42 @@ pub(crate) fn step(build: &Build) -> Result<Counts> {
     }))
 }
 
-fn doc(target: Option<&str>, folder: &Path) -> Command {
+fn doc(target: Option<&str>, folder: &Path, adapters: &[String]) -> Command {
     let mut command = cargo(&["doc", "--no-deps", "--package", "kfiber"], folder);
+    command.args(adapters.iter().flat_map(|name| ["--package", name]));
     command.args(target.map(|target| format!("--target={target}")));
     command
 }
 
-/// Makes the package as for crates.io, and looks at the texts in it.
-fn package(folder: &Path) -> Result<Vec<String>> {
-    let words = ["package", "--package", "kfiber", "--allow-dirty"];
-    let said = quietly(cargo(&words, folder))?;
+/// Makes the packages as for crates.io, and looks at the texts in them. An adapter is built with the library as it is
+/// packaged, which no registry needs to have yet.
+fn packages(folder: &Path, adapters: &[String]) -> Result<Vec<String>> {
+    let mut command = cargo(&["package", "--allow-dirty", "--package", "kfiber"], folder);
+    command.args(adapters.iter().flat_map(|name| ["--package", name]));
+    let said = quietly(command)?;
     let warnings = said.lines().filter(|line| line.starts_with("warning"));
     let mut dead: Vec<_> = warnings
         .map(|line| format!("`cargo package`: {line}"))
         .collect();
+    dead.extend(texts("kfiber", workspace::root(), folder)?);
+    for name in adapters {
+        let root = workspace::root().join(workspace::ADAPTERS).join(name);
+        dead.extend(texts(name, &root, folder)?);
+    }
+    Ok(dead)
+}
+
+/// The dead links of the texts that are packaged from the folder `root`.
+fn texts(name: &str, root: &Path, folder: &Path) -> Result<Vec<String>> {
+    let words = ["package", "--allow-dirty", "--list", "--package", name];
     let mut list = cargo(&words, folder);
-    let output = list.arg("--list").output()?;
+    let output = list.output()?;
     ensure!(output.status.success(), "{} failed", console::line(&list));
     let list = String::from_utf8(output.stdout)?;
     let files: BTreeSet<_> = list.lines().collect();
+    let mut dead = Vec::new();
     for file in files.iter().filter(|file| file.ends_with(".md")) {
-        let text = fs::read_to_string(workspace::root().join(file)).context(file.to_string())?;
+        let text = fs::read_to_string(root.join(file)).context(file.to_string())?;
         dead.extend(markdown::dead_links(file, &text, &files));
     }
     Ok(dead)

@@ -37,6 +37,8 @@ pub(crate) struct Machine {
     pub(crate) memory_mib: u64,
     /// A file that is loaded beside the kernel.
     pub(crate) module: Option<PathBuf>,
+    /// More words of its command line, separated by spaces, which win over those from here.
+    pub(crate) words: String,
     /// Who is connected to the first serial port.
     pub(crate) serial: Serial,
     /// Whether interrupts can arrive between any two instructions, at exactly reproducible ones.
@@ -66,6 +68,7 @@ impl Machine {
             command_line,
             memory_mib: memory_mib(kernel),
             module: None,
+            words: String::new(),
             serial: Serial::Captured,
             icount: false,
             interrupt_log: None,
@@ -130,6 +133,8 @@ impl Machine {
             // One instruction takes one tick of virtual time, and time does not wait for the host's clock.
             qemu.args(["-icount", "shift=0,sleep=off"]);
         }
+        // What one test needs, or must not have.
+        qemu.args(self.words.split_whitespace());
         if let Some(file) = &self.interrupt_log {
             // Exceptions with their registers, and the reset that a triple fault is.
             qemu.args(["-d", "int,cpu_reset", "-D"]).arg(file);

@@ -7,7 +7,7 @@ use crate::cli::{Build, Nextest, Prove, Test};
 use crate::host_tests::{explore, loom};
 use crate::seeds::Seeds;
 use crate::steps::{self, Counts, Step};
-use crate::{backtraces, demo, host_tests, prove, qemu_test};
+use crate::{backtraces, debugger, demo, host_tests, prove, qemu_test, workspace};
 
 /// Everything, in this order. A new kind of proof is a new line here.
 const STEPS: &[Step<Test>] = &[
@@ -48,14 +48,29 @@ const STEPS: &[Step<Test>] = &[
         run: |test| in_qemu(&[], &test.build, test.seeds()),
     },
     Step {
+        name: "adapters",
+        help: "the adapters to the field's other crates: on this machine, and their kernel in QEMU",
+        run: adapters,
+    },
+    Step {
         name: "demo",
         help: "the demo kernel plays its script to a good end",
         run: |test| demo::test(&test.build),
     },
     Step {
+        name: "demo-keys",
+        help: "the demo's shell does what Ctrl-C and Ctrl-D ask for",
+        run: |test| demo::test_keys(&test.build),
+    },
+    Step {
         name: "backtraces",
         help: "gdb and the walk along rbp at every instruction of a switch, and the errors they must notice",
         run: |test| backtraces::run(test.build.core),
+    },
+    Step {
+        name: "debugger",
+        help: "the commands for gdb in a kernel, in a core dump of it, and in a program of this machine",
+        run: |test| debugger::check(&test.build),
     },
 ];
 
@@ -94,4 +109,12 @@ pub(crate) fn in_qemu(words: &[&str], build: &Build, seeds: Seeds) -> Result<Cou
         failed: conclusion.num_failed,
         skipped: conclusion.num_ignored,
     })
+}
+
+fn adapters(test: &Test) -> Result<Counts> {
+    let words = workspace::adapters_as_words()?;
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let counts = host_tests::run(&words, &test.build, test.seeds())?;
+    let in_qemu = in_qemu(&["--kernel", "adapters"], &test.build, test.seeds())?;
+    Ok(counts.plus(in_qemu))
 }

@@ -48,6 +48,24 @@ fn an_unknown_machine_is_refused_with_the_known_ones() {
 }
 
 #[test]
+fn an_unknown_whole_kernel_is_refused_with_the_known_ones() {
+    refuses(
+        &["demo", "--kernel", "lilo"],
+        "[possible values: pvh, multiboot2, limine, uefi, bootloader]",
+    );
+}
+
+#[test]
+fn a_loader_that_no_package_has_must_be_named() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let folder = folder.path().to_str().expect("a plain name");
+    refuses(
+        &["demo", "--kernel", "limine", "--limine", folder],
+        "there is no BOOTX64.EFI in",
+    );
+}
+
+#[test]
 fn numbers_that_make_no_sense_are_refused() {
     for words in [
         ["--smp", "0"],

@@ -158,6 +158,24 @@ fn a_no_in_advance_installs_nothing_and_says_what_to_type() {
 }
 
 #[test]
+fn a_loader_is_installed_when_a_kernel_needs_it() {
+    let machine = Machine::new();
+    machine.program("qemu-system-x86_64", "echo QEMU 7.2");
+    let output = machine.xtask(&["demo", "--kernel", "multiboot2"], "true");
+    // The stand-in installs nothing, which is noticed.
+    assert!(!output.status.success());
+    assert!(
+        said(&output).contains("GRUB is still not found"),
+        "{}",
+        said(&output)
+    );
+    assert_eq!(
+        machine.asked(),
+        "apt-get update\napt-get install --yes --no-install-recommends grub-pc-bin grub-common xorriso mtools\n"
+    );
+}
+
+#[test]
 fn without_apt_every_other_package_manager_is_named() {
     let machine = Machine::new();
     machine.remove("apt-get");

@@ -106,8 +106,8 @@ pub(crate) fn may_not_wait() -> ! {
     }
     match place::get() {
         Some(place) if current::is_waiting_forbidden() && are_enabled => panic!(
-            "waiting where it is forbidden by `without_waiting`, a hook or `wait_graph` since {place}: what is held, or looked at, \
-             there must not change hands"
+            "waiting where it is forbidden by `without_waiting`, a hook or `wait_graph` since {place}: wait before \
+             it begins or after it has ended"
         ),
         Some(place) if current::is_waiting_forbidden() => panic!(
             "waiting with interrupts off, and where it is forbidden since {place} by `without_waiting` or the guard of an \
@@ -134,7 +134,7 @@ pub(crate) fn ended_where_waiting_is_forbidden() -> ! {
              by `without_waiting`: drop the guard before the closure returns"
         ),
         None => panic!(
-            "a fiber's closure returned with interrupts off: turn them on before (who turned them off is not known)"
+            "a fiber's closure returned with interrupts off: turn them on before it returns (which code turned them off is not known)"
         ),
     }
 }

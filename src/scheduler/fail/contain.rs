@@ -2,13 +2,19 @@
 //! fault ends only one fiber.
 
 use super::failing;
+use super::overflow::{landing, remember};
+use super::trap::{DOUBLE_FAULT, INTERRUPT_FLAG, PAGE_FAULT};
 use crate::context;
 use crate::platform::interrupts;
 use crate::scheduler::cpu::current;
 use crate::scheduler::report::failure::{Failure, Fault, Panic};
 use crate::scheduler::report::fatal_reason::FatalReason;
+use crate::scheduler::report::hooks::Report;
+use crate::scheduler::report::overflow::Overflow;
 use crate::scheduler::run_loop::RunLoop;
 use crate::scheduler::task::header::Header;
+use crate::scheduler::task::prefix::prefix_bytes;
+use crate::trap::TrapFrame;
 use core::convert::Infallible;
 use core::fmt::{self, Write};
 use core::mem::MaybeUninit;
@@ -16,28 +22,16 @@ use core::panic::{Location, PanicInfo};
 use core::ptr;
 #[cfg(not(feature = "smp"))]
 use core::sync::atomic::Ordering;
+use x86_64::instructions::segmentation::{CS, Segment as _};
 
-/// What the processor pushes at an exception, in its order, from the lowest address up, without the
-/// error code.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TrapFrame {
-    /// The address at which the code continues.
-    pub instruction_pointer: u64,
-    /// The code segment. Its low two bits are the privilege level.
-    pub code_segment: u64,
-    /// The flags (RFLAGS).
-    pub flags: u64,
-    /// The stack pointer.
-    pub stack_pointer: u64,
-    /// The stack segment.
-    pub stack_segment: u64,
-}
-
-/// The interrupt flag in RFLAGS.
-const INTERRUPTS_ON: u64 = 1 << 9;
 /// RFLAGS with all flags clear except the one that is always set.
 const NO_FLAGS: u64 = 1 << 1;
+
+/// Vectors that no instruction of a fiber raises (Intel SDM, volume 3, table 6-1).
+const NON_MASKABLE: u8 = 2;
+const MACHINE_CHECK: u8 = 18;
+/// Vectors from here on are those of devices.
+const FIRST_INTERRUPT: u8 = 32;
 
 /// Ends the running fiber if the panic is its own; otherwise returns the reason why the panic is
 /// fatal. A kernel's `#[panic_handler]` calls this first. If the fiber is ended, the failure is
@@ -105,14 +99,8 @@ fn try_end(info: &PanicInfo<'_>) -> Result<Infallible, FatalReason> {
     unreachable!("a fiber that failed was switched to");
 }
 
-/// Ends the running fiber if it caused the exception. A kernel's exception handlers call this. If
-/// the fiber is ended, the failure is reported, and `frame` is changed so that returning from the
-/// exception leads into the next fiber. Otherwise the exception is fatal.
-///
-/// `vector` is the number of the exception. `error_code` is what the processor pushed, or 0.
-/// `address` is what CR2 holds if the exception is a page fault, otherwise 0. All work is done here
-/// and none on the fiber's stack, so that stack may be exhausted. The other registers may be
-/// restored or not before the `iretq`.
+/// Decides what an exception means, and ends the running fiber if the exception is its own. See
+/// [`handle`](crate::exceptions::handle).
 ///
 /// # Errors
 ///
@@ -120,54 +108,86 @@ fn try_end(info: &PanicInfo<'_>) -> Result<Infallible, FatalReason> {
 ///
 /// # Safety
 ///
-/// The exception has just been raised on this core, at privilege level 0. `frame` is what the
-/// processor pushed for it, and returning from the exception uses it. The handler runs with
-/// interrupts off and holds no lock. It was not called inside another handler of interrupts or
-/// exceptions that interrupted the same fiber.
-///
-/// # Context
-///
-/// Callable from: an exception handler, on any stack. Blocks: nothing.
-pub unsafe fn fiber_faulted(
-    frame: &mut TrapFrame,
-    vector: u8,
-    error_code: u64,
-    address: u64,
-) -> Result<(), FatalReason> {
-    const NON_MASKABLE: u8 = 2;
-    const MACHINE_CHECK: u8 = 18;
-    if matches!(vector, NON_MASKABLE | MACHINE_CHECK) {
+/// As for [`handle`](crate::exceptions::handle).
+pub(crate) unsafe fn contain(frame: &mut TrapFrame, address: u64) -> Result<(), FatalReason> {
+    let vector = match u8::try_from(frame.vector) {
+        Ok(NON_MASKABLE | MACHINE_CHECK | FIRST_INTERRUPT..) | Err(_) => {
+            return Err(FatalReason::NotByTheFiber);
+        }
+        Ok(vector) => vector,
+    };
+    let fiber = current::get();
+    if fiber.is_null() {
+        return Err(FatalReason::NotInFiber);
+    }
+    // SAFETY: it runs.
+    let run_loop = unsafe { RunLoop::of(fiber) };
+    if let Some(overflow) = run_loop.classify(frame, address) {
+        run_loop.report_trapped(overflow);
+        return match () {
+            () if overflow.with_interrupts_off => Err(FatalReason::InterruptsOff),
+            () if !run_loop.has_hooks() => Err(FatalReason::NoHooks),
+            () => {
+                // SAFETY: the caller's promise.
+                unsafe { end_overflowed(frame) };
+                Ok(())
+            }
+        };
+    }
+    if frame.vector == DOUBLE_FAULT {
+        // What was being done when the second fault came is unknown.
         return Err(FatalReason::NotByTheFiber);
     }
     let failure = Failure::Faulted(Fault {
         vector,
-        error_code,
-        address,
-        instruction: frame.instruction_pointer,
-        stack_pointer: frame.stack_pointer,
+        error_code: frame.error_code,
+        address: if frame.vector == PAGE_FAULT {
+            address
+        } else {
+            0
+        },
+        instruction: frame.rip,
+        stack_pointer: frame.rsp,
+        is_in_user_mode: frame.is_from_user_mode(),
     });
     // SAFETY: the caller's promise.
     unsafe { fail_interrupted(frame, failure) }
 }
 
-/// Ends the running fiber as [`fiber_faulted`] does, for any failure of the code that `frame`
-/// belongs to.
-///
-/// # Errors
-///
-/// As for [`fiber_faulted`].
+/// Changes the frame so that returning from the exception ends the running fiber, which has overflowed
+/// its stack. Nothing on that stack is used any more.
 ///
 /// # Safety
 ///
-/// As for [`fiber_faulted`].
+/// As for [`end_overflowed`](crate::exceptions::end_overflowed). A fiber runs.
+pub(crate) unsafe fn end_overflowed(frame: &mut TrapFrame) {
+    // SAFETY: it runs.
+    let run_loop = unsafe { RunLoop::of(current::get()) };
+    frame.rip = landing as *const () as u64;
+    // The alignment is that after a call.
+    frame.rsp = run_loop.below_root().addr() as u64 - 8;
+    frame.rflags = frame.rflags & INTERRUPT_FLAG | NO_FLAGS;
+}
+
+/// Ends the running fiber, for any failure of the code that `frame` belongs to.
+///
+/// # Errors
+///
+/// As for [`contain`].
+///
+/// # Safety
+///
+/// As for [`contain`].
 pub(crate) unsafe fn fail_interrupted(
     frame: &mut TrapFrame,
     failure: Failure,
 ) -> Result<(), FatalReason> {
-    if current::get().is_null() || frame.code_segment & 3 != 0 {
+    if current::get().is_null() {
         return Err(FatalReason::NotInFiber);
     }
-    if frame.flags & INTERRUPTS_ON == 0 {
+    let is_from_user_mode = frame.is_from_user_mode();
+    // User code holds nothing of the kernel's, whatever its flags are.
+    if !is_from_user_mode && frame.rflags & INTERRUPT_FLAG == 0 {
         return Err(FatalReason::InterruptsOff);
     }
     check(frame)?;
@@ -185,9 +205,14 @@ pub(crate) unsafe fn fail_interrupted(
     run_loop.team().one_has_ended();
     // SAFETY: C1 and C2: it is to run next, and nobody else continues it.
     let (instruction, stack) = unsafe { context::prepare_arrival(Header::block(next)) };
-    frame.instruction_pointer = instruction.addr() as u64;
-    frame.stack_pointer = stack.addr() as u64;
-    frame.flags = NO_FLAGS;
+    frame.rip = instruction.addr() as u64;
+    frame.rsp = stack.addr() as u64;
+    frame.rflags = NO_FLAGS;
+    if is_from_user_mode {
+        frame.cs = CS::get_reg().0.into();
+        // The processor itself loads null when it enters the kernel (Intel SDM, volume 3, 6.14.2).
+        frame.ss = 0;
+    }
     Ok(())
 }
 
@@ -205,14 +230,15 @@ fn check(frame: &TrapFrame) -> Result<(), FatalReason> {
         // SAFETY: headers stay readable for good.
         let header = unsafe { &*other };
         let stack = header.stack_bottom.get().addr() as u64..other.addr() as u64;
-        !header.state.is_finished() && stack.contains(&frame.stack_pointer)
+        !header.state.is_finished() && stack.contains(&frame.rsp)
     };
     let mut others = run_loop
         .team()
         .all
         .iter()
         .filter(|other| !ptr::eq(*other, fiber));
-    if others.any(is_in_stack_of) {
+    // A stack pointer of user code says nothing about stacks of the kernel.
+    if !frame.is_from_user_mode() && others.any(is_in_stack_of) {
         return Err(FatalReason::StackOfAnother);
     }
     if run_loop.is_consistent() {
@@ -223,6 +249,16 @@ fn check(frame: &TrapFrame) -> Result<(), FatalReason> {
 }
 
 impl RunLoop {
+    /// Reports an overflow that an exception has shown, unless the same was reported twice.
+    fn report_trapped(&self, mut overflow: Overflow) {
+        let times_before = remember(current::get(), overflow.registers);
+        overflow.is_repeated = times_before > 0;
+        // The second report says what is wrong. More of them, in an endless loop, would hide it.
+        if times_before < 2 {
+            self.report(&Report::Overflow(&overflow));
+        }
+    }
+
     /// Returns whether every fiber that is ready is in a ring, and every fiber that was woken from
     /// elsewhere is in the inbox. This is slow.
     #[cfg(not(feature = "smp"))]
@@ -278,7 +314,7 @@ impl Write for Text {
     /// Takes what fits, in whole characters. Returns an error for the rest, and for everything that
     /// follows.
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let end = text.floor_char_boundary(Panic::LENGTH - self.length);
+        let end = prefix_bytes(text, Panic::LENGTH - self.length);
         for byte in text.bytes().take(end) {
             self.bytes[self.length].write(byte);
             self.length += 1;

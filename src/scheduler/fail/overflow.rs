@@ -185,6 +185,8 @@ pub(crate) unsafe extern "sysv64" fn landing() -> ! {
     let fiber = current::get();
     // SAFETY: it runs: its exception brought us here.
     let run_loop = unsafe { RunLoop::of(fiber) };
+    // A handler that wakes a fiber meanwhile would change what is compared. `end` turns them on again.
+    interrupts::disable();
     assert!(
         run_loop.is_consistent(),
         "a fiber overflowed its stack in the middle of a switch, and others would be lost"

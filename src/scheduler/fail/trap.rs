@@ -8,76 +8,28 @@ use crate::scheduler::run_loop::RunLoop;
 use crate::scheduler::run_loop::suspicion::finds_its_stack;
 use crate::scheduler::task::header::Header;
 use crate::stack::{StackBounds, canary_address};
+use crate::trap::TrapFrame;
 
 /// Vectors of exceptions (Intel SDM, volume 3, table 6-1).
-const DEBUG: u8 = 1;
-const DOUBLE_FAULT: u8 = 8;
-const PAGE_FAULT: u8 = 14;
+const DEBUG: u64 = 1;
+pub(crate) const DOUBLE_FAULT: u64 = 8;
+pub(crate) const PAGE_FAULT: u64 = 14;
 /// The bit in the error code of a page fault that says that the page was present, but did not
 /// permit the access (Intel SDM, volume 3, 4.7).
 const IS_PRESENT: u64 = 1;
 /// The bit in RFLAGS that says that interrupts are on.
-const INTERRUPT_FLAG: u64 = 1 << 9;
+pub(crate) const INTERRUPT_FLAG: u64 = 1 << 9;
 /// How far from the stack pointer code that uses its stack may fault. This is one page, which is
 /// the step of the compiler's probes.
 const REACH: usize = crate::stack::PAGE_SIZE;
 
-/// An exception as the kernel's handler receives it. See
-/// [`Scheduler::on_exception`](crate::scheduler::Scheduler::on_exception).
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Trap {
-    /// The vector of the exception: 1 is `#DB`, 8 is `#DF`, 14 is `#PF`.
-    pub vector: u8,
-    /// The error code that the processor pushed, or 0 for exceptions without one.
-    pub error_code: u64,
-    /// The address that was accessed. For `#PF` and `#DF` this is what CR2 holds, for `#DB` the
-    /// address of the watchpoint that was hit, or 0.
-    pub address: u64,
-    /// The address of the instruction.
-    pub rip: u64,
-    /// The stack pointer at the instruction.
-    pub rsp: u64,
-    /// The frame pointer at the instruction, for the backtrace.
-    pub rbp: u64,
-    /// The flags at the instruction.
-    pub rflags: u64,
-}
-
-/// What the handler writes into the exception's frame: see
-/// [`Scheduler::recovery_frame`](crate::scheduler::Scheduler::recovery_frame).
-#[cfg(not(target_os = "linux"))]
-#[derive(Clone, Copy, Debug)]
-pub struct RecoveryFrame {
-    /// The new rip.
-    pub rip: u64,
-    /// The new rsp.
-    pub rsp: u64,
-}
-
-impl Trap {
-    /// Fills in the address from where the processor left it: from CR2, or from the debug
-    /// registers. Call this before anything else can fault.
-    ///
-    /// # Context
-    ///
-    /// Callable from: exception handler. Blocks: nothing.
-    #[cfg(not(target_os = "linux"))]
-    #[must_use]
-    pub fn with_address(mut self) -> Self {
-        self.address = match self.vector {
-            DEBUG => super::watch::hit(),
-            DOUBLE_FAULT | PAGE_FAULT => x86_64::registers::control::Cr2::read_raw(),
-            _ => 0,
-        };
-        self
-    }
-
-    const fn registers(&self) -> Registers {
-        Registers {
-            rip: self.rip,
-            rsp: self.rsp,
-            rbp: self.rbp,
-        }
+/// Returns the address that an exception is about: what CR2 holds for `#PF` and `#DF`, and the address
+/// of the watchpoint that was hit for `#DB`. It is 0 for all others.
+pub(crate) fn address_of(frame: &TrapFrame) -> u64 {
+    match frame.vector {
+        DEBUG => super::watch::hit(),
+        DOUBLE_FAULT | PAGE_FAULT => x86_64::registers::control::Cr2::read_raw(),
+        _ => 0,
     }
 }
 
@@ -87,16 +39,17 @@ impl RunLoop {
     ///
     /// It reads only control blocks and the fiber's own stack, whatever the exception says. In
     /// particular it does not read where the stack pointer is, because memory may be missing there.
-    pub(crate) fn classify(&self, trap: &Trap) -> Option<Overflow> {
+    pub(crate) fn classify(&self, trap: &TrapFrame, address: u64) -> Option<Overflow> {
         let fiber = current::get();
-        if fiber.is_null() || !self.is_entered() {
+        // User code has a stack of its own, which is not the fiber's.
+        if fiber.is_null() || !self.is_entered() || trap.is_from_user_mode() {
             return None;
         }
         // SAFETY: the fiber that runs is alive; cells stay for good.
         let header = unsafe { &*fiber };
         // SAFETY: it has a fiber.
         let stack = unsafe { Header::stack(header) };
-        let address = usize::try_from(trap.address).ok()?;
+        let address = usize::try_from(address).ok()?;
         let sp = usize::try_from(trap.rsp).ok()?;
         let bottom = stack.bottom().addr();
         let (detector, address, damaged) = match trap.vector {
@@ -134,8 +87,13 @@ impl RunLoop {
             }
             _ => return None,
         };
+        let registers = Registers {
+            rip: trap.rip,
+            rsp: trap.rsp,
+            rbp: trap.rbp,
+        };
         // SAFETY: it has a fiber, which runs on this core.
-        let overflow = unsafe { Overflow::new(header, detector, address, trap.registers()) };
+        let overflow = unsafe { Overflow::new(header, detector, address, registers) };
         Some(Overflow {
             with_interrupts_off: trap.rflags & INTERRUPT_FLAG == 0,
             damaged,

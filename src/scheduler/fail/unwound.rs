@@ -5,6 +5,7 @@ extern crate std;
 
 use super::failing;
 use crate::scheduler::report::failure::{Failure, Panic};
+use crate::scheduler::task::prefix::prefix_bytes;
 use core::any::Any;
 use core::panic::AssertUnwindSafe;
 use std::boxed::Box;
@@ -43,7 +44,7 @@ fn fail(payload: Box<dyn Any + Send>) {
                 |_| String::from("a panic whose payload is no text"),
                 |message| *message,
             );
-            message.truncate(message.floor_char_boundary(Panic::LENGTH));
+            message.truncate(prefix_bytes(&message, Panic::LENGTH));
             message.leak()
         }
     };

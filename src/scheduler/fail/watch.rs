@@ -16,7 +16,7 @@
 //! in it, can therefore use the other three. The register is enabled while a fiber runs, and
 //! disabled in the scheduler's own context. The handler of `#DB` needs a stack of its own (an IST
 //! entry), because the fiber's stack has just ended. It calls
-//! [`Scheduler::on_exception`](crate::scheduler::Scheduler::on_exception).
+//! [`exceptions::handle`](crate::exceptions::handle).
 //!
 //! The processor checks what is written, not what is used. A frame that skips the eight bytes is
 //! therefore noticed only by the checks at the next switch. The exception is raised after the

@@ -114,21 +114,24 @@ impl fmt::Display for Deadlock<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.fibers().count() {
             _ if !self.is_cycle => {
-                writeln!(f, "deadlock: a fiber waits for what one has that has ended")?;
+                writeln!(
+                    f,
+                    "deadlock: a fiber waits for a lock whose holder has ended"
+                )?;
             }
             1 => writeln!(f, "deadlock: a fiber waits for itself")?,
             count => writeln!(
                 f,
-                "deadlock: {count} fibers wait for each other, and none of them will ever go on"
+                "deadlock: {count} fibers wait for each other, and none of them can ever continue"
             )?,
         }
         for fiber in self.fibers() {
             writeln!(f, "  {fiber}")?;
         }
         f.write_str(if self.is_cycle {
-            "  take locks in the same order everywhere, hold none while joining, or wait with a deadline"
+            "  take locks in the same order everywhere, release all of them before joining a fiber, or wait with a deadline"
         } else {
-            "  drop guards before the fiber ends, and do not forget them"
+            "  drop every guard before its fiber ends, and do not pass guards to `mem::forget`"
         })
     }
 }

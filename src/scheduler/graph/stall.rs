@@ -71,22 +71,21 @@ impl fmt::Display for Stall<'_> {
         if self.lasts_for > 0 {
             write!(f, " for {}", Seconds(self.lasts_for))?;
         }
-        let fibers = if all == 1 {
-            "fiber waits"
-        } else {
-            "fibers wait"
+        let (fibers, them) = match all {
+            1 => ("fiber waits", "it"),
+            _ => ("fibers wait", "them"),
         };
         write!(f, ": {all} {fibers}, ")?;
         match self.kind {
             StallKind::Idle if stuck > 0 => {
-                writeln!(f, "{stuck} of them for ever; interrupts may wake others")?;
+                writeln!(f, "{stuck} of them forever; interrupts may wake the others")?;
             }
-            StallKind::Idle => writeln!(f, "and interrupts may wake them")?,
+            StallKind::Idle => writeln!(f, "and interrupts may wake {them}")?,
             StallKind::NeedsOtherFibers => writeln!(
                 f,
-                "and only a new one or one of another scheduler could wake any"
+                "and only a new fiber or one of another scheduler could wake {them}"
             )?,
-            StallKind::Deadlocked => writeln!(f, "and nothing can ever wake any")?,
+            StallKind::Deadlocked => writeln!(f, "and nothing can ever wake {them}")?,
         }
         self.graph.fmt(f)
     }

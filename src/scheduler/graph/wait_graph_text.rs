@@ -50,7 +50,7 @@ impl fmt::Display for WaitingFiber {
             WaitReason::Condvar => write!(f, "for the condition variable {object:p}"),
             WaitReason::Event => write!(f, "for flags of the event {object:p}"),
             WaitReason::Barrier => write!(f, "at the barrier {object:p}"),
-            WaitReason::Once => write!(f, "for the value {object:p}"),
+            WaitReason::Once => write!(f, "for the `Once` {object:p}"),
             WaitReason::Receive => write!(f, "for a message of the channel {object:p}"),
             #[cfg(feature = "smp")]
             WaitReason::Move => write!(f, "to arrive on another core"),
@@ -69,11 +69,11 @@ impl fmt::Display for WaitingFiber {
                 write!(f, ": {} has not ended", Who(id, name))
             }
             WaitsFor::Fiber { id, name } if self.reason == WaitReason::Once => {
-                write!(f, ": {} makes it", Who(id, name))
+                write!(f, ": {} initializes it", Who(id, name))
             }
-            WaitsFor::Fiber { id, name } => write!(f, ": {} has it", Who(id, name)),
+            WaitsFor::Fiber { id, name } => write!(f, ": {} holds it", Who(id, name)),
             WaitsFor::EndedFiber { id } => {
-                write!(f, ": fiber {id:?} has it, and has ended")
+                write!(f, ": fiber {id:?} held it when it ended")
             }
             WaitsFor::Readers { id, name, others } => match others {
                 0 => write!(f, ": {} reads it", Who(id, name)),
@@ -85,7 +85,7 @@ impl fmt::Display for WaitingFiber {
             }
             WaitsFor::Scope { running } => write!(f, ": {running} have not ended"),
             WaitsFor::Fibers if is_owned => {
-                write!(f, ": a fiber of another scheduler has it")
+                write!(f, ": a fiber of another scheduler holds it")
             }
             WaitsFor::Fibers | WaitsFor::Clock | WaitsFor::Anybody => Ok(()),
         }

@@ -4,6 +4,8 @@
 
 extern crate std;
 
+#[path = "loom_tests/cores.rs"]
+mod cores;
 #[path = "loom_tests/ends.rs"]
 mod ends;
 #[path = "loom_tests/joiners.rs"]

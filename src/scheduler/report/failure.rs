@@ -52,6 +52,8 @@ pub struct Fault {
     pub instruction: u64,
     /// The stack pointer at the instruction.
     pub stack_pointer: u64,
+    /// Whether the instruction was one of user code, which the fiber had entered.
+    pub is_in_user_mode: bool,
 }
 
 impl Fault {
@@ -126,7 +128,12 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "faulted at {:#x}: {}, error code {:#x}",
+            "faulted {}at {:#x}: {}, error code {:#x}",
+            if self.is_in_user_mode {
+                "in user mode "
+            } else {
+                ""
+            },
             self.instruction,
             self.name(),
             self.error_code,
@@ -146,7 +153,7 @@ impl fmt::Display for FiberFailed {
         writeln!(f, "fiber \"{name}\" ({id:?}) {failure}")?;
         write!(
             f,
-            "  it has ended, the others go on; its stack and what it had locked are never used again"
+            "  it has ended, and the others go on; its stack is never used again, and what it had locked to write is poisoned"
         )
     }
 }

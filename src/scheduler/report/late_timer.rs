@@ -12,7 +12,9 @@ use core::fmt;
 /// It is noticed where the clock is read anyway: when the scheduler's own loop finds that the
 /// deadline has passed, when a fiber asks for the time or begins to wait with a deadline, and in
 /// [`Watchdog::tick`](crate::scheduler::Watchdog::tick). It is not noticed while fibers do none of
-/// these, or while the processor sleeps without being interrupted.
+/// these, or while the processor sleeps without being interrupted. The ready-made timers of
+/// `kfiber::hardware` do not let it sleep before their first interrupt, so that a timer which never
+/// interrupts is always noticed.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct LateTimer {
@@ -27,7 +29,7 @@ impl fmt::Display for LateTimer {
         let (deadline, now) = (Seconds(self.deadline), Seconds(self.now));
         write!(
             f,
-            "late timer: it was set to t = {deadline}, it is t = {now}, and `timer_interrupt` has not been called\n  \
+            "late timer: the timer was set to t = {deadline}, it is t = {now} now, and `timer_interrupt` has not been called\n  \
              check that the handler of the timer's interrupt calls `Scheduler::timer_interrupt`, that the interrupt is not \
              masked, and that the platform's `set_timer` asks for it"
         )

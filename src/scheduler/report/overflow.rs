@@ -50,8 +50,8 @@ pub struct Overflow {
     /// The fiber of this scheduler whose memory was overwritten, if there is one.
     pub damaged: Option<Neighbour>,
     /// Whether the same fiber was reported at the same place before. If so, the handler of the
-    /// exception returned to the fiber, because it did not write the new rip and rsp into the
-    /// frame. See [`Scheduler::on_exception`](crate::scheduler::Scheduler::on_exception).
+    /// exception returned to the fiber, because what `exceptions::handle` wrote into the frame did
+    /// not reach the frame that the processor had pushed.
     pub is_repeated: bool,
     pub(crate) calls: Backtrace,
 }
@@ -110,14 +110,14 @@ impl fmt::Display for Overflow {
         } = self;
         let (bottom, top) = (stack.bottom(), stack.top());
         let what = match self.detector {
-            Detector::SavedStackPointer => "control block was written over",
-            Detector::GuardOfAnother => "hit another's guard",
+            Detector::SavedStackPointer => "control block was overwritten",
+            Detector::GuardOfAnother => "hit the guard page of another stack",
             _ => "stack overflowed",
         };
         writeln!(f, "fiber \"{name}\" ({id:?}): {what}")?;
         writeln!(
             f,
-            "  stack {bottom:p}..{top:p}, {} bytes; {:#x} was used, {} bytes below it",
+            "  stack {bottom:p}..{top:p}, {} bytes; {:#x} was used, {} bytes below the stack",
             stack.size_bytes(),
             self.address,
             self.below_bytes(),
@@ -140,28 +140,28 @@ impl fmt::Display for Overflow {
         if self.with_interrupts_off {
             writeln!(
                 f,
-                "  interrupts were off: perhaps in a handler on the fiber's stack"
+                "  interrupts were off: perhaps an interrupt handler ran on the fiber's stack"
             )?;
         }
         match &self.damaged {
             Some(neighbour) if self.detector == Detector::GuardOfAnother => {
-                writeln!(f, "  the guard is of {neighbour}")?;
+                writeln!(f, "  the guard page belongs to {neighbour}")?;
             }
-            Some(neighbour) => writeln!(f, "  written over: {neighbour}")?,
+            Some(neighbour) => writeln!(f, "  overwritten: {neighbour}")?,
             None => {}
         }
         if self.is_repeated {
             return f.write_str(
-                "  reported again: the handler returned without writing the new rip and rsp into the frame: \
-                 use a volatile write through a pointer to the frame",
+                "  reported again: the handler returned without the new rip and rsp in the processor's frame: \
+                 enter by `interrupt_entry!`, or call `handle_x86_interrupt`",
             );
         }
         match self.detector {
             Detector::SavedStackPointer => f.write_str(
-                "  next: look at who else has a pointer there, and at the stack that lies above this control block",
+                "  next: find out what else points there, and check the stack that lies above this control block",
             ),
             _ => f.write_str(
-                "  next: a larger stack (`cargo xtask stacks` shows what is used), or less on it",
+                "  next: give the fiber a larger stack, or keep less on it; `Scheduler::high_water_marks` shows what is used",
             ),
         }
     }

@@ -98,7 +98,7 @@ impl RunLoop {
         // alone.
         assert!(
             answer != AfterStall::Panic,
-            "all fibers of a scheduler wait, and nothing can ever wake any: `Hooks::stalled` is told which, and for what"
+            "all fibers of a scheduler wait, and nothing can ever wake them: implement `Hooks::stalled` to be told which fibers wait for what"
         );
         answer == AfterStall::Return
     }

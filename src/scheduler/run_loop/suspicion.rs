@@ -14,6 +14,7 @@ use spin::Once;
 /// # Safety
 ///
 /// The header must belong to a cell that has a fiber.
+#[cfg(not(target_os = "linux"))]
 #[inline(always)]
 pub(crate) unsafe fn finds_its_stack(fiber: *const Header) -> bool {
     // SAFETY: the caller's promise. Volatile, for the word may have changed without the compiler's
@@ -95,6 +96,6 @@ pub(crate) unsafe extern "sysv64" fn condemn(fiber: *const Header) {
 #[inline(never)]
 fn nobody_is_told() -> ! {
     panic!(
-        "a fiber overflowed its stack, or was written over: give the scheduler hooks, and they learn which"
+        "a fiber overflowed its stack, or its control block was overwritten: call `Scheduler::set_hooks` to be told which"
     );
 }

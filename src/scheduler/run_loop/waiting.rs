@@ -23,7 +23,7 @@ impl fmt::Display for WaitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::TimedOut => "the deadline has passed",
-            Self::Cancelled => "the fiber was asked to end",
+            Self::Cancelled => "the fiber was cancelled",
         })
     }
 }

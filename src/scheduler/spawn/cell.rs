@@ -23,8 +23,9 @@ pub unsafe trait FiberStorage: Storage + 'static {}
 /// The stack, closure, result and control block of one fiber in one static: a dense cell with `N`
 /// bytes of stack.
 ///
-/// `N` is a multiple of 128 and at least [`MIN_SIZE_BYTES`]. The static has `N + 192` bytes on the
-/// bare target, so that neighbours in an array are an odd number of cache lines apart.
+/// `N` counts the stack alone. It is a multiple of 128 and at least [`MIN_SIZE_BYTES`]. The static
+/// has `N + 192` bytes on the bare target: the control block takes three cache lines, so that
+/// neighbours in an array are an odd number of lines apart.
 ///
 /// ```
 /// use kfiber::{platform::Host, scheduler::{FiberCell, Scheduler}};
@@ -103,10 +104,10 @@ impl<const N: usize> fmt::Debug for FiberCell<N> {
     }
 }
 
-/// A [`FiberCell`] that is page-aligned and has one page below the stack for a guard. `N` counts
-/// stack and control block.
+/// A [`FiberCell`] that is page-aligned and has one page below the stack for a guard.
 ///
-/// `N` is a multiple of [`PAGE_SIZE`] and at least two pages. Up to 1,152 bytes of it are not
+/// Other than that of a [`FiberCell`], its `N` counts the stack and the control block, but not the
+/// guard. It is a multiple of [`PAGE_SIZE`] and at least two pages. Up to 1,152 bytes of it are not
 /// available to the stack. The guard is ordinary memory until the kernel unmaps it with
 /// [`guard::unmap`](crate::stack::guard::unmap).
 #[repr(C, align(4096))]
@@ -153,7 +154,7 @@ unsafe impl<const N: usize> Storage for GuardedFiberCell<N> {
     const NEW: Self = {
         let () = Self::CHECK;
         Self {
-            guard: UnsafeCell::new([MaybeUninit::zeroed(); _]),
+            guard: UnsafeCell::new([MaybeUninit::zeroed(); PAGE_SIZE]),
             memory: UnsafeCell::new([MaybeUninit::zeroed(); N]),
         }
     };

@@ -87,7 +87,10 @@ impl<T> JoinHandle<T> {
     }
 
     fn state(&self) -> &State {
-        assert!(!self.is_taken, "a join handle was used after it was ready");
+        assert!(
+            !self.is_taken,
+            "a join handle was used after its result was taken"
+        );
         // SAFETY: the handle keeps the cell taken, so the header is this fiber's.
         unsafe { &(*self.id.header()).state }
     }
@@ -335,10 +338,6 @@ impl<T> Future for JoinHandle<T> {
     /// Becomes ready once the fiber has ended, with the result or the failure. Polling after a
     /// result panics.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        assert!(
-            !self.is_taken,
-            "a join handle was polled again after it was ready"
-        );
         if !self.is_finished() {
             let waker = Joiner::Waker(context.waker().clone());
             let is_late = self.joiner().set(waker).is_err();
@@ -379,8 +378,8 @@ impl fmt::Display for JoinErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotFinished => "the fiber has not ended yet: `join` waits for it",
-            Self::TimedOut => "the fiber has not ended in time",
-            Self::Cancelled => "the fiber that waits was asked to end",
+            Self::TimedOut => "the deadline passed before the fiber ended",
+            Self::Cancelled => "the fiber that waits was cancelled",
             Self::Deadlock => {
                 "the fiber waits for the caller, or is the caller: neither would ever end"
             }

@@ -39,6 +39,43 @@ pub struct FiberLocal<T> {
 }
 
 impl<T> FiberLocal<T> {
+    /// Returns the value that a fiber has bound, or `None`, also for a null pointer.
+    ///
+    /// # Safety
+    ///
+    /// The header is null, or that of a cell whose fiber is alive or has failed. No binding of the
+    /// fiber begins or ends while the result is used: the caller runs in the fiber, or the fiber does
+    /// not run.
+    #[inline]
+    pub(crate) unsafe fn of<'a>(&'static self, fiber: *const Header) -> Option<&'a T> {
+        if fiber.is_null() {
+            return None;
+        }
+        // SAFETY: it is a cell's.
+        let extra = unsafe { Extra::of(fiber) };
+        // SAFETY: its bindings are on its stack, and their values outlive them.
+        unsafe { self.find(extra.locals.get()) }
+    }
+
+    /// Returns the value of the innermost binding of this name in a list.
+    ///
+    /// # Safety
+    ///
+    /// The list is that of a fiber, and none of its bindings ends while the result is used.
+    #[inline]
+    unsafe fn find<'a>(&'static self, mut binding: *const Binding) -> Option<&'a T> {
+        // SAFETY: a binding is on the fiber's stack while it is in the list.
+        while let Some(this) = unsafe { binding.as_ref() } {
+            if ptr::eq(this.key, self.key()) {
+                // SAFETY: the key is that of a `FiberLocal<T>`, so it was bound to a `&T`, which
+                // outlives the binding.
+                return Some(unsafe { &*this.value.cast::<T>() });
+            }
+            binding = this.outer;
+        }
+        None
+    }
+
     /// Returns a name that is bound in no fiber.
     #[must_use]
     pub const fn new() -> Self {
@@ -75,7 +112,7 @@ impl<T: Sync> FiberLocal<T> {
         }
 
         let extra = running().expect(
-            "a fiber local was bound outside of a fiber, or in one that a scheduled fiber resumed",
+            "a fiber local was bound outside of a fiber, or inside a `Fiber`: bind it in the closure of a scheduled fiber",
         );
         let binding = Binding {
             key: self.key(),
@@ -96,19 +133,10 @@ impl<T: Sync> FiberLocal<T> {
     /// Callable from: fiber, interrupt (it is then that of the interrupted fiber), scheduler.
     /// Blocks: nothing.
     pub fn with<R>(&'static self, f: impl FnOnce(Option<&T>) -> R) -> R {
-        let mut binding = running().map_or(ptr::null(), |extra| extra.locals.get());
-        // SAFETY: a binding is on the fiber's stack while it is in the list.
-        while let Some(this) = unsafe { binding.as_ref() } {
-            if ptr::eq(this.key, self.key()) {
-                // SAFETY: the key is that of a `FiberLocal<T>`, so it was bound to a `&T`, which
-                // outlives the binding, and the binding cannot end while `f`, called from within it
-                // on the same stack, runs. In a handler `T` is used as if on another core, so it is
-                // `Sync`.
-                return f(Some(unsafe { &*this.value.cast::<T>() }));
-            }
-            binding = this.outer;
-        }
-        f(None)
+        let bindings = running().map_or(ptr::null(), |extra| extra.locals.get());
+        // SAFETY: the binding cannot end while `f`, called from within it on the same stack, runs.
+        // In a handler `T` is used as if on another core, so it is `Sync`.
+        f(unsafe { self.find(bindings) })
     }
 }
 

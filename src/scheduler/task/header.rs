@@ -1,4 +1,4 @@
-//! The control block of a scheduled fiber: 128 bytes at the top of its stack.
+//! The header of a scheduled fiber: the first two of the three cache lines of its control block.
 //!
 //! ```text
 //!   line 1   frame record │ next, dispatches │ rbp, ip, sp, rbx    what a switch among equals reads and writes
@@ -7,6 +7,7 @@
 //!
 //! A zeroed header is valid and belongs to no fiber: it has generation 0 and is in no queue.
 
+use super::prefix::prefix_bytes;
 use super::wait::Wait;
 use crate::context::{After, ControlBlock};
 use crate::scheduler::lock_free::inbox::{Link, Node};
@@ -220,7 +221,7 @@ impl Header {
     }
 
     pub(crate) fn set_name(&self, name: &'static str) {
-        let end = name.floor_char_boundary(u8::MAX.into());
+        let end = prefix_bytes(name, u8::MAX.into());
         self.name_at.set(name.as_ptr());
         self.name_bytes.set(u8::try_from(end).expect("cut to fit"));
     }

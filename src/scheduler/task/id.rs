@@ -3,6 +3,7 @@
 use super::header::Header;
 use core::fmt;
 use core::hash::{Hash, Hasher};
+use core::num::NonZeroUsize;
 use core::ptr;
 
 /// The id of a fiber: the place where it lives, and a generation that distinguishes the fibers that
@@ -45,6 +46,17 @@ impl FiberId {
             header: fiber,
             generation,
         }
+    }
+
+    /// Returns the address of the memory that identifies the fiber: no two fibers that exist at the
+    /// same time have the same. A later fiber in the same cell has it again, so compare ids where
+    /// that matters.
+    ///
+    /// It is for interfaces that know threads as numbers other than zero.
+    #[must_use]
+    pub fn address(self) -> NonZeroUsize {
+        // SAFETY: the header of a fiber is an object, and no object is at address zero.
+        unsafe { NonZeroUsize::new_unchecked(self.header.addr()) }
     }
 
     pub(crate) const fn header(self) -> *const Header {

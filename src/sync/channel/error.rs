@@ -65,8 +65,8 @@ impl fmt::Display for SendErrorKind {
         f.write_str(match self {
             Self::Full => "the channel is full: `send` waits for room",
             Self::Closed => "the channel is closed",
-            Self::TimedOut => "there was no room in time",
-            Self::Cancelled => "the fiber that sends was asked to end",
+            Self::TimedOut => "the deadline passed before there was room",
+            Self::Cancelled => "the fiber that sends was cancelled",
         })
     }
 }
@@ -88,8 +88,8 @@ impl fmt::Display for RecvError {
         f.write_str(match self {
             Self::Empty => "the channel is empty: `recv` waits for a message",
             Self::Closed => "the channel is closed, and all messages were received",
-            Self::TimedOut => "no message came in time",
-            Self::Cancelled => "the fiber that receives was asked to end",
+            Self::TimedOut => "the deadline passed before a message came",
+            Self::Cancelled => "the fiber that receives was cancelled",
         })
     }
 }

@@ -14,12 +14,12 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 
 static READ: Kind = Kind::in_line(
     WaitReason::Read,
-    Giver::Holder(holder_for_reader),
+    Giver::Holder(holder::<false>),
     leave_failed,
 );
 static WRITE: Kind = Kind::in_line(
     WaitReason::Write,
-    Giver::Holder(holder_for_writer),
+    Giver::Holder(holder::<true>),
     leave_failed,
 );
 
@@ -59,12 +59,12 @@ struct Holders {
     line: Line,
 }
 
-/// Returns the fibers that a reader waits for.
+/// Returns the fibers that a reader or a writer waits for.
 ///
 /// # Safety
 ///
 /// The requirements of [`HolderOf`](crate::scheduler::task::wait::HolderOf) apply.
-unsafe fn holder_for_reader(
+unsafe fn holder<const WRITES: bool>(
     object: *const (),
     fiber: *const Header,
     is_about_to_wait: bool,
@@ -72,46 +72,23 @@ unsafe fn holder_for_reader(
     // SAFETY: the caller's promise.
     let lock = unsafe { &*object.cast::<RawRwLock>() };
     lock.holders.with(|holders| {
-        if !is_about_to_wait && !holders.is_in_line(fiber) {
-            return HeldBy::Nobody;
-        }
         let writer = lock.writer();
-        if !writer.is_nobody() {
-            return HeldBy::Fiber(writer);
-        }
-        // While other fibers read, a waiting reader is kept waiting by a writer in front of it.
-        match holders.line.iter().find(|waiter| is_writer(waiter)) {
-            // SAFETY: it is in line, so it is alive.
-            Some(first) => HeldBy::Fiber(unsafe { OwnerWord::of(first.fiber) }),
-            None => HeldBy::Nobody,
-        }
-    })
-}
-
-/// Returns the fibers that a writer waits for.
-///
-/// # Safety
-///
-/// The requirements of [`HolderOf`](crate::scheduler::task::wait::HolderOf) apply.
-unsafe fn holder_for_writer(
-    object: *const (),
-    fiber: *const Header,
-    is_about_to_wait: bool,
-) -> HeldBy {
-    // SAFETY: the caller's promise.
-    let lock = unsafe { &*object.cast::<RawRwLock>() };
-    lock.holders.with(|holders| {
         if !is_about_to_wait && !holders.is_in_line(fiber) {
-            return HeldBy::Nobody;
+            HeldBy::Nobody
+        } else if !writer.is_nobody() {
+            HeldBy::Fiber(writer)
+        } else if !WRITES {
+            // While other fibers read, a waiting reader is kept waiting by a writer in front of it.
+            match holders.line.iter().find(|waiter| is_writer(waiter)) {
+                // SAFETY: it is in line, so it is alive.
+                Some(first) => HeldBy::Fiber(unsafe { OwnerWord::of(first.fiber) }),
+                None => HeldBy::Nobody,
+            }
+        } else if holders.readers.count() == 0 {
+            HeldBy::Nobody
+        } else {
+            HeldBy::Readers(holders.readers)
         }
-        let writer = lock.writer();
-        if !writer.is_nobody() {
-            return HeldBy::Fiber(writer);
-        }
-        if holders.readers.count() == 0 {
-            return HeldBy::Nobody;
-        }
-        HeldBy::Readers(holders.readers)
     })
 }
 
@@ -137,7 +114,7 @@ impl RawRwLock {
         }
     }
 
-    fn writer(&self) -> OwnerWord {
+    pub(super) fn writer(&self) -> OwnerWord {
         OwnerWord::from_stored(self.writer.load(Ordering::Relaxed))
     }
 
@@ -203,7 +180,7 @@ impl RawRwLock {
         };
         assert!(
             self.writer() != owner,
-            "a reader-writer lock was locked by the fiber that writes: it would wait for itself; drop the first guard before"
+            "a reader-writer lock was locked by the fiber that holds it to write, which would wait for itself: drop the first guard before"
         );
         if deadline == NEVER && !self.is_poisoned() {
             deadlock::look(fiber, kind, object);
@@ -240,36 +217,62 @@ impl RawRwLock {
         self.serve(holders)
     }
 
+    pub(super) fn is_locked(&self) -> bool {
+        self.holders
+            .with(|holders| !self.writer().is_nobody() || holders.readers.count() > 0)
+    }
+
     /// Returns whether the fiber that writes has failed. It then holds the lock permanently.
     pub(super) fn is_poisoned(&self) -> bool {
         self.writer().has_failed()
     }
 
+    /// Changes who holds the lock, and hands it on to those who can have it now.
+    fn change(&self, change: impl FnOnce(&mut Holders)) {
+        let served = self.holders.with(|holders| {
+            change(holders);
+            self.serve(holders)
+        });
+        served.wake();
+    }
+
     /// Takes the lock from a failed writer, and hands it on. Returns false if no writer has failed.
     pub(super) fn take_from_failed(&self) -> bool {
-        let served = self.holders.with(|holders| {
-            self.is_poisoned().then(|| {
+        let mut is_taken = false;
+        self.change(|_| {
+            is_taken = self.is_poisoned();
+            if is_taken {
                 self.set_writer(OwnerWord::NOBODY);
-                self.serve(holders)
-            })
+            }
         });
-        served.map(Served::wake).is_some()
+        is_taken
+    }
+
+    /// Returns whether a fiber may hold the lock for reading: it is recorded, or some readers are
+    /// not.
+    pub(super) fn may_be_read_by(&self, fiber: OwnerWord) -> bool {
+        self.holders.with(|holders| {
+            let readers = &holders.readers;
+            readers.others > 0 || readers.known().any(|reader| reader == fiber)
+        })
     }
 
     /// Unlocks for `reader`, which holds the lock for reading.
     pub(super) fn unlock_read(&self, reader: OwnerWord) {
-        let served = self.holders.with(|holders| {
-            holders.readers.remove(reader);
-            self.serve(holders)
-        });
-        served.wake();
+        self.change(|holders| holders.readers.remove(reader));
     }
 
-    pub(super) fn unlock_write(&self) {
-        let served = self.holders.with(|holders| {
+    /// Unlocks for the fiber that holds the lock for writing.
+    pub(super) fn unlock_write(&self, _writer: OwnerWord) {
+        self.change(|_| self.set_writer(OwnerWord::NOBODY));
+    }
+
+    /// Unlocks for `writer`, which holds the lock for writing, and locks for reading. No other
+    /// writer comes between.
+    pub(super) fn downgrade(&self, writer: OwnerWord) {
+        self.change(|holders| {
             self.set_writer(OwnerWord::NOBODY);
-            self.serve(holders)
+            holders.readers.add(writer);
         });
-        served.wake();
     }
 }

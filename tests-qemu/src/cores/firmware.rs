@@ -7,7 +7,7 @@ use acpi::{
     madt::{Madt, MadtEntry},
 };
 
-use crate::boot;
+use crate::start_info;
 
 /// Bit of a core's flags: it can be started.
 const IS_ENABLED: u32 = 1;
@@ -18,7 +18,7 @@ const IS_ENABLED: u32 = 1;
 ///
 /// Returns what is wrong with the tables, or that the loader named none.
 pub(super) fn apic_ids(mut f: impl FnMut(u32)) -> Result<(), AcpiError> {
-    let root = boot::rsdp().ok_or(AcpiError::NoValidRsdp)?;
+    let root = start_info::rsdp().ok_or(AcpiError::NoValidRsdp)?;
     // SAFETY: The loader promises the address of the tables' root, and `OneToOne` maps as it should.
     let tables = unsafe { AcpiTables::from_rsdp(OneToOne, root) }?;
     let madt = tables.find_table::<Madt>()?;

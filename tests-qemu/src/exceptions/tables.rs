@@ -20,7 +20,7 @@ use x86_64::{
     },
 };
 
-use super::VECTORS;
+use super::{USER_CODE, USER_DATA, VECTORS};
 use crate::paging;
 
 /// Stacks for: double fault, NMI, machine check, debug, page fault, all other exceptions.
@@ -118,11 +118,18 @@ impl CoreTables {
         // SAFETY: The caller's promise.
         let tss = unsafe { self.tss.put(tss) };
         let mut gdt = GlobalDescriptorTable::new();
+        let code = gdt.append(Descriptor::kernel_code_segment());
+        let data = gdt.append(Descriptor::kernel_data_segment());
+        let task = gdt.append(Descriptor::tss_segment(tss));
+        // In the order that `sysret` asks for.
+        let user_data = gdt.append(Descriptor::user_data_segment());
+        let user_code = gdt.append(Descriptor::user_code_segment());
+        assert_eq!((user_data.0, user_code.0), (USER_DATA, USER_CODE));
         let segments = Segments {
-            code: gdt.append(Descriptor::kernel_code_segment()),
-            data: gdt.append(Descriptor::kernel_data_segment()),
-            task: gdt.append(Descriptor::tss_segment(tss)),
             gdt,
+            code,
+            data,
+            task,
         };
         // SAFETY: The caller's promise.
         unsafe { self.segments.put(segments) };
@@ -177,15 +184,25 @@ fn load_idt() {
     unsafe { lidt(&DescriptorTablePointer { limit, base }) };
 }
 
+/// Returns the address of the task state segment.
+pub(super) fn task_state_segment() -> u64 {
+    FIRST_CORE.tss.0.get() as u64
+}
+
 /// Has a vector enter elsewhere.
 ///
 /// # Safety
 ///
 /// At `entry` is code that takes what the processor pushes for this vector, and ends with `iretq`.
-pub(super) unsafe fn set_gate(vector: u8, entry: u64) {
+pub(super) unsafe fn set_gate(vector: u8, entry: u64, stack: Option<u16>) {
     let mut gate = Entry::missing();
     // SAFETY: The caller's promise.
-    unsafe { gate.set_handler_addr(VirtAddr::new(entry)) };
+    let options = unsafe { gate.set_handler_addr(VirtAddr::new(entry)) };
+    if let Some(index) = stack {
+        assert!(usize::from(index) < STACKS, "there is no such stack");
+        // SAFETY: The TSS has a stack of this index.
+        unsafe { options.set_stack_index(index) };
+    }
     let gates: *mut Entry<HandlerFunc> = IDT.0.get().cast();
     assert!(usize::from(vector) < VECTORS, "there is no such gate");
     let at = gates.wrapping_add(vector.into());

@@ -7,7 +7,7 @@ use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 
 use tests_qemu::exceptions::{self, TrapFrame};
-use tests_qemu::{boot, cpu, println};
+use tests_qemu::{cpu, println, start_info};
 use tests_unwind::{Broken, Entry, Registers, Unwinder};
 use x86_64::registers::rflags::RFlags;
 
@@ -67,7 +67,7 @@ const extern "C" fn kfiber_test_scene_end() {
 
 /// Reads the unwind tables; once, before all scenes.
 pub(super) fn load() {
-    let section = boot::module().expect("the runner passes `.debug_frame` as a module");
+    let section = start_info::module().expect("the runner passes `.debug_frame` as a module");
     // SAFETY: It is taken here only, and a test loads once.
     let unwinder = Unwinder::new(section, unsafe { &mut *ROOM.0.get() });
     println!(

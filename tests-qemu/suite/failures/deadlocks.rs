@@ -64,7 +64,7 @@ kernel_test! {
         let writes = spawn(|| *LOCK.write() += 1);
         run_with_a_bystander();
         assert_eq!(reads.try_join().expect("others may read"), 0);
-        assert_panicked(writes, "deadlock: a fiber waits for what one has that has ended");
+        assert_panicked(writes, "deadlock: a fiber waits for a lock whose holder has ended");
     }
 
     fn a_second_read_behind_a_writer_ends_one_fiber() {
@@ -108,9 +108,9 @@ kernel_test! {
         let lock = spawn(|| { let _guard = LOCK.write(); *LOCK.read() });
         let value = spawn(|| *VALUE.call_once(|| *VALUE.call_once(|| 1)));
         run_with_a_bystander();
-        assert_panicked(mutex, "a mutex was locked by the fiber that has it already");
-        assert_panicked(lock, "a reader-writer lock was locked by the fiber that writes");
-        assert_panicked(value, "a `Once` was called in its own closure");
+        assert_panicked(mutex, "a mutex was locked by the fiber that holds it already");
+        assert_panicked(lock, "a reader-writer lock was locked by the fiber that holds it to write");
+        assert_panicked(value, "`call_once` was called in the closure of the same `Once`");
         assert_eq!(reports(), 3);
     }
 }

@@ -6,7 +6,7 @@ use kfiber::scheduler::Failure;
 
 /// A way to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Panic,
     Division,
     InvalidInstruction,
@@ -18,7 +18,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Panic,
         Self::Division,
         Self::InvalidInstruction,
@@ -30,7 +30,7 @@ impl Kind {
 
     /// Fails.
     #[inline(never)]
-    pub(super) fn fail(self) -> ! {
+    pub(crate) fn fail(self) -> ! {
         const NOT_CANONICAL: u64 = 1 << 63;
         match self {
             Self::Panic => panic!("out of cheese, {} times", black_box(3)),
@@ -56,7 +56,7 @@ impl Kind {
 
     /// What is to be known of it.
     #[track_caller]
-    pub(super) fn check(self, failure: &Failure) {
+    pub(crate) fn check(self, failure: &Failure) {
         let fault = match failure {
             Failure::Panicked(panic) => {
                 assert_eq!(self, Self::Panic);

@@ -56,12 +56,12 @@ const KINDS: [Kind; 6] = [
     Kind {
         name: "wait queue",
         wait: || {
-            QUEUE.wait_until(|| {
+            QUEUE.wait_while(|| {
                 TICKETS
                     .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |tickets| {
                         tickets.checked_sub(1)
                     })
-                    .is_ok()
+                    .is_err()
             })
         },
         serve: || {
@@ -349,10 +349,10 @@ kernel_test! {
         contain();
         spawn(|| {
             let mut asked = 0;
-            let _never = LINE.wait_until(|| { asked += 1; assert!(asked < 2, "in the condition"); false });
+            let _never = LINE.wait_while(|| { asked += 1; assert!(asked < 2, "in the condition"); true });
         })
         .detach();
-        let others = [1, 2].map(|_| spawn(|| LINE.wait_until(|| READY.load(Ordering::Relaxed) > 0)));
+        let others = [1, 2].map(|_| spawn(|| LINE.wait_while(|| READY.load(Ordering::Relaxed) == 0)));
         settle();
         READY.store(1, Ordering::Relaxed);
         assert!(LINE.wake_one());
@@ -367,8 +367,8 @@ kernel_test! {
         static READY: AtomicU32 = AtomicU32::new(0);
         static LINE: WaitQueue = WaitQueue::new();
         contain();
-        spawn(|| LINE.wait_until(|| panic!("in the condition"))).detach();
-        let good = spawn(|| LINE.wait_until(|| READY.load(Ordering::Relaxed) > 0));
+        spawn(|| LINE.wait_while(|| panic!("in the condition"))).detach();
+        let good = spawn(|| LINE.wait_while(|| READY.load(Ordering::Relaxed) == 0));
         settle();
         READY.store(1, Ordering::Relaxed);
         assert!(LINE.wake_one());

@@ -35,7 +35,7 @@ kernel_test! {
             run_all();
             kind.check(failure_of(holder.try_join()));
             let poisoned = message(failure_of(panics.try_join()));
-            assert!(poisoned.starts_with("a mutex is poisoned: fiber \"\", which had it, "), "{poisoned}");
+            assert!(poisoned.starts_with("a mutex is poisoned: fiber \"\", which held it, "), "{poisoned}");
             assert_eq!(asks.try_join().expect("ended"), Err(LockError::Poisoned));
 
             let late = spawn(|| {

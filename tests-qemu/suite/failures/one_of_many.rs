@@ -256,10 +256,10 @@ kernel_test! {
         assert_eq!(third.try_join().expect("ended"), 2);
         let failure = failure_of(second.try_join());
         let guard = POOL.stacks()[1].storage_bounds().guard();
-        let kfiber::scheduler::Failure::Faulted(fault) = failure else {
+        let kfiber::scheduler::Failure::Overflowed(registers) = failure else {
             panic!("{failure}");
         };
-        assert!((guard.start as u64..guard.end as u64).contains(&fault.address), "{failure}");
+        assert!((guard.start as u64..=guard.end as u64).contains(&registers.rsp), "{failure}");
     }
 
     fn the_last_of_all_fails_and_run_returns() {

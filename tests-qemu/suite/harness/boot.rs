@@ -10,6 +10,7 @@ use core::{
 use tests_qemu::{
     boot, command_line, kernel_test, paging,
     protocol::{SEED_KEY, TEST_KEY},
+    start_info,
 };
 use x86_64::{
     registers::{
@@ -37,11 +38,11 @@ kernel_test! {
     }
 
     fn the_command_line_carries_a_seed() {
-        assert!(command_line::number(SEED_KEY).is_some(), "no seed in `{}`", boot::command_line());
+        assert!(command_line::number(SEED_KEY).is_some(), "no seed in `{}`", start_info::command_line());
     }
 
     fn without_initrd_there_is_no_module() {
-        assert!(boot::module().is_none());
+        assert!(start_info::module().is_none());
     }
 
     fn bss_is_zero_and_data_is_not() {

@@ -137,7 +137,7 @@ kernel_test! {
         assert!(!paging::is_mapped(page));
         exceptions::hook(PAGE_FAULT, |frame| {
             let page = &raw const PAGE as u64;
-            assert_eq!((Cr2::read_raw(), frame.error), (page + 5, 0), "a read of what is not mapped");
+            assert_eq!((Cr2::read_raw(), frame.error_code), (page + 5, 0), "a read of what is not mapped");
             let frame = PhysFrame::<Size4KiB>::containing_address(PhysAddr::new(page));
             // SAFETY: No other table is in use.
             let mut table = unsafe { paging::table() };
@@ -167,7 +167,7 @@ kernel_test! {
 }
 
 /// Loads 100, 101, … into all registers but rsp, and returns what they are after a breakpoint.
-fn all_registers_after_breakpoint() -> [u64; 15] {
+pub(crate) fn all_registers_after_breakpoint() -> [u64; 15] {
     let mut registers = [0; 15];
     // SAFETY: All registers are declared or saved here; the pointer is kept on the stack.
     unsafe {

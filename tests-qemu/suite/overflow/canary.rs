@@ -154,7 +154,8 @@ kernel_test! {
     fn a_stored_stack_pointer_that_was_written_over_is_named_when_the_fiber_faults() {
         write_over_the_stored_stack_pointer(0x10, true);
         let report = the_overflow("second", Detector::SavedStackPointer);
-        assert!(report.registers.rsp <= 0x10);
+        // Compiled code may have freed its frame before it touched the stack; page 0 is not mapped.
+        assert!(report.registers.rsp < 4096, "{:#x}", report.registers.rsp);
     }
 }
 

@@ -4,7 +4,7 @@ use core::{ops::Range, slice};
 
 use kfiber::stack::{
     GuardedStack, GuardedStackPool, PAGE_SIZE, Stack, StackBounds, Storage,
-    guard::{self, GuardError},
+    guard::{self, GuardError, Guarded, TableFrames},
 };
 use tests_qemu::{
     kernel_test,
@@ -12,6 +12,7 @@ use tests_qemu::{
 };
 use x86_64::{
     PhysAddr, VirtAddr,
+    registers::control::{Cr0, Cr0Flags, Cr3},
     structures::paging::{
         FrameAllocator, PageTable, PageTableFlags, PageTableIndex, PhysFrame, Size4KiB,
         page_table::PageTableEntry,
@@ -50,6 +51,13 @@ fn unmap(bounds: StackBounds, frames: &mut Frames) -> Result<(), GuardError> {
     let mut table = unsafe { paging::table() };
     // SAFETY: The tables in use, memory mapped one to one, one core; nobody uses the guards of these tests.
     unsafe { guard::unmap(bounds, table.level_4_table_mut(), VirtAddr::zero(), frames) }
+}
+
+fn unmap_all(stacks: &[&dyn Guarded], frames: &mut Frames) -> Result<usize, GuardError> {
+    // SAFETY: No other table is in use during this call.
+    let mut table = unsafe { paging::table() };
+    // SAFETY: As above.
+    unsafe { guard::unmap_all(stacks, table.level_4_table_mut(), VirtAddr::zero(), frames) }
 }
 
 fn verify(bounds: StackBounds) -> Result<(), GuardError> {
@@ -118,6 +126,56 @@ kernel_test! {
         assert_eq!(edges.map(is_writable), [true, false, false, true]);
         assert!((start..end).step_by(64).all(|address| !is_writable(address)));
         assert!((end..bounds.top().addr()).step_by(64).all(is_writable));
+    }
+
+    fn the_guards_of_statics_pools_arrays_and_foreign_memory_are_unmapped_in_one_call() {
+        static STACK: GuardedStack<8192> = GuardedStack::new();
+        static POOL: GuardedStackPool<8192, 3> = GuardedStackPool::new();
+        static ARRAY: [GuardedStack<8192>; 2] = [const { GuardedStack::new() }; 2];
+        let foreign = in_a_huge_page();
+        let of_statics = || POOL.stacks().iter().chain(&ARRAY).chain([&STACK]).map(Storage::storage_bounds);
+        let guards = || of_statics().chain([foreign]).map(|bounds| bounds.guard().start);
+        assert!(guards().all(is_writable));
+        assert_eq!(unmap_all(&[&STACK, &POOL, &ARRAY, &foreign], &mut Frames::new(9)), Ok(7));
+        assert!(!guards().any(is_writable));
+    }
+
+    /// As UEFI firmware leaves them: with read-only tables, and no allocator in sight.
+    fn guards_are_unmapped_in_read_only_tables_with_frames_of_a_static() {
+        static FRAMES: TableFrames<1> = TableFrames::new();
+        let foreign = in_a_huge_page();
+        let (level_4, _) = Cr3::read();
+        let address = level_4.start_address().as_u64();
+        let table = usize::try_from(address).expect("64 bits");
+        paging::split(address);
+        for page in (table..table + 7 * PAGE_SIZE).step_by(PAGE_SIZE) {
+            // The tables lie one behind the other: of the levels 4 and 3, four of level 2, and one of level 1.
+            paging::make_read_only(page as u64);
+        }
+        let before = Cr0::read();
+        assert!(before.contains(Cr0Flags::WRITE_PROTECT));
+        let guard = foreign.guard().start;
+        assert!(is_writable(guard));
+        // SAFETY: memory is mapped one to one, one core, and nobody uses the guard.
+        let count = unsafe { guard::unmap_in_use(&[&foreign], VirtAddr::zero(), &FRAMES) };
+        assert_eq!(count, Ok(1));
+        assert!(!is_writable(guard));
+        assert_eq!(Cr0::read(), before);
+        // The frame was given away.
+        let next = StackBounds::new(free_memory().wrapping_add(HUGE + PAGE_SIZE), SIZE, PAGE_SIZE).expect("aligned");
+        // SAFETY: as above.
+        let result = unsafe { guard::unmap_in_use(&[&next], VirtAddr::zero(), &FRAMES) };
+        assert_eq!(result, Err(GuardError::OutOfFrames { page: next.guard().start }));
+    }
+
+    fn the_first_stack_without_room_for_a_guard_ends_the_call() {
+        static BEFORE: GuardedStack<8192> = GuardedStack::new();
+        static DENSE: Stack<4096> = Stack::new();
+        static BEHIND: GuardedStack<8192> = GuardedStack::new();
+        let result = unmap_all(&[&BEFORE, &DENSE, &BEHIND], &mut Frames::new(9));
+        assert_eq!(result, Err(GuardError::NoRoom));
+        assert!(!is_writable(BEFORE.storage_bounds().guard().start));
+        assert!(is_writable(BEHIND.storage_bounds().guard().start));
     }
 
     fn a_second_unmap_is_harmless_and_takes_no_frame() {

@@ -40,7 +40,7 @@ fn skip(frame: &mut TrapFrame) {
         exceptions::report(frame);
     }
     FAULT_ADDRESS.store(Cr2::read_raw(), Ordering::Relaxed);
-    FAULT_ERROR.store(frame.error, Ordering::Relaxed);
+    FAULT_ERROR.store(frame.error_code, Ordering::Relaxed);
     frame.rip = &raw const kfiber_test_probe_faulted as u64;
 }
 

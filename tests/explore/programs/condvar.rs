@@ -81,7 +81,7 @@ pub(super) fn play(stage: &mut Stage) {
     stage.device(move || {
         // For no reason, and seldom.
         let is_too_many = device.spurious.fetch_add(1, SeqCst) >= 4;
-        !is_too_many && (device.has_room.notify_all() | device.has_some.notify_all())
+        !is_too_many && device.has_room.notify_all() + device.has_some.notify_all() > 0
     });
     stage.end(move || {
         let all = sides * rounds;

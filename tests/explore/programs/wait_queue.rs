@@ -46,13 +46,13 @@ pub(super) fn play(stage: &mut Stage) {
         stage.fiber("of the queue", move || {
             loop {
                 let deadline = some_deadline();
-                let look = || {
+                let has_none = || {
                     point();
                     let has = bench.take();
                     point();
-                    has
+                    !has
                 };
-                let wait = || bench.queue.wait_until_deadline(deadline, look);
+                let wait = || bench.queue.wait_while_until(deadline, has_none);
                 let waited = until_loosely(deadline, wait);
                 note(|| format!("{}: {waited:?}", current_name()));
                 match waited {

@@ -19,6 +19,7 @@ use crate::{console, parallel, setup};
 
 const BASE: &str = "kfiber::context::x86_64::base";
 const TAIL: &str = "kfiber::context::x86_64::tail";
+const OUT_OF_LINE_SWITCH: &str = "kfiber::context::out_of_line::switch_out_of_line";
 const SUSPENDED: &str = "kfiber::context::x86_64::suspended";
 
 /// Scenes that gdb goes through: the child's stack above and below its parent's.
@@ -110,7 +111,7 @@ const CONTROLS: &[Control] = &[
     },
     Control {
         what: "one push of the switch out of line is not counted",
-        damage: |tables| change(tables, "kfiber_*_switch", &[0x0e, 24], &[0x0e, 16]),
+        damage: |tables| change(tables, OUT_OF_LINE_SWITCH, &[0x0e, 24], &[0x0e, 16]),
         test: OUT_OF_LINE,
         in_gdb: false,
     },

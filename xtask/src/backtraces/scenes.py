@@ -179,13 +179,16 @@ def run_to(*places):
 STOP = "*kfiber_test_scene_stop"
 
 
+def functions(name):
+    """The addresses of a function that is written in assembly, one for each copy of the library that is linked."""
+    text = gdb.execute(f"info functions kfiber::context::{name}::", to_string=True)
+    return [int(match[1], 16) for match in re.finditer(r"^(0x[0-9a-f]+) ", text, re.MULTILINE)]
+
+
 def behind_bodies():
-    """Where a fiber's first frame goes on when the body has returned: behind `call rbx`. One place for each version of
-    the library that is linked."""
-    text = gdb.execute("info functions kfiber::context::x86_64::base::", to_string=True)
+    """Where a fiber's first frame goes on when the body has returned: behind `call rbx`."""
     places = []
-    for match in re.finditer(r"^(0x[0-9a-f]+) ", text, re.MULTILINE):
-        base = int(match[1], 16)
+    for base in functions("x86_64::base"):
         code = bytes(gdb.selected_inferior().read_memory(base, 64))
         places.append(f"*{base + code.index(bytes([0xFF, 0xD3])) + 2:#x}")
     return places
@@ -204,8 +207,7 @@ END = "tests_qemu::run::pass"
 def step_primitives(stepping):
     """Behind the scenes: the switch out of line, and the symmetric one."""
     end = int(gdb.parse_and_eval(f"(unsigned long)&'{END}'"))
-    names = gdb.execute("info functions ^kfiber_[0-9]*_[0-9]*_switch$", to_string=True)
-    out_of_line = re.findall(r"(kfiber_\d+_\d+_switch)", names)
+    out_of_line = [f"*{address:#x}" for address in functions("out_of_line::switch_out_of_line")]
     places = (*SWITCHES, "kfiber::context::x86_64::switch", *out_of_line, *behind_bodies())
     while register("rip") != end:
         if stepping == "all":

@@ -30,7 +30,7 @@ impl Tables {
     /// The entries of a function, of which there may be one in each section.
     pub(super) fn entries(&self, function: &str) -> Result<Vec<Entry>> {
         let elf = ElfFile64::<object::LittleEndian>::parse(&*self.elf)?;
-        // Several, if several versions of the library are linked.
+        // Several, if several copies of the library are linked.
         let addresses: Vec<_> = elf
             .symbols()
             .filter(|symbol| symbol.is_definition())
@@ -124,13 +124,9 @@ impl Entry {
     }
 }
 
-/// Whether a symbol is this function; a `*` stands for a version.
+/// Whether a symbol is this function.
 fn is(symbol: &str, function: &str) -> bool {
-    let name = format!("{:#}", rustc_demangle::demangle(symbol));
-    match function.split_once('*') {
-        Some((before, behind)) => name.starts_with(before) && name.ends_with(behind),
-        None => name == function,
-    }
+    format!("{:#}", rustc_demangle::demangle(symbol)) == function
 }
 
 fn collect<'data, S: UnwindSection<Bytes<'data>>>(

@@ -16,16 +16,23 @@ const COMPILER: &str = "Compiler: ";
 const HEAD: &str = "\
 # Instructions per operation
 
-`cargo xtask bench` counts them anew and fails if one differs; `cargo xtask bench --update` writes this file;
-`cargo xtask bench --listing OPERATION` prints the instructions of one of them, one by one.
+`cargo xtask bench --update` writes this file. `cargo xtask bench` counts anew, and fails if a
+figure differs. `cargo xtask bench --listing OPERATION` prints the instructions of one operation.
 ";
 
 const METHOD: &str = "
-Build: opt-level 3, fat LTO, one codegen unit, for `x86_64-unknown-none`, with all checks and priorities on and no switch
-hook. Counted in QEMU under `-icount shift=0,sleep=off` by the time-stamp counter, which the kernel first tests on code of
-known length; 8 regions to warm up, then 56 that must all read the same; the two readings themselves (4 instructions) are
-subtracted. Instructions are not cycles, and what one costs differs; the peers' figures were counted in the same way, each
-in its fastest build for one core. A round of *n* fibers is divided by *n*.
+The build has opt-level 3, fat link-time optimisation and one codegen unit, for
+`x86_64-unknown-none`. All checks and priorities are on, and there is no switch hook. *Halved* means
+that the operation goes there and back, and that the figure is for one way. A round of *n* fibers is
+divided by *n*.
+
+QEMU counts under `-icount shift=0,sleep=off`, where the time-stamp counter advances by one for
+each instruction. The kernel first tests this on code of known length. It then runs each operation
+8 times to warm up, and 56 times that must all read the same. The 4 instructions of the two readings
+are subtracted. Instructions are not cycles, and some cost more than others.
+
+The *best peer* is the kernel that takes the fewest instructions of those that were counted in the
+same way, each in its fastest build for one core. Others stand in brackets.
 ";
 
 const SEVERAL: &str = "
@@ -92,15 +99,12 @@ impl Table {
         for (before, unit, lines) in heads {
             let _ = write!(
                 text,
-                "{before}\n| | operation | {unit} | aim: at most | best peer |\n|---|---|---:|---:|---|\n"
+                "{before}\n| | operation | {unit} | best peer |\n|---|---|---:|---|\n"
             );
             for line in lines {
-                let target = line
-                    .target
-                    .map_or_else(String::new, |target| target.to_string());
                 let _ = writeln!(
                     text,
-                    "| `{}` | {} | {} | {target} | {} |",
+                    "| `{}` | {} | {} | {} |",
                     line.key, line.title, line.figure, line.peer
                 );
             }

@@ -12,13 +12,20 @@ use crate::{console, host_tests, workspace};
 /// Programs that Miri cannot run: child processes, files, assembly.
 const OTHER_TESTS: &[&str] = &["compile_fail", "panics", "readme", "floating_point"];
 
-/// Programs that take most of Miri's time: by default they run under stacked borrows only. The others cover references to
-/// stacks, contexts and fibers, and those of a scheduler to its fibers.
+/// Programs that run with the borrows in a tree only if there is time: that model takes Miri several times as long. The
+/// others cover references to stacks, contexts and fibers, and those of a scheduler to its fibers.
 const LONG_IN_A_TREE: &[&str] = &[
+    "auto_traits",
+    "errors",
     "explore",
+    "failures",
+    "leaks",
+    "model",
+    "planted_faults",
     "properties",
     "scheduler_misuse",
     "scheduler_model",
+    "smoke",
     "stall",
     "sync",
 ];

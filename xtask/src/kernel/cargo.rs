@@ -21,7 +21,7 @@ pub(crate) enum Counted {
     ForSize,
 }
 
-/// Builds one kernel, a binary of the crate `tests-qemu`, and returns the path of its ELF file.
+/// Builds one kernel, a binary of the crate `tests-qemu` or the kernel `adapters`, and returns the path of its ELF file.
 pub(crate) fn build_kernel(name: &str, build: &Build) -> Result<PathBuf> {
     let words: &[&str] = if WITH_A_FEATURE.contains(&name) {
         &["--features", name]
@@ -117,6 +117,14 @@ pub(crate) fn build_kernel_with_frame_pointers(name: &str, build: &Build) -> Res
     build_in("frame-pointers", name, build, &settings, &[])
 }
 
+/// The package of a kernel. That of the adapters is apart, with the field's other crates that only it needs.
+fn package_of(kernel: &str) -> &'static str {
+    match kernel {
+        "adapters" => "tests-adapters",
+        _ => "tests-qemu",
+    }
+}
+
 /// Builds in a folder below the target folder.
 fn build_in(
     folder: &str,
@@ -133,7 +141,7 @@ fn build_in(
     ));
     let mut command = source.cargo("build", &workspace::target_directory()?.join(folder));
     command.envs(settings.iter().copied());
-    command.args(["--package", "tests-qemu", "--bin", name]);
+    command.args(["--package", package_of(name), "--bin", name]);
     command.args(words);
     command.arg("--message-format=json-render-diagnostics");
     if build.release {

@@ -24,6 +24,8 @@ pub(crate) struct TestCase {
     pub(crate) file: String,
     /// Line in `file`.
     pub(crate) line: u32,
+    /// Words for QEMU's command line.
+    pub(crate) machine: String,
     /// `FLAG_…` bits of the protocol.
     pub(crate) flags: u32,
     /// Deadline in seconds, 0 for the default.
@@ -107,6 +109,7 @@ fn test_case(elf: &Elf<'_>, record: &Record<u64>) -> Result<TestCase> {
         name: name.to_owned(),
         file: text(elf, record.file).context("file of a test")?,
         line: record.line,
+        machine: text(elf, record.machine).context("machine of a test")?,
         flags: record.flags,
         timeout_seconds: record.timeout_seconds,
         cores: record.cores,
@@ -116,6 +119,9 @@ fn test_case(elf: &Elf<'_>, record: &Record<u64>) -> Result<TestCase> {
 
 /// The string at its final address.
 fn text(elf: &Elf<'_>, text: Text<u64>) -> Result<String> {
+    if text.length == 0 {
+        return Ok(String::new());
+    }
     for section in elf.sections() {
         if let Some(bytes) = section.data_range(text.address, text.length)? {
             return Ok(core::str::from_utf8(bytes)?.to_owned());
@@ -142,6 +148,7 @@ impl<'data> Words<'data> {
             name: self.text(),
             file: self.text(),
             expected: self.text(),
+            machine: self.text(),
             run: self.long(),
             line: self.word(),
             flags: self.word(),
@@ -180,8 +187,8 @@ impl<'data> Words<'data> {
     }
 }
 
-/// The fields are read one after the other, so no padding may lie between them: seven long words, three short ones and
+/// The fields are read one after the other, so no padding may lie between them: nine long words, three short ones and
 /// two halves of a short one.
 const _: () = assert!(
-    size_of::<Record<u64>>() == 7 * size_of::<u64>() + 3 * size_of::<u32>() + 2 * size_of::<u16>()
+    size_of::<Record<u64>>() == 9 * size_of::<u64>() + 3 * size_of::<u32>() + 2 * size_of::<u16>()
 );

@@ -1,6 +1,6 @@
 //! Runs one virtual machine: reads all it says, ends it at the deadline, never leaves it behind.
 
-use std::io::{BufRead as _, BufReader, Read};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -37,6 +37,9 @@ pub(crate) enum End {
 /// Is told each line of the guest as it comes.
 pub(crate) type Listener<'listener> = dyn Fn(&str) + Sync + 'listener;
 
+/// Is told each line of the guest as it comes, and returns what to type then.
+pub(crate) type Typist<'typist> = dyn Fn(&str) -> &'static [u8] + Sync + 'typist;
+
 /// Runs the machine to its end, or to the deadline if there is one.
 pub(crate) fn run(
     command: &mut Command,
@@ -53,21 +56,54 @@ pub(crate) fn run_and_look(
     listener: &Listener<'_>,
     look: impl FnOnce(),
 ) -> Result<Run> {
+    let typist = |line: &str| {
+        listener(line);
+        &[][..]
+    };
+    run_with_input(command, deadline, Stdio::null(), &typist, look)
+}
+
+/// Behaves like [`run`], and types what `typist` returns into the machine's serial port.
+pub(crate) fn converse(
+    command: &mut Command,
+    deadline: Duration,
+    typist: &Typist<'_>,
+) -> Result<Run> {
+    run_with_input(command, Some(deadline), Stdio::piped(), typist, || ())
+}
+
+fn run_with_input(
+    command: &mut Command,
+    deadline: Option<Duration>,
+    input: Stdio,
+    typist: &Typist<'_>,
+    look: impl FnOnce(),
+) -> Result<Run> {
     let start = Instant::now();
     die_with_this_process(command);
     let child = command
-        .stdin(Stdio::null())
+        .stdin(input)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot start {}", console::line(command)))?;
     let mut child = KillOnDrop(child);
+    let mut keyboard = child.0.stdin.take();
     let serial = child.0.stdout.take().expect("stdout is piped");
     let stderr = child.0.stderr.take().expect("stderr is piped");
     // Both pipes are read all the time: a full one would stop QEMU, and the test would look like a hang.
     thread::scope(|scope| {
-        let serial = scope.spawn(|| drain(serial, listener));
-        let stderr = scope.spawn(|| drain(stderr, &|_| ()));
+        let serial = scope.spawn(move || {
+            drain(serial, |line| {
+                if let Some(keyboard) = &mut keyboard {
+                    // A machine that has ended takes no more keys; its status tells the rest.
+                    drop(keyboard.write_all(typist(line)));
+                } else {
+                    let _no_keys = typist(line);
+                }
+            })
+        });
+        let stderr = scope.spawn(|| drain(stderr, |_| ()));
         let end = child.wait(deadline, look)?;
         Ok(Run {
             serial: serial.join().expect("the draining thread does not panic"),
@@ -136,7 +172,7 @@ impl From<ExitStatus> for End {
     }
 }
 
-fn drain(from: impl Read, listener: &Listener<'_>) -> Vec<u8> {
+fn drain(from: impl Read, mut listener: impl FnMut(&str)) -> Vec<u8> {
     let mut from = BufReader::new(from);
     let mut all = Vec::new();
     loop {
@@ -168,6 +204,21 @@ mod tests {
         assert_eq!(
             (run.end, &*run.serial, &*run.stderr),
             (End::Status(33), &b"out\n"[..], "err\n")
+        );
+    }
+
+    #[test]
+    fn what_is_typed_arrives_when_its_line_has_come() {
+        let script = "echo name?; read name; echo \"hello, $name\"";
+        let run = converse(
+            Command::new("sh").args(["-c", script]),
+            Duration::from_secs(60),
+            &|line| if line == "name?\n" { b"kernel\n" } else { b"" },
+        )
+        .expect("sh starts");
+        assert_eq!(
+            (run.end, &*run.serial),
+            (End::Status(0), &b"name?\nhello, kernel\n"[..])
         );
     }
 

@@ -1,5 +1,7 @@
 //! The parts that the assembly consists of, and the pieces of a built program that are one of them.
 
+use std::collections::HashSet;
+
 use anyhow::{Context as _, Result};
 use iced_x86::{Decoder, DecoderOptions, Instruction};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
@@ -44,14 +46,7 @@ impl Part {
 
     pub(super) fn is_called(self, symbol: &str) -> bool {
         match self {
-            // The version is part of the name.
-            Self::OutOfLine => {
-                let version = symbol
-                    .strip_prefix("kfiber_")
-                    .and_then(|rest| rest.strip_suffix("_switch"));
-                version
-                    .is_some_and(|version| version.chars().all(|c| c.is_ascii_digit() || c == '_'))
-            }
+            Self::OutOfLine => symbol == "kfiber::context::out_of_line::switch_out_of_line",
             Self::Tail => symbol == "kfiber::context::x86_64::tail",
             Self::ExitTail => symbol == "kfiber::context::x86_64::exit_tail",
             Self::Base => symbol == "kfiber::context::x86_64::base",
@@ -88,9 +83,15 @@ pub(super) fn decode(bytes: &[u8], start: u64) -> Vec<Instruction> {
         .collect()
 }
 
-/// All functions of a program.
+/// All functions of a program, each once: a weak symbol at the address of another one is a second name.
 pub(super) fn all_functions(elf: &object::File<'_>) -> Result<Vec<Piece>> {
+    let strong: HashSet<_> = elf
+        .symbols()
+        .filter(|symbol| !symbol.is_weak())
+        .map(|symbol| symbol.address())
+        .collect();
     elf.symbols()
+        .filter(|symbol| !(symbol.is_weak() && strong.contains(&symbol.address())))
         .filter_map(|symbol| function(elf, &symbol).transpose())
         .collect()
 }

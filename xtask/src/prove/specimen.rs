@@ -41,7 +41,7 @@ impl Specimen {
                 ..piece.clone()
             }));
         }
-        // One for each version of the library that is in the program.
+        // One for each copy of the library that is in the program.
         let starts = |part| {
             let found = functions.iter().filter(move |piece| piece.part == part);
             found.map(|piece: &Piece| piece.start).collect::<Vec<_>>()

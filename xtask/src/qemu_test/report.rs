@@ -170,6 +170,7 @@ mod tests {
             flags: 0,
             timeout_seconds: 0,
             cores: 0,
+            machine: String::new(),
         }
     }
 

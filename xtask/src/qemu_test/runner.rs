@@ -100,6 +100,7 @@ impl Runner {
             machine.options.smp = test.cores.into();
         }
         machine.icount = test.needs_icount();
+        machine.words.clone_from(&test.machine);
         if test.needs_debug_frame() {
             machine.module = Some(unwind_tables::beside(&self.kernel)?);
         }

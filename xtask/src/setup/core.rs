@@ -58,6 +58,21 @@ impl CoreSource {
             .with_context(|| format!("`{compiler} --version` did not answer"))
     }
 
+    /// What the distribution's compiler says of [`TARGET`], as JSON.
+    pub(crate) fn description_of_target() -> Result<String> {
+        let mut command = Command::new(DISTRIBUTION_RUSTC);
+        command
+            .args(["-Zunstable-options", "--print", "target-spec-json"])
+            .args(["--target", TARGET])
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env_remove("LD_LIBRARY_PATH");
+        let output = command.output().context(DISTRIBUTION_RUSTC)?;
+        if !output.status.success() {
+            bail!("{}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
     /// The command that installs it.
     pub(crate) fn advice(self) -> String {
         match self {
@@ -115,9 +130,29 @@ impl CoreSource {
     }
 
     /// A cargo command for the bare machine, which says what it builds as JSON if asked by its caller.
+    pub(crate) fn cargo(self, verb: &str, target_directory: &Path) -> Command {
+        let mut command = self.cargo_for(TARGET.as_ref(), verb, target_directory);
+        command.args(["--config", OPTIMISED]);
+        command
+    }
+
+    /// As [`cargo`](Self::cargo), for any target, which may be a file that describes one.
     ///
     /// Each way has a folder of its own below the target folder: the artefacts of two compilers never meet.
-    pub(crate) fn cargo(self, verb: &str, target_directory: &Path) -> Command {
+    pub(crate) fn cargo_for(self, target: &Path, verb: &str, target_directory: &Path) -> Command {
+        self.cargo_in(workspace::root(), verb, target, target_directory)
+    }
+
+    /// As [`cargo_for`](Self::cargo_for), for a package that is not of this workspace.
+    ///
+    /// Each way has a folder of its own below the target folder: the artefacts of two compilers never meet.
+    pub(crate) fn cargo_in(
+        self,
+        package: &Path,
+        verb: &str,
+        target: &Path,
+        target_directory: &Path,
+    ) -> Command {
         let mut command = match self {
             Self::Rustup => Command::new("cargo"),
             Self::Distribution => {
@@ -135,9 +170,9 @@ impl CoreSource {
             }
         };
         command
-            .current_dir(workspace::root())
-            .args([verb, "--target", TARGET])
-            .args(["--config", OPTIMISED]);
+            .current_dir(package)
+            .args([verb, "--target"])
+            .arg(target);
         if self == Self::Distribution {
             command.arg("-Zbuild-std=core");
         }
@@ -153,6 +188,26 @@ impl CoreSource {
             Self::Distribution => "kernels-distribution",
         })
     }
+}
+
+/// Makes sure that rustup's `core` for another target is there, since the distribution has no linker for it.
+pub(crate) fn ensure_target(target: &str) -> Result<CoreSource> {
+    let is_present = || {
+        ask("rustc", &["--print", "target-libdir", "--target", target])
+            .is_some_and(|folder| has_core(Path::new(&folder)))
+    };
+    if !is_present() {
+        let advice = format!("rustup target add {target}");
+        let mut command = Command::new("rustup");
+        command
+            .args(["target", "add", target])
+            .current_dir(workspace::root());
+        console::run(&format!("fetching core ({advice})"), &mut command)?;
+        if !is_present() {
+            bail!("{target} is still not usable after `{advice}`");
+        }
+    }
+    Ok(CoreSource::Rustup)
 }
 
 /// The way to use: the one asked for, else one that is there, else one that can be installed.
@@ -184,7 +239,7 @@ pub(crate) fn ensure(wanted: Option<CoreSource>) -> Result<CoreSource> {
     )
 }
 
-fn has_core(folder: &Path) -> bool {
+pub(crate) fn has_core(folder: &Path) -> bool {
     folder.read_dir().is_ok_and(|entries| {
         entries
             .flatten()

@@ -24,8 +24,10 @@ const MOST_SHOWN: usize = 24;
 pub(super) fn places<'a>(table: &'a str, sources: &str) -> Vec<&'a str> {
     let first_cell = |line: &'a str| {
         let cell = line.strip_prefix("| `")?.split('`').next()?;
-        let below = cell.strip_prefix(sources)?.strip_prefix('/')?;
-        (!below.is_empty() && !below.ends_with('/')).then_some(cell)
+        let below = cell.strip_prefix(sources)?;
+        // A small crate may be one place.
+        let is_place = below.is_empty() || below.len() > 1 && below.starts_with('/');
+        (is_place && !below.ends_with('/')).then_some(cell)
     };
     table.lines().filter_map(first_cell).collect()
 }
@@ -64,12 +66,15 @@ pub(super) fn complaints(modules: &Modules, places: &[&str], sources: &str) -> V
             }
         }
     }
-    for cycle in uses::cycles(&uses) {
-        if cycle.len() > 2 {
-            complaints.push(describe(&cycle, &uses));
-        }
-    }
+    complaints.extend(cycles(&uses));
     complaints
+}
+
+/// The cycles of more than two files.
+pub(super) fn cycles(uses: &Uses) -> Vec<String> {
+    let cycles = uses::cycles(uses).into_iter();
+    let large = cycles.filter(|cycle| cycle.len() > 2);
+    large.map(|cycle| describe(&cycle, uses)).collect()
 }
 
 /// The index of the longest place that a file is in.

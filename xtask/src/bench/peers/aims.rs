@@ -1,4 +1,4 @@
-//! What the figures are to reach, and whether they do.
+//! What the figures are to reach, and whether they do. docs/performance.md says which do.
 
 use std::fmt;
 
@@ -12,8 +12,6 @@ struct Aim {
     of: (&'static str, &'static str),
     relative_to: (&'static str, &'static str),
     at_most: f64,
-    /// What is hoped for beyond that.
-    hope: Option<f64>,
 }
 
 const fn aim(
@@ -21,14 +19,12 @@ const fn aim(
     shape: &'static str,
     relative_to: (&'static str, &'static str),
     at_most: f64,
-    hope: Option<f64>,
 ) -> Aim {
     Aim {
         what,
         of: ("kfiber", shape),
         relative_to,
         at_most,
-        hope,
     }
 }
 
@@ -39,67 +35,38 @@ const fn like_boost(what: &'static str, shape: &'static str) -> Aim {
         of: ("kfiber-fp", shape),
         relative_to: ("boost", shape),
         at_most: 0.75,
-        hope: None,
     }
 }
 
 const AIMS: [Aim; 14] = [
-    aim("both inlined", "inlined", REFERENCE, 0.8, Some(0.65)),
-    aim(
-        "yield 1 call deep",
-        "yield_1_deep",
-        REFERENCE,
-        1.2,
-        Some(1.1),
-    ),
-    aim(
-        "yield 3 calls deep",
-        "yield_3_deep",
-        REFERENCE,
-        1.6,
-        Some(1.4),
-    ),
-    aim(
-        "resume 1 call deep",
-        "resume_1_deep",
-        REFERENCE,
-        1.25,
-        Some(1.15),
-    ),
+    aim("both inlined", "inlined", REFERENCE, 0.8),
+    aim("yield 1 call deep", "yield_1_deep", REFERENCE, 1.2),
+    aim("yield 3 calls deep", "yield_3_deep", REFERENCE, 1.6),
+    aim("resume 1 call deep", "resume_1_deep", REFERENCE, 1.25),
     aim(
         "both 1 call deep, relative to corosensei's",
         "both_1_deep",
         ("corosensei", "both_1_deep"),
         1.0,
-        None,
     ),
     aim(
         "creation, relative to corosensei's",
         "create",
         ("corosensei", "create"),
         0.9,
-        None,
     ),
-    aim(
-        "`yield_now`, 64 fibers",
-        "yield_now_64",
-        REFERENCE,
-        1.1,
-        None,
-    ),
+    aim("`yield_now`, 64 fibers", "yield_now_64", REFERENCE, 1.1),
     aim(
         "`yield_now`, 1,000 fibers",
         "yield_now_1000",
         REFERENCE,
         1.3,
-        None,
     ),
     aim(
         "`yield_now`, 100,000 fibers",
         "yield_now_100000",
         REFERENCE,
         6.0,
-        None,
     ),
     like_boost(
         "with the control words, both inlined, relative to Boost's",
@@ -124,36 +91,6 @@ impl Verdict {
     pub(super) fn is_reached(&self) -> bool {
         self.figure
             .is_none_or(|figure| figure.median <= self.aim.at_most)
-    }
-
-    /// A line of a table.
-    pub(super) fn row(&self) -> String {
-        let hope = self
-            .aim
-            .hope
-            .map_or_else(String::new, |hope| format!("{hope:.2}"));
-        let (figure, verdict) = match self.figure {
-            None => ("not measured".to_owned(), ""),
-            Some(figure) => {
-                let verdict = match (self.is_reached(), self.aim.hope) {
-                    (false, _) => "**missed**",
-                    (true, Some(hope)) if figure.median > hope => "reached",
-                    (true, Some(_)) => "reached, and what was hoped for",
-                    (true, None) => "reached",
-                };
-                (
-                    format!(
-                        "{:.2} ({:.2} to {:.2})",
-                        figure.median, figure.least, figure.greatest
-                    ),
-                    verdict,
-                )
-            }
-        };
-        format!(
-            "| {} | {:.2} | {hope} | {figure} | {verdict} |",
-            self.aim.what, self.aim.at_most
-        )
     }
 }
 

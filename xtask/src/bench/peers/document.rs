@@ -5,7 +5,6 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 
-use super::aims::{self, Verdict};
 use super::names::{CONTENDERS, REFERENCE, SHAPES};
 use super::processor::{FOLDER, Processor};
 use super::program::{Build, Effort};
@@ -126,13 +125,7 @@ impl Document {
             self.samples.count(),
             self.samples.discarded()
         );
-        let _ = write!(text, "{}{CONTRACT}\n## Aims\n\n", self.contenders);
-        text += "Where nothing else is said, relative to corosensei's round trip, both sides inlined.\n\n";
-        text += "| kfiber | at most | hoped for | it is | |\n|---|---:|---:|---:|---|\n";
-        for row in aims::verdicts(&self.samples).iter().map(Verdict::row) {
-            let _ = writeln!(text, "{row}");
-        }
-        text.push('\n');
+        let _ = writeln!(text, "{}{CONTRACT}", self.contenders);
         text += RATIOS_HEADING;
         text += RATIOS;
         text += &self.table(|samples, of| {

@@ -1,4 +1,4 @@
-//! What the rows of the table are, what each aims at, and what the best peer takes.
+//! What the rows of the table are, what each aims at (see docs/performance.md), and what the best peer takes.
 
 use super::super::sizes::Sizes;
 use super::Line;
@@ -91,6 +91,30 @@ pub(super) const SPEED: &[Row] = &[
     row(
         "yield_2_watched",
         "yield with switch, 2 fibers, with a watchpoint (the switch hook `watch::on_switch`)",
+    ),
+    row(
+        "yield_2_stateless",
+        "yield with switch, 2 fibers, with the switch hook of a `PerFiber`, of which neither has a state",
+    ),
+    row(
+        "yield_2_address_space",
+        "the same, each with an `AddressSpace`, so that CR3 is written",
+    ),
+    row(
+        "yield_2_kernel_stack",
+        "the same, each with a `KernelStack` (`rsp0`)",
+    ),
+    row(
+        "yield_2_fs_gs",
+        "the same, each with `FsGsBases`, by four accesses to model-specific registers",
+    ),
+    row(
+        "yield_2_fxsave",
+        "the same, each with an `FxsaveArea`: one `fxsave`, one `fxrstor`",
+    ),
+    row(
+        "interrupt_entry",
+        "an interrupt and its return, by `interrupt_entry!` with an empty handler",
     ),
     peer(
         "487 ThreadX 6.4.2 (532 Zephyr 3.3)",
@@ -198,7 +222,7 @@ pub(super) const MEMORY: &[MemoryRow] = &[
                 128.0,
                 row(
                     "control_block",
-                    "control block: what the scheduler knows of a fiber",
+                    "what the scheduler keeps of a fiber: the first two cache lines of its control block",
                 ),
             ),
         ),
@@ -207,7 +231,7 @@ pub(super) const MEMORY: &[MemoryRow] = &[
     MemoryRow {
         row: row(
             "beyond_the_stack",
-            "a cell beyond its stack: control block, joiner, fiber locals, scope",
+            "the whole control block of a fiber, with joiner, fiber locals and scope: a cell beyond its stack",
         ),
         size: |sizes| sizes.beyond_the_stack,
     },

@@ -58,6 +58,30 @@ fn the_order_is_that_of_the_rows_whose_place_is_in_the_crate() {
         ["src/low", "src/high/deep", "src/high"]
     );
     assert_eq!(places(ORDER, "xtask/src"), ["xtask/src/other"]);
+    assert_eq!(places(ORDER, "tests"), [""; 0]);
+}
+
+/// Its files may use each other, but not in a large cycle.
+#[test]
+fn a_small_crate_may_be_one_place() {
+    let order = "| `a/src` | x |\n| `a/srcs/b` | x |\n";
+    assert_eq!(places(order, "a/src"), ["a/src"]);
+    let read = |path: &Path| {
+        let text = match path.to_str() {
+            Some("a/src/lib.rs") => "mod one;\nmod two;\nmod three;\n",
+            Some("a/src/one.rs") => "use crate::two::T;\n",
+            Some("a/src/two.rs") => "use crate::three::T;\n",
+            _ => "use crate::one::T;\n",
+        };
+        Ok(text.to_owned())
+    };
+    let modules = modules::of_crate(Path::new("a/src/lib.rs"), &read).expect("it is a crate");
+    let complaints = complaints(&modules, &places(order, "a/src"), "a/src");
+    assert_eq!(complaints.len(), 1, "{complaints:?}");
+    assert!(
+        complaints[0].starts_with("3 files in a cycle"),
+        "{complaints:?}"
+    );
 }
 
 #[test]

@@ -1,0 +1,108 @@
+//! The step `kernels`: all whole kernels whose loader this machine can have, in the tree and as copies outside of it.
+
+use std::fs;
+
+use anyhow::{Context as _, Result};
+use clap::ValueEnum as _;
+
+use super::copy::Package;
+use super::{Kernel, WholeKernel};
+use crate::cli::{Build, Ci};
+use crate::console;
+use crate::steps::Counts;
+
+/// Files that are the same in all kernels. Each is a file of its own in each kernel, so that one folder is all of it.
+const SAME: [&str; 2] = ["src/kernel.rs", "src/machine.rs"];
+/// A slow machine under load boots firmware for half a minute.
+const TIMEOUT_S: u32 = 180;
+
+/// Runs the step.
+pub(crate) fn step(ci: &Ci) -> Result<Counts> {
+    let mut counts = same_files()?;
+    let folder = tempfile::TempDir::new()?;
+    let package = Package::make(folder.path())?;
+    for kind in WholeKernel::value_variants() {
+        let name = kind.name();
+        let kernel = match Kernel::in_tree(*kind, &ci.build, &ci.loaders) {
+            Ok(kernel) => kernel,
+            Err(error) => {
+                console::loud(format!("SKIPPED: kernel `{name}`: {error:#}"));
+                counts = counts.plus(Counts::SKIPPED);
+                continue;
+            }
+        };
+        counts = counts.plus(lints(&kernel)).plus(tested(&kernel));
+        let to = folder.path().join(&name);
+        fs::create_dir(&to)?;
+        let mut copy = package.copy(&kernel, &to)?;
+        // The other kind of build, so that both are tested.
+        copy.build = Build {
+            release: !ci.build.release,
+            ..ci.build.clone()
+        };
+        counts = counts.plus(tested(&copy));
+    }
+    Ok(counts)
+}
+
+/// Builds and boots one kernel.
+fn tested(kernel: &Kernel) -> Counts {
+    let result = kernel
+        .build()
+        .and_then(|()| kernel.play(&[], TIMEOUT_S, &|_| ()));
+    counted(result)
+}
+
+/// Formatting and lints, which the workspace's own steps do not see.
+fn lints(kernel: &Kernel) -> Counts {
+    let formatted = || {
+        for folder in [kernel.folder.clone(), kernel.folder.join("image")] {
+            if folder.is_dir() {
+                let mut fmt = std::process::Command::new("cargo");
+                fmt.current_dir(&folder).args(["fmt", "--check"]);
+                console::run("formatting", &mut fmt)?;
+            }
+        }
+        Ok(())
+    };
+    let linted = || {
+        let mut clippy = kernel.cargo("clippy")?;
+        clippy.args(["--", "-D", "warnings"]);
+        console::run("lints", &mut clippy)
+    };
+    counted(formatted()).plus(counted(linted()))
+}
+
+fn counted(result: Result<()>) -> Counts {
+    if let Err(error) = &result {
+        console::error(error);
+    }
+    Counts::from_success(result.is_ok())
+}
+
+/// Compares the files that are the same in all kernels.
+fn same_files() -> Result<Counts> {
+    let mut counts = Counts::default();
+    let [first, others @ ..] = WholeKernel::value_variants() else {
+        return Ok(counts);
+    };
+    for file in SAME {
+        let read = |kind: &WholeKernel| {
+            let file = kind.folder().join(file);
+            fs::read(&file).with_context(|| format!("cannot read {}", file.display()))
+        };
+        let text = read(first)?;
+        for other in others {
+            let is_same = read(other)? == text;
+            if !is_same {
+                console::loud(format!(
+                    "{file} differs between the kernels `{}` and `{}`: copy the one that is right over the other",
+                    first.name(),
+                    other.name()
+                ));
+            }
+            counts = counts.plus(Counts::from_success(is_same));
+        }
+    }
+    Ok(counts)
+}
