@@ -229,11 +229,16 @@ def kfiber_schedulers(expression=""):
     return list(kfiber_statics(KFIBER_PATH + "Scheduler<"))
 
 
+def kfiber_team(scheduler):
+    """What the run loops of a scheduler share. Without the feature `smp` there is one loop, which has it."""
+    names = [field.name for field in scheduler.type.fields()]
+    if "team" in names:
+        return scheduler["team"]
+    return kfiber_loops(scheduler)[0]["team"]
+
+
 def kfiber_loops(scheduler):
     """The run loops of a scheduler, one for each core."""
-    names = [field.name for field in scheduler.type.fields()]
-    if "run_loop" in names:
-        return [scheduler["run_loop"]]
     loops = scheduler["loops"]
     low, high = loops.type.range()
     return [loops[index] for index in range(low, high + 1)]
@@ -250,12 +255,11 @@ def kfiber_all(expression=""):
     fibers = []
     for _, scheduler in schedulers:
         addresses = []
-        for run_loop in kfiber_loops(scheduler):
-            address = kfiber_number(run_loop["all"])
-            while address and address not in addresses and len(addresses) < 1 << 20:
-                addresses.append(address)
-                next_of_all = gdb.Value(address).cast(header).dereference()["next_of_all"]
-                address = kfiber_number(next_of_all)
+        address = kfiber_number(kfiber_team(scheduler)["all"])
+        while address and address not in addresses and len(addresses) < 1 << 20:
+            addresses.append(address)
+            next_of_all = gdb.Value(address).cast(header).dereference()["next_of_all"]
+            address = kfiber_number(next_of_all)
         for address in reversed(addresses):
             fibers.append(KfiberFiber(gdb.Value(address).cast(header), len(fibers) + 1))
     kfiber_mark_running(fibers)

@@ -62,7 +62,7 @@ class KfiberSchedulerPrinter:
 
     def to_string(self):
         loops = kfiber_loops(self.value)
-        live = sum(kfiber_number(each["live"]) for each in loops)
+        live = kfiber_number(kfiber_team(self.value)["live"])
         running = any(kfiber_number(each["is_running"]) for each in loops)
         return f"Scheduler with {live} fibers, {'running' if running else 'not running'} (see `info fibers`)"
 
