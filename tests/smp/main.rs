@@ -5,4 +5,5 @@ mod cores;
 mod ends;
 mod moving;
 mod pinned;
+mod reports;
 mod tokens;
