@@ -32,6 +32,54 @@
 //! | a sleep or a deadline | constant to begin, logarithmic to end; switches never look at it |
 //! | a wake-up from an interrupt | one atomic exchange, one store |
 //!
+//! # Several cores
+//!
+//! With the feature `smp` a scheduler has a run loop for each of up to 31 cores. Each core calls
+//! [`run`](Scheduler::run), which returns on all of them when no fiber is left. Spawn the first fiber
+//! before: a core that finds none returns at once.
+//!
+//! ```
+//! # #[cfg(feature = "smp")] {
+//! use kfiber::platform::{Core, Host};
+//! use kfiber::scheduler::{FiberCell, FiberPool, Scheduler};
+//!
+//! static SCHEDULER: Scheduler<Host, 4> = Scheduler::new(Host::new());
+//! static WORKERS: FiberPool<65536, 8> = FiberPool::new();
+//! static CLOCK: FiberCell<65536> = FiberCell::new();
+//!
+//! for _ in 0..8 {
+//!     SCHEDULER.spawn(&WORKERS, || ()).unwrap().detach(); // on any core
+//! }
+//! SCHEDULER.builder().on(Core(2)).spawn(&CLOCK, || ()).unwrap().detach(); // stays on core 2
+//!
+//! // Each core, here played by a thread:
+//! std::thread::scope(|threads| {
+//!     for core in 0..4 {
+//!         threads.spawn(move || SCHEDULER.platform().as_core(Core(core), || SCHEDULER.run()));
+//!     }
+//! });
+//! # }
+//! ```
+//!
+//! - The [`Platform`] says on which [`core`](Platform::core) it runs, and
+//!   [kicks](Platform::kick) a core that sleeps. It has one clock for all cores, and a timer for each,
+//!   whose handler calls [`timer_interrupt`](Scheduler::timer_interrupt) on its core.
+//! - On the bare machine each core first gives kfiber its words: see `CoreLocal`.
+//! - Whatever wakes, joins, cancels or hands over works between cores as on one. A yield takes no
+//!   lock and no atomic read-modify-write there either.
+//! - A ready fiber that is not pinned (`Builder::on`) moves to a core that sleeps. The running fiber, a
+//!   fiber that waits, and one that was lent a priority do not move. On a host a fiber stays on the
+//!   thread on which it began. A fiber can move itself: see `move_to`.
+//! - A core is asked for work at its next scheduling point. The fibers of a core whose running fiber
+//!   never lets others run wait for that fiber, and the [`Watchdog`] of that core names both.
+//! - Order is first come, first served within one core and one priority. A fiber of higher priority
+//!   waits no longer than until the next scheduling point of its core.
+//! - A mutex lends the priority of those that wait for it on the core of its owner. A fiber of another
+//!   core neither lends nor inherits.
+//! - A cycle of waits within one core is found when it closes. One across cores is found when all cores
+//!   sleep: see [`Hooks::stalled`].
+//! - Only one core at a time [reports](Hooks::report), so reports do not mix.
+//!
 //! # Cancellation
 //!
 //! Cancellation is cooperative. [`JoinHandle::cancel`] requests it, and waits that can fail then
@@ -246,10 +294,14 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
     /// Returns an iterator over all fibers that have not ended or whose result nobody has taken, in
     /// no particular order.
     ///
+    /// With several cores, the state of a fiber is [`FiberState::OnAnotherCore`] while its core, which
+    /// is not the caller's, runs the scheduler. A fiber that ends, begins or moves meanwhile may be
+    /// listed or not.
+    ///
     /// # Panics
     ///
-    /// Panics if the scheduler is running, unless the caller is one of its fibers with interrupts
-    /// on: otherwise the fibers could change while they are listed.
+    /// Panics if the scheduler is running on this core, unless the caller is one of its fibers with
+    /// interrupts on: otherwise the fibers could change while they are listed.
     ///
     /// # Context
     ///
@@ -261,8 +313,12 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
         core::iter::from_fn(move || {
             run_loop
                 .while_owned(|| {
+                    #[cfg(not(feature = "smp"))]
                     // SAFETY: they are this loop's, which is owned.
                     let look = |header| unsafe { FiberInfo::of(header) };
+                    #[cfg(feature = "smp")]
+                    // SAFETY: they are of this scheduler, and this loop is owned.
+                    let look = |header| unsafe { FiberInfo::of_any(header, run_loop) };
                     headers.by_ref().find_map(look)
                 })
                 .expect("the fibers of a running scheduler can be listed by one of them only")
@@ -284,7 +340,11 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
     /// assert!(printed.is_some(), "the scheduler does not run elsewhere");
     /// ```
     ///
-    /// The graph cannot be kept. No fiber runs while `f` does, so nothing that the graph shows can
+    /// With several cores the graph has the fibers of the caller's core only, because the others may
+    /// change at any moment. What only a fiber of another core can give, it shows as what fibers can
+    /// give. (The graph of a [`Stall`], which is made while all cores sleep, has all fibers.)
+    ///
+    /// The graph cannot be kept. No fiber of the graph runs while `f` does, so nothing that the graph shows can
     /// change. In a fiber, waiting is forbidden in `f`, and panics. Elsewhere, `f` cannot run the
     /// scheduler.
     ///
@@ -297,7 +357,8 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
     }
 
     /// Returns an iterator over the greatest depth to which the stack of each cell was ever used.
-    /// It skips cells that never had a fiber, and those whose fiber failed. Print it at the end of
+    /// It skips cells that never had a fiber, and those whose fiber failed; with several cores also
+    /// those that belong to another core while that one runs the scheduler. Print it at the end of
     /// a typical run, or of the worst one. It reads up to the whole of each stack.
     ///
     /// # Panics
@@ -311,8 +372,12 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
         let run_loop = self.loop_here();
         let mut headers = run_loop.team().all.iter();
         core::iter::from_fn(move || {
+            #[cfg(not(feature = "smp"))]
             // SAFETY: it is of this loop's list, and we are the owner.
             let of = |header| unsafe { HighWaterMark::of(header) };
+            #[cfg(feature = "smp")]
+            // SAFETY: it is of this scheduler, and this loop is owned.
+            let of = |header| unsafe { HighWaterMark::of_any(header, run_loop) };
             run_loop
                 .while_owned(|| headers.by_ref().find_map(of))
                 .expect(

@@ -229,16 +229,19 @@ def kfiber_schedulers(expression=""):
     return list(kfiber_statics(KFIBER_PATH + "Scheduler<"))
 
 
+def kfiber_team(scheduler):
+    """What the run loops of a scheduler share. Without the feature `smp` there is one loop, which has it."""
+    names = [field.name for field in scheduler.type.fields()]
+    if "team" in names:
+        return scheduler["team"]
+    return kfiber_loops(scheduler)[0]["team"]
+
+
 def kfiber_loops(scheduler):
     """The run loops of a scheduler, one for each core."""
-    low, high = scheduler["loops"].type.range()
-    return [scheduler["loops"][index] for index in range(low, high + 1)]
-
-
-def kfiber_team(scheduler):
-    """What the loops of a scheduler share. With one core it is a part of the only loop."""
-    owner = scheduler if any(field.name == "team" for field in scheduler.type.fields()) else kfiber_loops(scheduler)[0]
-    return owner["team"]
+    loops = scheduler["loops"]
+    low, high = loops.type.range()
+    return [loops[index] for index in range(low, high + 1)]
 
 
 def kfiber_all(expression=""):

@@ -22,7 +22,8 @@ pub struct FiberInfo {
     pub id: FiberId,
     /// The name of the fiber, or an empty string if it has none.
     pub name: &'static str,
-    /// The priority of the fiber, including what it inherits.
+    /// The priority of the fiber, including what it inherits. For a fiber
+    /// [on another core](FiberState::OnAnotherCore) it is the one that it was given.
     pub priority: Priority,
     /// The core that the fiber runs on, or ran on last.
     pub core: Core,
@@ -59,9 +60,95 @@ pub enum FiberState {
     Finished,
     /// The fiber panicked or faulted. Its cell is lost.
     Failed(&'static Failure),
+    /// The fiber has not ended, and belongs to another core, which runs: no more can be known of it
+    /// at this moment.
+    OnAnotherCore,
 }
 
 impl FiberInfo {
+    /// Returns a snapshot of a fiber of the scheduler, or `None` if no fiber lives in the cell. If
+    /// the fiber belongs to another core, which runs, the snapshot is a poor one.
+    ///
+    /// # Safety
+    ///
+    /// The header is that of a cell, and the pointer is valid for the whole control block. The
+    /// caller is the owner of `owned`.
+    #[cfg(feature = "smp")]
+    pub(crate) unsafe fn of_any(fiber: *const Header, owned: &RunLoop) -> Option<Self> {
+        // SAFETY: a header in the list has had a fiber, so it has a loop.
+        let its_loop = || unsafe { RunLoop::of(fiber) };
+        if ptr::eq(its_loop(), owned) {
+            // SAFETY: the caller's promise. It stays there, since the owner alone gives it away.
+            return unsafe { Self::of(fiber) };
+        }
+        let other = its_loop();
+        let looked = other.visit(|| {
+            // SAFETY: it is of this loop, which is owned, if it has not moved meanwhile.
+            ptr::eq(its_loop(), other).then(|| unsafe { Self::of(fiber) })
+        });
+        match looked.flatten() {
+            Some(info) => info,
+            // SAFETY: the caller's promise.
+            None => unsafe { Self::of_elsewhere(fiber) },
+        }
+    }
+
+    /// Returns what is known of a fiber whose loop runs on another core.
+    ///
+    /// # Safety
+    ///
+    /// As [`of_any`](Self::of_any).
+    #[cfg(feature = "smp")]
+    unsafe fn of_elsewhere(fiber: *const Header) -> Option<Self> {
+        // SAFETY: the caller's promise.
+        let header = unsafe { &*fiber };
+        let were_enabled = interrupts::are_enabled();
+        interrupts::disable();
+        let is_held = header.state.hold();
+        // While it is held, the cell is not used again, and what `spawn` wrote stays.
+        // SAFETY: only cells are looked at.
+        let found = is_held.then(|| unsafe { Self::of_held_elsewhere(fiber) });
+        if is_held {
+            header.state.end_look();
+        }
+        if were_enabled {
+            interrupts::enable();
+        }
+        found
+    }
+
+    /// # Safety
+    ///
+    /// As [`of_elsewhere`](Self::of_elsewhere), and the fiber is held.
+    #[cfg(feature = "smp")]
+    unsafe fn of_held_elsewhere(fiber: *const Header) -> Self {
+        // SAFETY: the caller's promise.
+        let header = unsafe { &*fiber };
+        // SAFETY: only cells are looked at.
+        let state = match unsafe { failing::failure(fiber) } {
+            Some(failure) => FiberState::Failed(failure),
+            None if header.state.is_finished() => FiberState::Finished,
+            None => FiberState::OnAnotherCore,
+        };
+        // SAFETY: as above.
+        let longest = unsafe { Extra::of(fiber) }
+            .longest_run
+            .load(Ordering::Relaxed);
+        Self {
+            // SAFETY: it is alive, or held.
+            id: unsafe { FiberId::of(header) },
+            name: header.name(),
+            priority: Priority::new(header.own_level.get()).expect("levels come from priorities"),
+            // SAFETY: it had a fiber, so it has a loop.
+            core: unsafe { RunLoop::of(fiber) }.core(),
+            state,
+            switches: header.dispatches().get(),
+            longest_run: Nanoseconds::from(longest) * 1000,
+            // SAFETY: the header is of a cell that has, or had, a fiber.
+            stack: unsafe { Header::stack(header) },
+        }
+    }
+
     /// Returns a snapshot of a fiber, or `None` if no fiber lives in the cell.
     ///
     /// # Safety
@@ -154,6 +241,25 @@ pub struct HighWaterMark {
 }
 
 impl HighWaterMark {
+    /// Measures a cell of the scheduler, unless it belongs to another core, which runs.
+    ///
+    /// # Safety
+    ///
+    /// The header is in the list of the scheduler. The caller is the owner of `owned`.
+    #[cfg(feature = "smp")]
+    pub(crate) unsafe fn of_any(header: *const Header, owned: &RunLoop) -> Option<Self> {
+        // SAFETY: a header in the list has had a fiber, so it has a loop.
+        let its_loop = || unsafe { RunLoop::of(header) };
+        // SAFETY: the loop is owned.
+        let of = || unsafe { Self::of(header) };
+        if ptr::eq(its_loop(), owned) {
+            return of();
+        }
+        let other = its_loop();
+        let looked = other.visit(|| ptr::eq(its_loop(), other).then(of).flatten());
+        looked.flatten()
+    }
+
     /// Measures a cell that has, or had, a fiber. Returns `None` if that fiber failed, perhaps for
     /// lack of stack.
     ///

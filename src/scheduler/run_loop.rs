@@ -93,6 +93,9 @@ pub(crate) struct RunLoop {
     /// The number of the loop's core.
     #[cfg(feature = "smp")]
     pub(crate) index: usize,
+    /// Whether a fiber of another loop looks at this one, which nobody runs.
+    #[cfg(feature = "smp")]
+    is_visited: AtomicBool,
     /// Whether another loop sleeps that could run some of the ready fibers.
     #[cfg(feature = "smp")]
     pub(super) is_asked: AtomicBool,
@@ -161,6 +164,8 @@ impl RunLoop {
             team: AtomicPtr::new(ptr::null_mut()),
             #[cfg(feature = "smp")]
             index,
+            #[cfg(feature = "smp")]
+            is_visited: AtomicBool::new(false),
             #[cfg(feature = "smp")]
             is_asked: AtomicBool::new(false),
             #[cfg(feature = "smp")]
@@ -260,36 +265,11 @@ impl RunLoop {
     }
 
     /// Records that the running fiber ends. With several cores this is done later: see
-    /// [`team`](self::team).
+    /// [`team`].
     #[cfg(not(feature = "smp"))]
     #[inline(always)]
     pub(crate) fn count_end(&self) {
         self.team.live.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Runs the loop as [`run`](Self::run) does, but only where its fibers began to run, or
-    /// anywhere if none has.
-    ///
-    /// # Panics
-    ///
-    /// Panics in any other place.
-    ///
-    /// # Safety
-    ///
-    /// The requirements of [`run`](Self::run) apply.
-    #[track_caller]
-    pub(crate) unsafe fn run_in_place(&self, until_idle: bool) {
-        let here = current::place();
-        assert!(
-            self.place.get().is_none_or(|place| place == here),
-            "the scheduler ran on another thread before, and its fibers may hold what must not change threads"
-        );
-        self.place.set(Some(here));
-        // SAFETY: the caller's promise.
-        unsafe { self.run(until_idle) };
-        if self.team().live.load(Ordering::Relaxed) == 0 {
-            self.place.set(None);
-        }
     }
 
     /// Blocks the running fiber, with a record of the wait, until it is woken or the deadline has

@@ -194,6 +194,9 @@ unsafe extern "sysv64" fn body<C: FiberStorage, F: FnOnce() -> T, T>(
     }
     // SAFETY: it is a cell's.
     let extra = unsafe { Extra::of(header) };
+    // With several cores the scope is told in `end`: its owner, on another core, could otherwise find
+    // the cell in use still.
+    #[cfg(not(feature = "smp"))]
     // SAFETY: a scope waits for its fibers.
     if let Some(scope) = unsafe { extra.scope.get().as_ref() } {
         extra.scope.set(ptr::null());
@@ -289,6 +292,9 @@ unsafe extern "sysv64" fn end<C: FiberStorage, T>(block: *mut ControlBlock) {
     // SAFETY: it is a cell's.
     let joiner = Some(unsafe { Extra::of(header) }.place.get()).filter(|it| !it.is_null());
     #[cfg(feature = "smp")]
+    // SAFETY: it is a cell's.
+    let scope = unsafe { Extra::of(header) }.scope.replace(ptr::null());
+    #[cfg(feature = "smp")]
     // SAFETY: the header is ours until it has finished.
     let team = unsafe { RunLoop::of(header) }.team();
     if fiber.state.finish() {
@@ -300,7 +306,13 @@ unsafe extern "sysv64" fn end<C: FiberStorage, T>(block: *mut ControlBlock) {
         tell(joiner);
     }
     #[cfg(feature = "smp")]
-    team.one_has_ended();
+    {
+        // SAFETY: a scope waits for its fibers.
+        if let Some(scope) = unsafe { scope.as_ref() } {
+            scope.one_is_done();
+        }
+        team.one_has_ended();
+    }
 }
 
 /// Wakes a joiner that runs on another core.

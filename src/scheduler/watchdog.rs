@@ -25,7 +25,8 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use core::time::Duration;
 
 /// Detects fibers that run for longer than a limit without a yield or a wait, and schedulers in
-/// which no fiber runs for long. There is one for each [`Scheduler`], in a static.
+/// which no fiber runs for long. There is one for each [`Scheduler`], in a static; with several cores
+/// one for each core, which that core calls.
 ///
 /// ```
 /// use core::time::Duration;
@@ -194,7 +195,7 @@ unsafe fn report_soft_lockup(
     interrupted: Registers,
 ) {
     // SAFETY: the caller's promise.
-    let lockup = unsafe { SoftLockup::new(fiber, runs_for, interrupted) };
+    let lockup = unsafe { SoftLockup::new(fiber, run_loop.core(), runs_for, interrupted) };
     run_loop.report(&Report::SoftLockup(&lockup));
 }
 

@@ -33,7 +33,7 @@ impl FxsaveArea {
     /// # Safety
     ///
     /// One core at a time saves and loads this, so a [`PerFiber`](super::PerFiber) that contains it is
-    /// the hook of one scheduler. The registers are enabled then: CR4.OSFXSR is set, and CR0.EM and
+    /// the hook of one core. The registers are enabled then: CR4.OSFXSR is set, and CR0.EM and
     /// CR0.TS are clear. No compiled code of the kernel uses them.
     #[must_use]
     pub const unsafe fn new() -> Self {

@@ -1,6 +1,7 @@
 //! Every public type of the library is `Send`, `Sync` and variant as `table.rs` says, and there is none that it leaves out.
 #![cfg(all(not(miri), feature = "fp-control"))] // the table has what the default features make public
 
+mod cores;
 mod public;
 mod row;
 mod table;
@@ -27,6 +28,8 @@ fn every_public_type_has_a_row() {
         .iter()
         .map(|row| row.text)
         .chain(bare)
+        .chain(cores::BARE.iter().copied())
+        .chain(cores::ALL.iter().copied())
         .map(|text| name(text).to_owned())
         .collect();
     let types = public::types();

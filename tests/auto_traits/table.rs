@@ -43,6 +43,7 @@ rows! {
     fiber::NewFiberErrorKind                          => Always, Always, Absent,    Absent;
     fiber::Leak                                       => Always, Always, Absent,    Absent;
 
+    platform::Core                                    => Always, Always, Absent,    Absent;
     platform::Host                                    => Always, Always, Absent,    Absent;
 
     // They are statics, and stay where they are.

@@ -1,7 +1,9 @@
 //! Several cores in one scheduler, with a thread for each core.
+#![cfg(feature = "smp")]
 
 mod cores;
 mod ends;
 mod moving;
 mod pinned;
+mod reports;
 mod tokens;

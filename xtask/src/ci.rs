@@ -58,6 +58,24 @@ const STEPS: &[Step<Ci>] = &[
         },
     },
     Step {
+        name: "clippy-cores",
+        help: "no lint complains with the feature for several cores, on the host",
+        run: |_| {
+            let words = ["clippy", "--package", "kfiber", "--features", "smp"];
+            succeeds(cargo(&words).arg("--all-targets").args(DENY_WARNINGS))
+        },
+    },
+    Step {
+        name: "clippy-cores-bare",
+        help: "the same for the bare machine",
+        run: |ci| {
+            let words = ["--package", "kfiber", "--features", "smp"];
+            bare("clippy", &ci.build, |command| {
+                command.args(words).args(DENY_WARNINGS)
+            })
+        },
+    },
+    Step {
         name: "doc",
         help: "the documentation builds without a warning, on the host",
         run: |_| {

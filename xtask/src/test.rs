@@ -17,6 +17,35 @@ const STEPS: &[Step<Test>] = &[
         run: |test| host_tests::run(&["--package", "kfiber"], &test.build, test.seeds()),
     },
     Step {
+        name: "cores",
+        help: "several cores in one scheduler, and one core with the feature for several",
+        run: |test| {
+            let words = [
+                "--package",
+                "kfiber",
+                "--features",
+                "smp",
+                "--test",
+                "smp",
+                "--test",
+                "sync",
+                "--test",
+                "stall",
+                "--test",
+                "scheduler_model",
+                "--test",
+                "scheduler_misuse",
+                "--test",
+                "failures",
+                "--test",
+                "model",
+                "--test",
+                "auto_traits",
+            ];
+            host_tests::run(&words, &test.build, test.seeds())
+        },
+    },
+    Step {
         name: "loom",
         help: "what is lock-free in the scheduler, in all interleavings with up to three preemptions",
         run: |_| loom::models(),

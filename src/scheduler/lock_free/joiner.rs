@@ -195,7 +195,7 @@ impl<T> JoinerPlace<T> {
         }
     }
 
-    /// Closes the place like [`close`](Self::close), and returns the joiner to notify.
+    /// Closes the place: a later joiner learns that it is too late. Returns the joiner to notify.
     #[inline(always)]
     pub(crate) fn end(&self) -> Option<Joiner<T>> {
         let joiner = self.word.swap(word(TOO_LATE), Ordering::AcqRel);

@@ -2,7 +2,7 @@
 
 use super::backtrace::Backtrace;
 use super::registers::Registers;
-use crate::platform::Nanoseconds;
+use crate::platform::{Core, Nanoseconds};
 use crate::scheduler::graph::wait_graph_text::{Seconds, Who};
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::id::FiberId;
@@ -17,6 +17,8 @@ pub struct SoftLockup {
     pub id: FiberId,
     /// The name of the fiber, or an empty string if it has none.
     pub name: &'static str,
+    /// The core on which the fiber runs.
+    pub core: Core,
     /// The least time for which the fiber has run: since the first tick that found it running.
     pub runs_for: Nanoseconds,
     /// The registers of the code that was interrupted, perhaps those of a handler that had
@@ -33,6 +35,7 @@ impl SoftLockup {
     /// The fiber is running on this core.
     pub(crate) unsafe fn new(
         fiber: *const Header,
+        core: Core,
         runs_for: Nanoseconds,
         interrupted: Registers,
     ) -> Self {
@@ -44,6 +47,7 @@ impl SoftLockup {
             // SAFETY: it is alive.
             id: unsafe { FiberId::of(fiber) },
             name: header.name(),
+            core,
             runs_for,
             interrupted,
             stack,
@@ -70,6 +74,9 @@ impl fmt::Display for SoftLockup {
             "soft lockup: {who} has run for {time} without letting others run"
         )?;
         write!(f, "  it is at {rip:#x}")?;
+        if cfg!(feature = "smp") {
+            write!(f, " on core {}", self.core.0)?;
+        }
         for address in self.backtrace() {
             write!(f, "\n  called from {address:#x}")?;
         }

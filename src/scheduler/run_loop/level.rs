@@ -85,6 +85,13 @@ impl RunLoop {
 
 /// Returns the last byte of the number of completed turns. After 256 turns at an inherited level, a
 /// fiber may be mistaken for one that has not run, and be put into an old place.
-const fn turn_of(header: &Header) -> u8 {
+#[cfg_attr(
+    not(feature = "smp"),
+    expect(
+        clippy::missing_const_for_fn,
+        reason = "it reads an atomic with several cores"
+    )
+)]
+fn turn_of(header: &Header) -> u8 {
     header.dispatches().get().to_le_bytes()[0]
 }

@@ -32,8 +32,38 @@ impl RunLoop {
         if self.is_owner() {
             return Some(None);
         }
-        let is_ours = !self.is_running.swap(true, Ordering::Acquire);
+        let is_ours = !self.is_running.swap(true, Self::OWN_ORDER);
+        #[cfg(feature = "smp")]
+        if is_ours {
+            self.await_visitor();
+        }
         is_ours.then(|| Some(Disown(&self.is_running)))
+    }
+
+    const OWN_ORDER: Ordering = if cfg!(feature = "smp") {
+        Ordering::SeqCst
+    } else {
+        Ordering::Acquire
+    };
+
+    /// Runs `f` as the owner of a loop that nobody owns. Whoever wants to run the loop meanwhile waits
+    /// until `f`, which must be short, has returned. Returns `None` without running `f` if the loop
+    /// has an owner or a visitor.
+    #[cfg(feature = "smp")]
+    pub(crate) fn visit<R>(&self, f: impl FnOnce() -> R) -> Option<R> {
+        if self.is_visited.swap(true, Ordering::SeqCst) {
+            return None;
+        }
+        let _leave = Disown(&self.is_visited);
+        // Each side writes its flag and reads the other's, so at least one sees the other.
+        (!self.is_running.load(Ordering::SeqCst)).then(f)
+    }
+
+    #[cfg(feature = "smp")]
+    fn await_visitor(&self) {
+        while self.is_visited.load(Ordering::SeqCst) {
+            core::hint::spin_loop();
+        }
     }
 }
 

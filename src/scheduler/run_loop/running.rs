@@ -5,17 +5,41 @@ use super::RunLoop;
 use crate::platform::NEVER;
 use crate::platform::interrupts;
 use crate::scheduler::cpu::current;
-#[cfg(not(feature = "smp"))]
 use core::sync::atomic::Ordering;
 
 impl RunLoop {
+    /// Runs the loop as [`run`](Self::run) does, but only where its fibers began to run, or
+    /// anywhere if none has.
+    ///
+    /// # Panics
+    ///
+    /// Panics in any other place.
+    ///
+    /// # Safety
+    ///
+    /// The requirements of [`run`](Self::run) apply.
+    #[track_caller]
+    pub(crate) unsafe fn run_in_place(&self, until_idle: bool) {
+        let here = current::place();
+        assert!(
+            self.place.get().is_none_or(|place| place == here),
+            "the scheduler ran on another thread before, and its fibers may hold what must not change threads"
+        );
+        self.place.set(Some(here));
+        // SAFETY: the caller's promise.
+        unsafe { self.run(until_idle) };
+        if self.team().live.load(Ordering::Relaxed) == 0 {
+            self.place.set(None);
+        }
+    }
+
     /// Runs fibers until none is left or, if `until_idle`, until none is ready and no deadline has
     /// passed.
     ///
     /// # Safety
     ///
     /// The caller must not be in a fiber. It becomes the owner.
-    pub(super) unsafe fn run(&self, until_idle: bool) {
+    unsafe fn run(&self, until_idle: bool) {
         self.hook.set(self.platform().switch_hook());
         self.forbid_fast_yields();
         #[cfg(not(feature = "smp"))]

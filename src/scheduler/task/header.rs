@@ -69,6 +69,40 @@ const _: () = assert!(size_of::<Header>() == 128, "two lines");
 // and the link while the fiber is in an inbox. The rest is used by the owner only (see the type).
 unsafe impl Sync for Header {}
 
+/// The number of a fiber's turns. With several cores another core may read it.
+#[repr(transparent)]
+pub(crate) struct Turns(
+    #[cfg(not(feature = "smp"))] Cell<u64>,
+    #[cfg(feature = "smp")] core::sync::atomic::AtomicU64,
+);
+
+#[cfg(not(feature = "smp"))]
+impl Turns {
+    #[inline(always)]
+    pub(crate) const fn get(&self) -> u64 {
+        self.0.get()
+    }
+
+    #[inline(always)]
+    pub(crate) fn set(&self, turns: u64) {
+        self.0.set(turns);
+    }
+}
+
+#[cfg(feature = "smp")]
+impl Turns {
+    #[inline(always)]
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Only the owner of the fiber's loop may call this.
+    #[inline(always)]
+    pub(crate) fn set(&self, turns: u64) {
+        self.0.store(turns, Ordering::Relaxed);
+    }
+}
+
 impl Header {
     /// The offset of the loop's address in a header.
     pub(crate) const RUN_LOOP_AT: usize = offset_of!(Self, run_loop);
@@ -158,9 +192,9 @@ impl Header {
     /// Returns the number of completed turns. It lies in the cache line that a switch writes
     /// anyway.
     #[inline(always)]
-    pub(crate) const fn dispatches(&self) -> &Cell<u64> {
+    pub(crate) const fn dispatches(&self) -> &Turns {
         // SAFETY: the second word is nothing else than this count, and as aligned.
-        unsafe { &*self.words().cast::<Cell<u64>>().wrapping_add(1) }
+        unsafe { &*self.words().cast::<Turns>().wrapping_add(1) }
     }
 
     /// Sets the loop that the fibers of this header belong to. Returns whether it had none before,

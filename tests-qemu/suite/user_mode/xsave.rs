@@ -14,7 +14,7 @@ use super::Hooked;
 /// Room for the x87, SSE and AVX registers.
 const BYTES: usize = 832;
 
-// SAFETY: what is not so before the tests have enabled it is checked there; one scheduler has the hook.
+// What is not so before the tests have enabled it is checked there, and one scheduler has the hook.
 static AREAS: PerFiber<XsaveArea<BYTES>> = PerFiber::new(area());
 static SCHEDULER: Scheduler<Hooked> = Scheduler::new(Hooked(platform::bare(), |prev, next| {
     // SAFETY: this is the hook.

@@ -7,7 +7,9 @@ use core::mem;
 use kfiber::platform::Platform;
 use kfiber::scheduler;
 use kfiber_lock_api::lock_api;
-use kfiber_lock_api::{Mutex, RawMutex, RawRwLock, ReentrantMutex, RwLock};
+use kfiber_lock_api::{
+    Mutex, MutexGuard, RawMutex, RawRwLock, ReentrantMutex, RwLock, RwLockReadGuard,
+};
 use lock_api::{GuardNoSend, RawMutex as _, RawRwLock as _};
 use std::sync::{Arc, Mutex as HostMutex};
 
@@ -89,6 +91,80 @@ fn whoever_waits_for_the_lock_of_a_failed_writer_is_told() {
         *late.read()
     });
     assert_eq!(late, 7);
+}
+
+/// The guard is still there when it cannot lock again, and is dropped by unwinding.
+#[test]
+fn a_guard_that_cannot_lock_again_unlocks_nothing() {
+    let world = World::new();
+    let locks = Arc::new((Mutex::new(0), RwLock::new(0)));
+    let other = Arc::clone(&locks);
+    let bumps = Arc::clone(&locks);
+    let bumps = world.spawn("bumps", move || {
+        let mut guard = bumps.0.lock();
+        scheduler::yield_now();
+        MutexGuard::bump(&mut guard);
+    });
+    let aside = Arc::clone(&locks);
+    let aside = world.spawn("aside", move || {
+        let mut guard = aside.1.read();
+        scheduler::yield_now();
+        RwLockReadGuard::unlocked(&mut guard, scheduler::yield_now);
+    });
+    let bad = world.spawn("bad", move || {
+        mem::forget((other.0.lock(), other.1.write()));
+        scheduler::yield_now();
+        panic!("by plan");
+    });
+    world.scheduler.run();
+    assert!(failure_of(bumps).contains("a mutex is poisoned"));
+    assert!(failure_of(aside).contains("a reader-writer lock is poisoned"));
+    assert!(failure_of(bad).contains("by plan"));
+    assert!(locks.0.is_locked() && locks.1.is_locked_exclusive());
+}
+
+/// There are more readers than the lock records, and one of those that it only counts gives up while it unwinds.
+#[test]
+fn a_reader_that_cannot_lock_again_takes_no_place_of_another() {
+    fn pause(turns: u32) {
+        (0..turns).for_each(|_| scheduler::yield_now());
+    }
+
+    let world = World::new();
+    let value = Arc::new((RwLock::new(0), Mutex::new(())));
+    for name in ["first", "second", "third", "fourth", "counted"] {
+        let value = Arc::clone(&value);
+        let reads = move || {
+            let guard = value.0.read();
+            pause(5);
+            if name == "first" {
+                drop(value.1.lock()); // so that the writer waits for one who waits for "aside"
+            }
+            pause(if name == "counted" { 50 } else { 10 });
+            assert_eq!(*guard, 0, "nobody writes while we read");
+        };
+        world.spawn(name, reads).detach();
+    }
+    let aside = Arc::clone(&value);
+    let aside = world.spawn("aside", move || {
+        let _other = aside.1.lock();
+        let mut guard = aside.0.read();
+        RwLockReadGuard::unlocked(&mut guard, || pause(10));
+    });
+    let writer = Arc::clone(&value);
+    let writer = world.spawn("writer", move || {
+        pause(2);
+        *writer.0.write() = 1;
+    });
+    world.scheduler.run();
+    assert!(failure_of(aside).contains("deadlock"));
+    writer.try_join().expect("it wrote in the end");
+    let failures = world.reports.0.lock().unwrap();
+    let failures = failures
+        .iter()
+        .filter(|report| report.contains(" panicked: "));
+    assert_eq!(failures.count(), 1, "only \"aside\" failed");
+    assert!(!value.0.is_locked());
 }
 
 #[test]

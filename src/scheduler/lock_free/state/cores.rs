@@ -22,7 +22,7 @@ const LENT: u64 = 1 << 16;
 const ALL_LENT: u64 = 0xffff * LENT;
 
 impl State {
-    /// Behaves like [`begin`](Self::begin). If `is_pinned`, the fiber stays on its core.
+    /// Behaves like `begin`. If `is_pinned`, the fiber stays on its core.
     #[cfg(feature = "smp")]
     pub(crate) fn begin_as(&self, is_ready: bool, is_pinned: bool) -> u32 {
         let next = generation(self.0.load(Ordering::Relaxed)).wrapping_add(1);

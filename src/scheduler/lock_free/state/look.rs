@@ -1,5 +1,7 @@
 //! An examination of a finished fiber, whose cell is not freed meanwhile.
 
+#[cfg(all(feature = "smp", not(loom)))]
+use super::FAILED;
 use super::{DETACHED, FINISHED, LOOKED_AT, State};
 use crate::atomic::Ordering;
 
@@ -19,6 +21,12 @@ impl State {
     pub(crate) fn begin_look(&self) -> bool {
         let mut current = self.0.load(Ordering::Relaxed);
         while current & (FINISHED | DETACHED) == FINISHED {
+            // Another core that looks is done in a few instructions.
+            if cfg!(feature = "smp") && current & LOOKED_AT != 0 {
+                crate::atomic::spin_loop();
+                current = self.0.load(Ordering::Relaxed);
+                continue;
+            }
             match self.0.compare_exchange_weak(
                 current,
                 current | LOOKED_AT,
@@ -30,6 +38,32 @@ impl State {
             }
         }
         false
+    }
+
+    /// Keeps the cell of a fiber from being freed until [`end_look`](Self::end_look), whether the
+    /// fiber has finished or not. Returns false if no fiber lives in the cell. Any core may call this,
+    /// with interrupts off.
+    #[cfg(all(feature = "smp", not(loom)))]
+    #[must_use]
+    pub(crate) fn hold(&self) -> bool {
+        let mut current = self.0.load(Ordering::Relaxed);
+        loop {
+            let is_free = current & (FINISHED | DETACHED | FAILED) == FINISHED | DETACHED;
+            if is_free || super::generation(current) == 0 {
+                return false;
+            }
+            // Another core that looks is done in a few instructions.
+            let next = (current & !LOOKED_AT) | LOOKED_AT;
+            let expected = current & !LOOKED_AT;
+            match self
+                .0
+                .compare_exchange_weak(expected, next, Ordering::Acquire, Ordering::Relaxed)
+            {
+                Ok(_) => return true,
+                Err(seen) => current = seen,
+            }
+            crate::atomic::spin_loop();
+        }
     }
 
     /// Returns whether an examination is in progress, between [`begin_look`](Self::begin_look) and
