@@ -121,7 +121,7 @@ fn exact_wants_the_whole_name() {
         "pass::is_honest",
     ]);
     assert!(
-        run.contains("1 passed; 0 failed; 0 ignored; 0 measured; 31 filtered out"),
+        run.contains("1 passed; 0 failed; 0 ignored; 0 measured; 32 filtered out"),
         "{run}"
     );
 }
@@ -147,6 +147,7 @@ fn skip_leaves_out_and_several_filters_add_up() {
         [
             "pass::is_honest: test",
             "timeout::halts: test",
+            "timeout::leaves_a_kick_out: test",
             "timeout::passes_and_spins: test",
             "timeout::spins: test"
         ]
