@@ -14,6 +14,10 @@ pub mod glossary {}
 pub mod stack_size {}
 
 #[doc = include_str!("links.md")]
+#[doc = include_str!("../docs/your-kernel.md")]
+pub mod your_kernel {}
+
+#[doc = include_str!("links.md")]
 #[doc = include_str!("../docs/promises.md")]
 pub mod promises {}
 

@@ -51,9 +51,11 @@
 
 mod install;
 mod stubs;
+mod tables;
 
 pub use crate::trap::TrapFrame;
 pub use install::{ExceptionStacks, OnFatal, install};
+pub use tables::Tables;
 
 #[doc(hidden)]
 pub use crate::trap::has_error_code;

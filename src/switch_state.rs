@@ -82,7 +82,9 @@ pub trait SwitchState: Sync {
 
 /// A state for each fiber that wants one, and one for everybody else. See the [module](self).
 ///
-/// It is the hook of one scheduler, because the state for everybody else is that of its core.
+/// It is the hook of one core, because the state for everybody else is that of this core. In a kernel
+/// with the feature `smp` each core therefore needs one of its own, which the kernel's hook chooses,
+/// and a fiber must not move to another core while it has a state.
 pub struct PerFiber<S: 'static> {
     own: FiberLocal<S>,
     outside: S,

@@ -39,7 +39,8 @@ impl Register {
 /// The local APIC of the core on which a function of this is called.
 ///
 /// Each core has its own, at the same address, so one value serves all cores once the APIC of each
-/// core was enabled.
+/// core was enabled. On a core whose APIC was not enabled in the same mode, the functions have no
+/// effect or fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalApic {
     /// The address of the registers in memory, or nothing in x2APIC mode.
@@ -283,8 +284,7 @@ impl LocalApic {
         };
         let command = ipi.command() | shorthand;
         if self.is_x2apic() {
-            // A write to this register is not ordered behind others (Intel SDM, volume 3, 11.12.3).
-            core::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
+            finish_writes();
             let command = u64::from(apic_id) << 32 | u64::from(command);
             // SAFETY: the caller's promise.
             unsafe { COMMAND_LOW.msr().write(command) };
@@ -350,6 +350,14 @@ impl LocalApic {
             }
         }
     }
+}
+
+/// Waits until all writes to memory are done. Writes to the model-specific registers of an APIC may
+/// otherwise overtake them (Intel SDM, volume 3, 11.12.3).
+#[inline]
+pub(super) fn finish_writes() {
+    // SAFETY: every x86_64 processor has the instructions, which change nothing.
+    unsafe { core::arch::asm!("mfence", "lfence", options(nostack, preserves_flags)) };
 }
 
 /// Checks a vector for the local APIC, which sends none below 16.

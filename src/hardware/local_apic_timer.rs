@@ -5,13 +5,12 @@ use super::error::HardwareError;
 use super::first_interrupt::FirstInterrupt;
 use super::local_apic::{
     Destination, Ipi, LocalApic, TIMER, TIMER_CURRENT_COUNT, TIMER_DIVIDER, TIMER_INITIAL_COUNT,
-    check_vector,
+    check_vector, finish_writes,
 };
 use super::measure::{self, Counter, Sample};
 use super::scale::Scale;
 use super::tsc::TscClock;
 use crate::platform::{NEVER, Nanoseconds, Timer};
-use core::sync::atomic::{Ordering, fence};
 use spin::Once;
 use x86_64::registers::model_specific::Msr;
 
@@ -79,7 +78,7 @@ impl LocalApicTimer {
     /// - The vector has a handler that calls
     ///   [`timer_interrupt`](crate::scheduler::Scheduler::timer_interrupt) and then
     ///   [`end_of_interrupt`](Self::end_of_interrupt).
-    /// - Nobody else uses the timer of the local APIC.
+    /// - Nobody else uses the timer of the local APIC, and the APIC is enabled on this core.
     /// - Nobody else uses channel 2 of the PIT or I/O port 0x61 during the call.
     ///
     /// # Context
@@ -87,14 +86,15 @@ impl LocalApicTimer {
     /// Callable from: boot code. Blocks: the core, for up to 50 ms.
     pub unsafe fn start(&self, apic: LocalApic, vector: u8) -> Result<(), HardwareError> {
         check_vector(vector)?;
+        self.clock.check_not_started()?;
         // SAFETY: the caller's promise.
-        unsafe { self.clock.start() }?;
+        let tsc_hz = unsafe { TscClock::find_hz() }?;
         let mode = if cpuid::has_tsc_deadline() {
             ApicTimerMode::TscDeadline
         } else {
             ApicTimerMode::OneShot
         };
-        self.start_in(mode, apic, vector)
+        self.start_in(mode, apic, vector, tsc_hz)
     }
 
     /// Behaves as [`start`](Self::start), but takes the mode and the frequency of the time-stamp
@@ -125,8 +125,9 @@ impl LocalApicTimer {
         if mode == ApicTimerMode::TscDeadline && !cpuid::has_tsc_deadline() {
             return Err(HardwareError::NoTscDeadline);
         }
-        self.clock.start_with(tsc_hz)?;
-        self.start_in(mode, apic, vector)
+        self.clock.check_not_started()?;
+        TscClock::check_hz(tsc_hz)?;
+        self.start_in(mode, apic, vector, tsc_hz)
     }
 
     fn start_in(
@@ -134,8 +135,8 @@ impl LocalApicTimer {
         mode: ApicTimerMode,
         apic: LocalApic,
         vector: u8,
+        tsc_hz: u64,
     ) -> Result<(), HardwareError> {
-        let tsc_hz = self.clock.hz().expect("it was just started");
         let ticks = match mode {
             ApicTimerMode::TscDeadline => None,
             ApicTimerMode::OneShot => {
@@ -143,6 +144,8 @@ impl LocalApicTimer {
                 Some(Scale::from_hz(hz))
             }
         };
+        // After all that can fail, so that a failed start can be tried again.
+        self.clock.start_with(tsc_hz)?;
         let started = Started {
             apic,
             vector,
@@ -204,6 +207,7 @@ impl LocalApicTimer {
 
     /// Ends the sleep of another core by the interrupt of this timer. Its handler calls
     /// `timer_interrupt`, so that the core's scheduler looks at its clock once more than necessary.
+    /// The timer of that core was started before.
     ///
     /// # Errors
     ///
@@ -258,7 +262,7 @@ impl Started {
         self.apic.write(TIMER, mode | u32::from(self.vector));
         // The mode must have changed before a deadline is written (Intel SDM, volume 3, 11.5.4.1).
         self.apic.read(TIMER);
-        fence(Ordering::SeqCst);
+        finish_writes();
     }
 }
 

@@ -6,9 +6,14 @@ use super::scale::POSSIBLE_HZ;
 use core::hint::spin_loop;
 use x86_64::instructions::interrupts::without_interrupts;
 
-/// Returns the time-stamp counter.
+/// Returns the time-stamp counter, read after all earlier loads.
+///
+/// Without that order, a fiber that learnt something from another core could read an earlier time
+/// than the other core did (Intel SDM, volume 2B, RDTSC).
 #[inline]
 pub(super) fn read_tsc() -> u64 {
+    // SAFETY: every x86_64 processor has the instruction, which changes nothing. What may use memory is not moved across.
+    unsafe { core::arch::asm!("lfence", options(nostack, preserves_flags)) };
     // SAFETY: every x86_64 processor has the counter, and ring 0 may always read it.
     unsafe { core::arch::x86_64::_rdtsc() }
 }

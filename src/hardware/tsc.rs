@@ -10,8 +10,8 @@ use spin::Once;
 
 /// The time-stamp counter as a clock that counts nanoseconds since it was started.
 ///
-/// It can be kept in a static, and is started at boot. Reading it takes about as long as the
-/// instruction `rdtsc` itself.
+/// It can be kept in a static, and is started at boot. Reading it takes the instructions `lfence`
+/// and `rdtsc`, and a multiplication.
 ///
 /// On several cores it is one clock for all of them if their counters were reset at the same time,
 /// as firmware does with processors whose counter is invariant.
@@ -52,8 +52,9 @@ impl TscClock {
     ///
     /// # Errors
     ///
-    /// Returns [`HardwareError::TscVaries`] if the frequency is not constant,
-    /// [`HardwareError::AlreadyStarted`], and the errors of [`measure_hz`](Self::measure_hz).
+    /// Returns [`HardwareError::TscVaries`] if the frequency is not constant, by CPUID, on a machine
+    /// that is not virtual; [`HardwareError::AlreadyStarted`]; and the errors of
+    /// [`measure_hz`](Self::measure_hz).
     ///
     /// # Safety
     ///
@@ -63,15 +64,42 @@ impl TscClock {
     ///
     /// Callable from: boot code, fiber, scheduler. Blocks: the core, for 25 ms.
     pub unsafe fn start(&self) -> Result<(), HardwareError> {
+        self.check_not_started()?;
+        // SAFETY: the caller's promise.
+        let hz = unsafe { Self::find_hz() }?;
+        self.start_with(hz)
+    }
+
+    /// Returns the frequency in Hz of a counter whose frequency is constant.
+    ///
+    /// # Safety
+    ///
+    /// The requirements are those of [`start`](Self::start).
+    pub(super) unsafe fn find_hz() -> Result<u64, HardwareError> {
         if !cpuid::is_tsc_invariant() {
             return Err(HardwareError::TscVaries);
         }
-        let hz = match Self::hz_from_cpuid() {
-            Some(hz) => hz,
+        match Self::hz_from_cpuid() {
+            Some(hz) => Ok(hz),
             // SAFETY: the caller's promise.
-            None => unsafe { Self::measure_hz(Reference::Pit) }?,
-        };
-        self.start_with(hz)
+            None => unsafe { Self::measure_hz(Reference::Pit) },
+        }
+    }
+
+    /// Checks that the clock was not started, before anything is measured.
+    pub(super) fn check_not_started(&self) -> Result<(), HardwareError> {
+        match self.hz() {
+            None => Ok(()),
+            Some(_) => Err(HardwareError::AlreadyStarted),
+        }
+    }
+
+    pub(super) fn check_hz(hz: u64) -> Result<(), HardwareError> {
+        if POSSIBLE_HZ.contains(&hz) {
+            Ok(())
+        } else {
+            Err(HardwareError::ImpossibleFrequency { hz })
+        }
     }
 
     /// Starts the clock at 0 with a known frequency in Hz. It is taken to be constant, whatever
@@ -86,9 +114,7 @@ impl TscClock {
     ///
     /// Callable from: boot code, fiber, scheduler. Blocks: nothing.
     pub fn start_with(&self, hz: u64) -> Result<(), HardwareError> {
-        if !POSSIBLE_HZ.contains(&hz) {
-            return Err(HardwareError::ImpossibleFrequency { hz });
-        }
+        Self::check_hz(hz)?;
         let mut is_first = false;
         self.started.call_once(|| {
             is_first = true;

@@ -73,7 +73,8 @@ impl<T: Timer> BareX86_64<T> {
 }
 
 // SAFETY: `sti` lets no interrupt in before the next instruction has begun, so one that is pending, or comes, ends the
-// `hlt` (Intel SDM, volume 2B, STI). P1 is the promise of `new`'s caller.
+// `hlt` (Intel SDM, volume 2B, STI). The wait for a timer's first interrupt does not sleep, and ends by itself.
+// P1 is the promise of `new`'s caller.
 unsafe impl<T: Timer> Platform for BareX86_64<T> {
     #[inline]
     fn now(&self) -> Nanoseconds {

@@ -277,7 +277,7 @@ impl RunLoop {
     }
 
     /// Records that the running fiber ends. With several cores this is done later: see
-    /// [`team`](self::team).
+    /// [`team`].
     #[cfg(not(feature = "smp"))]
     #[inline(always)]
     pub(crate) fn count_end(&self) {

@@ -33,7 +33,7 @@ impl FxsaveArea {
     /// # Safety
     ///
     /// One core at a time saves and loads this, so a [`PerFiber`](super::PerFiber) that contains it is
-    /// the hook of one scheduler. The registers are enabled then: CR4.OSFXSR is set, and CR0.EM and
+    /// the hook of one core. The registers are enabled then: CR4.OSFXSR is set, and CR0.EM and
     /// CR0.TS are clear. No compiled code of the kernel uses them.
     #[must_use]
     pub const unsafe fn new() -> Self {
@@ -115,13 +115,19 @@ impl<const BYTES: usize> XsaveArea<BYTES> {
     /// # Context
     ///
     /// Callable from: anywhere. Blocks: nothing.
+    #[expect(
+        unused_unsafe,
+        reason = "the oldest compiler that builds this crate takes CPUID for unsafe"
+    )]
     pub fn check() -> Result<(), XsaveUnusable> {
         const OSXSAVE: u32 = 1 << 27;
-        if __cpuid(1).ecx & OSXSAVE == 0 {
+        // SAFETY: every x86_64 processor has the instruction.
+        if unsafe { __cpuid(1) }.ecx & OSXSAVE == 0 {
             return Err(XsaveUnusable::NotEnabled);
         }
         // The size for what XCR0 enables now (Intel SDM, volume 2A, CPUID, leaf 0DH).
-        let needed = __cpuid_count(0xd, 0).ebx as usize;
+        // SAFETY: as above.
+        let needed = unsafe { __cpuid_count(0xd, 0) }.ebx as usize;
         if needed > BYTES {
             return Err(XsaveUnusable::TooSmall { needed });
         }

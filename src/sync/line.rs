@@ -32,11 +32,11 @@ const TAKEN: u8 = 2;
 const SERVED: u8 = 3;
 
 /// The place of one fiber in a line.
-pub(crate) struct Waiter {
-    pub(crate) fiber: *const Header,
+pub(super) struct Waiter {
+    pub(super) fiber: *const Header,
     /// A word through which the primitive and the waiter exchange information. It is accessed like
     /// the line (**L1**), or by the waiter itself while that is in no line.
-    pub(crate) note: Cell<*mut ()>,
+    pub(super) note: Cell<*mut ()>,
     stage: AtomicU8,
     /// The neighbours. They are initialized once the waiter was in a line.
     next: Cell<MaybeUninit<*const Self>>,
@@ -44,7 +44,7 @@ pub(crate) struct Waiter {
 }
 
 /// A line; see the [module](self).
-pub(crate) struct Line {
+pub(super) struct Line {
     first: Cell<*const Waiter>,
     last: Cell<*const Waiter>,
 }
@@ -54,13 +54,13 @@ unsafe impl Send for Line {}
 
 /// Waiters that were taken out, and that must be woken once the line is unlocked.
 #[must_use = "the waiters would never wake"]
-pub(crate) struct Served {
+pub(super) struct Served {
     first: *const Waiter,
     last: *const Waiter,
 }
 
 impl Line {
-    pub(crate) const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self {
             first: Cell::new(ptr::null()),
             last: Cell::new(ptr::null()),
@@ -68,19 +68,19 @@ impl Line {
     }
 
     #[inline(always)]
-    pub(crate) const fn is_empty(&self) -> bool {
+    pub(super) const fn is_empty(&self) -> bool {
         self.first.get().is_null()
     }
 
     /// Returns the fiber that has waited longest.
     #[inline(always)]
-    pub(crate) const fn first(&self) -> Option<&Waiter> {
+    pub(super) const fn first(&self) -> Option<&Waiter> {
         // SAFETY: L2.
         unsafe { self.first.get().as_ref() }
     }
 
     /// Returns all waiters, in the order of their arrival.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Waiter> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Waiter> {
         // SAFETY: L2.
         core::iter::successors(self.first(), |waiter| unsafe { waiter.next().as_ref() })
     }
@@ -91,7 +91,7 @@ impl Line {
     ///
     /// The waiter must be in no line, and **L2** must hold for it.
     #[inline(always)]
-    pub(crate) unsafe fn push(&self, waiter: *const Waiter) {
+    pub(super) unsafe fn push(&self, waiter: *const Waiter) {
         // SAFETY: the caller's promise.
         let node = unsafe { &*waiter };
         node.stage.store(IN_LINE, Ordering::Relaxed);
@@ -110,7 +110,7 @@ impl Line {
     /// # Safety
     ///
     /// The requirements of [`push`](Self::push) apply.
-    pub(crate) unsafe fn insert_behind(
+    pub(super) unsafe fn insert_behind(
         &self,
         waiter: &Waiter,
         is_behind: impl Fn(&Waiter) -> bool,
@@ -137,7 +137,7 @@ impl Line {
 
     /// Takes a waiter out of this line without serving it.
     #[inline]
-    pub(crate) fn remove(&self, waiter: &Waiter) {
+    pub(super) fn remove(&self, waiter: &Waiter) {
         let (prev, next) = (waiter.prev(), waiter.next());
         // SAFETY: L2.
         match unsafe { prev.as_ref() } {
@@ -153,21 +153,21 @@ impl Line {
 
     /// Takes the first waiter out, and adds it to those that are to be woken.
     #[inline(always)]
-    pub(crate) fn serve_first(&self, served: &mut Served) -> Option<&Waiter> {
+    pub(super) fn serve_first(&self, served: &mut Served) -> Option<&Waiter> {
         let first = self.first()?;
         self.serve(first, served);
         Some(first)
     }
 
     /// Takes all waiters out, and adds them to those that are to be woken. Returns their number.
-    pub(crate) fn serve_all(&self, served: &mut Served) -> usize {
+    pub(super) fn serve_all(&self, served: &mut Served) -> usize {
         core::iter::from_fn(|| self.serve_first(served).map(drop)).count()
     }
 
     /// Takes the first waiter out. The caller must wake it with [`Waiter::wake`]. Used where only
     /// one waiter is taken out.
     #[inline(always)]
-    pub(crate) fn pop(&self) -> Option<*const Waiter> {
+    pub(super) fn pop(&self) -> Option<*const Waiter> {
         let first = self.first()?;
         let next = first.next();
         first.stage.store(TAKEN, Ordering::Relaxed);
@@ -182,7 +182,7 @@ impl Line {
 
     /// Takes a waiter out of this line, and adds it to those that are to be woken.
     #[inline(always)]
-    pub(crate) fn serve(&self, waiter: &Waiter, served: &mut Served) {
+    pub(super) fn serve(&self, waiter: &Waiter, served: &mut Served) {
         self.remove(waiter);
         waiter.stage.store(TAKEN, Ordering::Relaxed);
         waiter.set_next(ptr::null());
@@ -197,7 +197,7 @@ impl Line {
 
 impl Served {
     /// Returns an empty set.
-    pub(crate) const fn nobody() -> Self {
+    pub(super) const fn nobody() -> Self {
         Self {
             first: ptr::null(),
             last: ptr::null(),
@@ -206,7 +206,7 @@ impl Served {
 
     /// Wakes the waiters, in the order in which they were taken out. The caller must hold no lock.
     #[inline(always)]
-    pub(crate) fn wake(self) {
+    pub(super) fn wake(self) {
         let mut waiter = self.first;
         // SAFETY: what was taken out stays in place until it is served.
         while let Some(node) = unsafe { waiter.as_ref() } {
@@ -220,7 +220,7 @@ impl Served {
 impl Waiter {
     /// Creates a waiter that is in no line.
     #[inline(always)]
-    pub(crate) const fn new(fiber: *const Header) -> Self {
+    pub(super) const fn new(fiber: *const Header) -> Self {
         Self {
             fiber,
             note: Cell::new(ptr::null_mut()),
@@ -237,7 +237,7 @@ impl Waiter {
     ///
     /// The words must come from such a record. A wait in a line keeps both in place, and the fiber
     /// must not have resumed since.
-    pub(crate) const unsafe fn of_failed<'a, P>(
+    pub(super) const unsafe fn of_failed<'a, P>(
         object: *const (),
         waiter: *const (),
     ) -> (&'a P, &'a Self) {
@@ -249,7 +249,7 @@ impl Waiter {
 
     /// Returns the waiter behind this one in the line.
     #[inline]
-    pub(crate) const fn behind(&self) -> Option<&Self> {
+    pub(super) const fn behind(&self) -> Option<&Self> {
         // SAFETY: L2.
         unsafe { self.next().as_ref() }
     }
@@ -283,7 +283,7 @@ impl Waiter {
     ///
     /// The waiter must have been taken out and not yet woken. The caller must hold no lock.
     #[inline(always)]
-    pub(crate) unsafe fn wake(waiter: *const Self) {
+    pub(super) unsafe fn wake(waiter: *const Self) {
         // SAFETY: what was taken out stays in place until it is served.
         let node = unsafe { &*waiter };
         let fiber = node.fiber;
@@ -295,21 +295,21 @@ impl Waiter {
 
     /// Returns whether a waiter that was pushed is still in the line. The caller must hold the lock
     /// of the line.
-    pub(crate) fn is_in_line(&self) -> bool {
+    pub(super) fn is_in_line(&self) -> bool {
         self.stage.load(Ordering::Relaxed) == IN_LINE
     }
 
     /// Returns whether the waiter was taken out, and the code that took it out no longer accesses
     /// it.
     #[inline(always)]
-    pub(crate) fn is_served(&self) -> bool {
+    pub(super) fn is_served(&self) -> bool {
         self.stage.load(Ordering::Acquire) == SERVED
     }
 
     /// Waits until the waiter is served. That code runs on another core, and needs only a few
     /// instructions.
     #[cold]
-    pub(crate) fn await_served(&self) {
+    pub(super) fn await_served(&self) {
         while !self.is_served() {
             spin_loop();
         }
@@ -319,7 +319,7 @@ impl Waiter {
     /// line, and `leave` updates the state of the primitive.
     #[inline]
     #[track_caller]
-    pub(crate) fn wait<S>(
+    pub(super) fn wait<S>(
         &self,
         shared: &Locked<S>,
         kind: &'static Kind,
@@ -338,7 +338,7 @@ impl Waiter {
     /// failure wakes the waiter.
     #[inline]
     #[track_caller]
-    pub(crate) fn wait_for_holder<S>(
+    pub(super) fn wait_for_holder<S>(
         &self,
         shared: &Locked<S>,
         kind: &'static Kind,
@@ -374,7 +374,7 @@ impl Waiter {
     /// keeps what it was given.
     #[cold]
     #[inline(never)]
-    pub(crate) fn has_left<S>(
+    pub(super) fn has_left<S>(
         &self,
         shared: &Locked<S>,
         leave: impl FnOnce(&mut S, &Self) -> Served,

@@ -11,7 +11,7 @@ use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 /// A value with a spin lock; see the [module](self).
-pub(crate) struct Locked<S> {
+pub(super) struct Locked<S> {
     is_locked: AtomicBool,
     state: UnsafeCell<S>,
 }
@@ -20,7 +20,7 @@ pub(crate) struct Locked<S> {
 unsafe impl<S: Send> Sync for Locked<S> {}
 
 impl<S> Locked<S> {
-    pub(crate) const fn new(state: S) -> Self {
+    pub(super) const fn new(state: S) -> Self {
         Self {
             is_locked: AtomicBool::new(false),
             state: UnsafeCell::new(state),
@@ -29,7 +29,7 @@ impl<S> Locked<S> {
 
     /// Calls `f` with exclusive access to the state.
     #[inline(always)]
-    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut S) -> R) -> R {
+    pub(super) fn with<R>(&self, f: impl FnOnce(&mut S) -> R) -> R {
         let were_enabled = interrupts::are_enabled();
         interrupts::disable();
         f(&mut self.alone(were_enabled))
@@ -38,13 +38,13 @@ impl<S> Locked<S> {
     /// Behaves like [`with`](Self::with), where interrupts are known to be on: in a fiber that has
     /// been found to be allowed to wait.
     #[inline(always)]
-    pub(crate) fn with_interrupts_on<R>(&self, f: impl FnOnce(&mut S) -> R) -> R {
+    pub(super) fn with_interrupts_on<R>(&self, f: impl FnOnce(&mut S) -> R) -> R {
         f(&mut self.lock_with_interrupts_on())
     }
 
     /// Returns a guard with exclusive access to the state. Interrupts must be on.
     #[inline(always)]
-    pub(crate) fn lock_with_interrupts_on(&self) -> Alone<'_, S> {
+    pub(super) fn lock_with_interrupts_on(&self) -> Alone<'_, S> {
         debug_assert!(interrupts::are_enabled(), "the caller says so");
         interrupts::disable();
         self.alone(true)
@@ -66,7 +66,7 @@ impl<S> Locked<S> {
 }
 
 /// A guard with exclusive access to the state.
-pub(crate) struct Alone<'a, S> {
+pub(super) struct Alone<'a, S> {
     locked: &'a Locked<S>,
     were_enabled: bool,
 }

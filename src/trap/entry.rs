@@ -152,21 +152,19 @@ macro_rules! __trap_code {
     };
 }
 
-/// The code for kernels whose compiled code has general registers only.
-#[cfg(not(target_feature = "sse"))]
+/// The entry that saves the general registers only.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __interrupt_entry {
+macro_rules! __interrupt_entry_general {
     ($handler:ident, $vector:expr) => {
         $crate::__trap_code!($handler, $vector, "", "", ".byte 0x02, 76b - 70b")
     };
 }
 
-/// The code for kernels whose compiled code also has the x87 and SSE registers.
-#[cfg(all(target_feature = "sse", not(target_feature = "avx")))]
+/// The entry that also saves the x87 and SSE registers.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __interrupt_entry {
+macro_rules! __interrupt_entry_sse {
     ($handler:ident, $vector:expr) => {
         $crate::__trap_code!(
             $handler,
@@ -178,12 +176,32 @@ macro_rules! __interrupt_entry {
     };
 }
 
+/// The entry for kernels whose compiled code has no other registers.
+#[cfg(not(target_feature = "sse"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __interrupt_entry {
+    ($($all:tt)*) => {
+        $crate::__interrupt_entry_general!($($all)*)
+    };
+}
+
+/// The entry for kernels whose compiled code uses SSE.
+#[cfg(all(target_feature = "sse", not(target_feature = "avx")))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __interrupt_entry {
+    ($($all:tt)*) => {
+        $crate::__interrupt_entry_sse!($($all)*)
+    };
+}
+
 /// The refusal for kernels whose compiled code has more registers than that.
 #[cfg(target_feature = "avx")]
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __interrupt_entry {
-    ($handler:ident, $vector:expr) => {
+    ($($all:tt)*) => {
         ::core::compile_error!(
             "`interrupt_entry!` does not save the registers of AVX: compile the kernel without it"
         )

@@ -28,7 +28,7 @@ tests_qemu::kernel_test! {
 
 /// Regions whose length is known. If one reads otherwise, the counter does not count instructions, and nothing below is
 /// worth anything: the runner says so.
-fn test_the_counter() {
+pub(crate) fn test_the_counter() {
     measure_here("empty", 1, || {});
     measure_here("20_nops", 1, || {
         // SAFETY: it does nothing.

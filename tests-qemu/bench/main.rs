@@ -4,6 +4,8 @@
 //! `-icount shift=0`. How an operation is measured stands beside it; `counter` has what is common to all.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
+#[cfg(all(target_os = "none", feature = "smp"))]
+mod cores;
 #[cfg(target_os = "none")]
 mod counter;
 #[cfg(target_os = "none")]

@@ -11,7 +11,7 @@ pub(crate) fn main() -> ! {
     interrupts::on_tick(|_| {
         SCHEDULER.timer_interrupt();
         if scene::IS_INTERRUPT_AWAITED.swap(false, core::sync::atomic::Ordering::Relaxed) {
-            scene::stop(scene::IN_INTERRUPT);
+            scene::kfiber_debugged_stop(scene::IN_INTERRUPT);
         }
     });
     SCHEDULER.set_hooks(&scene::Silent).expect("the first");

@@ -30,19 +30,15 @@ static CELLS: [FiberCell<{ 64 * 1024 }>; 7] = [const { FiberCell::new() }; 7];
 /// Where the debugger has a breakpoint.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn kfiber_debugged_stop(number: u32) {
+pub(crate) const extern "C" fn kfiber_debugged_stop(number: u32) {
     // Also in a release build, where this is inlined code at the beginning of the function.
     black_box(number);
-}
-
-pub(crate) fn stop(number: u32) {
-    kfiber_debugged_stop(number);
 }
 
 /// Spawns the fibers of the scene.
 pub(crate) fn play(builder: Builder) {
     let spawn = |name, cell: usize, closure: fn()| {
-        let spawned = builder.clone().name(name).spawn(&CELLS[cell], closure);
+        let spawned = builder.name(name).spawn(&CELLS[cell], closure);
         spawned.expect("each has a cell of its own")
     };
     let carpenter = spawn("carpenter", 0, works);
@@ -85,7 +81,7 @@ fn shows(
     scheduler::yield_now();
     let new = builder.name("new").spawn(&CELLS[6], || ());
     let new = new.expect("it has a cell of its own");
-    stop(IN_FIBER);
+    kfiber_debugged_stop(IN_FIBER);
     #[cfg(target_os = "none")]
     {
         IS_INTERRUPT_AWAITED.store(true, Ordering::Relaxed);
@@ -100,5 +96,5 @@ fn shows(
     LETTERS.close();
     scheduler::sleep(Duration::from_secs(1)).expect("nobody cancels it");
     drop((ended, failed));
-    stop(AT_END);
+    kfiber_debugged_stop(AT_END);
 }

@@ -1,5 +1,6 @@
 //! The kernel itself: one scheduler, two interrupts, and a shell.
 
+use crate::machine;
 use crate::scheduler::SCHEDULER;
 use crate::{console, ends, shell, trouble};
 use kfiber::scheduler::{FiberCell, Priority};
@@ -23,7 +24,7 @@ pub(crate) fn main() -> ! {
     let shell = builder.spawn(&SHELL, shell::run).expect("the cell is free");
 
     // Until all fibers have ended, or can never run again. While all wait, the processor sleeps.
-    SCHEDULER.run();
+    machine::run();
     if command_line::value("stacks").is_some() {
         stacks::print(&SCHEDULER); // for `cargo xtask stacks`
     }

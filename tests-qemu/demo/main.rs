@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `scheduler.rs` | a scheduler in a static |
 //! | `kernel.rs` | what an interrupt handler does, spawning, running |
+//! | `one_core.rs`, `several_cores.rs` | the machine that a scheduler wants, with one core and with several |
 //! | `console.rs` | an interrupt handler that feeds a channel, and a fiber that reads lines from it |
 //! | `shell.rs` | the commands |
 //! | `jobs.rs` | fibers that work together: a channel, a semaphore, mutexes, timeouts, cancellation |
@@ -23,6 +24,12 @@ mod ends;
 mod jobs;
 #[cfg(target_os = "none")]
 mod kernel;
+#[cfg(all(target_os = "none", not(feature = "smp")))]
+#[path = "one_core.rs"]
+mod machine;
+#[cfg(all(target_os = "none", feature = "smp"))]
+#[path = "several_cores.rs"]
+mod machine;
 #[cfg(target_os = "none")]
 mod ps;
 #[cfg(target_os = "none")]

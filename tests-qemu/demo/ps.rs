@@ -1,6 +1,7 @@
 //! `ps` and `top`: what all fibers do.
 
 use crate::console;
+use crate::machine;
 use crate::scheduler::SCHEDULER;
 use core::fmt;
 use core::time::Duration;
@@ -9,8 +10,9 @@ use tests_qemu::{print, println};
 
 /// Shows all fibers once.
 pub(crate) fn ps() -> usize {
+    let core = if machine::KNOWS_CORES { " core" } else { "" };
     println!(
-        "  {:<12} {:>4} {:>10} {:>15}  does",
+        "  {:<12}{core} {:>4} {:>10} {:>15}  does",
         "name", "prio", "switches", "stack used"
     );
     let mut lines = 1;
@@ -24,7 +26,7 @@ pub(crate) fn ps() -> usize {
 /// Shows all fibers again and again, until a key is pressed.
 pub(crate) fn top() {
     loop {
-        let lines = ps();
+        let lines = machine::print_load() + ps();
         println!("  (any key ends this)");
         if console::wait_for_key(Duration::from_millis(500)) {
             return;
@@ -40,13 +42,11 @@ impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fiber = &self.0;
         let usage = fiber.stack_usage();
-        write!(
-            f,
-            "  {:<12} {:>4} {:>10}",
-            fiber.name,
-            fiber.priority.level(),
-            fiber.switches
-        )?;
+        write!(f, "  {:<12}", fiber.name)?;
+        if let Some(core) = machine::core_of(fiber) {
+            write!(f, " {core:>4}")?;
+        }
+        write!(f, " {:>4} {:>10}", fiber.priority.level(), fiber.switches)?;
         write!(f, " {:>6} of {:>5}  ", usage.used_bytes, usage.size_bytes)?;
         match fiber.state {
             FiberState::Running => write!(f, "runs"),

@@ -1,7 +1,7 @@
 //! The scheduler of this kernel.
 
+use crate::machine::{self, CORES, Machine};
 use kfiber::scheduler::Scheduler;
-use tests_qemu::platform::{self, Bare};
 
 /// All fibers of this kernel.
-pub(crate) static SCHEDULER: Scheduler<Bare> = Scheduler::new(platform::bare());
+pub(crate) static SCHEDULER: Scheduler<Machine, CORES> = Scheduler::new(machine::machine());

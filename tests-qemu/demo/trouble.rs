@@ -1,5 +1,6 @@
 //! What goes wrong on purpose, and what the kernel makes of it: `deadlock` and `hog`.
 
+use crate::machine::CORES;
 use crate::scheduler::SCHEDULER;
 use core::time::Duration;
 use kfiber::platform::Platform;
@@ -9,10 +10,10 @@ use kfiber::scheduler::{
 };
 use kfiber::sync::Mutex;
 use tests_qemu::exceptions::TrapFrame;
-use tests_qemu::{interrupts, println};
+use tests_qemu::{cores, interrupts, println};
 
-/// Who runs for longer than this without letting others run is a hog.
-static WATCHDOG: Watchdog = Watchdog::new(Duration::from_millis(100));
+/// Who runs for longer than this without letting others run is a hog. Each core has a watchdog of its own.
+static WATCHDOGS: [Watchdog; CORES] = [const { Watchdog::new(Duration::from_millis(100)) }; CORES];
 /// How often the timer looks, while a fiber runs.
 const TICK_NS: u32 = 20_000_000;
 
@@ -47,7 +48,7 @@ pub(crate) fn on_tick(frame: &mut TrapFrame) {
         rsp: frame.rsp,
         rbp: frame.rbp,
     };
-    WATCHDOG.tick(&SCHEDULER, SCHEDULER.platform().now(), interrupted);
+    WATCHDOGS[cores::this()].tick(&SCHEDULER, SCHEDULER.platform().now(), interrupted);
     SCHEDULER.timer_interrupt();
     if scheduler::current().is_some() {
         // Until the scheduler sets the timer anew, which it does when the fiber lets it.

@@ -1,6 +1,6 @@
 //! Those that never end.
 
-use tests_qemu::{kernel_test, serial};
+use tests_qemu::{cores, kernel_test, serial};
 use x86_64::instructions::{hlt, interrupts};
 
 use crate::print_pass;
@@ -15,6 +15,20 @@ kernel_test! {
         loop {
             hlt();
         }
+    }
+
+    /// One core waits for a kick that the other one does not send.
+    fn leaves_a_kick_out() cores(2) timeout(10) {
+        if let Err(error) = cores::start() {
+            panic!("{error}");
+        }
+        cores::on_all(|core| {
+            if core == 1 {
+                while cores::kicks(1) == 0 {
+                    interrupts::enable_and_hlt();
+                }
+            }
+        });
     }
 
     /// Only for the list: `main` does what the name says.

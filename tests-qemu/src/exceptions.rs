@@ -3,7 +3,7 @@
 //! The entry code is in `entry.s`; its unwind tables are right at every instruction, so that a backtrace from a hook
 //! goes on in the code that was interrupted, whatever instruction that was.
 
-mod tables;
+pub(crate) mod tables;
 
 use core::{
     arch::global_asm,
@@ -134,6 +134,7 @@ pub fn report(frame: &TrapFrame) -> ! {
         ..
     } = frame;
     let cr2 = Cr2::read_raw();
+    serial::print_core();
     crate::println!("{frame}");
     print_stack(*rsp);
     serial::print_to_runner(format_args!(

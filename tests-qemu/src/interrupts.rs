@@ -4,19 +4,12 @@
 
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
-use x86_64::{instructions::port::Port, registers::model_specific::ApicBase};
+use x86_64::instructions::port::Port;
 
+use crate::apic::{self, Register, read, write};
 use crate::cpu;
 use crate::exceptions::{self, SPURIOUS_VECTOR, TIMER_VECTOR, TrapFrame};
 
-const SPURIOUS: u64 = 0xf0;
-const END_OF_INTERRUPT: u64 = 0xb0;
-const TIMER: u64 = 0x320;
-const TIMER_INITIAL_COUNT: u64 = 0x380;
-const TIMER_CURRENT_COUNT: u64 = 0x390;
-const TIMER_DIVIDER: u64 = 0x3e0;
-
-const SOFTWARE_ENABLE: u32 = 1 << 8;
 const MASKED: u32 = 1 << 16;
 const PERIODIC: u32 = 1 << 17;
 const DIVIDE_BY_1: u32 = 0b1011;
@@ -31,7 +24,12 @@ pub(crate) fn init() {
     }
     exceptions::hook(TIMER_VECTOR, tick);
     exceptions::hook(SPURIOUS_VECTOR, |_| {});
-    write(SPURIOUS, SOFTWARE_ENABLE | u32::from(SPURIOUS_VECTOR));
+    init_core();
+}
+
+/// Lets this core receive interrupts of its local APIC.
+pub(crate) fn init_core() {
+    apic::enable(SPURIOUS_VECTOR);
 }
 
 /// Whatever the firmware left open: the vectors of the old interrupt controller mean exceptions here.
@@ -43,16 +41,6 @@ fn mask_pic() {
     }
 }
 
-fn register(offset: u64) -> *mut u32 {
-    let (base, _flags) = ApicBase::read();
-    (base.start_address().as_u64() + offset) as *mut u32
-}
-
-fn write(offset: u64, value: u32) {
-    // SAFETY: A register of the LAPIC, mapped one to one; the callers know its meaning.
-    unsafe { register(offset).write_volatile(value) };
-}
-
 /// Starts the timer: an interrupt every `period_ns` nanoseconds (on QEMU). Interrupts are enabled by the caller.
 ///
 /// # Panics
@@ -60,9 +48,9 @@ fn write(offset: u64, value: u32) {
 /// Panics if the period is zero, which would stop the timer.
 pub fn start_timer(period_ns: u32) {
     assert!(period_ns > 0, "a timer needs a period");
-    write(TIMER_DIVIDER, DIVIDE_BY_1);
-    write(TIMER, PERIODIC | u32::from(TIMER_VECTOR));
-    write(TIMER_INITIAL_COUNT, period_ns);
+    write(Register::TimerDivider, DIVIDE_BY_1);
+    write(Register::Timer, PERIODIC | u32::from(TIMER_VECTOR));
+    write(Register::TimerInitialCount, period_ns);
 }
 
 /// Asks for one interrupt, `delay_ns` nanoseconds from now (on QEMU). For sweeps over every instruction.
@@ -72,25 +60,24 @@ pub fn start_timer(period_ns: u32) {
 /// Panics if the delay is zero, which would stop the timer.
 pub fn start_one_shot(delay_ns: u32) {
     assert!(delay_ns > 0, "a timer needs a delay");
-    write(TIMER_DIVIDER, DIVIDE_BY_1);
-    write(TIMER, u32::from(TIMER_VECTOR));
-    write(TIMER_INITIAL_COUNT, delay_ns);
+    write(Register::TimerDivider, DIVIDE_BY_1);
+    write(Register::Timer, u32::from(TIMER_VECTOR));
+    write(Register::TimerInitialCount, delay_ns);
 }
 
 /// Waits that long (on QEMU), without an interrupt. The timer is stopped afterwards.
 pub(crate) fn wait_polling(delay_ns: u32) {
-    write(TIMER_DIVIDER, DIVIDE_BY_1);
-    write(TIMER, MASKED | u32::from(TIMER_VECTOR));
-    write(TIMER_INITIAL_COUNT, delay_ns);
-    // SAFETY: A register of the LAPIC, mapped one to one; reading it changes nothing.
-    while unsafe { register(TIMER_CURRENT_COUNT).read_volatile() } != 0 {
+    write(Register::TimerDivider, DIVIDE_BY_1);
+    write(Register::Timer, MASKED | u32::from(TIMER_VECTOR));
+    write(Register::TimerInitialCount, delay_ns);
+    while read(Register::TimerCurrentCount) != 0 {
         core::hint::spin_loop();
     }
 }
 
 /// Stops the timer.
 pub fn stop_timer() {
-    write(TIMER_INITIAL_COUNT, 0);
+    write(Register::TimerInitialCount, 0);
 }
 
 /// Calls `handler` at each tick, before the interrupt is acknowledged, with interrupts disabled.
@@ -106,7 +93,7 @@ pub fn ticks() -> u64 {
 
 /// Tells the LAPIC that the handler is done. The timer's does it itself; other handlers must.
 pub fn end_of_interrupt() {
-    write(END_OF_INTERRUPT, 0);
+    write(Register::EndOfInterrupt, 0);
 }
 
 fn tick(frame: &mut TrapFrame) {

@@ -14,7 +14,8 @@
 //!
 //! A test may take over an exception (`exceptions::hook`), run a timer (`interrupts::start_timer`), change the page tables
 //! (`paging`), and read its seed and its number of rounds from the command line (`command_line`). Each test has a
-//! machine of its own, so nothing has to be put back.
+//! machine of its own, so nothing has to be put back. A test with several cores says so (`cores(4)`), and starts them
+//! (`cores`).
 //!
 //! On the host the harness is empty, so that `cargo check --workspace` needs no bare-metal target.
 #![no_std]
@@ -22,9 +23,15 @@
 pub mod protocol;
 
 #[cfg(target_os = "none")]
+pub mod apic;
+#[cfg(target_os = "none")]
 pub mod boot;
 #[cfg(target_os = "none")]
 pub mod command_line;
+#[cfg(target_os = "none")]
+pub mod core_local;
+#[cfg(target_os = "none")]
+pub mod cores;
 #[cfg(target_os = "none")]
 pub mod cpu;
 #[cfg(target_os = "none")]

@@ -44,6 +44,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
         }
         crate::println!("expected a panic with: {expected}");
     }
+    serial::print_core();
     let message = serial::OneLine(message);
     match info.location() {
         Some(place) => serial::print_to_runner(format_args!("{PANIC} {place} {message}")),

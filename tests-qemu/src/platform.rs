@@ -8,8 +8,12 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use kfiber::platform::{BareX86_64, NEVER, Nanoseconds, Timer};
+#[cfg(feature = "smp")]
+use kfiber::platform::{Core, Platform};
 use x86_64::instructions::interrupts::without_interrupts;
 
+#[cfg(feature = "smp")]
+use crate::core_local;
 use crate::{cpu, interrupts};
 
 /// The bare machine with this timer.
@@ -20,6 +24,57 @@ pub type Bare = BareX86_64<LapicTimer>;
 pub const fn bare() -> Bare {
     // SAFETY: the harness enters every interrupt with interrupts off, and no hook turns them on.
     unsafe { BareX86_64::new(LapicTimer) }
+}
+
+/// Sets the clock, before several cores could do so at once.
+pub(crate) fn set_clock() {
+    LapicTimer::compare_clocks();
+}
+
+/// The bare machine with the cores that [`cores::start`](crate::cores::start) has started: each has its own timer, and
+/// is kicked by an interrupt.
+#[cfg(feature = "smp")]
+#[derive(Debug)]
+pub struct Cores(Bare);
+
+#[cfg(feature = "smp")]
+impl Cores {
+    /// Returns the platform for a scheduler in a static.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(bare())
+    }
+}
+
+#[cfg(feature = "smp")]
+impl Default for Cores {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+// SAFETY: as that of `Bare`, which does the work on each core. A kick is an interrupt, which ends `hlt`.
+#[cfg(feature = "smp")]
+unsafe impl Platform for Cores {
+    fn now(&self) -> Nanoseconds {
+        self.0.now()
+    }
+
+    fn set_timer(&self, deadline: Nanoseconds) {
+        self.0.set_timer(deadline);
+    }
+
+    fn idle(&self) {
+        self.0.idle();
+    }
+
+    fn core(&self) -> Core {
+        Core(core_local::this())
+    }
+
+    fn kick(&self, core: Core) {
+        core_local::kick(core.0);
+    }
 }
 
 /// How long the two clocks are compared.

@@ -52,11 +52,11 @@ pub const FLAG_ICOUNT: u32 = 2;
 pub const FLAG_DEBUG_FRAME: u32 = 4;
 
 /// The test returns.
-pub const EXPECT_RETURN: u32 = 0;
+pub const EXPECT_RETURN: u16 = 0;
 /// The test panics with a message that contains `expected`.
-pub const EXPECT_PANIC: u32 = 1;
+pub const EXPECT_PANIC: u16 = 1;
 /// The test ends in the CPU exception named by `expected`, for instance `#PF`.
-pub const EXPECT_FAULT: u32 = 2;
+pub const EXPECT_FAULT: u16 = 2;
 
 /// A string as two words, at its final address in an ELF executable. `P` is `*const u8` in the kernel, `u64` on the host.
 #[repr(C)]
@@ -87,7 +87,9 @@ pub struct Record<P> {
     /// `FLAG_…` bits.
     pub flags: u32,
     /// One of `EXPECT_…`.
-    pub expect: u32,
+    pub expect: u16,
+    /// Number of cores that the machine must have, 0 for the runner's choice.
+    pub cores: u16,
     /// Deadline in seconds of host time, 0 for the runner's default.
     pub timeout_seconds: u32,
 }

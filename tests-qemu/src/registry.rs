@@ -70,6 +70,7 @@ impl Test {
             line,
             flags: 0,
             expect: EXPECT_RETURN,
+            cores: 0,
             timeout_seconds: 0,
         })
     }
@@ -111,6 +112,13 @@ impl Test {
         self
     }
 
+    /// Needs a machine with this number of cores, which run at the same time.
+    #[must_use]
+    pub const fn cores(mut self, cores: u16) -> Self {
+        self.0.cores = cores;
+        self
+    }
+
     /// Adds words to QEMU's command line, separated by spaces: `machine("-machine hpet=off -cpu qemu64")`.
     #[must_use]
     pub const fn machine(mut self, words: &'static str) -> Self {
@@ -134,8 +142,14 @@ impl Test {
 
     /// Returns what is expected: one of `EXPECT_…` and its text.
     #[must_use]
-    pub fn expectation(&self) -> (u32, &'static str) {
+    pub fn expectation(&self) -> (u16, &'static str) {
         (self.0.expect, string(self.0.expected))
+    }
+
+    /// Returns the number of cores that the test asks for, 0 if it does not care.
+    #[must_use]
+    pub fn cores_needed(&self) -> usize {
+        self.0.cores.into()
     }
 
     /// Runs the test.

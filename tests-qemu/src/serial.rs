@@ -1,16 +1,22 @@
 //! The first serial port, and the count of lines sent to it, by which the runner notices a lost one.
 //!
-//! There is no lock: a fault in the middle of a line must still be reported. A line that an interrupt handler prints may
-//! therefore land within another.
+//! On one core there is no lock: a fault in the middle of a line must still be reported. A line that an interrupt handler
+//! prints may therefore land within another. Other cores wait until a call of [`print`] is done.
 
 use core::{
     fmt::{self, Write},
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
 use uart_16550::{Config, Uart16550, backend::PioBackend};
 
+use crate::core_local;
+
 const FIRST_PORT: u16 = 0x3f8;
+
+/// The number of the core that prints.
+static PRINTS_ON: AtomicUsize = AtomicUsize::new(NO_CORE);
+const NO_CORE: usize = usize::MAX;
 
 static LINES: AtomicU64 = AtomicU64::new(0);
 static IS_AT_LINE_START: AtomicBool = AtomicBool::new(true);
@@ -46,18 +52,52 @@ pub(crate) fn init() {
 ///
 /// Panics if a `Display` that it calls reports an error; the port never does.
 pub fn print(text: fmt::Arguments<'_>) {
-    Output
-        .write_fmt(text)
-        .expect("writing to the port never fails, only formatting could");
+    alone(|| {
+        Output
+            .write_fmt(text)
+            .expect("writing to the port never fails, only formatting could");
+    });
 }
 
 /// Sends bytes as they are, for output that is large or is not UTF-8.
 pub fn send(bytes: &[u8]) {
-    port().send_bytes_exact(bytes);
-    let lines = bytes.iter().filter(|&&byte| byte == b'\n').count();
-    LINES.fetch_add(lines as u64, Ordering::Relaxed);
-    if let Some(&last) = bytes.last() {
-        IS_AT_LINE_START.store(last == b'\n', Ordering::Relaxed);
+    alone(|| {
+        port().send_bytes_exact(bytes);
+        let lines = bytes.iter().filter(|&&byte| byte == b'\n').count();
+        LINES.fetch_add(lines as u64, Ordering::Relaxed);
+        if let Some(&last) = bytes.last() {
+            IS_AT_LINE_START.store(last == b'\n', Ordering::Relaxed);
+        }
+    });
+}
+
+/// Runs `f` while no other core prints. The same core may be in the middle of another call, which goes on afterwards.
+fn alone(f: impl FnOnce()) {
+    let this = core_local::this();
+    if PRINTS_ON.load(Ordering::Relaxed) == this {
+        return f();
+    }
+    while PRINTS_ON
+        .compare_exchange_weak(NO_CORE, this, Ordering::Acquire, Ordering::Relaxed)
+        .is_err()
+    {
+        core::hint::spin_loop();
+    }
+    f();
+    PRINTS_ON.store(NO_CORE, Ordering::Release);
+}
+
+/// Lets other cores print, if this one stops for good within a call.
+pub(crate) fn give_up() {
+    if PRINTS_ON.load(Ordering::Relaxed) == core_local::this() {
+        PRINTS_ON.store(NO_CORE, Ordering::Release);
+    }
+}
+
+/// Prints the number of this core, where that tells something.
+pub(crate) fn print_core() {
+    if core_local::count() > 1 {
+        println!("on core {}", core_local::this());
     }
 }
 

@@ -5,7 +5,7 @@ use kfiber::{platform::Platform, scheduler::Scheduler};
 use crate::{println, protocol::STACK};
 
 /// Prints it. To be called when the kernel has done what is typical for it.
-pub fn print<P: Platform>(scheduler: &'static Scheduler<P>) {
+pub fn print<P: Platform, const CORES: usize>(scheduler: &'static Scheduler<P, CORES>) {
     for mark in scheduler.high_water_marks() {
         let usage = mark.usage;
         println!(

@@ -70,3 +70,9 @@ pub fn module() -> Option<&'static [u8]> {
     // SAFETY: The loader put the file there, below 4 GiB; nobody else uses that memory.
     Some(unsafe { slice::from_raw_parts(module.address as *const u8, size) })
 }
+
+/// Returns the address of the ACPI tables' root, if the loader names it.
+pub(crate) fn rsdp() -> Option<usize> {
+    let address = usize::try_from(start_info()?.rsdp).expect("64 bits");
+    (address != 0).then_some(address)
+}

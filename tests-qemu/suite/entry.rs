@@ -4,6 +4,7 @@ mod backtrace;
 mod contain;
 mod install;
 mod stub;
+mod tables;
 mod x86_interrupt;
 
 use core::hint::black_box;

@@ -5,6 +5,7 @@ mod enter;
 mod faults;
 mod processes;
 mod programs;
+mod xsave;
 
 use kfiber::platform::{Nanoseconds, Platform, SwitchHook};
 use kfiber::scheduler::{FiberPool, JoinHandle, PrintReports, Scheduler};
@@ -29,7 +30,10 @@ const DATA: u64 = PROGRAM + 0x1000;
 /// What belongs to a process.
 type Process = (AddressSpace, KernelStack, FsGsBases, FxsaveArea);
 
-static SCHEDULER: Scheduler<Machine> = Scheduler::new(Machine(platform::bare()));
+static SCHEDULER: Scheduler<Hooked> = Scheduler::new(Hooked(platform::bare(), |prev, next| {
+    // SAFETY: this is the hook.
+    unsafe { PROCESSES.on_switch(prev, next) }
+}));
 static CELLS: FiberPool<STACK, 8> = FiberPool::new();
 static REPORTS: PrintReports<Serial> = PrintReports::new(Serial);
 static PROCESSES: PerFiber<Process> = PerFiber::new(outside());
@@ -55,11 +59,11 @@ impl core::fmt::Write for Serial {
     }
 }
 
-/// The bare machine, with the hook.
-struct Machine(Bare);
+/// The bare machine, with a hook.
+struct Hooked(Bare, SwitchHook);
 
 // SAFETY: as that of `Bare`, which does the work.
-unsafe impl Platform for Machine {
+unsafe impl Platform for Hooked {
     fn now(&self) -> Nanoseconds {
         self.0.now()
     }
@@ -73,8 +77,7 @@ unsafe impl Platform for Machine {
     }
 
     fn switch_hook(&self) -> Option<SwitchHook> {
-        // SAFETY: this is the hook.
-        Some(|prev, next| unsafe { PROCESSES.on_switch(prev, next) })
+        Some(self.1)
     }
 }
 

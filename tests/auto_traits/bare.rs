@@ -20,6 +20,7 @@ rows! {
     stack::guard::TableFrames<1>               => Always, Always, Absent, Absent;
     exceptions::TrapFrame                      => Always, Always, Absent, Absent;
     exceptions::ExceptionStacks                => Always, Always, Absent, Absent;
+    exceptions::Tables<4096>                   => Always, Always, Absent, Absent;
     switch_state::AddressSpace                 => Always, Always, Absent, Absent;
     switch_state::KernelStack                  => Always, Always, Absent, Absent;
     switch_state::FsGsBases                    => Always, Always, Absent, Absent;

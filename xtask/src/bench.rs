@@ -31,6 +31,7 @@ use table::Table;
 const COMMITTED: &str = "docs/instructions.md";
 /// The tests of the kernel `bench`.
 const COUNTING: &str = "instructions::instructions";
+const CORES: &str = "cores::two_cores";
 const CROWD: &str = "crowd::a_hundred_thousand_fibers_at_once";
 /// Status of QEMU after the guest reported success.
 const SUCCESS: i32 = 33;
@@ -59,13 +60,15 @@ pub(crate) fn verb(options: &Bench) -> Result<bool> {
         sizes.add_smallest(&smallest, counted)?;
     }
 
-    // The last, since it has the same path as the first.
+    // The last two, since they have the same path as the first.
     let unchecked = cargo::build_unchecked_kernel("bench", Counted::ForSpeed, options.core)?;
     let counted = Figures::parse(&boot(&program, &unchecked, COUNTING, "")?)?;
     figures.add("yield_2_unchecked", counted.reading("yield_2")?);
+    let several = cargo::build_counted_kernel_with_smp("bench", Counted::ForSpeed, options.core)?;
+    let several = Figures::parse(&boot(&program, &several, CORES, "")?)?;
 
     let compiler = setup::core::ensure(options.core)?.version()?;
-    let table = Table::new(&compiler, &figures, &sizes)?;
+    let table = Table::new(&compiler, &figures, &sizes, &several)?;
     print!("{}", table.text());
     for complaint in table.shortfalls() {
         console::loud(complaint);
@@ -122,7 +125,10 @@ fn compare(table: &Table, committed: &str, strict: bool) -> bool {
 /// Runs one test of the kernel `bench` and returns what it printed.
 fn boot(program: &Path, kernel: &Path, test: &str, words: &str) -> Result<String> {
     let mut machine = machine(program, kernel, format!("{TEST_KEY}{test}{words}"));
-    machine.icount = test == COUNTING;
+    machine.icount = [COUNTING, CORES].contains(&test);
+    if test == CORES {
+        machine.options.smp = 2;
+    }
     let run = qemu::run(&mut machine.command(), Some(DEADLINE), &|_| ())?;
     let verdict = judge(test, &run.serial, run.end);
     let serial = String::from_utf8_lossy(&run.serial).into_owned();

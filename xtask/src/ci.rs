@@ -44,10 +44,17 @@ const STEPS: &[Step<Ci>] = &[
             let packages = ["kfiber", "tests-qemu", "tests-adapters"];
             let packages = packages.into_iter().flat_map(|name| ["--package", name]);
             let adapters = workspace::adapters_as_words()?;
-            bare("clippy", &ci.build, |command| {
-                let command = command.args(packages.clone()).args(&adapters);
-                command.args(DENY_WARNINGS)
-            })
+            // The kernel for several cores is built only with its feature, and the others without it.
+            let several_cores = ["--features", "tests-qemu/smp"];
+            let mut counts = Counts::default();
+            for features in [&[][..], &several_cores] {
+                let run = bare("clippy", &ci.build, |command| {
+                    let command = command.args(packages.clone()).args(&adapters);
+                    command.args(features).args(DENY_WARNINGS)
+                })?;
+                counts = counts.plus(run);
+            }
+            Ok(counts)
         },
     },
     Step {
@@ -200,7 +207,7 @@ const STEPS: &[Step<Ci>] = &[
     },
     Step {
         name: "soak",
-        help: "a million fibers made and ended, ten million switches of fibers that do everything; ten times that with --long",
+        help: "a million fibers made and ended, ten million switches of fibers that do everything, a million messages between cores; ten times that with --long",
         run: soak,
     },
     Step {
@@ -211,7 +218,7 @@ const STEPS: &[Step<Ci>] = &[
 ];
 
 /// Tests whose runs are longer here than in the step `qemu`, how many rounds that is, and how many with `--long`.
-const SOAKS: [(&str, &str, &str); 3] = [
+const SOAKS: [(&str, &str, &str); 7] = [
     (
         "soak::fibers_are_made_and_end_in_two_poisoned_cells",
         "1000000",
@@ -226,6 +233,17 @@ const SOAKS: [(&str, &str, &str); 3] = [
         "scheduler::small::the_smallest_stack_bears_every_wait_and_an_interrupt_at_its_deepest",
         "30000",
         "300000",
+    ),
+    // Of these deliveries half go to another core, ...
+    ("tokens::two_cores_lose_no_token", "1000000", "20000000"),
+    // ... three quarters, ...
+    ("tokens::four_cores_lose_no_token", "1000000", "14000000"),
+    // ... seven eighths: ten million with `--long`.
+    ("tokens::eight_cores_lose_no_token", "1000000", "12000000"),
+    (
+        "tokens::fibers_that_move_lose_no_token",
+        "1000000",
+        "10000000",
     ),
 ];
 

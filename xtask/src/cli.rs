@@ -187,9 +187,13 @@ pub(crate) struct QemuTest {
     /// Start the one selected test stopped, print the gdb command that attaches to it, and wait
     #[arg(long, conflicts_with_all = ["list", "junit", "repeat"])]
     pub(crate) gdb: bool,
-    /// The test kernel: `suite`, or another binary of the crate `tests-qemu`, or `adapters`
+    /// The test kernel: `suite`, to which `smp` with the tests of several cores belongs, or another binary of the crate
+    /// `tests-qemu`, or `adapters`
     #[arg(long, value_name = "NAME", default_value = "suite")]
     pub(crate) kernel: String,
+    /// Build the kernel with the feature `smp`, as if it needed several cores
+    #[arg(long, help_heading = "Building")]
+    pub(crate) with_smp: bool,
 
     #[command(flatten)]
     pub(crate) machine: Machine,

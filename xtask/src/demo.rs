@@ -105,7 +105,11 @@ fn record(machine: &Machine, timeout: u32, file: &Path) -> Result<()> {
 
 fn machine(options: &Demo) -> Result<Machine> {
     let program = setup::qemu::ensure()?;
-    let kernel = cargo::build_kernel("demo", &options.build)?;
+    let kernel = if options.machine.smp > 1 {
+        cargo::build_kernel_with_smp("demo", &options.build)?
+    } else {
+        cargo::build_kernel("demo", &options.build)?
+    };
     Ok(Machine::new(
         &program,
         &options.machine,

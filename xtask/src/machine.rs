@@ -1,6 +1,7 @@
 //! The virtual machine as a value, and the command line it becomes. Each flag has its reason above it.
 
 pub(crate) mod interrupt_log;
+pub(crate) mod monitor;
 pub(crate) mod qemu;
 
 use std::path::{Path, PathBuf};
@@ -48,6 +49,8 @@ pub(crate) struct Machine {
     pub(crate) gdb_port: Option<u16>,
     /// Socket of the gdb stub, which needs no number that somebody else may have taken; it waits likewise.
     pub(crate) gdb_socket: Option<PathBuf>,
+    /// Socket of QEMU's monitor, which tells where the processors are.
+    pub(crate) monitor: Option<PathBuf>,
 }
 
 impl Machine {
@@ -71,6 +74,7 @@ impl Machine {
             interrupt_log: None,
             gdb_port: None,
             gdb_socket: None,
+            monitor: None,
         }
     }
 
@@ -80,6 +84,8 @@ impl Machine {
         // The kind of PC. The accelerator is always named: QEMU's own choice differs between its builds.
         qemu.arg("-machine").arg(self.machine());
         qemu.arg("-accel").arg(match self.options.accel {
+            // Several processors run at the same time, each in a thread of the host. QEMU would say so if it could not.
+            Accelerator::Tcg if self.options.smp > 1 && !self.icount => "tcg,thread=multi",
             Accelerator::Tcg => "tcg",
             Accelerator::Kvm => "kvm",
         });
@@ -95,7 +101,13 @@ impl Machine {
         qemu.args(["-display", "none"]);
         match self.serial {
             // The first serial port is the protocol. A monitor would read from the same place.
-            Serial::Captured => qemu.args(["-monitor", "none", "-serial", "stdio"]),
+            Serial::Captured => match &self.monitor {
+                Some(socket) => {
+                    let socket = format!("unix:{},server=on,wait=off", socket.display());
+                    qemu.args(["-monitor", &socket, "-serial", "stdio"])
+                }
+                None => qemu.args(["-monitor", "none", "-serial", "stdio"]),
+            },
             // The keys that begin with Ctrl-A go to QEMU, all others to the guest.
             Serial::Terminal => qemu.args(["-serial", "mon:stdio"]),
         };

@@ -29,6 +29,8 @@ pub type MappedMutexGuard<'a, T> = lock_api::MappedMutexGuard<'a, RawMutex, T>;
 ///   and so do those that were already waiting. They do not wait for the deadline.
 /// - `try_lock` returns `None`, and `is_locked` returns `true`.
 /// - [`clear_poison`](Self::clear_poison) makes the mutex usable again.
+/// - `MutexGuard::unlocked` and `MutexGuard::bump` panic when they cannot lock again. On a host,
+///   where the panic unwinds, dropping the guard then unlocks nothing.
 ///
 /// # Context
 ///

@@ -4,19 +4,16 @@ use core::hint::black_box;
 use core::panic::PanicInfo;
 use core::time::Duration;
 
-use kfiber::hardware::LocalApicTimer;
-use kfiber::platform::BareX86_64;
-use kfiber::scheduler::{self, FiberCell, GuardedFiberPool, Hooks, Report, Scheduler};
+use kfiber::hardware::SerialPort;
+use kfiber::scheduler::{self, FiberCell, GuardedFiberPool, PrintReports, Scheduler};
 use kfiber::sync::Channel;
-use x86_64::VirtAddr;
+use kfiber::x86_64::VirtAddr;
 
+use crate::cores::{self, Machine};
 use crate::machine;
 
-// SAFETY: no interrupt handler of this kernel turns interrupts on.
-const PLATFORM: BareX86_64<LocalApicTimer> = unsafe { BareX86_64::new(LocalApicTimer::new()) };
-
 /// All fibers of this kernel.
-pub static SCHEDULER: Scheduler<BareX86_64<LocalApicTimer>> = Scheduler::new(PLATFORM);
+pub static SCHEDULER: Scheduler<Machine, { cores::COUNT }> = Scheduler::new(cores::machine());
 
 /// What was typed and not read yet: the serial port's interrupt handler fills it.
 pub static KEYS: Channel<u8, 64> = Channel::new();
@@ -28,27 +25,19 @@ static TESTER: FiberCell<{ 32 * 1024 }> = FiberCell::new();
 /// The same with a guard page below each stack.
 pub static CLUMSY: GuardedFiberPool<{ 32 * 1024 }, 2> = GuardedFiberPool::new();
 
-/// Prints a line to the serial port.
+/// Where everything is printed, also what the scheduler reports.
+pub static LOG: PrintReports<&SerialPort> = PrintReports::new(&SerialPort::FIRST);
+
+/// Prints a line.
 macro_rules! println {
-    ($($text:tt)*) => {{
-        use core::fmt::Write as _;
-        let _never_fails = writeln!(&mut &kfiber::hardware::SerialPort::FIRST, $($text)*);
-    }};
+    ($($text:tt)*) => { $crate::kernel::LOG.print(format_args!($($text)*)) };
 }
 pub(crate) use println;
 
-/// Called when something goes wrong.
-struct Log;
-
-impl Hooks for Log {
-    fn report(&self, report: &Report<'_>) {
-        println!("{report}");
-    }
-}
-
 /// Runs the kernel. All physical memory is mapped from `physical_memory_at` on.
 pub fn main(physical_memory_at: VirtAddr) -> ! {
-    SCHEDULER.set_hooks(&Log).expect("the first ones");
+    cores::init();
+    SCHEDULER.set_hooks(&LOG).expect("the first ones");
     machine::init(physical_memory_at).expect("the machine is a PC");
 
     let fibers: [(_, _, fn()); 3] = [
@@ -60,6 +49,7 @@ pub fn main(physical_memory_at: VirtAddr) -> ! {
         let fiber = SCHEDULER.builder().name(name).spawn(cell, body);
         fiber.expect("the cell is free").detach();
     }
+    cores::start_others(physical_memory_at);
     SCHEDULER.run(); // until all fibers have ended
     println!("kernel: all fibers have ended");
     machine::power_off()

@@ -2,12 +2,13 @@
 #![no_std]
 #![no_main]
 
+mod cores;
 mod kernel;
 mod machine;
 
 use bootloader_api::config::{BootloaderConfig, Mapping};
 use bootloader_api::{BootInfo, entry_point};
-use x86_64::VirtAddr;
+use kfiber::x86_64::VirtAddr;
 
 /// Has all physical memory mapped, at an address that the loader chooses.
 static CONFIG: BootloaderConfig = {

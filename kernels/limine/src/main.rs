@@ -2,12 +2,16 @@
 #![no_std]
 #![no_main]
 
+#[cfg_attr(feature = "smp", path = "two_cores.rs")]
+mod cores;
 mod kernel;
 mod machine;
+#[cfg(feature = "smp")]
+mod start_core;
 
+use kfiber::x86_64::VirtAddr;
 use limine::BaseRevision;
 use limine::request::{HhdmRequest, StackSizeRequest};
-use x86_64::VirtAddr;
 
 /// With revision 2 Limine maps the registers of devices as well as memory.
 #[used]

@@ -2,11 +2,12 @@
 #![no_std]
 #![no_main]
 
+mod cores;
 mod kernel;
 mod machine;
 
+use kfiber::x86_64::VirtAddr;
 use uefi::prelude::*;
-use x86_64::VirtAddr;
 
 /// Called by the firmware, which has mapped all memory one to one.
 #[entry]

@@ -4,8 +4,7 @@
 //! fibers. Its lowest bit is set where waiting is not allowed. The second is the address of the
 //! fiber's loop, or null outside of fibers, so that one comparison shows whether the caller may
 //! access a loop. On the bare machine both words are statics, since one core runs one loop; with the
-//! feature `smp` they are in the core's `CoreLocal`. On a host each
-//! thread has its own.
+//! feature `smp` they are in the core's `CoreLocal`. On a host each thread has its own.
 //!
 //! An interrupt handler may find a fiber in the first word and null in the second, or the reverse,
 //! while the loop switches between its own context and a fiber.

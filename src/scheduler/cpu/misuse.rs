@@ -151,6 +151,30 @@ pub(crate) fn check_guard(owner: OwnerWord, what: &str) {
     }
 }
 
+/// Returns whether the running fiber owns a lock that it is about to unlock without a guard. On a
+/// host, panics if it does not, as [`check_guard`] does, unless it unwinds.
+#[inline]
+#[track_caller]
+pub(crate) fn is_own(owner: OwnerWord, what: &str) -> bool {
+    let is_own = owner.is_of(current::get());
+    if cfg!(target_os = "linux") && !is_own && !owner.is_nobody() && !is_unwinding() {
+        not_its_guard(owner, what);
+    }
+    is_own
+}
+
+/// Returns whether the running fiber unwinds.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_unwinding() -> bool {
+    std::thread::panicking()
+}
+
+/// Returns whether the running fiber is known to unwind. On the bare machine, this is never known.
+#[cfg(not(target_os = "linux"))]
+pub(crate) const fn is_unwinding() -> bool {
+    false
+}
+
 #[cold]
 #[inline(never)]
 #[track_caller]

@@ -75,8 +75,7 @@ pub(crate) unsafe fn before_leaving(fiber: *const Header) {
 ///
 /// This check is made where the loop chooses anew which fiber runs. A switch among fibers of equal
 /// priority omits it, because it would cost an eighth of the switch. In that case, the first
-/// exception on the invalid stack reveals the fault: its
-/// classification (`fail::trap`) examines the same word.
+/// exception on the invalid stack reveals the fault: its classification examines the same word.
 ///
 /// # Safety
 ///

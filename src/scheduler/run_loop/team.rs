@@ -20,7 +20,7 @@
 //!   fiber is to be enqueued, it is parked and woken, so it is in no ring, and nobody moves it. Only
 //!   then is it asked which loop it belongs to, and put into that loop's inbox. (Before, it may have
 //!   been woken by another, moved, and parked elsewhere.)
-//! - *Sleeping*: see [`roster`](crate::scheduler::lock_free::roster).
+//! - *Sleeping*: see `lock_free::roster`.
 //! - *Moving*: only the owner of a loop gives its fibers away, at its scheduling points, and only
 //!   fibers in its rings that do not run. Their registers are stored by construction. See
 //!   `share`.

@@ -62,7 +62,7 @@ unsafe fn holder_of(object: *const (), fiber: *const Header, is_about_to_wait: b
 }
 
 /// A mutex without its value; see the [module](self).
-pub(crate) struct RawMutex {
+pub(super) struct RawMutex {
     word: AtomicPtr<Header>,
     pub(super) line: Locked<Line>,
     /// The next mutex in the list that the owner's loop keeps of awaited mutexes: see
@@ -72,7 +72,7 @@ pub(crate) struct RawMutex {
 }
 
 impl RawMutex {
-    pub(crate) const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self {
             word: AtomicPtr::new(ptr::null_mut()),
             line: Locked::new(Line::new()),
@@ -82,12 +82,12 @@ impl RawMutex {
     }
 
     /// Returns the owner.
-    pub(crate) fn owner(&self) -> OwnerWord {
+    pub(super) fn owner(&self) -> OwnerWord {
         OwnerWord::from_stored(self.word.load(Ordering::Relaxed))
     }
 
     #[inline(always)]
-    pub(crate) fn try_lock(&self, owner: OwnerWord) -> bool {
+    pub(super) fn try_lock(&self, owner: OwnerWord) -> bool {
         self.word
             .compare_exchange(
                 ptr::null_mut(),
@@ -105,7 +105,7 @@ impl RawMutex {
     /// `owner` must be the word of the running fiber, which owns the mutex. The caller must be the
     /// owner of its loop.
     #[inline(always)]
-    pub(crate) unsafe fn unlock(&self, owner: OwnerWord) {
+    pub(super) unsafe fn unlock(&self, owner: OwnerWord) {
         let is_unlocked = self.word.compare_exchange(
             owner.raw(),
             ptr::null_mut(),
@@ -139,7 +139,7 @@ impl RawMutex {
     #[cold]
     #[inline(never)]
     #[track_caller]
-    pub(crate) fn wait(&self, fiber: *const Header) {
+    pub(super) fn wait(&self, fiber: *const Header) {
         self.check_not_owner(fiber);
         if !self.is_poisoned() {
             deadlock::look(fiber, &KIND, ptr::from_ref(self).cast());
@@ -159,7 +159,7 @@ impl RawMutex {
     #[cold]
     #[inline(never)]
     #[track_caller]
-    pub(crate) fn wait_again(&self, fiber: *const Header) {
+    pub(super) fn wait_again(&self, fiber: *const Header) {
         let object = ptr::from_ref(self).cast();
         if !self.is_poisoned() {
             deadlock::look_and_wait(Location::caller(), fiber, &KIND, object);
@@ -191,7 +191,7 @@ impl RawMutex {
     }
 
     /// Returns whether the owner has failed. It then owns the mutex permanently.
-    pub(crate) fn is_poisoned(&self) -> bool {
+    pub(super) fn is_poisoned(&self) -> bool {
         self.owner().has_failed()
     }
 
@@ -199,7 +199,7 @@ impl RawMutex {
     /// failed.
     ///
     /// `fiber` must run, and the caller must be the owner of its loop.
-    pub(crate) fn take_from_failed(&self, fiber: *const Header) -> bool {
+    pub(super) fn take_from_failed(&self, fiber: *const Header) -> bool {
         let mut served = Served::nobody();
         let next = self.line.with(|line| {
             self.is_poisoned().then(|| {
@@ -235,7 +235,7 @@ impl RawMutex {
     #[cold]
     #[inline(never)]
     #[track_caller]
-    pub(crate) fn wait_until(
+    pub(super) fn wait_until(
         &self,
         fiber: *const Header,
         deadline: Nanoseconds,

@@ -2,6 +2,7 @@
 //! and unlocks in another.
 
 use super::RwLock;
+use super::raw::IsReader;
 use crate::scheduler::cpu::{current, misuse};
 use crate::scheduler::task::owner::OwnerWord;
 
@@ -12,10 +13,15 @@ impl<T: ?Sized> RwLock<T> {
     /// Interfaces whose calls to lock and to unlock are separate functions need this: C code, and
     /// the raw locks of the crate `lock_api`. Elsewhere, drop the guard.
     ///
+    /// The lock records up to four of its readers, and only counts the others. If the running fiber
+    /// is known not to read, nothing is unlocked. See
+    /// [`Mutex::force_unlock`](crate::sync::Mutex::force_unlock) for how this happens. On a host, a
+    /// fiber that unwinds and is only counted stays a reader, because it may be one that does not
+    /// read.
+    ///
     /// # Panics
     ///
-    /// On a host, panics if the running fiber is known not to read. The lock records up to four of
-    /// its readers, and only counts the others.
+    /// On a host, panics if the running fiber is known not to read, unless it unwinds.
     ///
     /// # Safety
     ///
@@ -29,12 +35,18 @@ impl<T: ?Sized> RwLock<T> {
     pub unsafe fn force_unlock_read(&self) {
         // SAFETY: by the caller's promise a fiber runs. On a host null is possible, and is nobody.
         let reader = unsafe { OwnerWord::of_or_nobody(current::get()) };
-        assert!(
-            cfg!(not(target_os = "linux")) || self.raw.may_be_read_by(reader),
-            "a reader-writer lock was unlocked by a fiber that does not read: a guard belongs to the fiber that locked; what it \
-             locked stays locked"
-        );
-        self.raw.unlock_read(reader);
+        let is_reader = match self.raw.is_read_by(reader) {
+            IsReader::Yes => true,
+            IsReader::Perhaps => !misuse::is_unwinding(),
+            IsReader::No if cfg!(target_os = "linux") && !misuse::is_unwinding() => panic!(
+                "a reader-writer lock was unlocked by a fiber that does not read: a guard belongs to the fiber that locked; what \
+                 it locked stays locked"
+            ),
+            IsReader::No => false,
+        };
+        if is_reader {
+            self.raw.unlock_read(reader);
+        }
     }
 
     /// Unlocks the lock in place of a [write guard](super::RwLockWriteGuard) that was forgotten with
@@ -44,8 +56,8 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// On a host, panics if another fiber writes, as if its guard had been dropped by the running
-    /// fiber.
+    /// On a host, panics if another fiber writes, unless the running fiber unwinds. Nothing is
+    /// unlocked then.
     ///
     /// # Safety
     ///
@@ -58,8 +70,9 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub unsafe fn force_unlock_write(&self) {
         let writer = self.raw.writer();
-        misuse::check_guard(writer, "unlocked");
-        self.raw.unlock_write(writer);
+        if misuse::is_own(writer, "unlocked") {
+            self.raw.unlock_write(writer);
+        }
     }
 
     /// Downgrades the lock in place of a [write guard](super::RwLockWriteGuard) that was forgotten:
@@ -80,7 +93,8 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub unsafe fn force_downgrade(&self) {
         let writer = self.raw.writer();
-        misuse::check_guard(writer, "downgraded");
-        self.raw.downgrade(writer);
+        if misuse::is_own(writer, "downgraded") {
+            self.raw.downgrade(writer);
+        }
     }
 }

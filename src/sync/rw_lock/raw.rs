@@ -46,6 +46,15 @@ pub(super) enum Access {
     Write,
 }
 
+/// Whether a fiber holds the lock for reading.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum IsReader {
+    Yes,
+    No,
+    /// Some readers are not recorded, and it is none of the others.
+    Perhaps,
+}
+
 /// A reader-writer lock without its value; see the [module](self).
 pub(super) struct RawRwLock {
     /// The [`OwnerWord`] of the writer. It is changed only in the lock of `holders`.
@@ -248,12 +257,17 @@ impl RawRwLock {
         is_taken
     }
 
-    /// Returns whether a fiber may hold the lock for reading: it is recorded, or some readers are
-    /// not.
-    pub(super) fn may_be_read_by(&self, fiber: OwnerWord) -> bool {
+    /// Returns whether a fiber holds the lock for reading, as far as that is recorded.
+    pub(super) fn is_read_by(&self, fiber: OwnerWord) -> IsReader {
         self.holders.with(|holders| {
             let readers = &holders.readers;
-            readers.others > 0 || readers.known().any(|reader| reader == fiber)
+            if readers.known().any(|reader| reader == fiber) {
+                IsReader::Yes
+            } else if readers.others > 0 {
+                IsReader::Perhaps
+            } else {
+                IsReader::No
+            }
         })
     }
 

@@ -1,4 +1,7 @@
 //! GDT, TSS and IDT, and the stacks on which exceptions are handled, each above a page that is not mapped.
+//!
+//! Each core has a TSS of its own, since the stacks are its own, and therefore a GDT of its own. The IDT names vectors and
+//! indices of stacks, which are the same on every core, so all cores share one.
 
 use core::{cell::UnsafeCell, mem::MaybeUninit};
 
@@ -11,7 +14,7 @@ use x86_64::{
     },
     structures::{
         DescriptorTablePointer,
-        gdt::{Descriptor, GlobalDescriptorTable},
+        gdt::{Descriptor, GlobalDescriptorTable, SegmentSelector},
         idt::{Entry, HandlerFunc},
         tss::TaskStateSegment,
     },
@@ -31,10 +34,10 @@ struct TrapStack {
     memory: [u8; STACK_SIZE],
 }
 
-/// Written once, at boot, before anything can be interrupted; read by the processor. (`set_gate` changes one gate.)
+/// Written once, before the core that uses it can be interrupted; read by the processor. (`set_gate` changes one gate.)
 struct AtBoot<T>(UnsafeCell<MaybeUninit<T>>);
 
-// SAFETY: Only `init` writes to it, and it runs once.
+// SAFETY: Only `init` and `CoreTables::prepare` write to it, each once.
 unsafe impl<T> Sync for AtBoot<T> {}
 
 impl<T> AtBoot<T> {
@@ -52,9 +55,22 @@ impl<T> AtBoot<T> {
     }
 }
 
-static TRAP_STACKS: AtBoot<[TrapStack; STACKS]> = AtBoot::new();
-static TSS: AtBoot<TaskStateSegment> = AtBoot::new();
-static GDT: AtBoot<GlobalDescriptorTable> = AtBoot::new();
+/// What a core has of its own.
+pub(crate) struct CoreTables {
+    stacks: AtBoot<[TrapStack; STACKS]>,
+    tss: AtBoot<TaskStateSegment>,
+    segments: AtBoot<Segments>,
+}
+
+/// The GDT, and which of its entries are which.
+struct Segments {
+    gdt: GlobalDescriptorTable,
+    code: SegmentSelector,
+    data: SegmentSelector,
+    task: SegmentSelector,
+}
+
+static FIRST_CORE: CoreTables = CoreTables::new();
 static IDT: AtBoot<[Entry<HandlerFunc>; VECTORS]> = AtBoot::new();
 
 unsafe extern "C" {
@@ -76,34 +92,71 @@ const fn stack_index(vector: usize) -> Option<u16> {
     }
 }
 
-pub(super) fn init() {
-    let mut tss = TaskStateSegment::new();
-    let stacks = TRAP_STACKS.0.get().cast::<TrapStack>();
-    for index in 0..STACKS {
-        let stack = stacks.wrapping_add(index);
-        paging::unmap(stack as u64);
-        tss.interrupt_stack_table[index] = VirtAddr::from_ptr(stack.wrapping_add(1));
+impl CoreTables {
+    /// Returns tables that are not prepared.
+    pub(crate) const fn new() -> Self {
+        Self {
+            stacks: AtBoot::new(),
+            tss: AtBoot::new(),
+            segments: AtBoot::new(),
+        }
     }
-    // SAFETY: `init` runs once.
-    let tss = unsafe { TSS.put(tss) };
 
-    let mut gdt = GlobalDescriptorTable::new();
-    let code = gdt.append(Descriptor::kernel_code_segment());
-    let data = gdt.append(Descriptor::kernel_data_segment());
-    let task = gdt.append(Descriptor::tss_segment(tss));
-    // In the order that `sysret` asks for.
-    let user_data = gdt.append(Descriptor::user_data_segment());
-    let user_code = gdt.append(Descriptor::user_code_segment());
-    assert_eq!((user_data.0, user_code.0), (USER_DATA, USER_CODE));
-    // SAFETY: `init` runs once.
-    unsafe { GDT.put(gdt) }.load();
-    // SAFETY: A 64-bit code segment, as the one in use.
-    unsafe { CS::set_reg(code) };
-    // SAFETY: A writable data segment.
-    unsafe { SS::set_reg(data) };
-    // SAFETY: The segment was made for our TSS.
-    unsafe { load_tss(task) };
+    /// Fills the tables, and unmaps the pages below their stacks.
+    ///
+    /// # Safety
+    ///
+    /// Called once, before [`load`](Self::load), and before another core runs that could have the pages in its TLB.
+    pub(crate) unsafe fn prepare(&'static self) {
+        let mut tss = TaskStateSegment::new();
+        let stacks = self.stacks.0.get().cast::<TrapStack>();
+        for index in 0..STACKS {
+            let stack = stacks.wrapping_add(index);
+            paging::unmap(stack as u64);
+            tss.interrupt_stack_table[index] = VirtAddr::from_ptr(stack.wrapping_add(1));
+        }
+        // SAFETY: The caller's promise.
+        let tss = unsafe { self.tss.put(tss) };
+        let mut gdt = GlobalDescriptorTable::new();
+        let code = gdt.append(Descriptor::kernel_code_segment());
+        let data = gdt.append(Descriptor::kernel_data_segment());
+        let task = gdt.append(Descriptor::tss_segment(tss));
+        // In the order that `sysret` asks for.
+        let user_data = gdt.append(Descriptor::user_data_segment());
+        let user_code = gdt.append(Descriptor::user_code_segment());
+        assert_eq!((user_data.0, user_code.0), (USER_DATA, USER_CODE));
+        let segments = Segments {
+            gdt,
+            code,
+            data,
+            task,
+        };
+        // SAFETY: The caller's promise.
+        unsafe { self.segments.put(segments) };
+    }
 
+    /// Makes this core use the tables, and the IDT that all cores share.
+    ///
+    /// # Safety
+    ///
+    /// The tables are prepared, no other core uses them, and `init` has run.
+    pub(crate) unsafe fn load(&'static self) {
+        let segments = self.segments.0.get().cast::<Segments>();
+        // SAFETY: The caller's promise: prepared, and from then on only read. (Loading the TSS sets its busy bit, which
+        // the processor does by itself.)
+        let segments = unsafe { &*segments };
+        segments.gdt.load();
+        // SAFETY: A 64-bit code segment, as the one in use.
+        unsafe { CS::set_reg(segments.code) };
+        // SAFETY: A writable data segment.
+        unsafe { SS::set_reg(segments.data) };
+        // SAFETY: The segment was made for the TSS of these tables.
+        unsafe { load_tss(segments.task) };
+        load_idt();
+    }
+}
+
+pub(super) fn init() {
     let mut idt = [const { Entry::missing() }; VECTORS];
     // SAFETY: `entry.s` defines it and nobody writes to it.
     let entries = unsafe { &kfiber_test_vectors };
@@ -116,8 +169,16 @@ pub(super) fn init() {
         }
     }
     // SAFETY: `init` runs once.
-    let idt = unsafe { IDT.put(idt) };
-    let limit = u16::try_from(size_of_val(idt) - 1).expect("48 gates of 16 bytes");
+    unsafe { IDT.put(idt) };
+    // SAFETY: `init` runs once, on the only core that runs.
+    unsafe { FIRST_CORE.prepare() };
+    // SAFETY: They are prepared, they are the first core's, and the IDT is filled.
+    unsafe { FIRST_CORE.load() };
+}
+
+fn load_idt() {
+    let idt = IDT.0.get();
+    let limit = u16::try_from(size_of_val(&IDT) - 1).expect("48 gates of 16 bytes");
     let base = VirtAddr::from_ptr(idt);
     // SAFETY: All gates lead to our entries; only `set_gate` changes one, as a whole.
     unsafe { lidt(&DescriptorTablePointer { limit, base }) };
@@ -125,7 +186,7 @@ pub(super) fn init() {
 
 /// Returns the address of the task state segment.
 pub(super) fn task_state_segment() -> u64 {
-    TSS.0.get() as u64
+    FIRST_CORE.tss.0.get() as u64
 }
 
 /// Has a vector enter elsewhere.

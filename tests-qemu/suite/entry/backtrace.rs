@@ -9,7 +9,7 @@ use core::hint::black_box;
 use core::mem::MaybeUninit;
 
 use kfiber::{exceptions::TrapFrame, interrupt_entry};
-use tests_qemu::{boot, exceptions, kernel_test, println};
+use tests_qemu::{exceptions, kernel_test, println, start_info};
 use tests_unwind::{Entry, Registers, Unwinder};
 
 use super::{SCHEDULER, run};
@@ -23,6 +23,15 @@ interrupt_entry! {
     fn without_error_code(frame: &mut TrapFrame) { on_interrupt(frame); }
     fn with_error_code(frame: &mut TrapFrame) vector(14) { on_interrupt(frame); }
     fn with_a_long_vector(frame: &mut TrapFrame) vector(200) { on_interrupt(frame); }
+}
+
+/// The stub that a hard-float kernel gets.
+#[unsafe(naked)]
+unsafe extern "sysv64" fn with_sse() {
+    extern "sysv64" fn handler(frame: &mut TrapFrame) {
+        on_interrupt(frame);
+    }
+    kfiber::__interrupt_entry_sse!(handler, TrapFrame::NO_VECTOR)
 }
 
 /// A handler with a frame of its own, and with a call that changes registers.
@@ -172,7 +181,7 @@ const fn state() -> &'static mut Watch {
 }
 
 fn load() {
-    let section = boot::module().expect("the runner passes `.debug_frame` as a module");
+    let section = start_info::module().expect("the runner passes `.debug_frame` as a module");
     // SAFETY: It is taken here only, and a test loads once.
     let unwinder = Unwinder::new(section, unsafe { &mut *ROOM.0.get() });
     // SAFETY: Nobody else uses it yet.
@@ -294,6 +303,7 @@ fn all() {
     step_through(without_error_code, 0);
     step_through(with_error_code, ERROR_CODE);
     step_through(with_a_long_vector, 0);
+    step_through(with_sse, 0);
 }
 
 kernel_test! {

@@ -2,7 +2,7 @@
 
 use core::arch::asm;
 
-use kfiber::scheduler::{Failure, Fault};
+use kfiber::scheduler::{Failure, Fault, yield_now};
 use tests_qemu::kernel_test;
 use x86_64::registers::{
     control::{Cr0, Cr0Flags},
@@ -83,16 +83,25 @@ kernel_test! {
         all_are_contained(true);
     }
 
-    /// The next fiber continues where a switch left it, or begins, with the flags that it left.
+    /// The next fiber continues where a switch left it, with the flags that it left. (One that begins has them cleared.)
     fn the_direction_flag_of_a_fiber_that_fails_is_not_the_next_one_s() {
         with_handlers(true);
         unmap_guards();
-        let next_flags = || SCHEDULER.spawn(&super::CELLS, || rflags::read().contains(RFlags::DIRECTION_FLAG));
-        // SAFETY: the exception is what is wanted.
-        let faults = SCHEDULER.spawn(&super::CELLS, || unsafe { asm!("std", "ud2") });
+        let next_flags = || SCHEDULER.spawn(&super::CELLS, || {
+            yield_now();
+            rflags::read().contains(RFlags::DIRECTION_FLAG)
+        });
+        let faults = SCHEDULER.spawn(&super::CELLS, || {
+            yield_now();
+            // SAFETY: the exception is what is wanted.
+            unsafe { asm!("std", "ud2") }
+        });
         let after_fault = next_flags();
-        // SAFETY: as above. It goes down until it is in the guard.
-        let overflows = SCHEDULER.spawn(&GUARDED, || unsafe { asm!("std", "2: push 0", "jmp 2b", options(noreturn)) });
+        let overflows = SCHEDULER.spawn(&GUARDED, || {
+            yield_now();
+            // SAFETY: as above. It goes down until it is in the guard.
+            unsafe { asm!("std", "2: push 0", "jmp 2b", options(noreturn)) }
+        });
         let after_overflow = next_flags();
         run();
         faults.expect("a cell is free").try_join().expect_err("it failed");

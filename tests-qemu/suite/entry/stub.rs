@@ -63,6 +63,18 @@ interrupt_entry! {
     }
 }
 
+/// The stub that a hard-float kernel gets. This kernel has no use for it but to see that it is right.
+#[unsafe(naked)]
+unsafe extern "sysv64" fn saves_sse() {
+    extern "sysv64" fn handler(frame: &mut TrapFrame) {
+        assert!((&raw const *frame).addr().is_multiple_of(16));
+        // SAFETY: no compiled code here uses the register.
+        unsafe { asm!("xorps xmm5, xmm5", "xorps xmm15, xmm15", "fninit") };
+        COUNT.fetch_add(1, Ordering::Relaxed);
+    }
+    kfiber::__interrupt_entry_sse!(handler, TrapFrame::NO_VECTOR)
+}
+
 /// Whether the last frame was on the boot stack.
 fn was_on_boot_stack() -> bool {
     let (bottom, top) = boot::stack();
@@ -105,6 +117,24 @@ kernel_test! {
         assert_eq!(before, after);
         // The selector of a segment that is not in the table.
         assert_eq!(SEEN.load(Ordering::Relaxed), 0x1238);
+    }
+
+    fn the_stub_of_a_hard_float_kernel_keeps_the_sse_and_x87_registers() {
+        // SAFETY: the stub is for any vector without an error code.
+        unsafe { exceptions::set_entry(3, saves_sse) };
+        let (low, high): (u64, u64);
+        let (control, mut kept) = (0x027f_u16, 0_u16);
+        // SAFETY: no compiled code here uses these registers.
+        unsafe {
+            asm!(
+                "fldcw [{control}]", "movq xmm5, {a}", "movq xmm15, {b}", "int3",
+                "movq {a}, xmm5", "movq {b}, xmm15", "fnstcw [{kept}]",
+                a = inout(reg) 0x1234_5678_9abc_def0_u64 => low, b = inout(reg) 77_u64 => high,
+                control = in(reg) &raw const control, kept = in(reg) &raw mut kept,
+            );
+        };
+        assert_eq!((low, high, kept), (0x1234_5678_9abc_def0, 77, control));
+        assert_eq!(COUNT.load(Ordering::Relaxed), 1);
     }
 
     fn a_device_s_interrupt_enters_and_returns() {

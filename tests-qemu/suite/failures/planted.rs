@@ -52,7 +52,7 @@ impl Ground for Machine {
 }
 
 kernel_test! {
-    fn a_fault_planted_into_a_primitive_is_that_of_its_fiber_alone() timeout(120) {
+    fn a_fault_planted_into_a_primitive_is_that_of_its_fiber_alone() timeout(120) icount {
         contain();
         let mut rounds = 0;
         for ((fault, sentence), set) in FAULTS.iter().zip(&SETS) {

@@ -69,6 +69,7 @@ kernel_test! {
         assert_refused(measure_with(Reference::Pit), HardwareError::PitDoesNotTick);
         assert_refused(start_pit_one_shot(), HardwareError::PitDoesNotTick);
         assert_refused(start_apic_timer(), HardwareError::PitDoesNotTick);
+        assert_refused(start_apic_timer(), HardwareError::PitDoesNotTick);
     }
 
     fn a_machine_without_an_hpet_is_told_so() machine("-machine hpet=off") {
@@ -142,10 +143,15 @@ kernel_test! {
         let result = unsafe { TIMER.start_with(apic, TIMER_VECTOR, ApicTimerMode::TscDeadline, 1_000_000_000) };
         assert_refused(result, HardwareError::NoTscDeadline);
         assert_eq!(TIMER.mode(), None);
-        // SAFETY: as above.
-        let result = unsafe { TIMER.start_with(apic, TIMER_VECTOR, ApicTimerMode::OneShot, 1_000_000_000) };
-        assert_eq!(result, Ok(()));
+        let one_shot = |hz| {
+            // SAFETY: as above.
+            unsafe { TIMER.start_with(apic, TIMER_VECTOR, ApicTimerMode::OneShot, hz) }
+        };
+        assert_refused(one_shot(5), HardwareError::ImpossibleFrequency { hz: 5 });
+        // Whatever failed can be tried again, until it works.
+        assert_eq!(one_shot(1_000_000_000), Ok(()));
         assert_eq!(TIMER.mode(), Some(ApicTimerMode::OneShot));
+        assert_refused(one_shot(1_000_000_000), HardwareError::AlreadyStarted);
     }
 
     fn vectors_of_exceptions_are_refused() {

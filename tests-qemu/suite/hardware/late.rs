@@ -104,6 +104,28 @@ kernel_test! {
         assert!(first_ns < 11_000_000, "after {first_ns} ns");
     }
 
+    /// An interrupt that comes early is followed by another, and costs time.
+    fn a_sleep_takes_one_interrupt() icount {
+        static INTERRUPTS: AtomicU64 = AtomicU64::new(0);
+        start_apic_timer().expect("every machine has it");
+        exceptions::hook(TIMER_VECTOR, |_| {
+            INTERRUPTS.fetch_add(1, Ordering::Relaxed);
+            BY_APIC.timer_interrupt();
+            BY_APIC.platform().timer().end_of_interrupt();
+        });
+        let sleeper = BY_APIC.spawn(&CELLS, || {
+            for _ in 0..100 {
+                scheduler::sleep(Duration::from_millis(10)).expect("nobody cancels it");
+            }
+        });
+        sleeper.expect("a cell is free").detach();
+        interrupts::enable();
+        BY_APIC.run();
+        interrupts::disable();
+        let interrupts = INTERRUPTS.load(Ordering::Relaxed);
+        assert!((100..=102).contains(&interrupts), "{interrupts} interrupts");
+    }
+
     fn a_timer_that_interrupts_lets_the_processor_sleep() icount {
         start_apic_timer().expect("every machine has it");
         let (late, late_ns) = late_timers_asleep(&BY_APIC);

@@ -35,6 +35,11 @@ The *best peer* is the kernel that takes the fewest instructions of those that w
 same way, each in its fastest build for one core. Others stand in brackets.
 ";
 
+const SEVERAL: &str = "
+Of a kernel with several cores, built with the feature `smp`; the other rows are without it. The instructions of the core
+that does it are counted, and those of the machine's kick are not.
+";
+
 /// One line of the table.
 #[derive(Debug)]
 struct Line {
@@ -52,23 +57,19 @@ pub(super) struct Table {
     compiler: String,
     speed: Vec<Line>,
     memory: Vec<Line>,
+    several: Vec<Line>,
 }
 
 impl Table {
     /// Makes lines of figures. It is an error if an operation takes longer among more fibers.
-    pub(super) fn new(compiler: &str, figures: &Figures, sizes: &Sizes) -> Result<Self> {
-        let mut speed = Vec::new();
-        for row in rows::SPEED {
-            let value = figures.reading(row.key)?.each();
-            speed.push(row.line(value));
-        }
-        for name in figures.names() {
-            let is_known = rows::SPEED.iter().any(|row| row.key == name);
-            ensure!(
-                is_known || rows::COUNTER.contains(&name),
-                "the kernel `bench` counts `{name}`, which has no row in the table"
-            );
-        }
+    pub(super) fn new(
+        compiler: &str,
+        figures: &Figures,
+        sizes: &Sizes,
+        several: &Figures,
+    ) -> Result<Self> {
+        let speed = lines(rows::SPEED, figures)?;
+        let several = lines(rows::SEVERAL, several)?;
         check_flatness(figures)?;
         let memory = rows::MEMORY.iter().map(|row| {
             #[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
@@ -79,6 +80,7 @@ impl Table {
             compiler: compiler.to_owned(),
             speed,
             memory: memory.collect(),
+            several,
         })
     }
 
@@ -89,11 +91,15 @@ impl Table {
     /// The table as it is committed.
     pub(super) fn text(&self) -> String {
         let mut text = format!("{HEAD}\n{COMPILER}{}\n{METHOD}", self.compiler);
-        let heads = [("instructions", &self.speed), ("bytes", &self.memory)];
-        for (unit, lines) in heads {
+        let heads = [
+            ("", "instructions", &self.speed),
+            ("", "bytes", &self.memory),
+            (SEVERAL, "instructions", &self.several),
+        ];
+        for (before, unit, lines) in heads {
             let _ = write!(
                 text,
-                "\n| | operation | {unit} | best peer |\n|---|---|---:|---|\n"
+                "{before}\n| | operation | {unit} | best peer |\n|---|---|---:|---|\n"
             );
             for line in lines {
                 let _ = writeln!(
@@ -108,7 +114,7 @@ impl Table {
 
     /// Figures that miss their aim.
     pub(super) fn shortfalls(&self) -> Vec<String> {
-        let lines = self.speed.iter().chain(&self.memory);
+        let lines = self.speed.iter().chain(&self.memory).chain(&self.several);
         let misses = lines.filter(|line| line.target.is_some_and(|target| line.value > target));
         misses
             .map(|line| {
@@ -150,6 +156,19 @@ pub(super) fn compiler_of(committed: &str) -> Option<&str> {
     committed
         .lines()
         .find_map(|line| line.strip_prefix(COMPILER))
+}
+
+/// A line for each row, and a row for each figure.
+fn lines(rows: &[rows::Row], figures: &Figures) -> Result<Vec<Line>> {
+    for name in figures.names() {
+        let is_known = rows.iter().any(|row| row.key == name);
+        ensure!(
+            is_known || rows::COUNTER.contains(&name),
+            "the kernel `bench` counts `{name}`, which has no row in the table"
+        );
+    }
+    let line = |row: &rows::Row| Ok(row.line(figures.reading(row.key)?.each()));
+    rows.iter().map(line).collect()
 }
 
 /// First and third column of the lines whose first is code: operation and figure.
@@ -203,6 +222,7 @@ mod tests {
                 peer: "62 ThreadX",
             }],
             memory: Vec::new(),
+            several: Vec::new(),
         }
     }
 

@@ -87,7 +87,7 @@ fn make_canonical(core: &Path) -> Result<()> {
             .context("a core dump that is cut off")?;
         let address = u64::from_le_bytes((&*field).try_into()?);
         if address >> 47 & 1 == 0 {
-            field.copy_from_slice(&(address & (1 << 48) - 1).to_le_bytes());
+            field.copy_from_slice(&(address & ((1 << 48) - 1)).to_le_bytes());
         }
     }
     // QEMU's file can only be read.

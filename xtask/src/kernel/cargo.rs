@@ -11,6 +11,9 @@ use cargo_metadata::Message;
 use crate::cli::{Build, CoreSource};
 use crate::{console, setup, workspace};
 
+/// Binaries of the crate `tests-qemu` that need the feature of the same name.
+const WITH_A_FEATURE: [&str; 1] = ["smp"];
+
 /// What the compiler is to make of a kernel whose instructions, or bytes, are counted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Counted {
@@ -20,7 +23,18 @@ pub(crate) enum Counted {
 
 /// Builds one kernel, a binary of the crate `tests-qemu` or the kernel `adapters`, and returns the path of its ELF file.
 pub(crate) fn build_kernel(name: &str, build: &Build) -> Result<PathBuf> {
-    build_in("", name, build, &[], &[])
+    let words: &[&str] = if WITH_A_FEATURE.contains(&name) {
+        &["--features", name]
+    } else {
+        &[]
+    };
+    build_in("", name, build, &[], words)
+}
+
+/// As [`build_kernel`], with the feature `smp`, also for a kernel that needs one core only.
+pub(crate) fn build_kernel_with_smp(name: &str, build: &Build) -> Result<PathBuf> {
+    // In a folder of its own, because cargo gives both builds one name.
+    build_in("smp", name, build, &[], &["--features", "smp"])
 }
 
 /// Builds a kernel that is measured, as well as the compiler can, whatever the profile of the workspace says.
@@ -39,6 +53,15 @@ pub(crate) fn build_unchecked_kernel(
     core: Option<CoreSource>,
 ) -> Result<PathBuf> {
     build_counted(name, counted, core, &["--no-default-features"])
+}
+
+/// As [`build_counted_kernel`], for several cores.
+pub(crate) fn build_counted_kernel_with_smp(
+    name: &str,
+    counted: Counted,
+    core: Option<CoreSource>,
+) -> Result<PathBuf> {
+    build_counted(name, counted, core, &["--features", "smp"])
 }
 
 fn build_counted(

@@ -30,6 +30,8 @@ pub(crate) struct TestCase {
     pub(crate) flags: u32,
     /// Deadline in seconds, 0 for the default.
     pub(crate) timeout_seconds: u32,
+    /// Number of cores that the machine must have, 0 if the test does not care.
+    pub(crate) cores: u16,
 }
 
 impl TestCase {
@@ -110,6 +112,7 @@ fn test_case(elf: &Elf<'_>, record: &Record<u64>) -> Result<TestCase> {
         machine: text(elf, record.machine).context("machine of a test")?,
         flags: record.flags,
         timeout_seconds: record.timeout_seconds,
+        cores: record.cores,
         function,
     })
 }
@@ -149,7 +152,8 @@ impl<'data> Words<'data> {
             run: self.long(),
             line: self.word(),
             flags: self.word(),
-            expect: self.word(),
+            expect: self.half(),
+            cores: self.half(),
             timeout_seconds: self.word(),
         }
     }
@@ -169,6 +173,10 @@ impl<'data> Words<'data> {
         u32::from_le_bytes(self.take())
     }
 
+    const fn half(&mut self) -> u16 {
+        u16::from_le_bytes(self.take())
+    }
+
     const fn take<const N: usize>(&mut self) -> [u8; N] {
         let (first, rest) = self
             .rest
@@ -179,5 +187,8 @@ impl<'data> Words<'data> {
     }
 }
 
-/// The fields are read one after the other, so no padding may lie between them: nine long words and four short ones.
-const _: () = assert!(size_of::<Record<u64>>() == 9 * size_of::<u64>() + 4 * size_of::<u32>());
+/// The fields are read one after the other, so no padding may lie between them: nine long words, three short ones and
+/// two halves of a short one.
+const _: () = assert!(
+    size_of::<Record<u64>>() == 9 * size_of::<u64>() + 3 * size_of::<u32>() + 2 * size_of::<u16>()
+);

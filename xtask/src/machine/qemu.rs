@@ -46,10 +46,21 @@ pub(crate) fn run(
     deadline: Option<Duration>,
     listener: &Listener<'_>,
 ) -> Result<Run> {
-    run_with_input(command, deadline, Stdio::null(), &|line| {
+    run_and_look(command, deadline, listener, || ())
+}
+
+/// As [`run`], and calls `look` at the deadline, while the machine still runs.
+pub(crate) fn run_and_look(
+    command: &mut Command,
+    deadline: Option<Duration>,
+    listener: &Listener<'_>,
+    look: impl FnOnce(),
+) -> Result<Run> {
+    let typist = |line: &str| {
         listener(line);
-        &[]
-    })
+        &[][..]
+    };
+    run_with_input(command, deadline, Stdio::null(), &typist, look)
 }
 
 /// Behaves like [`run`], and types what `typist` returns into the machine's serial port.
@@ -58,7 +69,7 @@ pub(crate) fn converse(
     deadline: Duration,
     typist: &Typist<'_>,
 ) -> Result<Run> {
-    run_with_input(command, Some(deadline), Stdio::piped(), typist)
+    run_with_input(command, Some(deadline), Stdio::piped(), typist, || ())
 }
 
 fn run_with_input(
@@ -66,6 +77,7 @@ fn run_with_input(
     deadline: Option<Duration>,
     input: Stdio,
     typist: &Typist<'_>,
+    look: impl FnOnce(),
 ) -> Result<Run> {
     let start = Instant::now();
     die_with_this_process(command);
@@ -92,7 +104,7 @@ fn run_with_input(
             })
         });
         let stderr = scope.spawn(|| drain(stderr, |_| ()));
-        let end = child.wait(deadline)?;
+        let end = child.wait(deadline, look)?;
         Ok(Run {
             serial: serial.join().expect("the draining thread does not panic"),
             stderr: String::from_utf8_lossy(
@@ -128,13 +140,14 @@ fn die_with_this_process(command: &mut Command) {
 struct KillOnDrop(Child);
 
 impl KillOnDrop {
-    fn wait(&mut self, deadline: Option<Duration>) -> Result<End> {
+    fn wait(&mut self, deadline: Option<Duration>, look: impl FnOnce()) -> Result<End> {
         let Some(deadline) = deadline else {
             return Ok(self.0.wait()?.into());
         };
         if let Some(status) = self.0.wait_timeout(deadline)? {
             return Ok(status.into());
         }
+        look();
         self.0.kill()?;
         self.0.wait()?;
         Ok(End::Deadline(deadline))

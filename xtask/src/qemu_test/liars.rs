@@ -116,6 +116,8 @@ const EXPECTED: &[(&str, &[&str])] = &[
         &[
             "not ended after",
             "last line is `@kfiber run timeout::spins`",
+            "core 0 runs at ",
+            "liars/timeout.rs:",
         ],
     ),
     (
@@ -123,7 +125,12 @@ const EXPECTED: &[(&str, &[&str])] = &[
         &[
             "not ended after",
             "last line is `@kfiber run timeout::halts`",
+            "core 0 sleeps at ",
         ],
+    ),
+    (
+        "timeout::leaves_a_kick_out",
+        &["not ended after", "core 0 sleeps at ", "core 1 sleeps at "],
     ),
     ("timeout::is_silent_and_spins", &["wrote nothing at all"]),
     (

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::cli::QemuTest;
+use crate::cli::Build;
 use crate::workspace;
 
 /// Notes the kernel's path.
-pub(crate) fn write(options: &QemuTest, kernel: &Path) -> Result<()> {
-    let file = file(options)?;
+pub(crate) fn write(name: &str, build: &Build, kernel: &Path) -> Result<()> {
+    let file = file(name, build)?;
     let folder = file.parent().context("the file has a folder")?;
     fs::create_dir_all(folder)?;
     // Two listing processes may write at once: each writes its own file and renames it into place.
@@ -27,8 +27,8 @@ pub(crate) fn write(options: &QemuTest, kernel: &Path) -> Result<()> {
 }
 
 /// The kernel's path as noted last.
-pub(crate) fn read(options: &QemuTest) -> Result<PathBuf> {
-    let file = file(options)?;
+pub(crate) fn read(name: &str, build: &Build) -> Result<PathBuf> {
+    let file = file(name, build)?;
     let kernel = fs::read_to_string(&file).with_context(|| {
         format!(
             "{} is missing: list the tests first (cargo nextest list --package xtask --test qemu)",
@@ -44,13 +44,9 @@ pub(crate) fn read(options: &QemuTest) -> Result<PathBuf> {
     Ok(kernel)
 }
 
-fn file(options: &QemuTest) -> Result<PathBuf> {
-    let profile = if options.build.release {
-        "release"
-    } else {
-        "debug"
-    };
-    let core = options.build.core.map_or("any", |core| core.word());
-    let name = format!("{}-{profile}-{core}.path", options.kernel);
-    Ok(workspace::target_directory()?.join("qemu-test").join(name))
+fn file(name: &str, build: &Build) -> Result<PathBuf> {
+    let profile = if build.release { "release" } else { "debug" };
+    let core = build.core.map_or("any", |core| core.word());
+    let file = format!("{name}-{profile}-{core}.path");
+    Ok(workspace::target_directory()?.join("qemu-test").join(file))
 }

@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use crate::cli::QemuTest;
 use crate::console::quote;
 use crate::kernel::elf::TestCase;
+use crate::qemu_test::SUITE;
 use crate::qemu_test::runner::{Finished, Runner};
 use crate::workspace;
 
@@ -28,6 +29,15 @@ pub(crate) fn failure(runner: &Runner, test: &TestCase, seed: u32, finished: &Fi
         .map(|address| (address, runner.describe(address)))
     {
         let _ = writeln!(text, "  rip={address:#x} is {description}");
+    }
+    for processor in &finished.processors {
+        let does = if processor.is_halted {
+            "sleeps"
+        } else {
+            "runs"
+        };
+        let place = runner.describe(processor.rip);
+        let _ = writeln!(text, "  core {} {does} at {place}", processor.number);
     }
     for caller in runner.callers(&serial) {
         let _ = writeln!(text, "  called by {caller}");
@@ -58,9 +68,10 @@ pub(crate) fn rerun(options: &QemuTest, test: &TestCase, seed: u32) -> String {
         }
     };
     add(
-        options.kernel != "suite",
+        !SUITE.contains(&&*options.kernel),
         format!("--kernel {}", quote(&options.kernel)),
     );
+    add(options.with_smp, "--with-smp".to_owned());
     add(options.build.release, "--release".to_owned());
     add(
         options.machine.smp != 1,
@@ -158,6 +169,7 @@ mod tests {
             line: 7,
             flags: 0,
             timeout_seconds: 0,
+            cores: 0,
             machine: String::new(),
         }
     }
@@ -172,7 +184,7 @@ mod tests {
             rerun(&plain, &test_case(), 5),
             "cargo xtask qemu-test --exact a::b --seed 5"
         );
-        let words = "qemu --release --smp 2 --machine pc --kernel liars --rounds 10 --timeout 3 --core distribution";
+        let words = "qemu --release --smp 2 --machine pc --kernel liars --rounds 10 --timeout 3 --core distribution --with-smp";
         let special = Nextest::parse_from(words.split(' ')).options;
         let again = rerun(&special, &test_case(), 5);
         for option in words.split(" --").skip(1) {

@@ -13,6 +13,7 @@ use crate::kernel::symbolize::Symbols;
 use crate::kernel::{callers, unwind_tables};
 use crate::machine::Machine;
 use crate::machine::interrupt_log::{self, Exception};
+use crate::machine::monitor::{self, Processor};
 use crate::machine::qemu::{self, End, Run};
 use crate::protocol::{FAULT, PREFIX, ROUNDS_KEY, SEED_KEY, STACK_WORDS, TEST_KEY};
 use crate::qemu_test::verdict::{Outcome, Verdict, judge};
@@ -22,6 +23,10 @@ use crate::workspace;
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
 /// As much of an interrupt log as is read: a storm of interrupts fills gigabytes, and the end is what matters.
 const LOG_TAIL: usize = 1 << 20;
+
+/// Held while a machine with several cores runs: two of them would leave each other too few of the host's processors,
+/// and a core that spins would keep the host from the one for which it waits.
+static SEVERAL_CORES: Mutex<()> = Mutex::new(());
 
 /// What all tests of one run have in common.
 pub(crate) struct Runner {
@@ -40,6 +45,8 @@ pub(crate) struct Runner {
 pub(crate) struct Finished {
     pub(crate) verdict: Verdict,
     pub(crate) run: Run,
+    /// Where the processors were at the deadline.
+    pub(crate) processors: Vec<Processor>,
     /// QEMU's log of the second run of a crash.
     pub(crate) interrupt_log: Option<PathBuf>,
 }
@@ -47,13 +54,25 @@ pub(crate) struct Finished {
 impl Runner {
     /// Runs one test to its verdict.
     pub(crate) fn run(&self, test: &TestCase, seed: u32) -> Result<Finished> {
-        let machine = self.machine(test, seed)?;
+        let mut machine = self.machine(test, seed)?;
+        let _alone = (test.cores > 1).then(|| {
+            SEVERAL_CORES
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+        });
+        let folder = tempfile::tempdir()?;
+        let socket = folder.path().join("monitor");
+        machine.monitor = Some(socket.clone());
         let show = |line: &str| {
             if self.options.nocapture {
                 println!("[{}] {}", test.name, line.trim_end());
             }
         };
-        let run = qemu::run(&mut machine.command(), Some(self.deadline(test)), &show)?;
+        let mut processors = Vec::new();
+        // Without an answer there is nothing to report; the verdict is a timeout anyway.
+        let look = || processors = monitor::processors(&socket).unwrap_or_default();
+        let deadline = Some(self.deadline(test));
+        let run = qemu::run_and_look(&mut machine.command(), deadline, &show, look)?;
         let mut verdict = judge(&test.name, &run.serial, run.end);
         let mut interrupt_log = None;
         // Status 1 is QEMU refusing its command line or the kernel, which it explains itself.
@@ -65,6 +84,7 @@ impl Runner {
         Ok(Finished {
             verdict,
             run,
+            processors,
             interrupt_log,
         })
     }
@@ -76,6 +96,9 @@ impl Runner {
             words += &format!(" {ROUNDS_KEY}{rounds}");
         }
         let mut machine = Machine::new(&self.program, &self.options.machine, &self.kernel, words);
+        if test.cores != 0 {
+            machine.options.smp = test.cores.into();
+        }
         machine.icount = test.needs_icount();
         machine.words.clone_from(&test.machine);
         if test.needs_debug_frame() {

@@ -258,6 +258,24 @@ pub(super) const MEMORY: &[MemoryRow] = &[
     },
 ];
 
+/// Of two cores.
+pub(super) const SEVERAL: &[Row] = &[
+    row("smp_yield_2", "yield with switch, 2 fibers on one core"),
+    row("smp_wake_here", "wake a parked fiber of the same core"),
+    row(
+        "smp_post_awake",
+        "wake a parked fiber of another core, which is awake and is not kicked",
+    ),
+    row(
+        "smp_post_asleep",
+        "wake a parked fiber of another core, which sleeps and is kicked",
+    ),
+    row(
+        "smp_move",
+        "move to another core, which is awake, until the next fiber of the old one runs",
+    ),
+];
+
 /// Regions by which the counter is tested.
 pub(super) const COUNTER: [&str; 3] = ["empty", "20_nops", "1000_times_20"];
 /// Rounds of yields among 2, 5 and 100 fibers.
