@@ -3,6 +3,7 @@
 
 mod cores;
 mod ends;
+mod failing;
 mod moving;
 mod pinned;
 mod reports;
