@@ -5,6 +5,7 @@
 
 mod cores;
 mod ends;
+mod failing;
 mod moving;
 mod pinned;
 mod reports;
