@@ -3,7 +3,8 @@
 //! Every PC has it or something that behaves like it, and starts with it on vectors that belong to
 //! the processor's exceptions. A kernel that uses the APICs only calls [`mask_all`]. One that
 //! uses this controller calls [`remap`], then [`unmask`] for each line that has a handler, and
-//! [`end_of_interrupt`] in each handler.
+//! [`end_of_interrupt`] in each handler. An interrupt that goes away before it is served comes as one
+//! of line 7 or 15, whatever its line was, so the vectors of these two need handlers as well.
 //!
 //! | line | device of a PC |
 //! |--:|---|
@@ -116,7 +117,8 @@ pub fn mask(line: u8) {
 ///
 /// # Safety
 ///
-/// [`remap`] was called, and the line's vector has a handler, which calls [`end_of_interrupt`].
+/// [`remap`] was called. The line's vector has a handler, which calls [`end_of_interrupt`], and so
+/// has the vector of line 7, and for the lines from 8 on that of line 15: see the [module](self).
 ///
 /// # Context
 ///
