@@ -19,7 +19,7 @@ fn main() {
         // The fragment for any kernel, before the kernel's own script: one test looks at what it collected.
         println!("cargo::rustc-link-arg-bin=suite=-T{}", fragment.display());
         println!("cargo::rustc-link-arg-bins=-T{}", script.display());
-        // Where the words of a core are, from its GS base: see `cores/local.rs`.
+        // Where the words of a core are, from its GS base: see `src/core_local.rs`.
         if env::var_os("CARGO_FEATURE_SMP").is_some() {
             println!("cargo::rustc-link-arg-bins=--defsym=__kfiber_core_at=64");
         }

@@ -29,6 +29,7 @@ cases! {
     a_guarded_stack_of_one_page_does_not_compile: "guarded_of_one_page",
     a_guarded_stack_that_is_no_multiple_of_a_page_does_not_compile: "guarded_not_a_page",
     a_pool_of_no_stacks_does_not_compile: "pool_of_none",
+    several_cores_without_their_feature_do_not_compile: "several_cores_without_smp",
     a_pool_of_stacks_below_the_minimum_does_not_compile: "pool_of_small_stacks",
     a_stack_cannot_be_taken_from_a_local: "take_from_local",
     a_stack_cannot_be_taken_from_a_const: "take_from_const",

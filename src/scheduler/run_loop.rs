@@ -225,6 +225,18 @@ impl RunLoop {
         return Core(self.index);
     }
 
+    /// Returns the number of the scheduler's cores.
+    #[cfg(not(feature = "smp"))]
+    pub(crate) const fn cores(&self) -> usize {
+        1
+    }
+
+    /// Returns the number of the scheduler's cores.
+    #[cfg(feature = "smp")]
+    pub(crate) fn cores(&self) -> usize {
+        self.team().loops().len()
+    }
+
     /// Stores the platform. The first one stays.
     pub(crate) fn set_platform(&self, platform: &'static dyn AnyPlatform) {
         self.team().platform.call_once(|| platform);

@@ -195,7 +195,14 @@ unsafe fn report_soft_lockup(
     interrupted: Registers,
 ) {
     // SAFETY: the caller's promise.
-    let lockup = unsafe { SoftLockup::new(fiber, run_loop.core(), runs_for, interrupted) };
+    let lockup = unsafe {
+        SoftLockup::new(
+            fiber,
+            (run_loop.core(), run_loop.cores()),
+            runs_for,
+            interrupted,
+        )
+    };
     run_loop.report(&Report::SoftLockup(&lockup));
 }
 

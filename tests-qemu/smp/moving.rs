@@ -9,8 +9,8 @@ use core::{
 
 use kfiber::{
     platform::Core,
-    scheduler::{JoinHandle, MoveError, move_to, sleep, yield_now},
-    sync::Mutex,
+    scheduler::{JoinHandle, MoveError, Unparker, move_to, park, sleep, unparker, yield_now},
+    sync::{IrqMutex, Mutex},
 };
 use tests_qemu::{command_line, cores, cpu::Random, kernel_test, println};
 
@@ -22,6 +22,8 @@ const FIBERS: usize = 12;
 const ROUNDS: u64 = 1_000;
 
 static SEEN: [AtomicUsize; cores::MOST] = [const { AtomicUsize::new(0) }; cores::MOST];
+/// Fibers that have begun, or are done.
+static BEGUN: AtomicUsize = AtomicUsize::new(0);
 static NUMBER: Mutex<[u64; 2]> = Mutex::new([0; 2]);
 
 kernel_test! {
@@ -34,6 +36,35 @@ kernel_test! {
     fn fibers_of_one_busy_core_spread_to_eight() cores(8) timeout(120) {
         team::start();
         spread();
+    }
+
+    /// The other cores are busy until all fibers have begun on the first one. They then have nothing to do, and ask for some.
+    fn a_core_that_runs_dry_is_given_fibers() cores(4) timeout(60) {
+        let count = team::start();
+        for core in 1..count {
+            team::spawn_on(core, || {
+                while BEGUN.load(Ordering::Acquire) < 16 {
+                    core::hint::spin_loop();
+                }
+            }).detach();
+        }
+        team::spawn_on(0, move || {
+            // Nobody sleeps now: all cores have their fiber.
+            for _ in 0..16 {
+                team::spawn(move || {
+                    BEGUN.fetch_add(1, Ordering::AcqRel);
+                    run_until_all_cores_were_seen(count);
+                }).detach();
+            }
+        }).detach();
+        team::run();
+    }
+
+    /// Two cores wake the same fibers all the time, which move and wait again. One that gets into the wrong core's hands runs
+    /// twice, or never again.
+    fn two_wakers_and_a_mover_lose_no_fiber() cores(4) timeout(120) {
+        team::start();
+        wake_movers();
     }
 
     fn a_fiber_goes_where_it_wants() cores(4) timeout(60) {
@@ -98,17 +129,7 @@ fn spread() {
     let maker = team::spawn(move || {
         let fibers: [JoinHandle<()>; 16] = array::from_fn(|_| {
             team::spawn(move || {
-                // A while on the first core, where all of them begin.
-                loop {
-                    SEEN[cores::this()].fetch_add(1, Ordering::Relaxed);
-                    if SEEN[..count]
-                        .iter()
-                        .all(|seen| seen.load(Ordering::Relaxed) > 0)
-                    {
-                        return;
-                    }
-                    yield_now();
-                }
+                run_until_all_cores_were_seen(count);
             })
         });
         for fiber in fibers {
@@ -121,6 +142,54 @@ fn spread() {
         "turns by core: {:?}",
         SEEN.each_ref().map(|seen| seen.load(Ordering::Relaxed))
     );
+}
+
+fn run_until_all_cores_were_seen(count: usize) {
+    loop {
+        SEEN[cores::this()].fetch_add(1, Ordering::Relaxed);
+        if SEEN[..count]
+            .iter()
+            .all(|seen| seen.load(Ordering::Relaxed) > 0)
+        {
+            return;
+        }
+        yield_now();
+    }
+}
+
+fn wake_movers() {
+    const MOVERS: usize = 4;
+    static UNPARKERS: IrqMutex<[Option<Unparker>; MOVERS]> = IrqMutex::new([None; MOVERS]);
+    let movers: [JoinHandle<()>; MOVERS] = array::from_fn(|index| {
+        team::spawn_on(index % cores::count(), move || {
+            UNPARKERS.lock()[index] = unparker();
+            let mut random = Random::new(command_line::seed() + index as u64);
+            for _ in 0..rounds() / 2 {
+                let to = usize::try_from(random.below(cores::count() as u64)).expect("small");
+                move_to(Core(to)).expect("there is such a core");
+                assert_eq!(cores::this(), to);
+                park().expect("nobody cancels it");
+                assert_eq!(cores::this(), to, "woken on another core");
+            }
+            BEGUN.fetch_add(1, Ordering::AcqRel);
+        })
+    });
+    for core in 0..cores::count() {
+        team::spawn_on(core, || {
+            while BEGUN.load(Ordering::Acquire) < MOVERS {
+                let unparkers = *UNPARKERS.lock();
+                for unparker in unparkers.into_iter().flatten() {
+                    unparker.unpark();
+                }
+                yield_now();
+            }
+        })
+        .detach();
+    }
+    team::run();
+    for mover in movers {
+        mover.try_join().expect("all have ended");
+    }
 }
 
 fn move_at_random() {
@@ -145,10 +214,15 @@ fn move_at_random() {
                         locked += 1;
                     }
                     1 => {
-                        sleep(Duration::from_micros(random.below(100))).expect("nobody cancels it")
+                        sleep(Duration::from_micros(random.below(100))).expect("nobody cancels it");
                     }
                     2 | 3 => yield_now(),
-                    _ => move_to(to).expect("there is such a core"),
+                    // Whoever waited for the lock on another core may not know yet that it is free.
+                    _ => {
+                        while move_to(to) == Err(MoveError::HasAwaitedMutex) {
+                            yield_now();
+                        }
+                    }
                 }
                 mine.iter_mut().for_each(|word| *word += round);
             }

@@ -8,7 +8,7 @@ use core::{
 };
 
 use crate::{
-    cores, exceptions, interrupts, paging, serial,
+    core_local, exceptions, interrupts, paging, serial,
     start_info::{self, StartInfo},
 };
 
@@ -47,7 +47,7 @@ macro_rules! entry {
 extern "C" fn kfiber_test_rust_entry(start_info: *mut StartInfo, rsp: u64) -> ! {
     start_info::remember(start_info);
     ENTRY_RSP.store(rsp, Ordering::Relaxed);
-    cores::init();
+    core_local::install(0);
     serial::init();
     exceptions::init();
     paging::protect_code();

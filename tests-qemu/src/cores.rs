@@ -2,12 +2,12 @@
 //!
 //! Each core has a number: the first one is 0, the others count up in the order of the firmware's table. Each has its
 //! own GDT, TSS, stacks of exceptions and boot stack, all with unmapped pages below, and its own local APIC, whose timer
-//! the functions of [`interrupts`](crate::interrupts) use on whichever core calls them. The page tables, the IDT and the
+//! the functions of `interrupts` use on whichever core calls them. The page tables, the IDT and the
 //! hooks of vectors are shared. A page that one core unmaps stays in the TLB of the others, so tests unmap before they
 //! start cores.
 
 mod firmware;
-mod local;
+mod memory;
 mod trampoline;
 
 use core::{
@@ -20,16 +20,15 @@ use x86_64::instructions::interrupts::{disable, enable_and_hlt};
 
 use crate::{
     apic::{self, Message},
-    exceptions::{self, CALL_VECTOR, KICK_VECTOR},
-    interrupts, platform,
+    core_local, exceptions, interrupts, platform,
 };
-use local::{LOCALS, MEMORY, PerCore};
+use memory::MEMORY;
 
-/// The most cores that a test kernel starts.
-pub const MOST: usize = 8;
+pub use crate::core_local::{KICK_VECTOR, MOST, apic_id, count, kick, kicks, stop, this};
 
-/// Number of cores that run, the first one included.
-static COUNT: AtomicUsize = AtomicUsize::new(1);
+/// Vector by which the harness calls a core to work.
+const CALL_VECTOR: u8 = 35;
+
 /// Number of cores that have reached Rust.
 static BEGUN: AtomicUsize = AtomicUsize::new(1);
 /// What all cores are to run, and how many such calls there were.
@@ -79,62 +78,6 @@ impl fmt::Display for StartError {
     }
 }
 
-/// Gives the first core its number.
-pub(crate) fn init() {
-    PerCore::install(0);
-}
-
-/// Returns the number of the core that runs this. A fiber may run on another one as soon as it has waited.
-#[inline]
-#[must_use]
-pub fn this() -> usize {
-    PerCore::number()
-}
-
-/// Returns the number of cores that run.
-#[must_use]
-pub fn count() -> usize {
-    COUNT.load(Ordering::Acquire)
-}
-
-/// Stops this core for good.
-pub fn stop() -> ! {
-    loop {
-        disable();
-        x86_64::instructions::hlt();
-    }
-}
-
-/// Ends the sleep of a core, which may be this one. The kick stays pending while its interrupts are off.
-///
-/// # Panics
-///
-/// Panics if there is no such core.
-pub fn kick(core: usize) {
-    apic::send(apic_id(core), Message::Fixed(KICK_VECTOR));
-}
-
-/// Returns how often a core was kicked.
-///
-/// # Panics
-///
-/// Panics if there is no such core.
-#[must_use]
-pub fn kicks(core: usize) -> usize {
-    LOCALS[core].kicks.load(Ordering::Acquire)
-}
-
-/// Returns the identity of a core's local APIC.
-///
-/// # Panics
-///
-/// Panics if there is no such core.
-#[must_use]
-pub fn apic_id(core: usize) -> u32 {
-    assert!(core < count(), "core {core} was not started");
-    LOCALS[core].apic_id.load(Ordering::Relaxed)
-}
-
 /// Returns whether an address lies in the boot stack of a further core.
 ///
 /// # Panics
@@ -153,20 +96,18 @@ pub fn is_boot_stack_of(core: usize, address: usize) -> bool {
 /// Returns an error if a core did not begin. Those before it have.
 pub fn start() -> Result<usize, StartError> {
     exceptions::hook(KICK_VECTOR, |_| {
-        LOCALS[this()].kicks.fetch_add(1, Ordering::AcqRel);
+        core_local::was_kicked();
         interrupts::end_of_interrupt();
     });
     exceptions::hook(CALL_VECTOR, |_| interrupts::end_of_interrupt());
     // Before a second core could ask for the time.
     platform::set_clock();
     let first = apic::id();
-    LOCALS[0].apic_id.store(first, Ordering::Relaxed);
+    core_local::set_apic_id(0, first);
     let mut found = 1;
     let note = |id| {
         if id != first {
-            if let Some(local) = LOCALS.get(found) {
-                local.apic_id.store(id, Ordering::Relaxed);
-            }
+            core_local::set_apic_id(found, id);
             found += 1;
         }
     };
@@ -183,13 +124,13 @@ pub fn start() -> Result<usize, StartError> {
         .iter()
         .map(|memory| memory.prepare_stack());
     for (core, top) in (1..).zip(tops) {
-        let apic_id = LOCALS[core].apic_id.load(Ordering::Relaxed);
+        let apic_id = apic_id(core);
         let has_begun = || BEGUN.load(Ordering::Acquire) > core;
         // SAFETY: The trampoline is installed, the core was never started, and the stack is its own.
         if !unsafe { trampoline::start(apic_id, top, has_begun) } {
             return Err(StartError::Silent { core, apic_id });
         }
-        COUNT.store(core + 1, Ordering::Release);
+        core_local::set_count(core + 1);
     }
     Ok(found)
 }
@@ -216,19 +157,12 @@ pub fn on_all(work: impl Fn(usize) + Sync) {
     }
 }
 
-/// Prints the number of this core, where that tells something.
-pub(crate) fn print_number() {
-    if count() > 1 {
-        crate::println!("on core {}", this());
-    }
-}
-
 /// Called by the assembly, on the core's own stack.
 #[unsafe(no_mangle)]
 extern "C" fn kfiber_test_core_entry() -> ! {
     // Cores start one after the other, so this is the number of those before.
     let core = BEGUN.load(Ordering::Acquire);
-    PerCore::install(core);
+    core_local::install(core);
     // SAFETY: Prepared before this core was started, for this core only; the first core has filled the IDT.
     unsafe { MEMORY[core - 1].tables.load() };
     interrupts::init_core();

@@ -14,7 +14,7 @@ use core::{
 use x86_64::{VirtAddr, registers::control::Cr2, structures::paging::Translate as _};
 
 use crate::{
-    cores, exit, paging,
+    exit, paging,
     protocol::{EXPECT_FAULT, FAULT, STACK_WORDS, STACK_WORDS_MOST},
     run, serial,
 };
@@ -27,10 +27,6 @@ pub const VECTORS: usize = 48;
 pub const TIMER_VECTOR: u8 = 32;
 /// Vector of the first serial port.
 pub const SERIAL_VECTOR: u8 = 33;
-/// Vector by which one core ends the sleep of another.
-pub const KICK_VECTOR: u8 = 34;
-/// Vector by which the harness calls a core to work.
-pub(crate) const CALL_VECTOR: u8 = 35;
 /// Vector of the LAPIC's spurious interrupts (old ones demand that the low four bits are set).
 pub const SPURIOUS_VECTOR: u8 = 47;
 
@@ -138,7 +134,7 @@ pub fn report(frame: &TrapFrame) -> ! {
         ..
     } = frame;
     let cr2 = Cr2::read_raw();
-    cores::print_number();
+    serial::print_core();
     crate::println!("{frame}");
     print_stack(*rsp);
     serial::print_to_runner(format_args!(

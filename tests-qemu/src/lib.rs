@@ -29,6 +29,8 @@ pub mod boot;
 #[cfg(target_os = "none")]
 pub mod command_line;
 #[cfg(target_os = "none")]
+pub mod core_local;
+#[cfg(target_os = "none")]
 pub mod cores;
 #[cfg(target_os = "none")]
 pub mod cpu;

@@ -8,7 +8,7 @@ use core::{
 };
 
 use crate::{
-    cores, exit,
+    exit,
     protocol::{EXPECT_PANIC, PANIC},
     run, serial,
 };
@@ -44,7 +44,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
         }
         crate::println!("expected a panic with: {expected}");
     }
-    cores::print_number();
+    serial::print_core();
     let message = serial::OneLine(message);
     match info.location() {
         Some(place) => serial::print_to_runner(format_args!("{PANIC} {place} {message}")),

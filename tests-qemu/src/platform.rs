@@ -13,7 +13,7 @@ use kfiber::platform::{Core, Platform};
 use x86_64::instructions::interrupts::without_interrupts;
 
 #[cfg(feature = "smp")]
-use crate::cores;
+use crate::core_local;
 use crate::{cpu, interrupts};
 
 /// The bare machine with this timer.
@@ -69,11 +69,11 @@ unsafe impl Platform for Cores {
     }
 
     fn core(&self) -> Core {
-        Core(cores::this())
+        Core(core_local::this())
     }
 
     fn kick(&self, core: Core) {
-        cores::kick(core.0);
+        core_local::kick(core.0);
     }
 }
 

@@ -6,7 +6,7 @@ use core::{
 };
 
 use crate::{
-    command_line, cores, exit,
+    command_line, core_local, exit,
     protocol::{EXPECT_FAULT, EXPECT_PANIC, FAIL, PASS, RUN, TEST_KEY},
     registry::{Test, tests},
     serial,
@@ -52,13 +52,13 @@ pub fn current() -> Option<&'static Test> {
 ///
 /// If another core ends the run already, this core stops here, so that its report does not mix with the other one's.
 pub(crate) fn begins_to_end() -> bool {
-    let this = cores::this();
+    let this = core_local::this();
     match ENDS_ON.compare_exchange(NO_CORE, this, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => true,
         Err(core) if core == this => false,
         Err(_) => {
             serial::give_up();
-            cores::stop()
+            core_local::stop()
         }
     }
 }

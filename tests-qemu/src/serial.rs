@@ -10,7 +10,7 @@ use core::{
 
 use uart_16550::{Config, Uart16550, backend::PioBackend};
 
-use crate::cores;
+use crate::core_local;
 
 const FIRST_PORT: u16 = 0x3f8;
 
@@ -73,7 +73,7 @@ pub fn send(bytes: &[u8]) {
 
 /// Runs `f` while no other core prints. The same core may be in the middle of another call, which goes on afterwards.
 fn alone(f: impl FnOnce()) {
-    let this = cores::this();
+    let this = core_local::this();
     if PRINTS_ON.load(Ordering::Relaxed) == this {
         return f();
     }
@@ -89,8 +89,15 @@ fn alone(f: impl FnOnce()) {
 
 /// Lets other cores print, if this one stops for good within a call.
 pub(crate) fn give_up() {
-    if PRINTS_ON.load(Ordering::Relaxed) == cores::this() {
+    if PRINTS_ON.load(Ordering::Relaxed) == core_local::this() {
         PRINTS_ON.store(NO_CORE, Ordering::Release);
+    }
+}
+
+/// Prints the number of this core, where that tells something.
+pub(crate) fn print_core() {
+    if core_local::count() > 1 {
+        println!("on core {}", core_local::this());
     }
 }
 

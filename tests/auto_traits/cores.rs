@@ -6,7 +6,7 @@ pub(crate) const BARE: &[&str] = &["scheduler::CoreLocal"];
 pub(crate) const ALL: &[&str] = &["scheduler::MoveError"];
 
 #[cfg(feature = "smp")]
-use super::row::{If, IsNot, Neither, Probe, Row, SendAndSync, SendOnly, SyncOnly, Variance, rows};
+use super::row::{If, Neither, Probe, Row, SendAndSync, SendOnly, SyncOnly, Variance, rows};
 #[cfg(feature = "smp")]
 use kfiber::scheduler;
 
@@ -21,7 +21,9 @@ rows! {
 fn every_type_of_several_cores_is_send_and_sync_as_its_row_says() {
     let mut complaints = Vec::new();
     for row in ROWS {
-        row.check(|name, kind, has_it| complaints.push((row.text, name, kind, has_it)));
+        row.check(|name, kind, has_it| {
+            complaints.push(format!("{} {name} {kind} {has_it}", row.text));
+        });
     }
-    assert!(complaints.is_empty(), "{complaints:?}");
+    assert!(complaints.is_empty(), "{complaints:#?}");
 }

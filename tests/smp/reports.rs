@@ -81,7 +81,7 @@ fn a_failure_on_one_core_is_told_to_those_of_others_who_wait_for_the_fiber() {
             while QUEUE.is_empty() {
                 scheduler::yield_now();
             }
-            core::mem::forget(guard);
+            let _kept = core::mem::ManuallyDrop::new(guard);
             panic!("on purpose");
         })
         .unwrap();
@@ -106,7 +106,7 @@ fn a_failure_on_one_core_is_told_to_those_of_others_who_wait_for_the_fiber() {
         })
         .unwrap();
     let joiner = scheduler.builder().on(Core(1)).spawn(&CELLS, move || {
-        let error = bad.join().map(|()| ()).unwrap_err();
+        let error = bad.join().unwrap_err();
         matches!(error.kind, JoinErrorKind::Failed(_))
     });
     run(scheduler);

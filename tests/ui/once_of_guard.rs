@@ -1,6 +1,6 @@
 //! A guard cannot be what a Once shares.
 //@ code: E0277
-//@ says: `*mut ()` cannot be sent between threads safely
+//@ says: `NonNull<u32>` cannot be sent between threads safely
 #![allow(unused, non_upper_case_globals, clippy::all)]
 
 use kfiber::sync::{Mutex, MutexGuard, Once};

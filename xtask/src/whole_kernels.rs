@@ -46,6 +46,11 @@ impl WholeKernel {
         }
     }
 
+    /// Whether it has the feature `smp`, with which it uses a second core.
+    const fn has_second_core(self) -> bool {
+        matches!(self, Self::Pvh | Self::Multiboot2 | Self::Limine)
+    }
+
     /// Makes sure that its loader is there, and returns the variables by which `run.sh` finds it.
     fn loader(self, named: &Loaders) -> Result<Vec<(&'static str, PathBuf)>> {
         setup::qemu::ensure()?;
@@ -76,6 +81,8 @@ struct Kernel {
     kind: WholeKernel,
     folder: PathBuf,
     build: Build,
+    /// How many cores the machine has. The kernel uses two of them at most.
+    cores: u32,
     /// The variables by which `run.sh` finds the loader.
     loader: Vec<(&'static str, PathBuf)>,
     /// More words for cargo.
@@ -84,11 +91,18 @@ struct Kernel {
 
 impl Kernel {
     /// The kernel in the workspace.
-    fn in_tree(kind: WholeKernel, build: &Build, named: &Loaders) -> Result<Self> {
+    fn in_tree(kind: WholeKernel, cores: u32, build: &Build, named: &Loaders) -> Result<Self> {
+        if cores > 1 && !kind.has_second_core() {
+            bail!(
+                "the kernel `{}` uses one core: leave --smp out, or take another kernel",
+                kind.name()
+            );
+        }
         Ok(Self {
             kind,
             folder: kind.folder(),
             build: build.clone(),
+            cores,
             loader: kind.loader(named)?,
             words: Vec::new(),
         })
@@ -105,6 +119,9 @@ impl Kernel {
         let folder = workspace::target_directory()?.join(TARGET_FOLDER);
         let mut command = source.cargo_in(&self.folder, verb, target.as_ref(), &folder);
         command.args(&self.words);
+        if self.cores > 1 {
+            command.args(["--features", "smp"]);
+        }
         if self.build.release {
             command.arg("--release");
         }
@@ -122,14 +139,24 @@ impl Kernel {
         } else {
             "debug"
         };
-        let what = format!("kernel `{}` ({profile})", self.kind.name());
+        let what = format!(
+            "kernel `{}` ({profile}, {})",
+            self.kind.name(),
+            if self.cores > 1 {
+                "two cores"
+            } else {
+                "one core"
+            }
+        );
         console::run(&what, &mut self.cargo("build")?)
     }
 
     /// Boots the kernel, which was built before, by its own `run.sh`. `words` are more options for QEMU.
     fn run(&self, words: &[String]) -> Result<Command> {
         let mut command = self.cargo("run")?;
-        command.args(["--quiet", "--"]).args(words);
+        command
+            .args(["--quiet", "--", "-smp", &self.cores.to_string()])
+            .args(words);
         Ok(command)
     }
 
@@ -146,7 +173,7 @@ impl Kernel {
         };
         let run = qemu::converse(&mut self.run(words)?, deadline, &typist)?;
         let said = String::from_utf8_lossy(&run.serial);
-        verdict::of(&said, run.end).with_context(|| {
+        verdict::of(&said, self.cores, run.end).with_context(|| {
             let folder = self.folder.display();
             format!("the kernel in {folder} did not do its work\n{}", run.stderr)
         })
@@ -155,9 +182,10 @@ impl Kernel {
 
 /// Boots one of the kernels on the terminal; elsewhere keys are typed to it, and it must end well.
 pub(crate) fn demo(kind: WholeKernel, options: &Demo) -> Result<bool> {
-    let kernel = Kernel::in_tree(kind, &options.build, &options.loaders)?;
+    let cores = options.machine.smp;
+    let kernel = Kernel::in_tree(kind, cores, &options.build, &options.loaders)?;
     kernel.build()?;
-    let mut words = vec!["-smp".to_owned(), options.machine.smp.to_string()];
+    let mut words = Vec::new();
     if options.machine.accel == Accelerator::Kvm {
         words.extend(["-accel", "kvm"].map(str::to_owned));
     }

@@ -56,6 +56,14 @@ fn an_unknown_whole_kernel_is_refused_with_the_known_ones() {
 }
 
 #[test]
+fn a_whole_kernel_with_one_core_gets_no_second_one() {
+    refuses(
+        &["demo", "--kernel", "uefi", "--smp", "2"],
+        "the kernel `uefi` uses one core",
+    );
+}
+
+#[test]
 fn a_loader_that_no_package_has_must_be_named() {
     let folder = tempfile::TempDir::new().expect("a folder");
     let folder = folder.path().to_str().expect("a plain name");
@@ -113,7 +121,7 @@ fn exact_wants_the_whole_name() {
         "pass::is_honest",
     ]);
     assert!(
-        run.contains("1 passed; 0 failed; 0 ignored; 0 measured; 31 filtered out"),
+        run.contains("1 passed; 0 failed; 0 ignored; 0 measured; 32 filtered out"),
         "{run}"
     );
 }
@@ -139,6 +147,7 @@ fn skip_leaves_out_and_several_filters_add_up() {
         [
             "pass::is_honest: test",
             "timeout::halts: test",
+            "timeout::leaves_a_kick_out: test",
             "timeout::passes_and_spins: test",
             "timeout::spins: test"
         ]

@@ -2,6 +2,7 @@
 #![no_std]
 #![no_main]
 
+mod cores;
 mod kernel;
 mod machine;
 

@@ -4,21 +4,16 @@ use core::hint::black_box;
 use core::panic::PanicInfo;
 use core::time::Duration;
 
-use kfiber::hardware::{LocalApicTimer, SerialPort};
-use kfiber::platform::BareX86_64;
+use kfiber::hardware::SerialPort;
 use kfiber::scheduler::{self, FiberCell, GuardedFiberPool, PrintReports, Scheduler};
 use kfiber::sync::Channel;
 use kfiber::x86_64::VirtAddr;
 
+use crate::cores::{self, Machine};
 use crate::machine;
 
-const fn platform() -> BareX86_64<LocalApicTimer> {
-    // SAFETY: no interrupt handler of this kernel turns interrupts on.
-    unsafe { BareX86_64::new(LocalApicTimer::new()) }
-}
-
 /// All fibers of this kernel.
-pub static SCHEDULER: Scheduler<BareX86_64<LocalApicTimer>> = Scheduler::new(platform());
+pub static SCHEDULER: Scheduler<Machine, { cores::COUNT }> = Scheduler::new(cores::machine());
 
 /// What was typed and not read yet: the serial port's interrupt handler fills it.
 pub static KEYS: Channel<u8, 64> = Channel::new();
@@ -41,6 +36,7 @@ pub(crate) use println;
 
 /// Runs the kernel. All physical memory is mapped from `physical_memory_at` on.
 pub fn main(physical_memory_at: VirtAddr) -> ! {
+    cores::init();
     SCHEDULER.set_hooks(&LOG).expect("the first ones");
     machine::init(physical_memory_at).expect("the machine is a PC");
 
@@ -53,6 +49,7 @@ pub fn main(physical_memory_at: VirtAddr) -> ! {
         let fiber = SCHEDULER.builder().name(name).spawn(cell, body);
         fiber.expect("the cell is free").detach();
     }
+    cores::start_others(physical_memory_at);
     SCHEDULER.run(); // until all fibers have ended
     println!("kernel: all fibers have ended");
     machine::power_off()

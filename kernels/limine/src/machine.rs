@@ -40,32 +40,40 @@ fn on_fatal(frame: &TrapFrame, why: FatalReason) -> ! {
     fail()
 }
 
-/// The tables of the processor, with a stack of 64 KiB for each of the exceptions that need one.
-static TABLES: Tables<{ 64 * 1024 }> = Tables::new();
+/// The descriptor tables of a core, with a stack of 64 KiB for each of the exceptions that need one.
+pub type CoreTables = Tables<{ 64 * 1024 }>;
+
+static TABLES: CoreTables = Tables::new();
 /// Memory for page tables: a guard page within a huge page needs one more.
 static FRAMES: TableFrames<4> = TableFrames::new();
+
+/// To be called on each core, with tables of its own.
+pub fn load(tables: &'static CoreTables) {
+    let interrupts: [(u8, unsafe extern "sysv64" fn()); 4] = [
+        (TIMER, on_timer),
+        (SERIAL, on_serial),
+        (SPURIOUS, on_spurious),
+        (PIC_SPURIOUS, on_spurious),
+    ];
+    // SAFETY: each entry is that of its vector.
+    unsafe { tables.load(on_fatal, &interrupts) };
+}
+
+/// To be called on each core.
+pub fn enable_local_apic(physical_memory_at: VirtAddr) -> Result<LocalApic, HardwareError> {
+    // SAFETY: all page tables are mapped there, and the vector has a handler.
+    unsafe { LocalApic::enable(physical_memory_at, SPURIOUS) }
+}
 
 /// To be called once, at boot. All physical memory is mapped from `physical_memory_at` on.
 pub fn init(physical_memory_at: VirtAddr) -> Result<(), HardwareError> {
     SerialPort::FIRST.init()?;
-    // SAFETY: each entry is that of its vector.
-    unsafe {
-        TABLES.load(
-            on_fatal,
-            &[
-                (TIMER, on_timer),
-                (SERIAL, on_serial),
-                (SPURIOUS, on_spurious),
-                (PIC_SPURIOUS, on_spurious),
-            ],
-        )
-    };
+    load(&TABLES);
     // SAFETY: nobody else uses the page tables, and nobody uses a guard.
     unsafe { guard::unmap_in_use(&[&CLUMSY], physical_memory_at, &FRAMES) }
         .expect("the guards can be unmapped");
     pic::remap(PIC)?;
-    // SAFETY: all page tables are mapped there, and the vector has a handler.
-    let local_apic = unsafe { LocalApic::enable(physical_memory_at, SPURIOUS) }?;
+    let local_apic = enable_local_apic(physical_memory_at)?;
     // SAFETY: nobody else uses this timer or the PIT, by which it is measured.
     unsafe { SCHEDULER.platform().timer().start(local_apic, TIMER) }?;
     SerialPort::FIRST.interrupt_on_input();

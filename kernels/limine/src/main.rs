@@ -2,8 +2,12 @@
 #![no_std]
 #![no_main]
 
+#[cfg_attr(feature = "smp", path = "two_cores.rs")]
+mod cores;
 mod kernel;
 mod machine;
+#[cfg(feature = "smp")]
+mod start_core;
 
 use kfiber::x86_64::VirtAddr;
 use limine::BaseRevision;

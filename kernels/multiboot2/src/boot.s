@@ -14,6 +14,7 @@ header_end:
 
 .pushsection .data.page_tables, "aw", @progbits
 .balign 4096
+.global level_4_table
 level_4_table:
     .quad level_3_table + 0x3            // present, writable
     .fill 511, 8, 0
@@ -35,6 +36,7 @@ level_2_tables:
 
 .pushsection .rodata.boot_gdt, "a", @progbits
 .balign 8
+.global boot_gdt
 boot_gdt:
     .quad 0
     .quad 0x00af9b000000ffff             // 0x08: 64-bit code

@@ -128,7 +128,7 @@ fn neighbour(header: &'static Header, address: usize, is_damaged: bool) -> Neigh
     Neighbour {
         // SAFETY: cells stay for good.
         id: unsafe { FiberId::of(header) },
-        name: if is_damaged { "" } else { header.name() },
+        name: if is_damaged { "" } else { header.name_of_any() },
         address,
         part,
     }

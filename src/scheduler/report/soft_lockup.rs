@@ -26,6 +26,8 @@ pub struct SoftLockup {
     pub interrupted: Registers,
     /// The bounds of the fiber's stack.
     pub stack: StackBounds,
+    /// Whether the scheduler has several cores.
+    is_one_of_several: bool,
     calls: Backtrace,
 }
 
@@ -35,7 +37,7 @@ impl SoftLockup {
     /// The fiber is running on this core.
     pub(crate) unsafe fn new(
         fiber: *const Header,
-        core: Core,
+        (core, cores): (Core, usize),
         runs_for: Nanoseconds,
         interrupted: Registers,
     ) -> Self {
@@ -51,6 +53,7 @@ impl SoftLockup {
             runs_for,
             interrupted,
             stack,
+            is_one_of_several: cores > 1,
             // SAFETY: it is a cell's, of the fiber that was interrupted here.
             calls: unsafe { Backtrace::take(stack, interrupted.rbp) },
         }
@@ -74,7 +77,7 @@ impl fmt::Display for SoftLockup {
             "soft lockup: {who} has run for {time} without letting others run"
         )?;
         write!(f, "  it is at {rip:#x}")?;
-        if cfg!(feature = "smp") {
+        if self.is_one_of_several {
             write!(f, " on core {}", self.core.0)?;
         }
         for address in self.backtrace() {

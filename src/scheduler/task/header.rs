@@ -231,6 +231,27 @@ impl Header {
         unsafe { str::from_utf8_unchecked(bytes) }
     }
 
+    /// Returns the name of a fiber of any loop. It is empty if no fiber lives in the cell any more.
+    pub(crate) fn name_of_any(&self) -> &'static str {
+        #[cfg(not(feature = "smp"))]
+        return self.name();
+        // While the cell is held, nobody else begins there under another name.
+        #[cfg(feature = "smp")]
+        {
+            let were_enabled = crate::platform::interrupts::are_enabled();
+            crate::platform::interrupts::disable();
+            let is_held = self.state.hold();
+            let name = if is_held { self.name() } else { "" };
+            if is_held {
+                self.state.end_look();
+            }
+            if were_enabled {
+                crate::platform::interrupts::enable();
+            }
+            name
+        }
+    }
+
     /// Sets the bounds of a cell's stack. Its top is this header.
     pub(crate) fn set_stack(&self, bounds: StackBounds) {
         // They are the same for all fibers of the cell, and other cores may read them.

@@ -138,6 +138,6 @@ impl OwnerWord {
             return "";
         }
         // SAFETY: headers stay readable for good.
-        unsafe { &*self.fiber() }.name()
+        unsafe { &*self.fiber() }.name_of_any()
     }
 }

@@ -61,7 +61,7 @@ kernel_test! {
         scope(|_| ());
     }
 
-    fn a_shield_outside_of_fibers_panics() panics("a shield outside of a fiber") {
+    fn a_shield_outside_of_fibers_panics() panics("`shield` was called outside of a fiber") {
         shield(|| ());
     }
 
@@ -70,7 +70,7 @@ kernel_test! {
         LOCAL.bind(&1, || ());
     }
 
-    fn asking_for_the_time_outside_of_fibers_panics() panics("ask the platform") {
+    fn asking_for_the_time_outside_of_fibers_panics() panics("call the `now` of the platform instead") {
         let _ = scheduler::now();
     }
 
@@ -139,7 +139,7 @@ kernel_test! {
         in_a_handler(|_| assert!(SCHEDULER.fibers().count() < 9));
     }
 
-    fn a_handle_that_was_ready_is_not_polled_again() panics("polled again after it was ready") {
+    fn a_handle_that_was_ready_is_not_polled_again() panics("used after its result was taken") {
         let mut fiber: JoinHandle<()> = spawn(|| ());
         interrupts::enable();
         SCHEDULER.run();

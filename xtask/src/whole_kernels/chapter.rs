@@ -11,8 +11,9 @@ const CHAPTER: &str = "docs/your-kernel.md";
 /// The kernel that it takes apart.
 const KERNEL: WholeKernel = WholeKernel::Pvh;
 /// Its files that the chapter shows.
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "src/main.rs",
+    "src/cores.rs",
     "src/kernel.rs",
     "src/machine.rs",
     "Cargo.toml",

@@ -82,6 +82,7 @@ impl Package {
             kind: kernel.kind,
             folder: to.to_owned(),
             build: kernel.build.clone(),
+            cores: kernel.cores,
             loader: kernel.loader.clone(),
             words: vec!["--config".to_owned(), patch],
         })

@@ -12,7 +12,9 @@ use crate::console;
 use crate::steps::Counts;
 
 /// Files that are the same in all kernels. Each is a file of its own in each kernel, so that one folder is all of it.
-const SAME: [&str; 2] = ["src/kernel.rs", "src/machine.rs"];
+const SAME: [&str; 3] = ["src/kernel.rs", "src/machine.rs", "src/cores.rs"];
+/// The same for those that may have two cores.
+const SAME_WITH_TWO_CORES: &str = "src/two_cores.rs";
 /// A slow machine under load boots firmware for half a minute.
 const TIMEOUT_S: u32 = 180;
 
@@ -23,7 +25,7 @@ pub(crate) fn step(ci: &Ci) -> Result<Counts> {
     let package = Package::make(folder.path())?;
     for kind in WholeKernel::value_variants() {
         let name = kind.name();
-        let kernel = match Kernel::in_tree(*kind, &ci.build, &ci.loaders) {
+        let kernel = match Kernel::in_tree(*kind, 1, &ci.build, &ci.loaders) {
             Ok(kernel) => kernel,
             Err(error) => {
                 console::loud(format!("SKIPPED: kernel `{name}`: {error:#}"));
@@ -32,6 +34,10 @@ pub(crate) fn step(ci: &Ci) -> Result<Counts> {
             }
         };
         counts = counts.plus(lints(&kernel)).plus(tested(&kernel));
+        if kind.has_second_core() {
+            let two = Kernel::in_tree(*kind, 2, &ci.build, &ci.loaders)?;
+            counts = counts.plus(lints(&two)).plus(tested(&two));
+        }
         let to = folder.path().join(&name);
         fs::create_dir(&to)?;
         let mut copy = package.copy(&kernel, &to)?;
@@ -80,29 +86,41 @@ fn counted(result: Result<()>) -> Counts {
     Counts::from_success(result.is_ok())
 }
 
-/// Compares the files that are the same in all kernels.
+/// Compares the files that are the same in several kernels.
 fn same_files() -> Result<Counts> {
+    let all = WholeKernel::value_variants();
     let mut counts = Counts::default();
-    let [first, others @ ..] = WholeKernel::value_variants() else {
+    for file in SAME {
+        counts = counts.plus(is_same(file, all)?);
+    }
+    let with_two: Vec<_> = all
+        .iter()
+        .copied()
+        .filter(|kind| kind.has_second_core())
+        .collect();
+    Ok(counts.plus(is_same(SAME_WITH_TWO_CORES, &with_two)?))
+}
+
+fn is_same(file: &str, kinds: &[WholeKernel]) -> Result<Counts> {
+    let mut counts = Counts::default();
+    let [first, others @ ..] = kinds else {
         return Ok(counts);
     };
-    for file in SAME {
-        let read = |kind: &WholeKernel| {
-            let file = kind.folder().join(file);
-            fs::read(&file).with_context(|| format!("cannot read {}", file.display()))
-        };
-        let text = read(first)?;
-        for other in others {
-            let is_same = read(other)? == text;
-            if !is_same {
-                console::loud(format!(
-                    "{file} differs between the kernels `{}` and `{}`: copy the one that is right over the other",
-                    first.name(),
-                    other.name()
-                ));
-            }
-            counts = counts.plus(Counts::from_success(is_same));
+    let read = |kind: &WholeKernel| {
+        let file = kind.folder().join(file);
+        fs::read(&file).with_context(|| format!("cannot read {}", file.display()))
+    };
+    let text = read(first)?;
+    for other in others {
+        let is_same = read(other)? == text;
+        if !is_same {
+            console::loud(format!(
+                "{file} differs between the kernels `{}` and `{}`: copy the one that is right over the other",
+                first.name(),
+                other.name()
+            ));
         }
+        counts = counts.plus(Counts::from_success(is_same));
     }
     Ok(counts)
 }

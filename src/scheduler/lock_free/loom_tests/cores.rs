@@ -151,7 +151,7 @@ fn loom_sleep_against_post() {
 }
 
 #[test]
-fn loom_sleep_against_two_posts_and_the_end() {
+fn loom_sleep_against_the_end_of_the_last_fiber() {
     model("sleep against the end of the last fiber", || {
         let team = Team::new(true);
         team.roster.enter(0);
@@ -240,25 +240,58 @@ fn loom_two_wakers_and_a_mover() {
 fn loom_a_look_against_a_post() {
     model("a look against a post", || {
         let team = Team::new(false);
-        let owner = Arc::new(loom::cell::UnsafeCell::new(0));
+        let queues = Arc::new(loom::cell::UnsafeCell::new(0));
+        team.place.store(1, Ordering::Relaxed);
         team.roster.enter(0);
         team.roster.enter(1);
         let sleeper = {
-            let (team, owner) = (Arc::clone(&team), Arc::clone(&owner));
+            let (team, queues) = (Arc::clone(&team), Arc::clone(&queues));
             thread::spawn(move || {
                 assert!(team.until_taken(1));
                 // SAFETY: loom checks that nobody looks meanwhile.
-                owner.with_mut(|queues| unsafe { *queues += 1 });
+                queues.with_mut(|queues| unsafe { *queues += 1 });
             })
+        };
+        let poster = {
+            let team = Arc::clone(&team);
+            thread::spawn(move || team.post(1))
         };
         // Loop 0 sleeps; if it was the last, it owns all queues while it looks.
         if team.roster.sleep(0) && team.roster.begin_look() {
             // SAFETY: as above.
-            owner.with_mut(|queues| unsafe { *queues += 1 });
+            queues.with_mut(|queues| unsafe { *queues += 1 });
             team.roster.end_look();
         }
-        team.place.store(1, Ordering::Release);
-        team.post(1);
         sleeper.join().expect("does not panic");
+        poster.join().expect("does not panic");
+    });
+}
+
+#[test]
+fn loom_leave_against_sleep() {
+    model("leave against sleep", || {
+        let team = Team::new(true);
+        team.roster.enter(0);
+        team.roster.enter(1);
+        let leaving = {
+            let team = Arc::clone(&team);
+            thread::spawn(move || {
+                if let Some(sleeper) = team.roster.leave(1) {
+                    team.rouse(sleeper);
+                }
+            })
+        };
+        // Loop 0 goes on once it is the last of those that run, and knows.
+        let this = &team.loops[0];
+        while !team.roster.sleep(0) {
+            let mut is_kicked = this.is_kicked.lock().expect("no holder panics");
+            while !*is_kicked {
+                is_kicked = this.kicked.wait(is_kicked).expect("no holder panics");
+            }
+            *is_kicked = false;
+            drop(is_kicked);
+            team.roster.awake(0);
+        }
+        leaving.join().expect("does not panic");
     });
 }
