@@ -7,6 +7,9 @@
 //!
 //! A zeroed header is valid and belongs to no fiber: it has generation 0 and is in no queue.
 
+#[cfg(all(test, target_os = "linux"))]
+mod tests;
+
 use super::prefix::prefix_bytes;
 use super::wait::Wait;
 use crate::context::{After, ControlBlock};
@@ -16,7 +19,7 @@ use crate::stack::{PAGE_SIZE, StackBounds};
 use core::cell::{Cell, UnsafeCell};
 use core::mem::offset_of;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU16, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16, Ordering, fence};
 
 /// A header; see the [module](self).
 ///
@@ -33,11 +36,11 @@ pub(crate) struct Header {
     pub(crate) wait: Cell<*const Wait>,
     /// What the next fiber to run does with this one after it has ended.
     pub(crate) end: Cell<Option<After>>,
-    name_at: Cell<*const u8>,
+    name_at: AtomicPtr<u8>,
     pub(crate) stack_bottom: Cell<*mut u8>,
     /// The next header in the run loop's list of all fibers.
     pub(crate) next_of_all: AtomicPtr<Self>,
-    name_bytes: Cell<u8>,
+    name_bytes: AtomicU8,
     /// The number of nested shields against cancellation.
     pub(crate) shields: Cell<u8>,
     /// The level at which the fiber is scheduled.
@@ -119,10 +122,10 @@ impl Header {
             run_loop: AtomicPtr::new(ptr::null_mut()),
             wait: Cell::new(ptr::null()),
             end: Cell::new(None),
-            name_at: Cell::new(ptr::null()),
+            name_at: AtomicPtr::new(ptr::null_mut()),
             stack_bottom: Cell::new(ptr::null_mut()),
             next_of_all: AtomicPtr::new(ptr::null_mut()),
-            name_bytes: Cell::new(0),
+            name_bytes: AtomicU8::new(0),
             shields: Cell::new(0),
             level: Cell::new(0),
             own_level: Cell::new(0),
@@ -208,15 +211,22 @@ impl Header {
         (before.is_null() || ptr::eq(before, run_loop)).then_some(before.is_null())
     }
 
-    /// Returns the name, of which at most the first 255 bytes are kept.
+    /// Returns the name, of which at most the first 255 bytes are kept. It is empty if another core
+    /// gives the cell a new fiber at this moment.
     pub(crate) fn name(&self) -> &'static str {
-        if self.name_at.get().is_null() {
+        let generation = self.state.generation();
+        fence(Ordering::Acquire);
+        let at = self.name_at.load(Ordering::Acquire);
+        let bytes = self.name_bytes.load(Ordering::Acquire);
+        // Whoever sees the length of a new name also sees that the address of the old one is gone, or
+        // that of the new one. The generation excludes that an even newer one has the old address.
+        let is_whole = ptr::eq(self.name_at.load(Ordering::Acquire), at)
+            && self.state.generation() == generation;
+        if at.is_null() || !is_whole {
             return "";
         }
-        // SAFETY: `set_name` took both from a `&'static str`, cut at the end of a character.
-        let bytes = unsafe {
-            core::slice::from_raw_parts(self.name_at.get(), self.name_bytes.get().into())
-        };
+        // SAFETY: `set_name` took both from one `&'static str`, cut at the end of a character.
+        let bytes = unsafe { core::slice::from_raw_parts(at, bytes.into()) };
         // SAFETY: as above.
         unsafe { str::from_utf8_unchecked(bytes) }
     }
@@ -275,10 +285,17 @@ impl Header {
         self.level.get().into()
     }
 
+    /// Sets the name of a fiber that is about to be made, before its generation.
     pub(crate) fn set_name(&self, name: &'static str) {
         let end = prefix_bytes(name, u8::MAX.into());
-        self.name_at.set(name.as_ptr());
-        self.name_bytes.set(u8::try_from(end).expect("cut to fit"));
+        if cfg!(any(target_os = "linux", feature = "smp")) {
+            // One core sees both or neither of the other two stores.
+            self.name_at.store(ptr::null_mut(), Ordering::Relaxed);
+        }
+        let bytes = u8::try_from(end).expect("cut to fit");
+        self.name_bytes.store(bytes, Ordering::Release);
+        self.name_at
+            .store(name.as_ptr().cast_mut(), Ordering::Release);
     }
 }
 

@@ -18,7 +18,7 @@ pub struct FiberId {
 }
 
 // SAFETY: through an id only the state word of the header is used, which is atomic, and the
-// header's loop, which never changes while the generation is current. The memory is never given
+// header's loop, which is atomic as well. The memory is never given
 // back, see `Unparker`.
 unsafe impl Send for FiberId {}
 // SAFETY: as above.
