@@ -32,7 +32,7 @@ use core::ptr;
 pub(super) unsafe fn wanted(mutex: &RawMutex, owner: OwnerWord) {
     // SAFETY: the caller's promise.
     let run_loop = unsafe { RunLoop::of(current::get()) };
-    let Some(owner) = ours(run_loop, owner) else {
+    let Some(owner) = ours_still(run_loop, mutex, owner) else {
         return;
     };
     list(mutex, owner);
@@ -48,7 +48,8 @@ pub(super) unsafe fn wanted(mutex: &RawMutex, owner: OwnerWord) {
 pub(super) unsafe fn no_longer_wanted(mutex: &RawMutex, fiber: *const Header) {
     // SAFETY: the caller's promise.
     let run_loop = unsafe { RunLoop::of(fiber) };
-    let Some(owner) = ours(run_loop, mutex.owner()).filter(|_| mutex.is_wanted.get()) else {
+    let owner = ours_still(run_loop, mutex, mutex.owner());
+    let Some(owner) = owner.filter(|_| mutex.is_wanted.get()) else {
         return;
     };
     if mutex.line.with(|line| highest(line, run_loop)).is_none() {
@@ -103,6 +104,19 @@ fn is_ours(run_loop: &RunLoop, fiber: *const Header) -> bool {
 fn ours(run_loop: &RunLoop, owner: OwnerWord) -> Option<*const Header> {
     let fiber = owner.fiber();
     (owner.is_current_generation() && is_ours(run_loop, fiber)).then_some(fiber)
+}
+
+/// Returns the owner of a mutex, if it belongs to this loop and has not ended. `owner` was read
+/// before.
+///
+/// A fiber that had the mutex on another core may have unlocked it since, and then have moved here.
+/// A fiber of this loop cannot do so: it does not run, since the caller does. (With one core no
+/// fiber moves.)
+fn ours_still(run_loop: &RunLoop, mutex: &RawMutex, owner: OwnerWord) -> Option<*const Header> {
+    let still_has_it = |fiber: &*const Header| {
+        cfg!(not(feature = "smp")) || ptr::eq(mutex.owner().fiber(), *fiber)
+    };
+    ours(run_loop, owner).filter(still_has_it)
 }
 
 /// Returns the highest level among the fibers of this loop that wait in a line.
