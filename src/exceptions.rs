@@ -29,6 +29,9 @@
 //! }
 //! ```
 //!
+//! A kernel without descriptor tables puts [`Tables`] into a static instead. They contain what
+//! `install` needs, and the handlers of interrupts too.
+//!
 //! A kernel that has something of its own to do makes its entries with
 //! [`interrupt_entry!`](crate::interrupt_entry), and calls [`handle`] for what it does not want. A
 //! kernel whose handlers have the type `extern "x86-interrupt" fn`, which needs a nightly compiler,

@@ -49,6 +49,9 @@
 //! }
 //! ```
 //!
+//! `on_timer` is not an interrupt handler by itself: on stable Rust, `interrupt_entry!` makes one that
+//! calls it, and `exceptions::Tables` has a place for it.
+//!
 //! # Timers that never interrupt
 //!
 //! A masked line, or a handler of another vector, would let a kernel sleep for ever. Until its

@@ -108,11 +108,12 @@ impl fmt::Display for TrapFrame {
             rflags,
             cs,
             ss,
+            error_code,
             ..
         } = self;
         write!(
             f,
-            "rip={rip:016x} rflags={rflags:08x} cs={cs:04x} ss={ss:04x}"
+            "rip={rip:016x} rflags={rflags:08x} cs={cs:04x} ss={ss:04x} error={error_code:x}"
         )
     }
 }

@@ -152,8 +152,9 @@ class KfiberFiber:
         return len(memory) - at
 
     def holds(self, address):
-        """Whether an address lies in the stack."""
-        return self.bottom <= address < self.address
+        """Whether a stack pointer lies in the stack. At its very bottom lies the canary, and no frame: an address there is the
+        top of what is below, such as the stack of the boot code."""
+        return self.bottom < address < self.address
 
 
 def kfiber_plain_block(cell):
@@ -290,9 +291,10 @@ def kfiber_mark_running(fibers):
 def kfiber_fiber_of(fibers):
     """The fiber on whose stack the selected thread is."""
     try:
-        frame = gdb.newest_frame()
+        frame = newest = gdb.newest_frame()
         for _ in range(1000):
-            if frame is None:
+            # Code without a name has no caller that gdb could know: this is where it left the outermost function.
+            if frame is None or (frame != newest and frame.name() is None):
                 return None
             sp = int(frame.read_register("rsp"))
             # In the common end of a switch, the registers are still those of the fiber that is left.

@@ -69,7 +69,8 @@ impl<const STACK_BYTES: usize> Tables<STACK_BYTES> {
     /// entries of [`install`](super::install), those that have a stack of their own included.
     /// `interrupts` are further vectors, with entries made by
     /// [`interrupt_entry!`](crate::interrupt_entry). All other vectors are absent, so an interrupt
-    /// there is a fatal `#GP`.
+    /// there is a fatal `#NP`, which is exception 11. Its error code holds the vector from bit 3 on
+    /// (Intel SDM, volume 3, 6.13).
     ///
     /// # Panics
     ///

@@ -224,6 +224,7 @@ impl Default for TscClock {
 #[inline(never)]
 fn not_started() -> ! {
     panic!(
-        "the clock was not started: call the timer's `start` at boot, before the scheduler runs"
+        "the clock was not started: call a function of the timer whose name begins with `start` at boot, before the \
+         scheduler runs"
     );
 }

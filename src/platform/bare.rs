@@ -28,6 +28,10 @@ pub trait Timer: Sync {
 }
 
 /// The platform of the bare machine with one core and the clock and timer of `T`.
+///
+/// A scheduler with several cores needs a platform of the kernel's own, because
+/// [`core`](super::Platform::core) and [`kick`](super::Platform::kick) depend on how the kernel numbers
+/// its cores and how it interrupts them.
 #[derive(Debug)]
 pub struct BareX86_64<T> {
     timer: T,

@@ -8,7 +8,7 @@
 //!   [`PrintReports`](crate::scheduler::PrintReports) are hooks that print everything;
 //! - `fiber_panicked`, as the first call in its `#[panic_handler]`;
 //! - `exceptions::install`, for the exceptions that code can cause, or `exceptions::handle` in
-//!   handlers of its own.
+//!   handlers of its own. `exceptions::Tables` call `install` for a kernel without descriptor tables.
 //!
 //! Where the fiber cannot be ended alone, these say why:
 //! [`FatalReason`](crate::scheduler::FatalReason). The documentation of the module `exceptions`

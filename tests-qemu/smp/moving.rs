@@ -214,7 +214,7 @@ fn move_at_random() {
                         locked += 1;
                     }
                     1 => {
-                        sleep(Duration::from_micros(random.below(100))).expect("nobody cancels it")
+                        sleep(Duration::from_micros(random.below(100))).expect("nobody cancels it");
                     }
                     2 | 3 => yield_now(),
                     // Whoever waited for the lock on another core may not know yet that it is free.

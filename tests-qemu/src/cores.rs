@@ -2,7 +2,7 @@
 //!
 //! Each core has a number: the first one is 0, the others count up in the order of the firmware's table. Each has its
 //! own GDT, TSS, stacks of exceptions and boot stack, all with unmapped pages below, and its own local APIC, whose timer
-//! the functions of [`interrupts`](crate::interrupts) use on whichever core calls them. The page tables, the IDT and the
+//! the functions of `interrupts` use on whichever core calls them. The page tables, the IDT and the
 //! hooks of vectors are shared. A page that one core unmaps stays in the TLB of the others, so tests unmap before they
 //! start cores.
 

@@ -1,9 +1,11 @@
 //! Several cores in one scheduler, with a thread for each core.
-#![cfg(all(feature = "smp", not(any(miri, kfiber_threads))))] // threads that stand in for fibers play no core
+#![cfg(feature = "smp")]
+#![cfg(not(any(miri, kfiber_threads)))] // threads that stand in for fibers play no core
 #![expect(clippy::unwrap_used, reason = "a test says what failed by its line")]
 
 mod cores;
 mod ends;
+mod failing;
 mod moving;
 mod pinned;
 mod reports;

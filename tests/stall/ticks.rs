@@ -83,7 +83,7 @@ fn a_handler_that_forgets_timer_interrupt_is_reported_once() {
         reports_with(kernel, "late timer"),
         [
             "late timer: the timer was set to t = 0.050 s, it is t = 1.000 s now, and `timer_interrupt` has not been called\n  \
-            check that the handler of the timer's interrupt calls `Scheduler::timer_interrupt`, that the interrupt is not \
+            check that the handler of the timer's interrupt calls `Scheduler::timer_interrupt` and ends the interrupt, that it is not \
             masked, and that the platform's `set_timer` asks for it"
         ]
     );

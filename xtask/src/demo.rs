@@ -49,18 +49,7 @@ pub(crate) fn verb(options: &Demo) -> Result<bool> {
 
 /// Has the demo play its script, as a test: what it prints is shown only if it does not end well.
 pub(crate) fn test(build: &Build) -> Result<Counts> {
-    let options = Demo {
-        build: build.clone(),
-        ..Demo::parse_from(["demo"])
-    };
-    let printed = Mutex::new(String::new());
-    let keep = |line: &str| printed.lock().expect("no holder panics").push_str(line);
-    let ended = play(&machine(&options)?, options.timeout, &keep);
-    let printed = printed.into_inner().expect("no holder panics");
-    if ended.is_err() {
-        print!("{printed}");
-    }
-    ended?;
+    let printed = test_with(&["demo"], build)?;
     let file = recording::COMMITTED;
     let picture = fs::read_to_string(workspace::root().join(file)).context(file)?;
     if recording::commands(&printed) != recording::commands_of(&picture) {
@@ -69,6 +58,31 @@ pub(crate) fn test(build: &Build) -> Result<Counts> {
         );
     }
     Ok(Counts::PASSED)
+}
+
+/// Has the demo play its script on four cores, as a test.
+pub(crate) fn test_cores(build: &Build) -> Result<Counts> {
+    let printed = test_with(&["demo", "--smp", "4"], build)?;
+    if !printed.contains("4 cores") {
+        bail!("the demo did not start four cores; it printed\n{printed}");
+    }
+    Ok(Counts::PASSED)
+}
+
+/// Has the demo play its script, and returns what it printed.
+fn test_with(words: &[&str], build: &Build) -> Result<String> {
+    let options = Demo {
+        build: build.clone(),
+        ..Demo::parse_from(words)
+    };
+    let printed = Mutex::new(String::new());
+    let keep = |line: &str| printed.lock().expect("no holder panics").push_str(line);
+    let ended = play(&machine(&options)?, options.timeout, &keep);
+    let printed = printed.into_inner().expect("no holder panics");
+    if ended.is_err() {
+        print!("{printed}");
+    }
+    ended.map(|()| printed)
 }
 
 /// Types to the demo as a person does, as a test.

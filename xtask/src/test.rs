@@ -87,6 +87,11 @@ const STEPS: &[Step<Test>] = &[
         run: |test| demo::test(&test.build),
     },
     Step {
+        name: "demo-cores",
+        help: "the demo kernel plays its script to a good end on four cores",
+        run: |test| demo::test_cores(&test.build),
+    },
+    Step {
         name: "demo-keys",
         help: "the demo's shell does what Ctrl-C and Ctrl-D ask for",
         run: |test| demo::test_keys(&test.build),

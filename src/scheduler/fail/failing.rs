@@ -140,15 +140,20 @@ fn wake_those_it_keeps(run_loop: &RunLoop, failed: *const Header) {
     for fiber in run_loop.team().all.iter() {
         // SAFETY: headers stay readable for good.
         let header = unsafe { &*fiber };
-        if ptr::eq(fiber, failed) || !header.state.is_waiting() {
+        if ptr::eq(fiber, failed) {
             continue;
         }
-        // Only its owner knows for what a fiber of another loop waits.
+        // Only its owner knows for what a fiber of another loop waits, or whether it is about to: it
+        // may have looked for failures already, and not say yet that it waits. The wake-up keeps it
+        // from waiting before it has looked again.
         #[cfg(feature = "smp")]
         // SAFETY: headers stay readable for good.
         if !ptr::eq(unsafe { RunLoop::of(fiber) }, run_loop) {
-            // SAFETY: as above; a wake too many does no harm.
+            // SAFETY: as above; a wake too many does no harm, not even to a cell without a fiber.
             unsafe { wake(fiber) };
+            continue;
+        }
+        if !header.state.is_waiting() {
             continue;
         }
         // SAFETY: we are the owner, or have interrupted it, and the fiber waits.

@@ -30,7 +30,7 @@ impl fmt::Display for LateTimer {
         write!(
             f,
             "late timer: the timer was set to t = {deadline}, it is t = {now} now, and `timer_interrupt` has not been called\n  \
-             check that the handler of the timer's interrupt calls `Scheduler::timer_interrupt`, that the interrupt is not \
+             check that the handler of the timer's interrupt calls `Scheduler::timer_interrupt` and ends the interrupt, that it is not \
              masked, and that the platform's `set_timer` asks for it"
         )
     }

@@ -36,8 +36,9 @@ same way, each in its fastest build for one core. Others stand in brackets.
 ";
 
 const SEVERAL: &str = "
-Of a kernel with several cores, built with the feature `smp`; the other rows are without it. The instructions of the core
-that does it are counted, and those of the machine's kick are not.
+The rows of this table are of a kernel with two cores, built with the feature `smp`. The other rows
+are without it. Only the instructions of the core that acts are counted, without those of the
+platform's kick.
 ";
 
 /// One line of the table.
