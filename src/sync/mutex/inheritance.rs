@@ -110,9 +110,13 @@ fn ours(run_loop: &RunLoop, owner: OwnerWord) -> Option<*const Header> {
 /// before.
 ///
 /// A fiber that had the mutex on another core may have unlocked it since, and then have moved here.
-/// A fiber of this loop cannot do so: it does not run, since the caller does.
+/// A fiber of this loop cannot do so: it does not run, since the caller does. (With one core no
+/// fiber moves.)
 fn ours_still(run_loop: &RunLoop, mutex: &RawMutex, owner: OwnerWord) -> Option<*const Header> {
-    ours(run_loop, owner).filter(|&fiber| ptr::eq(mutex.owner().fiber(), fiber))
+    let still_has_it = |fiber: &*const Header| {
+        cfg!(not(feature = "smp")) || ptr::eq(mutex.owner().fiber(), *fiber)
+    };
+    ours(run_loop, owner).filter(still_has_it)
 }
 
 /// Returns the highest level among the fibers of this loop that wait in a line.
