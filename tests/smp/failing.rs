@@ -85,7 +85,7 @@ fn a_fiber_that_is_about_to_wait_notices_a_failure_on_another_core() {
     let clock = SCHEDULER.platform();
     let owner = SCHEDULER.builder().on(Core(0));
     let fail = || {
-        core::mem::forget(MUTEX.lock());
+        let _kept = core::mem::ManuallyDrop::new(MUTEX.lock());
         IS_LOCKED.store(true, Ordering::Release);
         await_flag(&SCHEDULER.platform().is_looking);
         panic!("the owner fails");
