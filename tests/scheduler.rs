@@ -159,3 +159,38 @@ fn a_scheduler_stays_on_the_thread_where_it_ran_first() {
     assert!(!fiber.is_finished());
     fiber.detach(); // its thread is gone, so it can never end
 }
+
+/// Their stored stack pointers are in other stacks than their own.
+#[test]
+#[cfg_attr(
+    any(miri, kfiber_threads),
+    ignore = "a thread that stands in for a `Fiber` is no fiber of the scheduler"
+)]
+fn fibers_wait_within_asymmetric_ones() {
+    use kfiber::fiber::{Fiber, Resumed, Yielder};
+    use kfiber::stack::{Stack, Storage as _};
+    static S: Scheduler<Host> = Scheduler::new(Host::new());
+    static CELLS: FiberPool<65536, 3> = FiberPool::new();
+    static STACKS: [Stack<65536>; 3] = [const { Stack::new() }; 3];
+    let wait = |stack: &'static Stack<65536>| {
+        let body = |_: &Yielder<(), ()>, ()| {
+            for _ in 0..10 {
+                scheduler::sleep(Duration::from_micros(100)).unwrap();
+                scheduler::yield_now();
+            }
+            42
+        };
+        let mut inner = Fiber::new(stack.take().unwrap(), body).unwrap();
+        match inner.resume(()) {
+            Resumed::Returned(answer) => answer,
+            Resumed::Yielded(()) => 0,
+        }
+    };
+    let fibers = STACKS
+        .each_ref()
+        .map(|stack| S.spawn(&CELLS, move || wait(stack)).unwrap());
+    S.run();
+    for fiber in fibers {
+        assert_eq!(fiber.try_join().unwrap(), 42);
+    }
+}

@@ -42,7 +42,8 @@
 //!   may be on a stack of the kernel. A stack pointer on the stack of a
 //!   [`Fiber`](crate::fiber::Fiber) is recognised as such.
 //! - A stored stack pointer that was changed to another valid one, of a fiber to which fibers of
-//!   the same priority yield.
+//!   the same priority yield, or to one outside of all stacks of the scheduler. The fiber may be
+//!   within a [`Fiber`](crate::fiber::Fiber), whose stack the scheduler does not know.
 //! - Without hooks, only the canary is checked, and the kernel ends in a panic that names no fiber.
 //!
 //! Without the feature `stack-check` nothing is checked when a fiber switches. Guards and

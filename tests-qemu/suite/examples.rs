@@ -13,7 +13,7 @@ tests_qemu::kernel_test! {
         assert_eq!(pipeline::run(), 1 + 4 + 9 + 16 + 25);
     }
 
-    fn a_request_that_takes_too_long_is_given_up() {
+    fn a_request_that_takes_too_long_is_given_up() icount {
         assert_eq!(deadline::run(), (Some("quick"), None));
     }
 }

@@ -1,11 +1,17 @@
 //! What happens when a check at a switch finds something suspicious: the code that ends fibers is
 //! called, or the kernel panics.
 
+#[cfg(not(any(miri, kfiber_threads)))]
+use super::RunLoop;
 #[cfg(doc)]
 use super::stack_check::{before_leaving, before_running};
+#[cfg(not(any(miri, kfiber_threads)))]
+use crate::scheduler::queue::all::is_whole;
 use crate::scheduler::report::registers::Registers;
 use crate::scheduler::task::header::Header;
 use crate::stack::is_canary_intact;
+#[cfg(not(any(miri, kfiber_threads)))]
+use core::ptr;
 use spin::Once;
 
 /// Returns whether the stack pointer that was stored when the fiber last left its stack lies in
@@ -24,7 +30,46 @@ pub(crate) unsafe fn finds_its_stack(fiber: *const Header) -> bool {
     let sp = unsafe { sp.cast::<*const u8>().read_volatile() };
     // SAFETY: the caller's promise.
     let bottom = unsafe { (*fiber).stack_bottom.get() };
-    sp > bottom && sp <= fiber.cast()
+    if sp > bottom && sp <= fiber.cast() {
+        return true;
+    }
+    // SAFETY: the caller's promise.
+    unsafe { may_wait_elsewhere(fiber, sp.addr()) }
+}
+
+/// Returns whether a stack pointer outside of the fiber's stack may be that of a
+/// [`Fiber`](crate::fiber::Fiber) within which the fiber waits. Nothing else is known of such a
+/// stack, so only what it cannot be is excluded: memory near address 0, an address that no stack
+/// pointer has, a word of a header that was overwritten, and the memory of another fiber.
+///
+/// # Safety
+///
+/// The header must belong to a cell that has a fiber.
+#[cfg(not(any(miri, kfiber_threads)))]
+#[cold]
+#[inline(never)]
+pub(crate) unsafe fn may_wait_elsewhere(fiber: *const Header, sp: usize) -> bool {
+    // SAFETY: headers stay readable for good.
+    let header = unsafe { &*fiber };
+    // SAFETY: as above.
+    let run_loop = unsafe { RunLoop::of(fiber) };
+    sp >= LOWEST
+        && sp.is_multiple_of(align_of::<usize>())
+        && is_canonical(sp)
+        && is_whole(header)
+        && run_loop.team().all.iter_warily().all(|(other, _)| {
+            let bottom = other.stack_bottom.get().addr();
+            ptr::eq(other, header) && !(bottom..=fiber.addr()).contains(&sp)
+                || !ptr::eq(other, header) && !(bottom..ptr::from_ref(other).addr()).contains(&sp)
+        })
+}
+
+/// Where no stack lies: below it pointers are null, with an offset.
+const LOWEST: usize = 0x1_0000;
+
+/// Returns whether the upper 17 bits are equal (Intel SDM, volume 1, 3.3.7.1).
+const fn is_canonical(address: usize) -> bool {
+    matches!(address >> 47, 0 | 0x1_ffff)
 }
 
 /// Decides whether the fiber that is about to leave has overflowed its stack. Does not return if it
@@ -70,18 +115,23 @@ pub(crate) type OnSuspicion = unsafe fn(*const Header, Suspicion, Registers);
 /// contain its code.
 pub(crate) static ON_SUSPICION: Once<OnSuspicion> = Once::new();
 
-/// Handles a stored stack pointer that lies outside of its fiber's stack.
+/// Handles a stored stack pointer that lies outside of its fiber's stack. Returns if it may be on
+/// the stack of a [`Fiber`](crate::fiber::Fiber).
 ///
 /// # Safety
 ///
 /// The requirements of [`before_running`] apply.
 #[cfg(not(any(miri, kfiber_threads)))]
 pub(crate) unsafe extern "sysv64" fn condemn(fiber: *const Header) {
+    // SAFETY: the block is the header's.
+    let own = unsafe { (*Header::block(fiber)).own() };
+    // SAFETY: the caller's promise.
+    if unsafe { may_wait_elsewhere(fiber, own.stack_pointer().addr()) } {
+        return;
+    }
     let Some(on_suspicion) = ON_SUSPICION.get() else {
         nobody_is_told();
     };
-    // SAFETY: the block is the header's.
-    let own = unsafe { (*Header::block(fiber)).own() };
     let registers = Registers {
         rip: own.instruction_pointer().addr() as u64,
         rsp: own.stack_pointer().addr() as u64,

@@ -21,6 +21,30 @@ fn wake(index: usize) {
 }
 
 kernel_test! {
+    /// Their stored stack pointers are then in other stacks than their own.
+    fn fibers_wait_within_asymmetric_ones() {
+        use kfiber::{fiber::{Fiber, Resumed, Yielder}, stack::{Stack, Storage as _}};
+        static STACKS: [Stack<{ super::STACK }>; 3] = [const { Stack::new() }; 3];
+        let fibers = STACKS.each_ref().map(|stack| spawn(|| {
+            let taken = stack.take().expect("each is taken once");
+            let mut inner = Fiber::new(taken, |_: &Yielder<(), ()>, ()| {
+                for _ in 0..10 {
+                    scheduler::sleep(Duration::from_micros(100)).expect("nobody cancels it");
+                    yield_now();
+                }
+                42
+            }).expect("a closure this small fits");
+            match inner.resume(()) {
+                Resumed::Returned(answer) => answer,
+                Resumed::Yielded(()) => 0,
+            }
+        }));
+        run();
+        for fiber in fibers {
+            assert_eq!(fiber.try_join().expect("it has ended"), 42);
+        }
+    }
+
     fn the_timer_interrupt_wakes_a_parked_fiber_a_thousand_times() icount {
         WAKERS[0].put(spawn(|| {
             for round in 0..1_000 {
