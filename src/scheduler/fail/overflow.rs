@@ -16,7 +16,7 @@ use crate::scheduler::run_loop::RunLoop;
 use crate::scheduler::run_loop::stack_check::{before_leaving, before_running};
 #[cfg(not(target_os = "linux"))]
 use crate::scheduler::run_loop::suspicion::finds_its_stack;
-use crate::scheduler::run_loop::suspicion::{ON_SUSPICION, Suspicion};
+use crate::scheduler::run_loop::suspicion::{ON_SUSPICION, Suspicion, may_wait_elsewhere};
 use crate::scheduler::task::header::Header;
 use crate::stack::{StackBounds, canary_address, is_canary_intact};
 use core::ptr;
@@ -43,6 +43,10 @@ unsafe fn on_suspicion(fiber: *const Header, suspicion: Suspicion, registers: Re
     // SAFETY: it has a fiber.
     let stack = unsafe { Header::stack(fiber) };
     let sp = usize::try_from(registers.rsp).unwrap_or(0);
+    // SAFETY: it has a fiber.
+    if suspicion == Suspicion::Stored && unsafe { may_wait_elsewhere(fiber, sp) } {
+        return;
+    }
     let (detector, lowest) = if suspicion == Suspicion::Stored {
         (Detector::SavedStackPointer, sp)
     // SAFETY: the caller's promise: it has just made the call that brought us here.

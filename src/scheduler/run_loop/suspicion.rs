@@ -1,16 +1,13 @@
 //! What happens when a check at a switch finds something suspicious: the code that ends fibers is
 //! called, or the kernel panics.
 
-#[cfg(not(any(miri, kfiber_threads)))]
 use super::RunLoop;
 #[cfg(doc)]
 use super::stack_check::{before_leaving, before_running};
-#[cfg(not(any(miri, kfiber_threads)))]
 use crate::scheduler::queue::all::is_whole;
 use crate::scheduler::report::registers::Registers;
 use crate::scheduler::task::header::Header;
 use crate::stack::is_canary_intact;
-#[cfg(not(any(miri, kfiber_threads)))]
 use core::ptr;
 use spin::Once;
 
@@ -39,29 +36,33 @@ pub(crate) unsafe fn finds_its_stack(fiber: *const Header) -> bool {
 
 /// Returns whether a stack pointer outside of the fiber's stack may be that of a
 /// [`Fiber`](crate::fiber::Fiber) within which the fiber waits. Nothing else is known of such a
-/// stack, so only what it cannot be is excluded: memory near address 0, an address that no stack
-/// pointer has, a word of a header that was overwritten, and the memory of another fiber.
+/// stack, so only what it cannot be is excluded: what [`may_be_in_a_stack`] excludes, a word of a
+/// header that was overwritten, and the memory of a fiber of the scheduler.
 ///
 /// # Safety
 ///
 /// The header must belong to a cell that has a fiber.
-#[cfg(not(any(miri, kfiber_threads)))]
-#[cold]
-#[inline(never)]
 pub(crate) unsafe fn may_wait_elsewhere(fiber: *const Header, sp: usize) -> bool {
     // SAFETY: headers stay readable for good.
     let header = unsafe { &*fiber };
     // SAFETY: as above.
     let run_loop = unsafe { RunLoop::of(fiber) };
-    sp >= LOWEST
-        && sp.is_multiple_of(align_of::<usize>())
-        && is_canonical(sp)
+    let is_outside_of = |other: &Header| {
+        let bottom = other.stack_bottom.get().addr();
+        !(bottom..=ptr::from_ref(other).addr()).contains(&sp)
+    };
+    may_be_in_a_stack(sp)
         && is_whole(header)
-        && run_loop.team().all.iter_warily().all(|(other, _)| {
-            let bottom = other.stack_bottom.get().addr();
-            ptr::eq(other, header) && !(bottom..=fiber.addr()).contains(&sp)
-                || !ptr::eq(other, header) && !(bottom..ptr::from_ref(other).addr()).contains(&sp)
-        })
+        && run_loop
+            .team()
+            .all
+            .iter_warily()
+            .all(|(other, _)| is_outside_of(other))
+}
+
+/// Returns whether an address may be a stack pointer at all.
+const fn may_be_in_a_stack(sp: usize) -> bool {
+    sp >= LOWEST && sp.is_multiple_of(align_of::<usize>()) && is_canonical(sp)
 }
 
 /// Where no stack lies: below it pointers are null, with an offset.
@@ -125,11 +126,11 @@ pub(crate) static ON_SUSPICION: Once<OnSuspicion> = Once::new();
 pub(crate) unsafe extern "sysv64" fn condemn(fiber: *const Header) {
     // SAFETY: the block is the header's.
     let own = unsafe { (*Header::block(fiber)).own() };
-    // SAFETY: the caller's promise.
-    if unsafe { may_wait_elsewhere(fiber, own.stack_pointer().addr()) } {
-        return;
-    }
     let Some(on_suspicion) = ON_SUSPICION.get() else {
+        // A kernel without hooks does not pay for a longer search.
+        if may_be_in_a_stack(own.stack_pointer().addr()) {
+            return;
+        }
         nobody_is_told();
     };
     let registers = Registers {
