@@ -1,9 +1,4 @@
 //! A fiber that fails on one core while a fiber of another core is about to wait for what it holds.
-#![expect(
-    clippy::mem_forget,
-    reason = "a fiber fails with its lock, which unwinding would unlock"
-)]
-
 use crate::cores::{Cell, Cells};
 use core::sync::atomic::{AtomicBool, Ordering};
 use kfiber::platform::{Core, Host, Nanoseconds, Platform};
