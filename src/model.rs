@@ -51,7 +51,7 @@
 //! | closure of `scope` | the fiber that calls `scope` | fine | the scope waits for its fibers first | the end of the scope aborts a host's process if fibers of the scope still run; on the bare machine it panics |
 //! | closure of [`Fiber::new`](crate::fiber::Fiber::new) | on its own stack, in the fiber that resumes it | fine: the fiber around it waits | the process aborts, or the kernel panics: nothing unwinds out of a stack | as in the code around it |
 //! | future of `block_on`, its `poll` and destructor | the fiber | fine | the fiber's panic | as in the code around it |
-//! | waker given to a `JoinHandle` | the fiber that ends, before it leaves its stack | fine: the fiber has not ended yet | the fiber fails and its result is forgotten | the fiber fails |
+//! | waker given to a `JoinHandle` | the fiber that ends, before it leaves its stack | fine: the fiber has not ended yet; but if the handle is polled again meanwhile, with a waker that waits too, `join` must not be called during that second wait: it would spin for ever | the fiber fails and its result is forgotten | the fiber fails |
 //! | waker given to a `JoinHandle` of a fiber that fails | the end of the failing fiber, perhaps an exception handler | refused | fatal: the fiber has failed already | as in the handler |
 //! | waker's destructor, clone | where the handle is polled or dropped | fine in a fiber | the panic propagates to that code | as in that code |
 //! | waker of `block_on`, called by you | anywhere | it never waits | it never panics | – |
@@ -59,12 +59,15 @@
 //! | closure of `Once::call_once` | the first fiber that calls it | fine: the others wait | the next fiber makes the value | as in the code around it |
 //! | closure of `without_waiting` | the caller | refused | the panic is the caller's, and is not contained | as in the code around it |
 //! | closure of `shield`, `FiberLocal::bind`, `FiberLocal::with` | the caller | fine | the caller's panic; shield and binding end | as in the code around it |
+//! | closure of `map`, `try_map` of a guard | the caller | fine | the caller's panic; the lock is unlocked | as in the code around it |
 //! | closure of `Scheduler::wait_graph` | the caller | refused: the graph describes this moment only | the caller's panic | as in the code around it |
 //! | [`Hooks::report`](crate::scheduler::Hooks::report) | where it happened: a fiber, a handler, the scheduler | refused | fatal | must not |
+//! | writer of `PrintReports` | as `Hooks::report` | refused | fatal | must not |
 //! | [`Hooks::deadlocked`](crate::scheduler::Hooks::deadlocked) | the fiber that would wait | must not | the fiber's panic; at the end of a scope, or where a condition variable locks again, a host's process aborts | must not |
 //! | [`Hooks::stalled`](crate::scheduler::Hooks::stalled) | the scheduler | refused | `run` panics | must not |
 //! | [`on_leak`](crate::fiber::on_leak) | where the `Fiber` is dropped | fine in a fiber | the panic propagates to that code | as in that code |
 //! | [`SwitchHook`](crate::platform::SwitchHook) | during a switch | refused, and fatal | fatal | must not |
+//! | `switch_state`: saving and loading of a state | during a switch, and in `PerFiber::with` | refused in a switch | fatal in a switch | must not |
 //! | `Platform` and `Timer` functions | a fiber or the scheduler, interrupts on or off | refused | fatal on a host; a bare fiber fails, if the scheduler's state is whole | must leave interrupts as they were |
 //!
 //! *Refused* means a panic that says where waiting was forbidden. *Fatal* means that the process of

@@ -173,7 +173,7 @@ kernel_test! {
         assert!(CLOCK.now() >= first);
     }
 
-    fn a_clock_that_was_not_started_names_the_function() panics("call the timer's `start` at boot") {
+    fn a_clock_that_was_not_started_names_the_function() panics("the clock was not started: call a function of the timer") {
         static TIMER: PitTimer = PitTimer::new();
         let _never = TIMER.now();
     }
