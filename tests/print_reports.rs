@@ -51,6 +51,10 @@ fn a_failure_is_printed_with_the_name_of_the_fiber() {
 }
 
 #[test]
+#[cfg_attr(
+    miri,
+    ignore = "the inner report waits for the writer for a while, which takes Miri minutes"
+)]
 fn what_comes_while_the_writer_is_in_use_is_counted_and_not_written() {
     static TEXT: Mutex<String> = Mutex::new(String::new());
     static REPORTS: OnceLock<PrintReports<Kept>> = OnceLock::new();
