@@ -18,6 +18,8 @@ fn main() {
         println!("cargo::rustc-link-arg-bins=-no-pie");
         // The fragment for any kernel, before the kernel's own script: one test looks at what it collected.
         println!("cargo::rustc-link-arg-bin=suite=-T{}", fragment.display());
+        // GNU ld puts the stacks before the symbol of the start of `.bss`. The kernel does not clear its `.bss`: QEMU does.
+        println!("cargo::rustc-link-arg-bin=suite=--defsym=kfiber_loader_clears_bss=1");
         println!("cargo::rustc-link-arg-bins=-T{}", script.display());
         // Where the words of a core are, from its GS base: see `src/core_local.rs`.
         if env::var_os("CARGO_FEATURE_SMP").is_some() {
