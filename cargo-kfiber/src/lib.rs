@@ -1,0 +1,49 @@
+//! Commands for kernels that use kfiber, each in a file of its own.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The command line.
+#[derive(Parser)]
+#[command(
+    name = "cargo-kfiber",
+    bin_name = "cargo kfiber",
+    version,
+    about,
+    arg_required_else_help = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What can be asked for: a variant for each command.
+#[derive(Subcommand)]
+enum Command {}
+
+/// Runs the program, and prints an error if there is one.
+pub fn main() -> ExitCode {
+    match run(Arguments::parse_from(words())) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Returns the words of the command line, without the `kfiber` that cargo puts between.
+fn words() -> impl Iterator<Item = OsString> {
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    if words.get(1).is_some_and(|word| word == "kfiber") {
+        words.remove(1);
+    }
+    words.into_iter()
+}
+
+/// Does what a command asks for.
+fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    match arguments.command {}
+}
