@@ -1,5 +1,12 @@
 //! Commands for kernels that use kfiber, each in a file of its own.
 
+#![expect(
+    clippy::std_instead_of_core,
+    reason = "a program of the host, where `std` is the one place to look"
+)]
+
+pub mod gdb;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -21,7 +28,10 @@ struct Arguments {
 
 /// What can be asked for: a variant for each command.
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    /// Show the fibers of a kernel in QEMU as threads, to any debugger: gdb, LLDB, VS Code
+    Gdb(gdb::Arguments),
+}
 
 /// Runs the program, and prints an error if there is one.
 pub fn main() -> ExitCode {
@@ -45,5 +55,7 @@ fn words() -> impl Iterator<Item = OsString> {
 
 /// Does what a command asks for.
 fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    match arguments.command {}
+    match arguments.command {
+        Command::Gdb(arguments) => gdb::command(&arguments),
+    }
 }
