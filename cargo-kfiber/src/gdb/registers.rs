@@ -34,15 +34,6 @@ pub(super) fn one(registers: &Registers, number: u64) -> Option<Vec<u8>> {
     Some(hex(&value.to_le_bytes()).into_bytes())
 }
 
-/// The answer about an unknown register, as long as that of a processor.
-pub(super) fn unknown(of_processor: &[u8]) -> Vec<u8> {
-    // An error, or a register that there is not, stays so.
-    if of_processor.starts_with(b"E") && of_processor.len() == 3 {
-        return of_processor.to_vec();
-    }
-    vec![b'x'; of_processor.len()]
-}
-
 /// The answer to a change of a register.
 pub(super) fn refusal(fiber: &str) -> Vec<u8> {
     let text = format!(
@@ -88,8 +79,5 @@ mod tests {
     #[test]
     fn an_answer_that_is_too_short_stays_short() {
         assert_eq!(super::all(&REGISTERS, 8), b"xxxxxxxxxxxxxxxx");
-        assert_eq!(unknown(b"00112233"), b"xxxxxxxx");
-        assert_eq!(unknown(b"E14"), b"E14");
-        assert_eq!(unknown(b""), b"");
     }
 }

@@ -1,7 +1,5 @@
-//! What lets the machine go on. It goes on as a whole: a fiber that does not run can be neither
-//! continued alone nor stepped.
+//! The packets that let the machine go on, and which of them are for a fiber.
 
-use super::packet::hex;
 use super::thread_id::ThreadId;
 
 /// What becomes of a packet after which the machine runs.
@@ -11,7 +9,7 @@ pub(super) enum Resume {
     Pass,
     /// Another one goes to QEMU, which does not name the fibers.
     Instead(Vec<u8>),
-    /// It is meant for this fiber alone, so the machine stays stopped.
+    /// It is meant for this fiber alone.
     OnlyFiber(u64),
 }
 
@@ -50,27 +48,6 @@ impl Resume {
             Some(_) => Self::Instead([b"vCont;", &*kept.join(&b';')].concat()),
         }
     }
-}
-
-/// The answers if the machine stays stopped: a line for the debugger's user, and a stop by SIGINT.
-/// An error, or a stop by SIGTRAP, would have gdb step again.
-pub(super) fn refusal(fiber: &str, id: ThreadId) -> [Vec<u8>; 2] {
-    let text = format!(
-        "kfiber: the fiber {fiber} does not run, so it cannot be stepped or continued alone. Set a breakpoint where it goes on, and \
-         continue.\n"
-    );
-    [
-        format!("O{}", hex(text.as_bytes())).into_bytes(),
-        format!("T02thread:{id};").into_bytes(),
-    ]
-}
-
-/// The thread that a stop is about.
-pub(super) fn stopped_thread(payload: &[u8]) -> Option<u64> {
-    let pairs = payload.strip_prefix(b"T")?.get(2..)?;
-    let mut words = pairs.split(|byte| *byte == b';');
-    let id = words.find_map(|word| word.strip_prefix(b"thread:"))?;
-    ThreadId::parse(id)?.number()
 }
 
 #[cfg(test)]
@@ -123,14 +100,5 @@ mod tests {
             Resume::parse(b"c", Some(10_001), 10_001),
             Some(Resume::Pass)
         );
-    }
-
-    #[test]
-    fn the_thread_of_a_stop_is_found() {
-        assert_eq!(stopped_thread(b"T05thread:p01.02;"), Some(2));
-        assert_eq!(stopped_thread(b"T02watch:1000;thread:0a;"), Some(10));
-        for payload in ["S05", "T05", "T0", "W00", "T05thread:x;", "OK", ""] {
-            assert_eq!(stopped_thread(payload.as_bytes()), None, "{payload:?}");
-        }
     }
 }

@@ -67,8 +67,24 @@ pub(super) fn stop_info(thread: &Thread, stopped: Option<u64>) -> Vec<u8> {
     } else {
         "00"
     };
-    let name = hex(thread.name.as_bytes());
-    format!("T{signal}thread:{};hexname:{name};", thread.id).into_bytes()
+    format!("T{signal}thread:{};{}", thread.id, name_of(thread)).into_bytes()
+}
+
+/// The name of a thread, as an answer about a stop has it.
+pub(super) fn name_of(thread: &Thread) -> String {
+    format!("hexname:{};", hex(thread.name.as_bytes()))
+}
+
+/// The thread that a stop is about.
+pub(super) fn stopped_id(payload: &[u8]) -> Option<ThreadId> {
+    let pairs = payload.strip_prefix(b"T")?.get(2..)?;
+    let mut words = pairs.split(|byte| *byte == b';');
+    ThreadId::parse(words.find_map(|word| word.strip_prefix(b"thread:"))?)
+}
+
+/// The number of the thread that a stop is about.
+pub(super) fn stopped(payload: &[u8]) -> Option<u64> {
+    stopped_id(payload)?.number()
 }
 
 /// The next part of the list of threads, as `qfThreadInfo` and `qsThreadInfo` want it.
@@ -174,5 +190,14 @@ mod tests {
         assert_eq!(xml(&threads), expected);
         let told = String::from_utf8(stop_info(&threads[0], None)).expect("text");
         assert_eq!(told.matches(';').count(), 2, "{told}");
+    }
+
+    #[test]
+    fn the_thread_of_a_stop_is_found() {
+        assert_eq!(stopped(b"T05thread:p01.02;"), Some(2));
+        assert_eq!(stopped(b"T02watch:1000;thread:0a;"), Some(10));
+        for payload in ["S05", "T05", "T0", "W00", "T05thread:x;", "OK", ""] {
+            assert_eq!(stopped(payload.as_bytes()), None, "{payload:?}");
+        }
     }
 }
