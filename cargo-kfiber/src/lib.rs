@@ -5,7 +5,13 @@
     reason = "a program of the host, where `std` is the one place to look"
 )]
 
+pub mod console;
 pub mod gdb;
+pub mod kernel;
+pub mod machine;
+pub mod options;
+pub mod qemu_test;
+pub mod stacks;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
