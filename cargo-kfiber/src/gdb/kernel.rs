@@ -143,6 +143,20 @@ impl Kernel {
         })
     }
 
+    /// A kernel without a file.
+    #[cfg(test)]
+    pub(super) fn of_parts(layout: Layout, lists: Vec<u64>, current: Current) -> Self {
+        Self {
+            layout,
+            lists,
+            current,
+            reasons: [(6, "Mutex".to_owned())].into(),
+            symbols: Vec::new(),
+            constant: Vec::new(),
+            slide: 0,
+        }
+    }
+
     /// Bytes that nobody changes, if these are such.
     pub(super) fn constant(&self, address: u64, length: usize) -> Option<&[u8]> {
         self.constant.iter().find_map(|(start, bytes)| {
