@@ -72,9 +72,16 @@ fn debug(options: &Gdb, kernel: &Path, address: &str) -> Result<bool> {
         Debugger::Lldb => Command::new("lldb"),
     };
     match options.debugger {
-        Debugger::Gdb => command.arg("-ex").arg(format!("target remote {address}")),
+        Debugger::Gdb => {
+            // The commands in the kernel's file work as well.
+            let safe = kernel.parent().unwrap_or(kernel).display();
+            let safe = format!("add-auto-load-safe-path {safe}");
+            command.args(["-iex", &*safe, "-ex"]);
+            command.arg(format!("target remote {address}"))
+        }
         Debugger::Lldb => command.arg("-o").arg(format!("gdb-remote {address}")),
     };
+    ignore_interrupts();
     let status = command.arg(kernel).status();
     let status = status.with_context(|| {
         let package = format!("{:?}", options.debugger).to_lowercase();
@@ -84,4 +91,10 @@ fn debug(options: &Gdb, kernel: &Path, address: &str) -> Result<bool> {
         )
     })?;
     Ok(status.success())
+}
+
+/// Leaves Ctrl-C to the debugger, which stops the machine by it.
+fn ignore_interrupts() {
+    // SAFETY: no handler is set, and nobody else in this program sets one.
+    unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
 }

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -49,7 +50,10 @@ pub(crate) fn with_machine<R>(
     let socket = folder.path().join("gdb");
     machine.gdb_socket = Some(socket.clone());
     thread::scope(|scope| {
-        let machine = scope.spawn(move || qemu::run(&mut machine.command(), deadline, listener));
+        let mut command = machine.command();
+        // A Ctrl-C at the terminal is for the debugger.
+        command.process_group(0);
+        let machine = scope.spawn(move || qemu::run(&mut command, deadline, listener));
         let start = Instant::now();
         while !socket.exists() && !machine.is_finished() && start.elapsed() < DEADLINE {
             thread::sleep(Duration::from_millis(10));
