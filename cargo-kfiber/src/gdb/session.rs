@@ -219,6 +219,9 @@ impl<'a> Session<'a> {
             let stopped = self.stopped;
             let look = look::look(kernel, self, stopped)?;
             self.choose_as_before(&look)?;
+            for fiber in &look.fibers {
+                self.number(fiber);
+            }
             self.look = Some(look);
         }
         Ok(self.look.as_ref())
@@ -243,12 +246,13 @@ impl<'a> Session<'a> {
 
     /// The fiber of this number, if it does not run now and has not ended.
     fn fiber(&mut self, number: u64) -> io::Result<Option<Fiber>> {
-        let fibers = match self.look()? {
-            Some(look) => look.fibers.clone(),
-            None => Vec::new(),
-        };
-        let mut all = fibers.into_iter();
-        Ok(all.find(|fiber| self.number(fiber) == number))
+        self.look()?;
+        let fibers = self.look.iter().flat_map(|look| &look.fibers);
+        let mut found = fibers.filter(|fiber| {
+            let known = self.numbers.get(&(fiber.header, fiber.generation));
+            known == Some(&number)
+        });
+        Ok(found.next().cloned())
     }
 
     /// The number of a fiber, which it keeps.

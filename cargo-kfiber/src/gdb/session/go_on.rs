@@ -37,7 +37,6 @@ impl Session<'_> {
     fn run_machine(&mut self, packet: &[u8]) -> io::Result<()> {
         self.qemu.send(packet)?;
         self.is_running = true;
-        self.look = None;
         Ok(())
     }
 

@@ -45,6 +45,16 @@ fn a_list_that_closes_a_circle_ends() {
 }
 
 #[test]
+fn the_top_of_what_lies_directly_below_a_stack_is_not_in_it() {
+    let mut machine = Machine::new(1);
+    let header = machine.add_fiber("one", 0, 1);
+    let bottom = machine.word(header + LAYOUT.stack_bottom);
+    let fibers = fibers::all(&kernel(Current::Unknown), &mut Played(machine.memory));
+    let holds = [bottom, bottom + 8, header - 8, header].map(|rsp| fibers[0].holds(rsp));
+    assert_eq!(holds, [false, true, true, false]);
+}
+
+#[test]
 fn a_list_that_leads_nowhere_is_empty() {
     for link in [1, 8, u64::MAX - 63, 0x7000_0000_0000] {
         let mut machine = Machine::new(1);
