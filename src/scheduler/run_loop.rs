@@ -285,20 +285,26 @@ impl RunLoop {
     }
 
     /// Blocks the running fiber, with a record of the wait, until it is woken or the deadline has
-    /// passed. Returns at once if the fiber was woken since it last waited.
+    /// passed. Returns at once if the fiber was woken since it last waited, or if it heeds a
+    /// cancellation and was cancelled.
     ///
     /// # Safety
     ///
     /// `fiber` must be the running fiber of this loop, and the caller must be the owner.
     #[inline(always)]
-    pub(crate) unsafe fn block_on(&self, fiber: *const Header, wait: &Wait, deadline: Nanoseconds) {
+    pub(crate) unsafe fn block_on<const HEEDS_CANCELLATION: bool>(
+        &self,
+        fiber: *const Header,
+        wait: &Wait,
+        deadline: Nanoseconds,
+    ) {
         // SAFETY: it runs.
         unsafe { (*fiber).wait.set(wait) };
         if deadline != NEVER {
             self.start_sleeping(fiber, wait, deadline);
         }
         // SAFETY: the caller's promise.
-        unsafe { self.block(fiber) };
+        unsafe { self.block::<HEEDS_CANCELLATION>(fiber) };
         if deadline != NEVER && wait.is_sleeping() {
             // SAFETY: it was inserted, and not removed since.
             unsafe { self.sleepers.remove(wait) };
@@ -347,13 +353,31 @@ impl RunLoop {
     /// The fiber is alive and in no ring and no inbox. The caller is the owner.
     #[inline]
     pub(super) unsafe fn enqueue(&self, fiber: *const Header) {
+        let fast_ring = self.fast_ring.load(Ordering::Relaxed).cast_const();
+        // SAFETY: it is alive.
+        let ring = self.ready.ring(unsafe { (*fiber).level() });
+        // SAFETY: the caller's promise.
+        let is_done = ptr::eq(ring, fast_ring) && unsafe { ring.append(fiber) };
+        if !is_done {
+            // SAFETY: as above.
+            unsafe { self.enqueue_elsewhere(fiber) };
+        }
+        #[cfg(feature = "smp")]
+        self.offer();
+    }
+
+    /// Makes a fiber ready that may be of another level than the running one.
+    ///
+    /// # Safety
+    ///
+    /// The requirements of [`enqueue`](Self::enqueue) apply.
+    #[inline(never)]
+    unsafe fn enqueue_elsewhere(&self, fiber: *const Header) {
         // SAFETY: the caller's promise.
         let ring = unsafe { self.ready.push_back(fiber) };
         if ptr::from_ref(ring) > self.fast_ring.load(Ordering::Relaxed).cast_const() {
             self.forbid_fast_yields(); // rings lie in the order of their levels
         }
-        #[cfg(feature = "smp")]
-        self.offer();
     }
 
     /// Wakes a fiber of this loop. With several cores the fiber could belong to another by then.

@@ -187,12 +187,13 @@ impl Semaphore {
     /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
     #[inline(always)]
     pub fn release(&self, count: usize) -> Result<(), TooManyPermits> {
-        let permits = self.word.load(Ordering::Relaxed).addr();
+        let word = self.word.load(Ordering::Relaxed);
+        let permits = word.addr();
         // A word with a waiter is above every limit.
         let is_added = permits < self.limit
             && count <= self.limit - permits
             && self.change(of(permits), of(permits + count), Ordering::Release);
-        if is_added {
+        if is_added || count == 1 && self.give_to_lone(word) {
             Ok(())
         } else {
             self.release_slowly(count)

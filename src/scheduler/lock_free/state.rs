@@ -99,14 +99,28 @@ impl State {
     }
 
     /// Makes the fiber wait. If it was woken since it last waited, consumes the wake-up and returns
-    /// false.
+    /// false. If it heeds a cancellation and was cancelled, returns false as well.
     #[inline(always)]
     #[must_use]
-    pub(crate) fn park(&self) -> bool {
+    pub(crate) fn park(&self, heeds_cancellation: bool) -> bool {
         // The bit is clear, so an addition sets it, in one instruction that also returns the
         // previous value.
         let before = self.0.fetch_add(PARKED, Ordering::AcqRel);
-        if before & WAKE == 0 {
+        let is_to_end = if heeds_cancellation {
+            WAKE | CANCELLED
+        } else {
+            WAKE
+        };
+        before & is_to_end == 0 || self.has_parked(before)
+    }
+
+    /// Ends a wait that is to end at once, unless the fiber is in the inbox by now. Returns whether
+    /// the fiber waits.
+    #[cold]
+    #[inline(never)]
+    fn has_parked(&self, before: u64) -> bool {
+        // Whoever sets the bit first while the fiber is parked decides where the fiber goes.
+        if before & WAKE == 0 && self.0.fetch_or(WAKE, Ordering::AcqRel) & WAKE != 0 {
             return true;
         }
         // The fiber may have been woken since the line above, with nothing left to notice. What the

@@ -32,6 +32,25 @@ impl Ring {
         self.0.set(fiber);
     }
 
+    /// Adds a fiber as the last of this ring. Returns false, and does nothing, if the ring is
+    /// empty.
+    ///
+    /// # Safety
+    ///
+    /// The fiber must be alive, of the level of this ring, in no ring and in no inbox.
+    #[inline(always)]
+    pub(crate) unsafe fn append(&self, fiber: *const Header) -> bool {
+        // SAFETY: fibers in a ring are alive.
+        let Some(last) = (unsafe { self.0.get().as_ref() }) else {
+            return false;
+        };
+        // SAFETY: the caller vouches for the fiber.
+        unsafe { (*fiber).link() }.set(last.next());
+        last.link().set(fiber);
+        self.0.set(fiber);
+        true
+    }
+
     /// Takes the first fiber, whose successor is `second`, out of the ring.
     ///
     /// # Safety

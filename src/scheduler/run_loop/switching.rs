@@ -77,13 +77,13 @@ impl RunLoop {
     }
 
     /// Makes the running fiber wait until it is woken. Returns at once if it was woken since it
-    /// last waited.
+    /// last waited, or if it heeds a cancellation and was cancelled.
     ///
     /// # Safety
     ///
     /// The requirements of [`yield_now`](Self::yield_now) apply, and the wait must be recorded.
     #[inline(always)]
-    pub(crate) unsafe fn block(&self, prev: *const Header) {
+    pub(crate) unsafe fn block<const HEEDS_CANCELLATION: bool>(&self, prev: *const Header) {
         // SAFETY: it runs, and does not wait yet.
         unsafe { before_leaving(prev) };
         let ring = self.fast_ring.load(Ordering::Relaxed);
@@ -91,7 +91,7 @@ impl RunLoop {
         let mut next = unsafe { (*prev).next() };
         if ring.is_null() || ptr::eq(next, prev) {
             // SAFETY: the caller's promise.
-            next = unsafe { self.next_after_wait(prev) };
+            next = unsafe { self.next_after_wait(prev, HEEDS_CANCELLATION) };
             if ptr::eq(next, prev) {
                 return;
             }
@@ -103,7 +103,7 @@ impl RunLoop {
             // SAFETY: R4: `prev` is its first, and not its only one.
             unsafe { ring.cut_first(next) };
             // SAFETY: it runs.
-            if unsafe { !(*prev).state.park() } {
+            if unsafe { !(*prev).state.park(HEEDS_CANCELLATION) } {
                 // SAFETY: it is in no ring.
                 return unsafe { self.stay(prev) };
             }
@@ -121,11 +121,15 @@ impl RunLoop {
     ///
     /// The requirements of [`block`](Self::block) apply.
     #[inline(never)]
-    unsafe fn next_after_wait(&self, prev: *const Header) -> *const Header {
+    unsafe fn next_after_wait(
+        &self,
+        prev: *const Header,
+        heeds_cancellation: bool,
+    ) -> *const Header {
         // SAFETY: R3.
         unsafe { self.ready.remove_first(prev) };
         // SAFETY: it runs.
-        if unsafe { !(*prev).state.park() } {
+        if unsafe { !(*prev).state.park(heeds_cancellation) } {
             // SAFETY: it is in no ring any more.
             unsafe { self.stay(prev) };
             return prev;

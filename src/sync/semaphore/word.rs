@@ -44,7 +44,10 @@ const IN_LINE: *mut Waiter = ptr::without_provenance_mut(usize::MAX);
 /// Returns the word for a fiber that waits alone, in no line: half the address of its waiter, and
 /// the bit. Whoever changes the word has taken the waiter.
 fn alone(waiter: *const Waiter) -> *mut Waiter {
-    waiter.cast_mut().map_addr(|address| address >> 1 | AWAITED)
+    // The address is even, so this moves the bit to the highest place.
+    waiter
+        .cast_mut()
+        .map_addr(|address| (address | 1).rotate_right(1))
 }
 
 /// Returns the waiter that waits alone.
@@ -78,6 +81,21 @@ impl Semaphore {
             .is_ok()
     }
 
+    /// Gives a permit to the fiber that waits alone, if one does and `word` is the current word.
+    /// Returns whether it did.
+    #[inline(always)]
+    pub(super) fn give_to_lone(&self, word: *mut Waiter) -> bool {
+        let is_alone = word.addr() & AWAITED != 0 && word != IN_LINE;
+        // Acquire: this makes visible what the waiter wrote into its node.
+        let is_taken = is_alone && self.change(word, of(0), Ordering::AcqRel);
+        if is_taken {
+            // SAFETY: the exchange took it, from no line.
+            unsafe { Waiter::wake_aside(waiter_in(word)) };
+        }
+        is_taken
+    }
+
+    #[cold]
     #[inline(never)]
     pub(super) fn release_slowly(&self, count: usize) -> Result<(), TooManyPermits> {
         loop {
