@@ -18,8 +18,8 @@
 //! - **R3**: the running fiber is the first of the ring of its level. A fiber that waits is in no
 //!   ring.
 //! - **R4**: `fast_ring` is null, or it is the ring of the running fiber, which is then the
-//!   highest, and there is no hook. It is null, or about to become null, when the inbox is not
-//!   empty.
+//!   highest and not empty, and there is no hook. It is null, or about to become null, when the
+//!   inbox is not empty.
 
 pub(crate) mod deadlock;
 #[cfg(feature = "smp")]
@@ -356,10 +356,11 @@ impl RunLoop {
         let fast_ring = self.fast_ring.load(Ordering::Relaxed).cast_const();
         // SAFETY: it is alive.
         let ring = self.ready.ring(unsafe { (*fiber).level() });
-        // SAFETY: the caller's promise.
-        let is_done = ptr::eq(ring, fast_ring) && unsafe { ring.append(fiber) };
-        if !is_done {
-            // SAFETY: as above.
+        if ptr::eq(ring, fast_ring) {
+            // SAFETY: R4: the running fiber is in this ring. The rest is the caller's promise.
+            unsafe { ring.append(fiber) };
+        } else {
+            // SAFETY: the caller's promise.
             unsafe { self.enqueue_elsewhere(fiber) };
         }
         #[cfg(feature = "smp")]

@@ -293,17 +293,6 @@ impl Waiter {
         unsafe { wake(fiber) };
     }
 
-    /// Behaves like [`wake`](Self::wake), out of line, for code that is inlined itself.
-    ///
-    /// # Safety
-    ///
-    /// The requirements of [`wake`](Self::wake) apply.
-    #[inline(never)]
-    pub(super) unsafe fn wake_aside(waiter: *const Self) {
-        // SAFETY: the caller's promise.
-        unsafe { Self::wake(waiter) };
-    }
-
     /// Returns whether a waiter that was pushed is still in the line. The caller must hold the lock
     /// of the line.
     pub(super) fn is_in_line(&self) -> bool {

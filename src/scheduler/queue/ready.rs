@@ -32,23 +32,20 @@ impl Ring {
         self.0.set(fiber);
     }
 
-    /// Adds a fiber as the last of this ring. Returns false, and does nothing, if the ring is
-    /// empty.
+    /// Adds a fiber as the last of this ring.
     ///
     /// # Safety
     ///
-    /// The fiber must be alive, of the level of this ring, in no ring and in no inbox.
+    /// The ring must not be empty. The fiber must be alive, of the level of this ring, in no ring
+    /// and in no inbox.
     #[inline(always)]
-    pub(crate) unsafe fn append(&self, fiber: *const Header) -> bool {
-        // SAFETY: fibers in a ring are alive.
-        let Some(last) = (unsafe { self.0.get().as_ref() }) else {
-            return false;
-        };
+    pub(crate) unsafe fn append(&self, fiber: *const Header) {
+        // SAFETY: the ring is not empty, and fibers in a ring are alive.
+        let last_link = unsafe { (*self.0.get()).link() };
         // SAFETY: the caller vouches for the fiber.
-        unsafe { (*fiber).link() }.set(last.next());
-        last.link().set(fiber);
+        unsafe { (*fiber).link() }.set(last_link.get());
+        last_link.set(fiber);
         self.0.set(fiber);
-        true
     }
 
     /// Takes the first fiber, whose successor is `second`, out of the ring.

@@ -126,6 +126,7 @@ impl RunLoop {
         prev: *const Header,
         heeds_cancellation: bool,
     ) -> *const Header {
+        self.forbid_fast_yields(); // R4: the ring may become empty.
         // SAFETY: R3.
         unsafe { self.ready.remove_first(prev) };
         // SAFETY: it runs.
@@ -385,6 +386,7 @@ impl RunLoop {
     /// The requirements of [`exit`](Self::exit) apply.
     #[inline(never)]
     unsafe fn next_for_good_slowly(&self, fiber: *const Header) -> *const Header {
+        self.forbid_fast_yields(); // R4: the ring may become empty.
         // SAFETY: R3.
         unsafe { self.ready.remove_first(fiber) };
         // SAFETY: it is in no ring any more, and nobody wakes it.

@@ -86,13 +86,18 @@ impl Semaphore {
     #[inline(always)]
     pub(super) fn give_to_lone(&self, word: *mut Waiter) -> bool {
         let is_alone = word.addr() & AWAITED != 0 && word != IN_LINE;
-        // Acquire: this makes visible what the waiter wrote into its node.
-        let is_taken = is_alone && self.change(word, of(0), Ordering::AcqRel);
-        if is_taken {
-            // SAFETY: the exchange took it, from no line.
-            unsafe { Waiter::wake_aside(waiter_in(word)) };
+        if !is_alone {
+            return false;
         }
-        is_taken
+        // Acquire: this makes visible what the waiter wrote into its node.
+        let order = Ordering::AcqRel;
+        let taken = self
+            .word
+            .compare_exchange(word, of(0), order, Ordering::Relaxed);
+        let Ok(word) = taken else { return false };
+        // SAFETY: the exchange took it, from no line.
+        unsafe { Waiter::wake(waiter_in(word)) };
+        true
     }
 
     #[cold]
