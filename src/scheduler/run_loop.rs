@@ -64,17 +64,15 @@ use team::Team;
 crate::debugger::gdb_script!();
 
 /// The run loop. See the [module documentation](self).
+#[repr(C)] // The rings come first, so that the address of one takes the fewest instructions.
 pub(crate) struct RunLoop {
     pub(crate) ready: Ready,
     pub(super) inbox: Inbox<Header>,
     /// The ring from which a yield may take the next fiber without checking anything else, or null.
     pub(super) fast_ring: AtomicPtr<Ring>,
-    pub(crate) sleepers: Sleepers,
     /// The time when the loop last read the clock.
     pub(super) last_look: AtomicU64,
-    /// What all fibers waited for when the waits were last found hopeless.
-    #[cfg(not(feature = "smp"))]
-    pub(super) last_stall: Cell<u64>,
+    pub(super) hook: Cell<Option<SwitchHook>>,
     /// The deadline to which the timer was last set.
     pub(super) timer: AtomicU64,
     /// When the timer was first found to be late. It is 0 if it was not, and [`NEVER`] if that was
@@ -83,6 +81,10 @@ pub(crate) struct RunLoop {
     /// The core that sleeps in the platform's `idle`, or 0.
     pub(super) idle_on: AtomicUsize,
     pub(super) root: Header,
+    pub(crate) sleepers: Sleepers,
+    /// What all fibers waited for when the waits were last found hopeless.
+    #[cfg(not(feature = "smp"))]
+    pub(super) last_stall: Cell<u64>,
     pub(crate) is_running: AtomicBool,
     /// What the loops of the scheduler share.
     #[cfg(not(feature = "smp"))]
@@ -109,7 +111,6 @@ pub(crate) struct RunLoop {
     /// [`overflow`](crate::scheduler::fail::overflow).
     #[cfg(feature = "smp")]
     pub(crate) last_overflow: [AtomicU64; 6],
-    pub(super) hook: Cell<Option<SwitchHook>>,
     /// Where the loop's fibers began to run. What they hold may not be sent elsewhere.
     place: Cell<Option<Place>>,
 }

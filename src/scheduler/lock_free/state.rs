@@ -20,6 +20,7 @@ mod cores;
 mod look;
 
 use crate::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::compiler_fence;
 
 /// The fiber waits. It is still on its stack until the owner has switched to another fiber.
 const PARKED: u64 = 2;
@@ -151,17 +152,20 @@ impl State {
     #[inline]
     #[must_use]
     pub(crate) fn wake_as_owner(&self) -> bool {
+        // Only the owner sets and clears PARKED, so it may look at it first.
+        let before = self.0.load(Ordering::Relaxed);
         // This form compiles to one instruction.
         if self.0.fetch_or(WAKE, Ordering::AcqRel) & WAKE != 0 {
             return false;
         }
-        // This code set the bit first, so nobody else enqueues the fiber. Only the owner sets and
-        // clears PARKED.
-        let is_parked = self.0.load(Ordering::Relaxed) & PARKED != 0;
-        if is_parked {
-            self.0.fetch_sub(PARKED | WAKE, Ordering::Acquire);
+        // Without this the compiler computes one condition of the two, with more instructions.
+        compiler_fence(Ordering::SeqCst);
+        if before & PARKED == 0 {
+            return false;
         }
-        is_parked
+        // This code set the bit first, so nobody else enqueues the fiber.
+        self.0.fetch_sub(PARKED | WAKE, Ordering::Acquire);
+        true
     }
 
     /// Records that the owner has taken the fiber out of the inbox, into which a [`Woken::Enqueue`]

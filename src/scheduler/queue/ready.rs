@@ -61,9 +61,10 @@ impl Ring {
 }
 
 /// The ready queue; see the [module](self).
+#[repr(C)]
 pub(crate) struct Ready {
-    levels: Cell<usize>,
     rings: [Ring; Priority::COUNT],
+    levels: Cell<usize>,
 }
 
 impl Ready {

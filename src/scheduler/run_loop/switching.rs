@@ -120,6 +120,7 @@ impl RunLoop {
     /// # Safety
     ///
     /// The requirements of [`block`](Self::block) apply.
+    #[cold]
     #[inline(never)]
     unsafe fn next_after_wait(
         &self,

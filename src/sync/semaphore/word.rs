@@ -177,7 +177,7 @@ impl Semaphore {
     #[inline(always)]
     #[track_caller]
     pub(super) fn wait(&self, fiber: *const Header) -> Result<(), WaitError> {
-        let waiter = Waiter::new(fiber);
+        let waiter = Waiter::without_note(fiber);
         let word = alone(&raw const waiter);
         // Release: this publishes the content of the node.
         if !self.change(of(0), word, Ordering::Release) {
