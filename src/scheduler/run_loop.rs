@@ -362,24 +362,39 @@ impl RunLoop {
             unsafe { ring.append(fiber) };
         } else {
             // SAFETY: the caller's promise.
-            unsafe { self.enqueue_elsewhere(fiber) };
+            return unsafe { self.enqueue_aside(fiber) };
         }
         #[cfg(feature = "smp")]
         self.offer();
     }
 
-    /// Makes a fiber ready that may be of another level than the running one.
+    /// Does what [`enqueue`](Self::enqueue) does, out of line.
     ///
     /// # Safety
     ///
     /// The requirements of [`enqueue`](Self::enqueue) apply.
+    #[cold]
     #[inline(never)]
-    unsafe fn enqueue_elsewhere(&self, fiber: *const Header) {
+    unsafe fn enqueue_aside(&self, fiber: *const Header) {
+        // SAFETY: the caller's promise.
+        unsafe { self.enqueue_at_any_level(fiber) };
+    }
+
+    /// Behaves like [`enqueue`](Self::enqueue). It is faster if the level of the fiber is not that
+    /// of the running one.
+    ///
+    /// # Safety
+    ///
+    /// The requirements of [`enqueue`](Self::enqueue) apply.
+    #[inline]
+    pub(super) unsafe fn enqueue_at_any_level(&self, fiber: *const Header) {
         // SAFETY: the caller's promise.
         let ring = unsafe { self.ready.push_back(fiber) };
         if ptr::from_ref(ring) > self.fast_ring.load(Ordering::Relaxed).cast_const() {
             self.forbid_fast_yields(); // rings lie in the order of their levels
         }
+        #[cfg(feature = "smp")]
+        self.offer();
     }
 
     /// Wakes a fiber of this loop. With several cores the fiber could belong to another by then.

@@ -116,7 +116,7 @@ impl Core {
 
     /// `RunLoop::block`, which returns when the fiber runs again.
     fn block(&self) {
-        if self.fiber.state.park(false) {
+        if self.fiber.state.park() {
             self.until_taken();
         }
     }

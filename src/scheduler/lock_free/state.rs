@@ -100,31 +100,40 @@ impl State {
     }
 
     /// Makes the fiber wait. If it was woken since it last waited, consumes the wake-up and returns
-    /// false. If it heeds a cancellation and was cancelled, returns false as well.
+    /// false.
     #[inline(always)]
     #[must_use]
-    pub(crate) fn park(&self, heeds_cancellation: bool) -> bool {
+    pub(crate) fn park(&self) -> bool {
         // The bit is clear, so an addition sets it, in one instruction that also returns the
         // previous value.
         let before = self.0.fetch_add(PARKED, Ordering::AcqRel);
-        let is_to_end = if heeds_cancellation {
-            WAKE | CANCELLED
-        } else {
-            WAKE
-        };
-        before & is_to_end == 0 || self.has_parked(before)
+        before & WAKE == 0 || self.unpark()
     }
 
-    /// Ends a wait that is to end at once, unless the fiber is in the inbox by now. Returns whether
-    /// the fiber waits.
-    #[cold]
-    #[inline(never)]
-    fn has_parked(&self, before: u64) -> bool {
-        // Whoever sets the bit first while the fiber is parked decides where the fiber goes.
-        if before & WAKE == 0 && self.0.fetch_or(WAKE, Ordering::AcqRel) & WAKE != 0 {
+    /// Behaves like [`park`](Self::park), but returns false also if the fiber was cancelled and
+    /// `is_to_end`, which is asked only then, returns true.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn park_unless_cancelled(&self, is_to_end: impl FnOnce() -> bool) -> bool {
+        // As in `park`.
+        let before = self.0.fetch_add(PARKED, Ordering::AcqRel);
+        if before & (WAKE | CANCELLED) == 0 {
             return true;
         }
-        // The fiber may have been woken since the line above, with nothing left to notice. What the
+        if before & WAKE == 0 {
+            // If somebody else sets the bit first while the fiber is parked, the fiber is in the
+            // inbox by now.
+            if !is_to_end() || self.0.fetch_or(WAKE, Ordering::AcqRel) & WAKE != 0 {
+                return true;
+            }
+        }
+        self.unpark()
+    }
+
+    /// Ends a wait that was not to begin. Returns false.
+    #[inline(always)]
+    fn unpark(&self) -> bool {
+        // The fiber may have been woken since it was parked, with nothing left to notice. What the
         // waking code wrote is visible after this.
         self.0.fetch_sub(PARKED | WAKE, Ordering::Acquire);
         false

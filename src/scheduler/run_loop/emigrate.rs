@@ -103,7 +103,7 @@ impl RunLoop {
         // SAFETY: R3.
         unsafe { self.ready.remove_first(prev) };
         // SAFETY: it runs.
-        if unsafe { !(*prev).state.park(false) } {
+        if unsafe { !(*prev).state.park() } {
             self.emigrant.set((ptr::null(), 0));
             // SAFETY: it is in no ring any more.
             return unsafe { self.stay(prev) };

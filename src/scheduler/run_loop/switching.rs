@@ -103,7 +103,7 @@ impl RunLoop {
             // SAFETY: R4: `prev` is its first, and not its only one.
             unsafe { ring.cut_first(next) };
             // SAFETY: it runs.
-            if unsafe { !(*prev).state.park(HEEDS_CANCELLATION) } {
+            if unsafe { !Self::park::<HEEDS_CANCELLATION>(prev) } {
                 // SAFETY: it is in no ring.
                 return unsafe { self.stay(prev) };
             }
@@ -131,7 +131,14 @@ impl RunLoop {
         // SAFETY: R3.
         unsafe { self.ready.remove_first(prev) };
         // SAFETY: it runs.
-        if unsafe { !(*prev).state.park(heeds_cancellation) } {
+        let is_parked = unsafe {
+            if heeds_cancellation {
+                Self::park::<true>(prev)
+            } else {
+                Self::park::<false>(prev)
+            }
+        };
+        if !is_parked {
             // SAFETY: it is in no ring any more.
             unsafe { self.stay(prev) };
             return prev;
@@ -143,6 +150,25 @@ impl RunLoop {
         }
         // SAFETY: as above.
         unsafe { self.next_without(prev) }
+    }
+
+    /// Marks the running fiber as one that waits. Returns false if it is not to wait: see
+    /// [`block`](Self::block).
+    ///
+    /// # Safety
+    ///
+    /// `fiber` must run.
+    #[inline(always)]
+    unsafe fn park<const HEEDS_CANCELLATION: bool>(fiber: *const Header) -> bool {
+        // SAFETY: the caller's promise.
+        let header = unsafe { &*fiber };
+        if HEEDS_CANCELLATION {
+            header
+                .state
+                .park_unless_cancelled(|| header.shields.get() == 0)
+        } else {
+            header.state.park()
+        }
     }
 
     /// Makes the running fiber the first of its ring again: it was about to wait, but was woken

@@ -107,7 +107,7 @@ fn wait_heeding<const HEEDS_CANCELLATION: bool>(
         // SAFETY: it runs.
         let run_loop = unsafe { RunLoop::of(fiber) };
         if deadline != NEVER && run_loop.look_at_clock() >= deadline {
-            return Err(if HEEDS_CANCELLATION && is_cancelled(fiber) {
+            return Err(if HEEDS_CANCELLATION && was_cancelled(fiber) {
                 WaitError::Cancelled
             } else {
                 WaitError::TimedOut
@@ -118,10 +118,18 @@ fn wait_heeding<const HEEDS_CANCELLATION: bool>(
         if is_done() {
             return Ok(());
         }
-        if HEEDS_CANCELLATION && is_cancelled(fiber) {
+        if was_cancelled(fiber) && HEEDS_CANCELLATION {
             return Err(WaitError::Cancelled);
         }
     }
+}
+
+/// Returns whether the running fiber was cancelled. It is out of line so that the compiler does not
+/// take the loop around it for one that goes round often.
+#[cold]
+#[inline(never)]
+fn was_cancelled(fiber: *const Header) -> bool {
+    is_cancelled(fiber)
 }
 
 /// Behaves like [`wait_until`], but neither a deadline nor a cancellation ends the wait.

@@ -37,6 +37,7 @@ pub(crate) unsafe fn wake(fiber: *const Header) {
 ///
 /// `fiber` must be alive.
 #[cfg(not(feature = "smp"))]
+#[cold]
 #[inline(never)]
 unsafe fn wake_from_elsewhere(fiber: *const Header) {
     // SAFETY: the caller's promise.

@@ -189,7 +189,7 @@ fn loom_wake_against_move() {
                 // The fiber goes on here, and waits until it was woken.
                 assert!(team.until_taken(1));
                 while !team.fiber.state.take_token() {
-                    if team.fiber.state.park(false) {
+                    if team.fiber.state.park() {
                         assert!(team.until_taken(1));
                     }
                 }
@@ -211,7 +211,7 @@ fn loom_two_wakers_and_a_mover() {
         }
         // The fiber waits in loop 0, so the first waker posts it there; it is given to loop 1, and
         // waits there again, where the second one may find it, or may have been noticed before.
-        assert!(team.fiber.state.park(false));
+        assert!(team.fiber.state.park());
         let wakers = [State::give_token, State::cancel].map(|change| {
             let team = Arc::clone(&team);
             thread::spawn(move || team.signal(change))
@@ -225,7 +225,7 @@ fn loom_two_wakers_and_a_mover() {
             if has_token && team.fiber.state.is_cancelled() {
                 break;
             }
-            if team.fiber.state.park(false) {
+            if team.fiber.state.park() {
                 assert!(team.until_taken(1));
             }
         }

@@ -36,7 +36,7 @@ fn loom_unpark_and_reuse() {
         // The fiber ends without a handle, and the next one in the same cell parks at once.
         let _ = core.fiber.state.finish();
         assert_eq!(core.fiber.state.begin(true), old + 1);
-        assert!(core.fiber.state.park(false), "woken by an old id");
+        assert!(core.fiber.state.park(), "woken by an old id");
         assert_ne!(waker.join().expect("does not panic"), Woken::Enqueue);
         assert!(core.inbox.is_empty());
         assert!(!core.fiber.state.take_token(), "the token of another");

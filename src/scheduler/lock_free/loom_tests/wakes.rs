@@ -92,7 +92,7 @@ fn loom_deadline_and_unpark() {
             let core = Arc::clone(&core);
             thread::spawn(move || core.signal(State::give_token))
         };
-        if core.fiber.state.park(false) {
+        if core.fiber.state.park() {
             // The deadline has passed. Either this code makes the fiber ready, or the waker was
             // first and has put it into the inbox.
             if !core.fiber.state.wake_as_owner() {
