@@ -117,15 +117,17 @@ impl State {
     pub(crate) fn park_unless_cancelled(&self, is_to_end: impl FnOnce() -> bool) -> bool {
         // As in `park`.
         let before = self.0.fetch_add(PARKED, Ordering::AcqRel);
-        if before & (WAKE | CANCELLED) == 0 {
+        before & (WAKE | CANCELLED) == 0 || self.stays_parked(before, is_to_end)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn stays_parked(&self, before: u64, is_to_end: impl FnOnce() -> bool) -> bool {
+        // If somebody else sets the bit first while the fiber is parked, the fiber is in the inbox
+        // by now.
+        let is_woken = before & WAKE != 0;
+        if !is_woken && (!is_to_end() || self.0.fetch_or(WAKE, Ordering::AcqRel) & WAKE != 0) {
             return true;
-        }
-        if before & WAKE == 0 {
-            // If somebody else sets the bit first while the fiber is parked, the fiber is in the
-            // inbox by now.
-            if !is_to_end() || self.0.fetch_or(WAKE, Ordering::AcqRel) & WAKE != 0 {
-                return true;
-            }
         }
         self.unpark()
     }

@@ -73,7 +73,7 @@ impl RunLoop {
         // SAFETY: R3.
         unsafe { self.ready.rotate(prev) };
         // SAFETY: the running fiber is ready, so the queue is not empty; the caller is the owner.
-        unsafe { self.announce_first(prev) }
+        unsafe { self.announce_first(prev, prev) }
     }
 
     /// Makes the running fiber wait until it is woken. Returns at once if it was woken since it
@@ -203,7 +203,7 @@ impl RunLoop {
             return &raw const self.root;
         }
         // SAFETY: it is not empty, and the caller is the owner.
-        unsafe { self.announce_first(prev) }
+        unsafe { self.announce_first(prev, prev) }
     }
 
     /// Empties the inbox like [`drain`](Self::drain), out of line.
@@ -219,20 +219,24 @@ impl RunLoop {
     }
 
     /// Announces the first of the ready fibers as the next to run, after `prev`, and returns it.
-    /// `prev` may be the same fiber, or root.
+    /// `prev` may be the same fiber, or root. `prev_fiber` is null in place of root.
     ///
     /// # Safety
     ///
     /// At least one fiber must be ready, and the caller must be the owner.
     #[inline]
-    pub(crate) unsafe fn announce_first(&self, prev: *const Header) -> *const Header {
+    pub(crate) unsafe fn announce_first(
+        &self,
+        prev: *const Header,
+        prev_fiber: *const Header,
+    ) -> *const Header {
         // SAFETY: the caller's promise.
         let next = unsafe { self.ready.first() };
         // SAFETY: R2; `prev` itself, if it is the next, left its stack pointer in its stack the
         // last time.
         unsafe { before_running(next) };
         // SAFETY: it is the first, and the caller is the owner.
-        unsafe { self.announce(prev, next) };
+        unsafe { self.announce(prev_fiber, next) };
         if !ptr::eq(next, prev) {
             // SAFETY: R2.
             unsafe { Self::set_running(next) };
@@ -248,8 +252,8 @@ impl RunLoop {
         current::set_nobody();
     }
 
-    /// Announces to the hook and to yields that the fiber `next` runs next, after `prev`, which may
-    /// be root.
+    /// Announces to the hook and to yields that the fiber `next` runs next, after `prev`, which is
+    /// null in place of root.
     ///
     /// # Safety
     ///
@@ -262,8 +266,7 @@ impl RunLoop {
             return self.allow_fast_yields(self.ready.ring(level));
         };
         if !ptr::eq(next, prev) {
-            let is_root = ptr::eq(prev, &raw const self.root);
-            call_hook(hook, if is_root { ptr::null() } else { prev }, next);
+            call_hook(hook, prev, next);
         }
     }
 
