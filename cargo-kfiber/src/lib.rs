@@ -40,6 +40,7 @@ enum Command {
 }
 
 /// Runs the program, and prints an error if there is one.
+#[must_use]
 pub fn main() -> ExitCode {
     match run(Arguments::parse_from(words())) {
         Ok(code) => code,
