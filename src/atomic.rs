@@ -24,3 +24,18 @@ pub(crate) fn full_barrier() {
 #[cfg(all(feature = "smp", not(loom)))]
 #[inline(always)]
 pub(crate) const fn full_barrier() {}
+
+/// Has the core fetch the line of this address for writing, while the caller goes on. To take a line
+/// from another core takes longer than hundreds of instructions, and to take two of them at the same
+/// time takes no longer than one.
+#[cfg(all(feature = "smp", not(loom)))]
+#[inline(always)]
+pub(crate) fn expect_to_write<T>(address: *const T) {
+    #[cfg(not(miri))]
+    // SAFETY: it is a hint, and does nothing if the address is wrong.
+    unsafe {
+        core::arch::asm!("prefetchw [{}]", in(reg) address, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(miri)]
+    let _hint = address;
+}

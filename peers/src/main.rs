@@ -7,11 +7,13 @@
     reason = "a program of the host, where `std` is the one place to look"
 )]
 
+mod affinity;
 mod bench;
 mod check;
 mod contender;
 mod contenders;
 mod context_only;
+mod cores;
 mod creation;
 mod identity;
 mod live;
@@ -25,6 +27,7 @@ mod scheduler;
 
 use std::env;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use bench::{Entry, Plan};
 use contender::Contender;
@@ -41,21 +44,33 @@ use random::Random;
 const USAGE: &str = "\
 usage: peers check                         verify every contender in every shape, measure nothing
        peers measure REPETITIONS MICROSECONDS SEED [SHAPE...]
-                                           print samples of about so many microseconds each";
+                                           print samples of about so many microseconds each
+       peers cores REPETITIONS MICROSECONDS SEED [SHAPE...]
+                                           the same of what needs two cores";
 
 fn main() -> ExitCode {
     let words: Vec<_> = env::args().skip(1).collect();
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     match *words {
         ["check"] => check::check(),
-        ["measure", repetitions, microseconds, seed, ref shapes @ ..] => {
+        [what @ ("measure" | "cores"), repetitions, microseconds, seed, ref shapes @ ..] => {
             let number = |word: &str| word.parse::<u64>().ok();
             let (Some(repetitions), Some(microseconds), Some(seed)) =
                 (number(repetitions), number(microseconds), number(seed))
             else {
                 return usage();
             };
-            measure::measure(repetitions, microseconds, seed, shapes);
+            let effort = measure::Effort {
+                repetitions,
+                sample: Duration::from_micros(microseconds),
+                seed,
+            };
+            if what == "cores" {
+                measure::measure(set_up(cores::plans(seed), seed, shapes), &effort);
+            } else {
+                affinity::stay_on(*affinity::allowed_cores().last().expect("we run on one"));
+                measure::measure(entries(seed, shapes), &effort);
+            }
         }
         _ => return usage(),
     }
@@ -83,6 +98,11 @@ fn entries(seed: u64, shapes: &[&str]) -> Vec<Entry> {
     plans.extend(scheduler::plain::plans());
     plans.extend(scheduler::with_fp_control::plans());
     plans.extend(context_only::plans());
+    set_up(plans, seed, shapes)
+}
+
+/// Those plans that are wanted, set up.
+fn set_up(mut plans: Vec<Plan>, seed: u64, shapes: &[&str]) -> Vec<Entry> {
     let is_wanted =
         |shape: &str| shapes.is_empty() || shape == "inlined" || shapes.contains(&shape);
     plans.retain(|plan| is_wanted(plan.shape));

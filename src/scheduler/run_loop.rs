@@ -99,6 +99,9 @@ pub(crate) struct RunLoop {
     /// Whether another loop sleeps that could run some of the ready fibers.
     #[cfg(feature = "smp")]
     pub(super) is_asked: AtomicBool,
+    /// What it has yet to give them.
+    #[cfg(feature = "smp")]
+    pub(super) debt: Cell<share::Debt>,
     /// The fiber that moves to another core of its own will, and the number of that core.
     #[cfg(feature = "smp")]
     pub(super) emigrant: Cell<(*const Header, usize)>,
@@ -168,6 +171,8 @@ impl RunLoop {
             is_visited: AtomicBool::new(false),
             #[cfg(feature = "smp")]
             is_asked: AtomicBool::new(false),
+            #[cfg(feature = "smp")]
+            debt: Cell::new(share::Debt::NONE),
             #[cfg(feature = "smp")]
             emigrant: Cell::new((ptr::null(), 0)),
             #[cfg(feature = "smp")]

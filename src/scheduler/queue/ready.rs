@@ -48,6 +48,9 @@ impl Ring {
 pub(crate) struct Ready {
     levels: Cell<usize>,
     rings: [Ring; Priority::COUNT],
+    /// The number of fibers in all rings.
+    #[cfg(feature = "smp")]
+    count: Cell<usize>,
 }
 
 impl Ready {
@@ -55,7 +58,30 @@ impl Ready {
         Self {
             levels: Cell::new(0),
             rings: [const { Ring(Cell::new(ptr::null())) }; Priority::COUNT],
+            #[cfg(feature = "smp")]
+            count: Cell::new(0),
         }
+    }
+
+    /// Returns the number of ready fibers, the running one included.
+    #[cfg(feature = "smp")]
+    pub(crate) const fn fibers(&self) -> usize {
+        self.count.get()
+    }
+
+    /// Records that a fiber comes into a ring.
+    #[inline(always)]
+    fn one_more(&self) {
+        #[cfg(feature = "smp")]
+        self.count.set(self.count.get().wrapping_add(1));
+    }
+
+    /// Records that a fiber has left its ring. Functions of the queue do so themselves; whoever calls
+    /// [`Ring::cut_first`] calls this too.
+    #[inline(always)]
+    pub(crate) fn one_less(&self) {
+        #[cfg(feature = "smp")]
+        self.count.set(self.count.get().wrapping_sub(1));
     }
 
     /// Returns whether no fiber is ready.
@@ -138,6 +164,7 @@ impl Ready {
     pub(crate) unsafe fn push_front(&self, fiber: *const Header) -> &Ring {
         // SAFETY: the caller vouches for the fiber.
         let level = unsafe { (*fiber).level() };
+        self.one_more();
         let ring = self.ring(level);
         let last = ring.0.get();
         // SAFETY: the caller vouches for the fiber.
@@ -164,6 +191,7 @@ impl Ready {
     pub(crate) unsafe fn remove_first(&self, fiber: *const Header) {
         // SAFETY: the caller vouches for the fiber.
         let header = unsafe { &*fiber };
+        self.one_less();
         let last = self.tail(header.level()).get();
         if ptr::eq(last, fiber) {
             self.clear(header.level());
@@ -182,6 +210,7 @@ impl Ready {
     pub(crate) unsafe fn remove(&self, fiber: *const Header) {
         // SAFETY: the caller vouches for the fiber.
         let header = unsafe { &*fiber };
+        self.one_less();
         let tail = self.tail(header.level());
         if ptr::eq(header.next(), fiber) {
             return self.clear(header.level());
@@ -229,6 +258,7 @@ impl Ready {
         while let Some(before) = unsafe { at.as_ref() } {
             at = before.next();
             if ptr::eq(at, other) {
+                self.one_more();
                 header.link().set(other);
                 before.link().set(fiber);
                 return true;
@@ -238,27 +268,6 @@ impl Ready {
             }
         }
         false
-    }
-
-    /// Returns the number of ready fibers, other than `not`, but no more than `most`.
-    #[cfg(feature = "smp")]
-    pub(crate) fn count_others(&self, not: *const Header, most: usize) -> usize {
-        let mut count = 0;
-        for level in 0..Priority::COUNT {
-            let last = self.tail(level).get();
-            let mut at = last;
-            // SAFETY: fibers in a ring are alive.
-            while let Some(fiber) = unsafe { at.as_ref() }
-                && count < most
-            {
-                at = fiber.next();
-                count += usize::from(!ptr::eq(at, not));
-                if ptr::eq(at, last) {
-                    break;
-                }
-            }
-        }
-        count
     }
 
     /// Takes up to `most` fibers out of the rings for which `is_wanted` returns true, those of higher
@@ -292,6 +301,7 @@ impl Ready {
                 let is_last = ptr::eq(at, last);
                 if is_wanted(at) {
                     most -= 1;
+                    self.one_less();
                     if ptr::eq(at, before) {
                         self.clear(level as usize);
                     } else {

@@ -6,6 +6,14 @@ use super::team::Team;
 use crate::platform::{NEVER, interrupts};
 use core::sync::atomic::Ordering;
 
+/// How often a loop that has found nothing looks at its inbox before it sleeps: for about as long as
+/// it takes to send a core an interrupt and to wake it.
+const LOOKS: u32 = if cfg!(any(miri, kfiber_threads)) {
+    4
+} else {
+    256
+};
+
 /// A loop that is in `run`, until this is dropped, also by unwinding.
 pub(super) struct Turn<'a> {
     run_loop: &'a RunLoop,
@@ -50,6 +58,9 @@ impl RunLoop {
     /// Lets the processor sleep, since no fiber is ready. Returns whether the loop returns instead.
     pub(super) fn rest(&self, until_idle: bool, turn: &Turn<'_>) -> bool {
         let team = self.team();
+        if self.is_posted_soon(team) {
+            return turn.is_over(team, until_idle);
+        }
         let has_work = || !self.inbox.is_empty_now() || turn.is_over(team, until_idle);
         let next = self.sleepers.next_deadline();
         if next != self.timer.load(Ordering::Relaxed) {
@@ -72,6 +83,24 @@ impl RunLoop {
         }
         team.roster.awake(self.index);
         turn.is_over(team, until_idle)
+    }
+
+    /// Looks at the inbox for a while, as long as there is another loop that could post something.
+    /// Returns whether there is something in it.
+    ///
+    /// Whoever posts meanwhile sends no interrupt, since this loop does not sleep, and the fiber does
+    /// not wait for the core to wake.
+    fn is_posted_soon(&self, team: &Team) -> bool {
+        for _ in 0..LOOKS {
+            if !self.inbox.is_empty() {
+                return true;
+            }
+            if team.roster.awake_ones() & !(1 << self.index) == 0 {
+                return false;
+            }
+            core::hint::spin_loop();
+        }
+        false
     }
 
     /// Handles the case that all loops sleep, of which this one is the last.

@@ -13,6 +13,11 @@
 //! sleep any more, and a loop does not leave `run` while another one has a fiber to give. A loop that
 //! makes a fiber ready while another one sleeps asks itself.
 //!
+//! Each loop that sleeps is to get as many fibers as stay. A scheduling point looks at a bounded
+//! number of fibers, so it may take several of them until all are given. A fiber that ends gives
+//! none away, since it is on its stack still, and the fiber that joins it must not run elsewhere
+//! before it has left. It goes on with root instead, which does.
+//!
 //! - **M1**: a fiber is given away only by the owner of its loop, out of a ring, and not while it
 //!   runs. Its registers are therefore stored, and it is in no line of another loop's making: not in
 //!   the sleep queue, and nobody inherits its level. While it is on its way, its state says that it
@@ -32,8 +37,25 @@ use core::sync::atomic::Ordering;
 pub(super) const STARTED_FIBERS_MOVE: bool =
     cfg!(any(not(target_os = "linux"), miri, kfiber_threads));
 
-/// The number of ready fibers that are examined at one scheduling point.
+/// The number of ready fibers that are examined at one scheduling point, and of those that are given
+/// away.
 const MOST_LOOKS: usize = 128;
+const MOST_GIFTS: usize = 64;
+
+/// The fibers that a loop has yet to give away.
+#[derive(Clone, Copy)]
+pub(super) struct Debt {
+    count: usize,
+    /// The loops that get them, a bit for each.
+    receivers: u64,
+}
+
+impl Debt {
+    pub(super) const NONE: Self = Self {
+        count: 0,
+        receivers: 0,
+    };
+}
 
 impl RunLoop {
     /// Tells the loops that are awake that this one has nothing to do.
@@ -80,23 +102,45 @@ impl RunLoop {
     #[inline(never)]
     unsafe fn answer(&self, prev: *const Header, stays: bool) {
         self.is_asked.swap(false, Ordering::AcqRel);
-        let sleepers = self.team().roster.sleepers() & !(1 << self.index);
-        if sleepers == 0 {
-            return;
+        let roster = &self.team().roster;
+        let mut debt = self.debt.get();
+        let sleepers = roster.sleepers() & !(1 << self.index);
+        if sleepers != 0 {
+            debt = Debt {
+                count: self.fair_share(prev, stays, sleepers),
+                receivers: sleepers,
+            };
         }
-        let others = self.ready.count_others(prev, MOST_LOOKS);
-        let most = (others + usize::from(stays)) / 2;
-        let mut receiver = self;
+        let receivers = debt.receivers & roster.runners();
+        let most = debt.count.min(MOST_GIFTS);
+        let (mut given, mut receiver) = (0, self);
         let is_movable = |fiber| !ptr::eq(fiber, prev) && can_move(fiber);
         let give = |fiber: *const Header| {
-            if let Some(next) = receiver.next_in(sleepers) {
-                receiver = next;
-                // SAFETY: it was taken out of its ring, and may move.
-                unsafe { self.give(fiber, next) };
-            }
+            given += 1;
+            receiver = receiver.next_in(receivers).unwrap_or(self);
+            // SAFETY: it was taken out of its ring, and may move.
+            unsafe { self.give(fiber, receiver) };
         };
-        // SAFETY: the running fiber is `prev`, if there is one; giving changes nothing in the rings.
-        unsafe { self.ready.take_some(most, MOST_LOOKS, is_movable, give) };
+        if receivers != 0 {
+            // SAFETY: the running fiber is `prev`, if there is one; giving changes nothing in the rings.
+            unsafe { self.ready.take_some(most, MOST_LOOKS, is_movable, give) };
+        }
+        // Where so many cannot move, the others hardly can.
+        debt.count = if given == 0 { 0 } else { debt.count - given };
+        self.debt.set(debt);
+        if debt.count > 0 {
+            self.is_asked.store(true, Ordering::Relaxed);
+            self.forbid_fast_yields();
+        }
+    }
+
+    /// Returns how many of the ready fibers others are to get, so that each has as many as this loop.
+    fn fair_share(&self, prev: *const Header, stays: bool, receivers: u64) -> usize {
+        // A fiber that goes on being ready is still in its ring, and one that waits is not.
+        let others = self.ready.fibers() - usize::from(stays);
+        let receivers = receivers.count_ones() as usize;
+        debug_assert!(!ptr::eq(prev, &raw const self.root) || !stays, "root is in no ring");
+        ((others + usize::from(stays)) * receivers / (receivers + 1)).min(others)
     }
 
     /// Gives a fiber to another loop.

@@ -102,6 +102,7 @@ impl RunLoop {
             // the inbox.
             // SAFETY: R4: `prev` is its first, and not its only one.
             unsafe { ring.cut_first(next) };
+            self.ready.one_less();
             // SAFETY: it runs.
             if unsafe { !(*prev).state.park() } {
                 // SAFETY: it is in no ring.
@@ -369,6 +370,7 @@ impl RunLoop {
         let ring = unsafe { &*ring };
         // SAFETY: R4: the fiber is its first, and not its only one.
         unsafe { ring.cut_first(next) };
+        self.ready.one_less();
         // SAFETY: R2.
         unsafe { Self::set_running(next) };
         next
@@ -383,6 +385,12 @@ impl RunLoop {
     unsafe fn next_for_good_slowly(&self, fiber: *const Header) -> *const Header {
         // SAFETY: R3.
         unsafe { self.ready.remove_first(fiber) };
+        #[cfg(feature = "smp")]
+        if self.is_asked() {
+            // Root gives fibers away, when this one has left its stack: a joiner may be among them.
+            self.announce_root(fiber);
+            return &raw const self.root;
+        }
         // SAFETY: it is in no ring any more, and nobody wakes it.
         unsafe { self.next_without(fiber) }
     }

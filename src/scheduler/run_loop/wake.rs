@@ -15,6 +15,8 @@ pub(crate) unsafe fn wake(fiber: *const Header) {
     // SAFETY: the caller's promise.
     let state = unsafe { &(*fiber).state };
     #[cfg(feature = "smp")]
+    Header::expect_to_write(fiber);
+    #[cfg(feature = "smp")]
     if state.wake() == Woken::Enqueue {
         // SAFETY: it waited, and nobody woke it before.
         unsafe { RunLoop::take_or_post(fiber) };
