@@ -64,10 +64,31 @@ use team::Team;
 crate::debugger::gdb_script!();
 
 /// The run loop. See the [module documentation](self).
+///
+/// With several cores, what others touch when they post a fiber lies in a cache line of its own.
+#[cfg_attr(feature = "smp", repr(C))]
 pub(crate) struct RunLoop {
-    pub(crate) ready: Ready,
+    #[cfg(feature = "smp")]
     pub(super) inbox: Inbox<Header>,
     /// The ring from which a yield may take the next fiber without checking anything else, or null.
+    #[cfg(feature = "smp")]
+    pub(super) fast_ring: AtomicPtr<Ring>,
+    /// What the loops of the scheduler share, or null before the scheduler is used.
+    #[cfg(feature = "smp")]
+    team: AtomicPtr<Team>,
+    /// The number of the loop's core.
+    #[cfg(feature = "smp")]
+    pub(crate) index: usize,
+    /// Whether another loop sleeps that could run some of the ready fibers.
+    #[cfg(feature = "smp")]
+    pub(super) is_asked: AtomicBool,
+    #[cfg(feature = "smp")]
+    next_line: NextLine,
+    pub(crate) ready: Ready,
+    #[cfg(not(feature = "smp"))]
+    pub(super) inbox: Inbox<Header>,
+    /// The ring from which a yield may take the next fiber without checking anything else, or null.
+    #[cfg(not(feature = "smp"))]
     pub(super) fast_ring: AtomicPtr<Ring>,
     pub(crate) sleepers: Sleepers,
     /// The time when the loop last read the clock.
@@ -87,19 +108,10 @@ pub(crate) struct RunLoop {
     /// What the loops of the scheduler share.
     #[cfg(not(feature = "smp"))]
     team: Team,
-    /// The same, or null before the scheduler is used.
-    #[cfg(feature = "smp")]
-    team: AtomicPtr<Team>,
-    /// The number of the loop's core.
-    #[cfg(feature = "smp")]
-    pub(crate) index: usize,
     /// Whether a fiber of another loop looks at this one, which nobody runs.
     #[cfg(feature = "smp")]
     is_visited: AtomicBool,
-    /// Whether another loop sleeps that could run some of the ready fibers.
-    #[cfg(feature = "smp")]
-    pub(super) is_asked: AtomicBool,
-    /// What it has yet to give them.
+    /// The fibers that it has yet to give to loops that asked.
     #[cfg(feature = "smp")]
     pub(super) debt: Cell<share::Debt>,
     /// The fiber that moves to another core of its own will, and the number of that core.
@@ -116,6 +128,11 @@ pub(crate) struct RunLoop {
     /// Where the loop's fibers began to run. What they hold may not be sent elsewhere.
     place: Cell<Option<Place>>,
 }
+
+/// Ends a cache line, so that what follows is not in a line that other cores write.
+#[cfg(feature = "smp")]
+#[repr(align(64))]
+pub(super) struct NextLine;
 
 // SAFETY: R1; the inbox is made to be shared, and so is `Once`.
 unsafe impl Sync for RunLoop {}
@@ -167,6 +184,8 @@ impl RunLoop {
             team: AtomicPtr::new(ptr::null_mut()),
             #[cfg(feature = "smp")]
             index,
+            #[cfg(feature = "smp")]
+            next_line: NextLine,
             #[cfg(feature = "smp")]
             is_visited: AtomicBool::new(false),
             #[cfg(feature = "smp")]

@@ -4,6 +4,8 @@
 use super::RunLoop;
 use super::team::Team;
 use crate::platform::{NEVER, interrupts};
+use crate::scheduler::lock_free::state::State;
+use core::hint::spin_loop;
 use core::sync::atomic::Ordering;
 
 /// How often a loop that has found nothing looks at its inbox before it sleeps: for about as long as
@@ -13,6 +15,10 @@ const LOOKS: u32 = if cfg!(any(miri, kfiber_threads)) {
 } else {
     256
 };
+/// After so many of them it asks the others for work. Fibers that wait for each other are faster.
+const LOOKS_BEFORE_ASKING: u32 = LOOKS / 4;
+
+const LINGER: u32 = 256;
 
 /// A loop that is in `run`, until this is dropped, also by unwinding.
 pub(super) struct Turn<'a> {
@@ -85,22 +91,50 @@ impl RunLoop {
         turn.is_over(team, until_idle)
     }
 
-    /// Looks at the inbox for a while, as long as there is another loop that could post something.
-    /// Returns whether there is something in it.
+    /// Looks for a while whether the only ready fiber, which is about to wait, is woken, or another one
+    /// arrives.
+    #[inline(never)]
+    pub(super) fn linger(&self, state: &State) {
+        let team = self.team();
+        for _ in 0..LINGER {
+            if state.is_woken() || !self.inbox.is_empty() || self.is_alone(team) {
+                return;
+            }
+            spin_loop();
+        }
+    }
+
+    /// Asks the others for work, and looks at the inbox for a while, as long as there is another loop
+    /// that could post something. Returns whether there is something in it.
     ///
     /// Whoever posts meanwhile sends no interrupt, since this loop does not sleep, and the fiber does
     /// not wait for the core to wake.
     fn is_posted_soon(&self, team: &Team) -> bool {
-        for _ in 0..LOOKS {
+        let own = 1 << self.index;
+        let mut looks = 0;
+        let is_posted = loop {
             if !self.inbox.is_empty() {
-                return true;
+                break true;
             }
-            if team.roster.awake_ones() & !(1 << self.index) == 0 {
-                return false;
+            if looks == LOOKS || self.is_alone(team) {
+                break false;
             }
-            core::hint::spin_loop();
+            if looks == LOOKS_BEFORE_ASKING {
+                team.lookers.fetch_or(own, Ordering::Relaxed);
+                self.ask_for_work(team);
+            }
+            looks += 1;
+            spin_loop();
+        };
+        if looks > LOOKS_BEFORE_ASKING {
+            team.lookers.fetch_and(!own, Ordering::Relaxed);
         }
-        false
+        is_posted
+    }
+
+    /// Returns whether no other loop is awake.
+    fn is_alone(&self, team: &Team) -> bool {
+        team.roster.awake_ones() & !(1 << self.index) == 0
     }
 
     /// Handles the case that all loops sleep, of which this one is the last.

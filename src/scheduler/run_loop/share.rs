@@ -78,7 +78,7 @@ impl RunLoop {
     /// Makes the next scheduling point give fibers away, if anybody sleeps. A fiber was made ready.
     #[inline(always)]
     pub(super) fn offer(&self) {
-        if self.team().roster.sleepers() != 0 {
+        if self.team().hungry_ones() != 0 {
             self.is_asked.store(true, Ordering::Relaxed);
             self.forbid_fast_yields();
         }
@@ -104,11 +104,11 @@ impl RunLoop {
         self.is_asked.swap(false, Ordering::AcqRel);
         let roster = &self.team().roster;
         let mut debt = self.debt.get();
-        let sleepers = roster.sleepers() & !(1 << self.index);
-        if sleepers != 0 {
+        let hungry_ones = self.team().hungry_ones() & !(1 << self.index);
+        if hungry_ones != 0 {
             debt = Debt {
-                count: self.fair_share(prev, stays, sleepers),
-                receivers: sleepers,
+                count: self.fair_share(prev, stays, hungry_ones),
+                receivers: hungry_ones,
             };
         }
         let receivers = debt.receivers & roster.runners();

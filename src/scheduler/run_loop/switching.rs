@@ -123,6 +123,12 @@ impl RunLoop {
     /// The requirements of [`block`](Self::block) apply.
     #[inline(never)]
     unsafe fn next_after_wait(&self, prev: *const Header) -> *const Header {
+        #[cfg(feature = "smp")]
+        if self.ready.fibers() == 1 {
+            // What it waits for may come soon. It then goes on as if it had not waited.
+            // SAFETY: it runs.
+            self.linger(unsafe { &(*prev).state });
+        }
         // SAFETY: R3.
         unsafe { self.ready.remove_first(prev) };
         // SAFETY: it runs.

@@ -33,7 +33,7 @@
 //! Without the feature `smp` a loop contains all this itself, and pays for none of it.
 
 #[cfg(feature = "smp")]
-use super::RunLoop;
+use super::{NextLine, RunLoop};
 #[cfg(feature = "smp")]
 use crate::context::ControlBlock;
 use crate::platform::AnyPlatform;
@@ -50,12 +50,16 @@ use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use spin::Once;
 
-/// What the loops of one scheduler share; see the [module](self).
+/// What the loops of one scheduler share; see the [module](self). With several cores, what changes
+/// with each fiber lies in a cache line of its own.
+#[cfg_attr(feature = "smp", repr(C))]
 pub(crate) struct Team {
     /// All headers that ever had a fiber of this scheduler.
     pub(crate) all: AllFibers,
     /// The number of fibers that have not ended.
     pub(crate) live: AtomicUsize,
+    #[cfg(feature = "smp")]
+    next_line: NextLine,
     /// The number of fibers that have failed.
     #[cfg(not(feature = "smp"))]
     pub(super) failures: Cell<u32>,
@@ -70,6 +74,9 @@ pub(crate) struct Team {
     cores: AtomicUsize,
     #[cfg(feature = "smp")]
     pub(crate) roster: Roster,
+    /// The loops that have found nothing, and look at their inbox before they sleep; a bit for each.
+    #[cfg(feature = "smp")]
+    pub(super) lookers: AtomicU64,
     /// How many times all loops were found to be idle.
     #[cfg(feature = "smp")]
     pub(super) idle_times: AtomicU32,
@@ -89,6 +96,8 @@ impl Team {
         Self {
             all: AllFibers::new(),
             live: AtomicUsize::new(0),
+            #[cfg(feature = "smp")]
+            next_line: NextLine,
             #[cfg(not(feature = "smp"))]
             failures: Cell::new(0),
             #[cfg(feature = "smp")]
@@ -101,6 +110,8 @@ impl Team {
             cores: AtomicUsize::new(0),
             #[cfg(feature = "smp")]
             roster: Roster::new(),
+            #[cfg(feature = "smp")]
+            lookers: AtomicU64::new(0),
             #[cfg(feature = "smp")]
             idle_times: AtomicU32::new(0),
             #[cfg(feature = "smp")]
@@ -136,6 +147,12 @@ impl Team {
         }
         // SAFETY: `unite` took both from such a slice.
         unsafe { core::slice::from_raw_parts(first, self.cores.load(Ordering::Relaxed)) }
+    }
+
+    /// Returns the loops that have nothing to do: they sleep, or are about to.
+    #[inline(always)]
+    pub(super) fn hungry_ones(&self) -> u64 {
+        self.roster.sleepers() | self.lookers.load(Ordering::Relaxed)
     }
 
     /// Returns whether a loop is one of these.

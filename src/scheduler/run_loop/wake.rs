@@ -15,7 +15,7 @@ pub(crate) unsafe fn wake(fiber: *const Header) {
     // SAFETY: the caller's promise.
     let state = unsafe { &(*fiber).state };
     #[cfg(feature = "smp")]
-    Header::expect_to_write(fiber);
+    crate::atomic::expect_to_write(state);
     #[cfg(feature = "smp")]
     if state.wake() == Woken::Enqueue {
         // SAFETY: it waited, and nobody woke it before.

@@ -114,14 +114,6 @@ impl Header {
     /// stack.
     pub(crate) const SP_AT: usize = offset_of!(Self, block) + ControlBlock::OWN_SP_AT;
 
-    /// Has the core fetch both lines of a header that was used on another core last.
-    #[cfg(feature = "smp")]
-    #[inline(always)]
-    pub(crate) fn expect_to_write(header: *const Self) {
-        crate::atomic::expect_to_write(header);
-        crate::atomic::expect_to_write(header.cast::<u8>().wrapping_add(offset_of!(Self, state)));
-    }
-
     /// Creates the header of a run loop's own context, which is in no queue.
     pub(crate) const fn root() -> Self {
         Self {

@@ -38,6 +38,13 @@ impl State {
         self.0.load(Ordering::Relaxed) & PINNED != 0
     }
 
+    /// Returns whether the fiber was woken since it last waited.
+    #[cfg(feature = "smp")]
+    #[inline(always)]
+    pub(crate) fn is_woken(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & WAKE != 0
+    }
+
     /// Puts a ready fiber into the state of one that waits and was woken, so that it can be put into
     /// the inbox of another loop. Only the owner may call this, with a fiber that it has taken out of
     /// its ring.
