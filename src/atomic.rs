@@ -25,9 +25,8 @@ pub(crate) fn full_barrier() {
 #[inline(always)]
 pub(crate) const fn full_barrier() {}
 
-/// Has the core fetch the line of this address for writing, while the caller goes on. To take a line
-/// from another core takes longer than hundreds of instructions, and to take two of them at the same
-/// time takes no longer than one.
+/// Has the core fetch the cache line of this address for writing. If another core has written it last,
+/// to read the line first and to write it then would fetch it twice.
 #[cfg(all(feature = "smp", not(loom)))]
 #[inline(always)]
 pub(crate) fn expect_to_write<T>(address: *const T) {

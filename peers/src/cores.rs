@@ -23,9 +23,9 @@ use work::{MICROSECOND, work};
 const WORKERS: usize = 8;
 /// What each of them computes between two yields: about a tenth of a microsecond.
 const YIELD_STEPS: u32 = MICROSECOND / 10;
-/// Short jobs of a lap, and how long each is: about two microseconds.
+/// Short jobs of a lap, and how long each is: about three microseconds.
 const JOBS: usize = 10_000;
-const JOB_STEPS: u32 = 2 * MICROSECOND;
+const JOB_STEPS: u32 = 3 * MICROSECOND;
 /// How often who waits looks, before it sleeps, where it looks at all.
 const LOOKS: u32 = 10_000;
 

@@ -1,5 +1,10 @@
-//! What a loop of several does when it finds no fiber: it ends, or asks the others for work, and
-//! sleeps.
+//! What a loop of several does when it finds no fiber: it ends, or asks the others for work, looks for
+//! a while whether something comes, and sleeps.
+//!
+//! To wake a core that sleeps takes many times as long as to write what it looks at. Fibers of two
+//! cores that wait for each other therefore do not let their cores sleep. While a core looks,
+//! interrupts are on, and whoever posts something sends no interrupt, since the core does not sleep.
+//! A core looks only while another one is awake.
 
 use super::RunLoop;
 use super::team::Team;
@@ -8,17 +13,15 @@ use crate::scheduler::lock_free::state::State;
 use core::hint::spin_loop;
 use core::sync::atomic::Ordering;
 
-/// How often a loop that has found nothing looks at its inbox before it sleeps: for about as long as
-/// it takes to send a core an interrupt and to wake it.
+/// How often a fiber that waits, and then the loop that has found nothing, looks whether another core
+/// has something for it: for about as long as it takes to send a core an interrupt and to wake it.
 const LOOKS: u32 = if cfg!(any(miri, kfiber_threads)) {
     4
 } else {
     256
 };
-/// After so many of them it asks the others for work. Fibers that wait for each other are faster.
+/// After so many looks the loop asks the others for work. Before, something often comes by itself.
 const LOOKS_BEFORE_ASKING: u32 = LOOKS / 4;
-
-const LINGER: u32 = 256;
 
 /// A loop that is in `run`, until this is dropped, also by unwinding.
 pub(super) struct Turn<'a> {
@@ -92,11 +95,11 @@ impl RunLoop {
     }
 
     /// Looks for a while whether the only ready fiber, which is about to wait, is woken, or another one
-    /// arrives.
+    /// arrives. Whoever wakes a fiber that does not wait yet need not post it.
     #[inline(never)]
     pub(super) fn linger(&self, state: &State) {
         let team = self.team();
-        for _ in 0..LINGER {
+        for _ in 0..LOOKS {
             if state.is_woken() || !self.inbox.is_empty() || self.is_alone(team) {
                 return;
             }
@@ -104,11 +107,8 @@ impl RunLoop {
         }
     }
 
-    /// Asks the others for work, and looks at the inbox for a while, as long as there is another loop
-    /// that could post something. Returns whether there is something in it.
-    ///
-    /// Whoever posts meanwhile sends no interrupt, since this loop does not sleep, and the fiber does
-    /// not wait for the core to wake.
+    /// Asks the others for work, and looks for a while whether something is posted. Returns whether
+    /// there is something in the inbox.
     fn is_posted_soon(&self, team: &Team) -> bool {
         let own = 1 << self.index;
         let mut looks = 0;

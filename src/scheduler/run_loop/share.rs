@@ -23,6 +23,9 @@
 //!   the sleep queue, and nobody inherits its level. While it is on its way, its state says that it
 //!   waits and was woken, so nobody else enqueues it.
 
+#[cfg(all(test, target_os = "linux", not(miri), not(kfiber_threads)))]
+mod tests;
+
 use super::RunLoop;
 use super::team::Team;
 use crate::scheduler::task::control::Extra;
