@@ -3,6 +3,7 @@
 use std::panic;
 
 use crate::bench::Entry;
+use crate::{affinity, cores};
 use crate::contender::{Body, Contender};
 use crate::contenders::kfiber::Kfiber;
 use crate::memory::Stack;
@@ -14,7 +15,12 @@ use crate::memory::Stack;
 /// Panics if anything is wrong.
 pub(crate) fn check() {
     notices_what_is_lost();
-    let entries = crate::entries(1, &[]);
+    let mut entries = crate::entries(1, &[]);
+    if affinity::allowed_cores().len() > 1 {
+        entries.extend(crate::set_up(cores::plans(1), 1, &[]));
+    } else {
+        println!("there is only one core: nothing of two is verified");
+    }
     let count = entries.len();
     for entry in entries {
         go(entry);

@@ -4,9 +4,9 @@ mod crew;
 mod lengths;
 mod load_bench;
 mod loads;
-mod ping_pong;
+pub(crate) mod ping_pong;
 mod tokio;
-mod work;
+pub(crate) mod work;
 
 use std::sync::{Arc, OnceLock};
 
@@ -17,7 +17,7 @@ use crate::bench::Plan;
 
 use crew::Crew;
 use load_bench::{Load, OnBoth, OnOne};
-use work::{MICROSECOND, work};
+use work::{MICROSECOND, Thought, work};
 
 /// Fibers on each core that have nothing to do with each other.
 const WORKERS: usize = 8;
@@ -39,9 +39,10 @@ pub(crate) fn plans(seed: u64) -> Vec<Plan> {
         panic!("this needs two cores")
     };
     let cores = [first, second];
-    let sleeping = Crew::start(Host::new(), cores);
+    let crew = Crew::start(Host::new(), cores);
     affinity::stay_on(first);
     let workers = Arc::new(tokio::workers(&cores));
+    let also_workers = Arc::clone(&workers);
     let worker = Arc::new(tokio::workers(&cores[..1]));
     let mut plans = vec![
         of_threads("threads-one", vec![first]),
@@ -51,40 +52,43 @@ pub(crate) fn plans(seed: u64) -> Vec<Plan> {
         on_one("cores_uneven", Load::uneven(seed)),
         Plan::new("tokio-one", "cores_jobs", move || tokio::Jobs::new(worker)).laps_of(JOBS),
     ];
-    for (index, (name, crew)) in [("kfiber-smp", sleeping)]
-        .into_iter()
-        .enumerate()
-    {
-        let on_both = |shape, load: Load| {
-            let cells = &loads::two::CELLS[index];
-            let operations = operations(&load, 2);
-            Plan::new(name, shape, move || OnBoth { crew, cells, load }).laps_of(operations)
-        };
-        plans.extend([
-            on_both("cores_independent", Load::Independent),
-            on_both("cores_jobs", Load::Jobs),
-            on_both("cores_uneven", Load::uneven(seed)),
-            on_both("cores_by_hand", Load::by_hand(seed)),
-            Plan::new(name, "cores_semaphore", || ping_pong::Semaphores::new(crew)),
-            Plan::new(name, "cores_message", || ping_pong::Channels::new(crew)),
-        ]);
-    }
-    let threads = |looks| move || ping_pong::Threads::new(second, looks);
-    let in_workers = tokio::Place::Workers(Arc::clone(&workers));
-    let also_in_workers = in_workers.clone();
-    let apart = tokio::Place::Apart(second);
-    let also_apart = apart.clone();
+    let on_both = |shape, load: Load| {
+        let operations = operations(&load, 2);
+        Plan::new("kfiber-smp", shape, move || OnBoth { crew, load }).laps_of(operations)
+    };
     plans.extend([
-        Plan::new("threads", "cores_semaphore", threads(0)),
-        Plan::new("threads-spin", "cores_semaphore", threads(LOOKS)),
+        on_both("cores_independent", Load::Independent),
+        on_both("cores_jobs", Load::Jobs),
+        on_both("cores_uneven", Load::uneven(seed)),
+        on_both("cores_by_hand", Load::by_hand(seed)),
+        Plan::new("tokio", "cores_jobs", || tokio::Jobs::new(also_workers)).laps_of(JOBS),
+        Plan::new("kfiber-smp", "cores_message", || ping_pong::Channels::new(crew)),
         Plan::new("crossbeam", "cores_message", move || ping_pong::Crossbeam::new(second)),
         Plan::new("flume", "cores_message", move || ping_pong::Flume::new(second)),
-        Plan::new("tokio", "cores_semaphore", || tokio::Semaphores::new(in_workers)),
-        Plan::new("tokio", "cores_message", || tokio::Channels::new(also_in_workers)),
-        Plan::new("tokio-apart", "cores_semaphore", || tokio::Semaphores::new(apart)),
-        Plan::new("tokio-apart", "cores_message", || tokio::Channels::new(also_apart)),
-        Plan::new("tokio", "cores_jobs", move || tokio::Jobs::new(workers)).laps_of(JOBS),
+        Plan::new("threads-spin", "cores_semaphore", move || {
+            ping_pong::Threads::new(second, LOOKS, Thought::NONE)
+        }),
     ]);
+    for (shape, thought) in [("cores_semaphore", Thought::NONE), ("cores_asleep", Thought::LONG)] {
+        let apart = tokio::Place::Apart(second);
+        plans.extend([
+            Plan::new("kfiber-smp", shape, move || ping_pong::Semaphores::new(crew, thought)),
+            Plan::new("threads", shape, move || ping_pong::Threads::new(second, 0, thought)),
+            Plan::new("tokio-apart", shape, move || tokio::Semaphores::new(apart, thought)),
+        ]);
+    }
+    let places = [
+        ("tokio", tokio::Place::Workers(workers)),
+        ("tokio-apart", tokio::Place::Apart(second)),
+    ];
+    for (name, place) in places {
+        let also = place.clone();
+        plans.push(Plan::new(name, "cores_message", || tokio::Channels::new(place)));
+        if name == "tokio" {
+            let semaphores = || tokio::Semaphores::new(also, Thought::NONE);
+            plans.push(Plan::new(name, "cores_semaphore", semaphores));
+        }
+    }
     plans
 }
 

@@ -17,13 +17,16 @@ mod cores;
 mod creation;
 mod identity;
 mod live;
+mod lock_prefix;
 mod measure;
 mod memory;
+mod operations;
 mod pair;
 mod random;
 mod ring;
 mod sampling;
 mod scheduler;
+mod sleepers;
 
 use std::env;
 use std::process::ExitCode;
@@ -70,7 +73,9 @@ fn main() -> ExitCode {
             } else {
                 affinity::stay_on(*affinity::allowed_cores().last().expect("we run on one"));
                 measure::measure(entries(seed, shapes), &effort);
+                sleepers::print_bytes();
             }
+            println!("verified");
         }
         _ => return usage(),
     }
@@ -98,6 +103,9 @@ fn entries(seed: u64, shapes: &[&str]) -> Vec<Entry> {
     plans.extend(scheduler::plain::plans());
     plans.extend(scheduler::with_fp_control::plans());
     plans.extend(context_only::plans());
+    plans.extend(operations::plans());
+    plans.extend(lock_prefix::plans());
+    plans.extend(sleepers::plans());
     set_up(plans, seed, shapes)
 }
 

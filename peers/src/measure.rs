@@ -49,7 +49,6 @@ pub(crate) fn measure(entries: Vec<Entry>, effort: &Effort) {
     for (_, entry) in entries {
         entry.bench.finish();
     }
-    println!("verified");
 }
 
 fn run(entry: &mut Entry, laps: usize) -> Duration {

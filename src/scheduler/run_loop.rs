@@ -113,7 +113,7 @@ pub(crate) struct RunLoop {
     is_visited: AtomicBool,
     /// The fibers that it has yet to give to loops that asked.
     #[cfg(feature = "smp")]
-    pub(super) debt: Cell<share::Debt>,
+    debt: Cell<share::Debt>,
     /// The fiber that moves to another core of its own will, and the number of that core.
     #[cfg(feature = "smp")]
     pub(super) emigrant: Cell<(*const Header, usize)>,

@@ -20,12 +20,8 @@ pub(crate) struct Length {
 /// The load, in the order in which it is spawned. The longest goes first to the core with less to do: for so many fibers
 /// no other way is noticeably better.
 pub(crate) fn lengths(seed: u64) -> Vec<Length> {
-    let mut lengths: Vec<_> = (0..FIBERS as u32)
-        .map(|index| Length {
-            slices: index % LONGEST + 1,
-            core: 0,
-        })
-        .collect();
+    let slices = (1..=LONGEST).cycle().take(FIBERS);
+    let mut lengths: Vec<_> = slices.map(|slices| Length { slices, core: 0 }).collect();
     lengths.sort_by_key(|length| core::cmp::Reverse(length.slices));
     let mut loads = [0, 0];
     for length in &mut lengths {

@@ -45,7 +45,7 @@ static DRIVER: kfiber::scheduler::FiberCell<STACK_BYTES> = kfiber::scheduler::Fi
 impl Bench for OnOne {
     fn run(&mut self, laps: usize) -> Duration {
         let load = self.0.clone();
-        let cells = &loads::one::CELLS[0];
+        let cells = &loads::one::CELLS;
         let time = ONE.spawn(&DRIVER, move || match load {
             Load::Independent => loads::one::independent(&ONE, cells, laps, |builder, _| builder),
             Load::Jobs => loads::one::jobs(&ONE, cells, laps),
@@ -62,16 +62,16 @@ impl Bench for OnOne {
     fn finish(self: Box<Self>) {}
 }
 
-/// On both cores of a crew, which has cells of its own.
+/// On both cores of a crew.
 pub(crate) struct OnBoth {
     pub(crate) crew: &'static Crew,
-    pub(crate) cells: &'static loads::two::Cells,
     pub(crate) load: Load,
 }
 
 impl Bench for OnBoth {
     fn run(&mut self, laps: usize) -> Duration {
-        let (scheduler, cells, load) = (self.crew.scheduler(), self.cells, self.load.clone());
+        let (scheduler, load) = (self.crew.scheduler(), self.load.clone());
+        let cells = &loads::two::CELLS;
         self.crew.call(move || match load {
             Load::Independent => loads::two::independent(scheduler, cells, laps, |builder, index| {
                 builder.on(Core(index % 2))

@@ -12,7 +12,7 @@ macro_rules! loads {
             use $crate::cores::crew::STACK_BYTES;
             use $crate::cores::lengths::{FIBERS, Length};
             use $crate::cores::work::{MICROSECOND, work};
-            use $crate::cores::{JOBS, JOB_STEPS, WORKERS, YIELD_STEPS};
+            use $crate::cores::{JOB_STEPS, JOBS, WORKERS, YIELD_STEPS};
 
             /// Cells of jobs, and jobs that are under way at once.
             const IN_USE: usize = 256;
@@ -34,8 +34,7 @@ macro_rules! loads {
                 }
             }
 
-            /// Some for each scheduler, since a cell stays with its first one.
-            pub(crate) static CELLS: [Cells; 2] = [const { Cells::new() }; 2];
+            pub(crate) static CELLS: Cells = Cells::new();
 
             /// Fibers that have nothing to do with each other compute and yield. Returns the time that it took.
             pub(crate) fn independent<const CORES: usize>(

@@ -12,30 +12,11 @@ use kfiber_with_smp::scheduler::FiberCell;
 use kfiber_with_smp::sync::{Channel, Semaphore};
 
 use super::crew::{Crew, STACK_BYTES};
+use super::work::Thought;
 use crate::affinity;
-use crate::bench::{Bench, sum_from};
+use crate::bench::Bench;
 use crate::contender::STOP;
-
-/// A message of 16 bytes: a word, and another that must come back unchanged.
-pub(crate) type Message = (usize, usize);
-
-/// Sends each number and gets it back plus one.
-macro_rules! exchange {
-    ($laps:expr, $send:expr, $receive:expr) => {{
-        let laps: usize = $laps;
-        let start = Instant::now();
-        let mut sum = 0_usize;
-        for number in 0..laps {
-            $send((number, !number));
-            let (answer, unchanged): Message = $receive;
-            assert_eq!(unchanged, !number, "half of a message was lost");
-            sum = sum.wrapping_add(answer);
-        }
-        let time = start.elapsed();
-        assert_eq!(sum, sum_from(1, laps), "a message was lost");
-        time
-    }};
-}
+use crate::operations::{Message, exchange};
 
 /// What one pair of fibers of kfiber needs.
 struct Place {
@@ -59,27 +40,29 @@ impl Place {
 }
 
 /// Two fibers of kfiber, each pinned to its core, and two semaphores.
-pub(crate) struct Semaphores(&'static Crew, &'static Place);
+pub(crate) struct Semaphores(&'static Crew, &'static Place, Thought);
 
 impl Semaphores {
-    pub(crate) fn new(crew: &'static Crew) -> Self {
-        Self(crew, Place::new())
+    pub(crate) fn new(crew: &'static Crew, thought: Thought) -> Self {
+        Self(crew, Place::new(), thought)
     }
 }
 
 impl Bench for Semaphores {
     fn run(&mut self, laps: usize) -> Duration {
-        let (scheduler, place) = (self.0.scheduler(), self.1);
+        let (scheduler, place, thought) = (self.0.scheduler(), self.1, self.2);
         self.0.call(move || {
             let answer = move || {
                 for _ in 0..=laps {
                     place.there.acquire().expect("nobody cancels it");
+                    thought.think();
                     place.back.release(1).expect("there is room");
                 }
             };
             let other = scheduler.builder().on(Core(1)).spawn(&place.cell, answer);
             let go = |laps| {
                 for _ in 0..laps {
+                    thought.think();
                     place.there.release(1).expect("there is room");
                     place.back.acquire().expect("nobody cancels it");
                 }
@@ -91,7 +74,7 @@ impl Bench for Semaphores {
             let other = other.expect("a free cell").join();
             other.expect("it does not fail");
             assert_eq!(place.back.available(), 0, "a permit was made up");
-            time
+            thought.taken_from(time, laps)
         })
     }
 
@@ -119,10 +102,15 @@ impl Bench for Channels {
                 }
             };
             let other = scheduler.builder().on(Core(1)).spawn(&place.cell, answer);
-            let send = |message| place.requests.send(message).expect("it is open");
-            let receive = || place.answers.recv().expect("it is open");
-            exchange!(1, send, receive());
-            let time = exchange!(laps, send, receive());
+            let go = |laps| {
+                exchange!(
+                    laps,
+                    |message| place.requests.send(message).expect("it is open"),
+                    place.answers.recv().expect("it is open")
+                )
+            };
+            go(1);
+            let time = go(laps);
             let other = other.expect("a free cell").join();
             other.expect("it does not fail");
             time
@@ -137,6 +125,7 @@ pub(crate) struct Threads {
     word: Arc<AtomicUsize>,
     other: JoinHandle<()>,
     looks: u32,
+    thought: Thought,
 }
 
 fn wait_for(word: &AtomicUsize, parity: usize, looks: u32) -> usize {
@@ -152,26 +141,32 @@ fn wait_for(word: &AtomicUsize, parity: usize, looks: u32) -> usize {
     }
 }
 
-fn answer(word: &AtomicUsize, other: &Thread, looks: u32) {
+fn answer(word: &AtomicUsize, other: &Thread, looks: u32, thought: Thought) {
     loop {
         let now = wait_for(word, 0, looks);
         if now == STOP {
             return;
         }
+        thought.think();
         word.store(now + 1, Ordering::Release);
         other.unpark();
     }
 }
 
 impl Threads {
-    pub(crate) fn new(core: usize, looks: u32) -> Self {
+    pub(crate) fn new(core: usize, looks: u32, thought: Thought) -> Self {
         let word = Arc::new(AtomicUsize::new(1));
         let (theirs, us) = (Arc::clone(&word), thread::current());
         let other = thread::spawn(move || {
             affinity::stay_on(core);
-            answer(&theirs, &us, looks);
+            answer(&theirs, &us, looks, thought);
         });
-        Self { word, other, looks }
+        Self {
+            word,
+            other,
+            looks,
+            thought,
+        }
     }
 }
 
@@ -179,12 +174,13 @@ impl Bench for Threads {
     fn run(&mut self, laps: usize) -> Duration {
         let start = Instant::now();
         for number in 0..laps {
+            self.thought.think();
             self.word.store(number * 2, Ordering::Release);
             self.other.thread().unpark();
             let answer = wait_for(&self.word, 1, self.looks);
             assert_eq!(answer, number * 2 + 1, "a word was lost: threads");
         }
-        start.elapsed()
+        self.thought.taken_from(start.elapsed(), laps)
     }
 
     fn finish(self: Box<Self>) {
@@ -219,8 +215,11 @@ macro_rules! thread_channels {
 
         impl Bench for $name {
             fn run(&mut self, laps: usize) -> Duration {
-                let send = |message| self.requests.send(message).expect("somebody receives");
-                exchange!(laps, send, self.answers.recv().expect("somebody sends"))
+                exchange!(
+                    laps,
+                    |message| self.requests.send(message).expect("somebody receives"),
+                    self.answers.recv().expect("somebody sends")
+                )
             }
 
             fn finish(self: Box<Self>) {}

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, mpsc as channels};
 
-use super::ping_pong::Message;
 use crate::affinity;
-use crate::bench::{Bench, sum_from};
-use crate::cores::work::work;
-use crate::cores::{JOBS, JOB_STEPS, check_jobs};
+use crate::bench::Bench;
+use crate::cores::work::{Thought, work};
+use crate::cores::{JOB_STEPS, JOBS, check_jobs};
+use crate::operations::{Message, exchange};
 
 /// Where the two tasks of a ping-pong run.
 #[derive(Clone)]
@@ -77,33 +77,42 @@ pub(crate) struct Semaphores {
     own: Runtime,
     there: Arc<Semaphore>,
     back: Arc<Semaphore>,
+    thought: Thought,
 }
 
 impl Semaphores {
-    pub(crate) fn new(place: Place) -> Self {
+    pub(crate) fn new(place: Place, thought: Thought) -> Self {
         let (there, back) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
         let (requests, answers) = (Arc::clone(&there), Arc::clone(&back));
         place.start(async move {
             loop {
                 requests.acquire().await.expect("it is open").forget();
+                thought.think();
                 answers.add_permits(1);
             }
         });
         let own = alone();
-        Self { place, own, there, back }
+        Self {
+            place,
+            own,
+            there,
+            back,
+            thought,
+        }
     }
 }
 
 impl Bench for Semaphores {
     fn run(&mut self, laps: usize) -> Duration {
-        let (there, back) = (Arc::clone(&self.there), Arc::clone(&self.back));
+        let (there, back, thought) = (Arc::clone(&self.there), Arc::clone(&self.back), self.thought);
         self.place.run(&self.own, async move {
             let start = Instant::now();
             for _ in 0..laps {
+                thought.think();
                 there.add_permits(1);
                 back.acquire().await.expect("it is open").forget();
             }
-            start.elapsed()
+            thought.taken_from(start.elapsed(), laps)
         })
     }
 
@@ -142,16 +151,11 @@ impl Bench for Channels {
         let requests = self.requests.clone();
         let mut answers = self.answers.take().expect("nobody else runs");
         let exchanging = async move {
-            let start = Instant::now();
-            let mut sum = 0_usize;
-            for number in 0..laps {
-                requests.send((number, !number)).await.expect("somebody receives");
-                let (answer, unchanged) = answers.recv().await.expect("somebody sends");
-                assert_eq!(unchanged, !number, "half of a message was lost");
-                sum = sum.wrapping_add(answer);
-            }
-            let time = start.elapsed();
-            assert_eq!(sum, sum_from(1, laps), "a message was lost");
+            let time = exchange!(
+                laps,
+                |message| requests.send(message).await.expect("somebody receives"),
+                answers.recv().await.expect("somebody sends")
+            );
             (time, answers)
         };
         let (time, answers) = self.place.run(&self.own, exchanging);

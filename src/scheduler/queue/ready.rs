@@ -71,7 +71,7 @@ impl Ready {
 
     /// Records that a fiber comes into a ring.
     #[inline(always)]
-    fn one_more(&self) {
+    const fn one_more(&self) {
         #[cfg(feature = "smp")]
         self.count.set(self.count.get().wrapping_add(1));
     }
@@ -79,7 +79,7 @@ impl Ready {
     /// Records that a fiber has left its ring. Functions of the queue do so themselves; whoever calls
     /// [`Ring::cut_first`] calls this too.
     #[inline(always)]
-    pub(crate) fn one_less(&self) {
+    pub(crate) const fn one_less(&self) {
         #[cfg(feature = "smp")]
         self.count.set(self.count.get().wrapping_sub(1));
     }
