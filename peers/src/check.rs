@@ -3,10 +3,10 @@
 use std::panic;
 
 use crate::bench::Entry;
-use crate::{affinity, cores};
 use crate::contender::{Body, Contender};
 use crate::contenders::kfiber::Kfiber;
 use crate::memory::Stack;
+use crate::{affinity, cores};
 
 /// Everybody in every shape, a few laps.
 ///

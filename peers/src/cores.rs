@@ -62,19 +62,34 @@ pub(crate) fn plans(seed: u64) -> Vec<Plan> {
         on_both("cores_uneven", Load::uneven(seed)),
         on_both("cores_by_hand", Load::by_hand(seed)),
         Plan::new("tokio", "cores_jobs", || tokio::Jobs::new(also_workers)).laps_of(JOBS),
-        Plan::new("kfiber-smp", "cores_message", || ping_pong::Channels::new(crew)),
-        Plan::new("crossbeam", "cores_message", move || ping_pong::Crossbeam::new(second)),
-        Plan::new("flume", "cores_message", move || ping_pong::Flume::new(second)),
+        Plan::new("kfiber-smp", "cores_message", || {
+            ping_pong::Channels::new(crew)
+        }),
+        Plan::new("crossbeam", "cores_message", move || {
+            ping_pong::Crossbeam::new(second)
+        }),
+        Plan::new("flume", "cores_message", move || {
+            ping_pong::Flume::new(second)
+        }),
         Plan::new("threads-spin", "cores_semaphore", move || {
             ping_pong::Threads::new(second, LOOKS, Thought::NONE)
         }),
     ]);
-    for (shape, thought) in [("cores_semaphore", Thought::NONE), ("cores_asleep", Thought::LONG)] {
+    for (shape, thought) in [
+        ("cores_semaphore", Thought::NONE),
+        ("cores_asleep", Thought::LONG),
+    ] {
         let apart = tokio::Place::Apart(second);
         plans.extend([
-            Plan::new("kfiber-smp", shape, move || ping_pong::Semaphores::new(crew, thought)),
-            Plan::new("threads", shape, move || ping_pong::Threads::new(second, 0, thought)),
-            Plan::new("tokio-apart", shape, move || tokio::Semaphores::new(apart, thought)),
+            Plan::new("kfiber-smp", shape, move || {
+                ping_pong::Semaphores::new(crew, thought)
+            }),
+            Plan::new("threads", shape, move || {
+                ping_pong::Threads::new(second, 0, thought)
+            }),
+            Plan::new("tokio-apart", shape, move || {
+                tokio::Semaphores::new(apart, thought)
+            }),
         ]);
     }
     let places = [
@@ -83,7 +98,9 @@ pub(crate) fn plans(seed: u64) -> Vec<Plan> {
     ];
     for (name, place) in places {
         let also = place.clone();
-        plans.push(Plan::new(name, "cores_message", || tokio::Channels::new(place)));
+        plans.push(Plan::new(name, "cores_message", || {
+            tokio::Channels::new(place)
+        }));
         if name == "tokio" {
             let semaphores = || tokio::Semaphores::new(also, Thought::NONE);
             plans.push(Plan::new(name, "cores_semaphore", semaphores));
@@ -107,7 +124,10 @@ fn on_one(shape: &'static str, load: Load) -> Plan {
 
 fn of_threads(name: &'static str, cores: Vec<usize>) -> Plan {
     let operations = cores.len();
-    Plan::new(name, "cores_independent", move || load_bench::Threads::new(cores)).laps_of(operations)
+    Plan::new(name, "cores_independent", move || {
+        load_bench::Threads::new(cores)
+    })
+    .laps_of(operations)
 }
 
 /// Compares what independent fibers have computed. For many laps that would take as long as the fibers took.

@@ -85,9 +85,21 @@ macro_rules! pair {
 pub(crate) fn plans() -> Vec<Plan> {
     let mut plans = Vec::new();
     plans.extend(pair!("lock_add", None, "add [{word}], {one} /* {next} */"));
-    plans.extend(pair!("lock_xadd", None, "xadd [{word}], {one} /* {next} */"));
-    plans.extend(pair!("lock_bts", Some(1), "bts qword ptr [{word}], 0 /* {one} {next} */"));
-    plans.extend(pair!("lock_cmpxchg", None, "cmpxchg [{word}], {next} /* {one} */"));
+    plans.extend(pair!(
+        "lock_xadd",
+        None,
+        "xadd [{word}], {one} /* {next} */"
+    ));
+    plans.extend(pair!(
+        "lock_bts",
+        Some(1),
+        "bts qword ptr [{word}], 0 /* {one} {next} */"
+    ));
+    plans.extend(pair!(
+        "lock_cmpxchg",
+        None,
+        "cmpxchg [{word}], {next} /* {one} */"
+    ));
     // An exchange with memory is always locked. Without that it takes a load and a store.
     plans.push(plan(false, "lock_xchg", None, |word, lap| {
         // SAFETY: as above.

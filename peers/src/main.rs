@@ -56,7 +56,13 @@ fn main() -> ExitCode {
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     match *words {
         ["check"] => check::check(),
-        [what @ ("measure" | "cores"), repetitions, microseconds, seed, ref shapes @ ..] => {
+        [
+            what @ ("measure" | "cores"),
+            repetitions,
+            microseconds,
+            seed,
+            ref shapes @ ..,
+        ] => {
             let number = |word: &str| word.parse::<u64>().ok();
             let (Some(repetitions), Some(microseconds), Some(seed)) =
                 (number(repetitions), number(microseconds), number(seed))

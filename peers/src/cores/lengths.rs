@@ -39,9 +39,8 @@ pub(crate) fn slices(lengths: &[Length]) -> usize {
 
 /// Compares what the fibers have computed.
 pub(crate) fn check(sum: u64, lengths: &[Length]) {
-    let result = |slices: u32| {
-        (0..slices).fold(u64::from(slices), |number, _| work(number, MICROSECOND))
-    };
+    let result =
+        |slices: u32| (0..slices).fold(u64::from(slices), |number, _| work(number, MICROSECOND));
     static RESULTS: std::sync::OnceLock<Vec<u64>> = std::sync::OnceLock::new();
     let results = RESULTS.get_or_init(|| (0..=LONGEST).map(result).collect());
     let expected = lengths.iter().map(|length| results[length.slices as usize]);

@@ -73,9 +73,11 @@ impl Bench for OnBoth {
         let (scheduler, load) = (self.crew.scheduler(), self.load.clone());
         let cells = &loads::two::CELLS;
         self.crew.call(move || match load {
-            Load::Independent => loads::two::independent(scheduler, cells, laps, |builder, index| {
-                builder.on(Core(index % 2))
-            }),
+            Load::Independent => {
+                loads::two::independent(scheduler, cells, laps, |builder, index| {
+                    builder.on(Core(index % 2))
+                })
+            }
             Load::Jobs => loads::two::jobs(scheduler, cells, laps),
             Load::Uneven(lengths) => {
                 let once = || loads::two::uneven(scheduler, cells, &lengths, |builder, _| builder);
@@ -128,7 +130,10 @@ impl Bench for Threads {
         }
         let numbers: Vec<_> = self.numbers.iter().take(self.laps.len()).collect();
         let time = start.elapsed();
-        assert!(numbers.iter().all(|number| *number == numbers[0]), "a step was lost");
+        assert!(
+            numbers.iter().all(|number| *number == numbers[0]),
+            "a step was lost"
+        );
         time
     }
 

@@ -76,7 +76,10 @@ macro_rules! loads {
                 let join = |fiber: JoinHandle<u64>| fiber.join().expect("it does not fail");
                 for job in 0..laps * JOBS {
                     if fibers.len() == IN_USE {
-                        sum = fibers.drain(..IN_USE / 2).map(join).fold(sum, u64::wrapping_add);
+                        sum = fibers
+                            .drain(..IN_USE / 2)
+                            .map(join)
+                            .fold(sum, u64::wrapping_add);
                     }
                     let first = (job % JOBS) as u64;
                     let fiber = scheduler.spawn(&cells.jobs, move || work(first, JOB_STEPS));

@@ -227,5 +227,9 @@ macro_rules! thread_channels {
     };
 }
 
-thread_channels!(Crossbeam, crossbeam_channel, "Two threads and channels of `crossbeam`.");
+thread_channels!(
+    Crossbeam,
+    crossbeam_channel,
+    "Two threads and channels of `crossbeam`."
+);
 thread_channels!(Flume, flume, "Two threads and channels of `flume`.");

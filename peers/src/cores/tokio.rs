@@ -60,7 +60,11 @@ impl Place {
     }
 
     /// Runs the other task to its end.
-    fn run<T: Send + 'static>(&self, own: &Runtime, task: impl Future<Output = T> + Send + 'static) -> T {
+    fn run<T: Send + 'static>(
+        &self,
+        own: &Runtime,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> T {
         match self {
             Self::Workers(runtime) => {
                 let task = runtime.spawn(task);
@@ -104,7 +108,11 @@ impl Semaphores {
 
 impl Bench for Semaphores {
     fn run(&mut self, laps: usize) -> Duration {
-        let (there, back, thought) = (Arc::clone(&self.there), Arc::clone(&self.back), self.thought);
+        let (there, back, thought) = (
+            Arc::clone(&self.there),
+            Arc::clone(&self.back),
+            self.thought,
+        );
         self.place.run(&self.own, async move {
             let start = Instant::now();
             for _ in 0..laps {
@@ -133,7 +141,10 @@ impl Channels {
         let (answer, answers) = channels::channel(1);
         place.start(async move {
             while let Some((number, other)) = received.recv().await {
-                answer.send((number + 1, other)).await.expect("somebody receives");
+                answer
+                    .send((number + 1, other))
+                    .await
+                    .expect("somebody receives");
             }
         });
         let own = alone();
@@ -174,7 +185,10 @@ pub(crate) struct Jobs {
 
 impl Jobs {
     pub(crate) fn new(runtime: Arc<Runtime>) -> Self {
-        Self { runtime, own: alone() }
+        Self {
+            runtime,
+            own: alone(),
+        }
     }
 }
 

@@ -76,7 +76,10 @@ fn spawn_join(laps: usize) -> Duration {
     count!(laps, |number| {
         let before = number;
         let fiber = SCHEDULER.spawn(&CELLS[1], move || before + 1);
-        number = fiber.expect("a free cell").join().expect("it does not fail");
+        number = fiber
+            .expect("a free cell")
+            .join()
+            .expect("it does not fail");
     })
 }
 

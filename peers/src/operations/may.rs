@@ -15,7 +15,9 @@ struct InCoroutine(fn(usize) -> Duration);
 impl Bench for InCoroutine {
     fn run(&mut self, laps: usize) -> Duration {
         let timed = self.0;
-        start(move || timed(laps)).join().expect("it does not panic")
+        start(move || timed(laps))
+            .join()
+            .expect("it does not panic")
     }
 
     fn finish(self: Box<Self>) {}

@@ -81,7 +81,10 @@ async fn message_of_flume(laps: usize) -> Duration {
     });
     let time = exchange!(
         laps,
-        |message| requests.send_async(message).await.expect("somebody receives"),
+        |message| requests
+            .send_async(message)
+            .await
+            .expect("somebody receives"),
         answers.recv_async().await.expect("somebody sends")
     );
     drop(requests);

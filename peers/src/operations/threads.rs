@@ -55,8 +55,12 @@ pub(crate) fn plans() -> Vec<Plan> {
     let core = *affinity::allowed_cores().last().expect("we run on one");
     let plan = |shape, timed| Plan::new("threads", shape, move || Timed(timed));
     vec![
-        Plan::new("threads", "op_semaphore", move || ping_pong::Threads::new(core, 0, Thought::NONE)),
-        Plan::new("crossbeam", "op_message", move || ping_pong::Crossbeam::new(core)),
+        Plan::new("threads", "op_semaphore", move || {
+            ping_pong::Threads::new(core, 0, Thought::NONE)
+        }),
+        Plan::new("crossbeam", "op_message", move || {
+            ping_pong::Crossbeam::new(core)
+        }),
         plan("op_spawn_join", spawn_join as fn(usize) -> Duration),
         plan("op_mutex", mutex),
         plan("op_yield", yields),

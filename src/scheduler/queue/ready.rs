@@ -70,19 +70,29 @@ impl Ready {
     }
 
     /// Records that a fiber comes into a ring.
+    #[cfg(feature = "smp")]
     #[inline(always)]
-    const fn one_more(&self) {
-        #[cfg(feature = "smp")]
+    fn one_more(&self) {
         self.count.set(self.count.get().wrapping_add(1));
     }
 
     /// Records that a fiber has left its ring. Functions of the queue do so themselves; whoever calls
     /// [`Ring::cut_first`] calls this too.
+    #[cfg(feature = "smp")]
     #[inline(always)]
-    pub(crate) const fn one_less(&self) {
-        #[cfg(feature = "smp")]
+    pub(crate) fn one_less(&self) {
         self.count.set(self.count.get().wrapping_sub(1));
     }
+
+    /// One loop gives none away, so nobody asks for the number.
+    #[cfg(not(feature = "smp"))]
+    #[inline(always)]
+    const fn one_more(&self) {}
+
+    /// See [`one_more`](Self::one_more).
+    #[cfg(not(feature = "smp"))]
+    #[inline(always)]
+    pub(crate) const fn one_less(&self) {}
 
     /// Returns whether no fiber is ready.
     #[inline(always)]

@@ -142,7 +142,10 @@ impl RunLoop {
         // A fiber that goes on being ready is still in its ring, and one that waits is not.
         let others = self.ready.fibers() - usize::from(stays);
         let receivers = receivers.count_ones() as usize;
-        debug_assert!(!ptr::eq(prev, &raw const self.root) || !stays, "root is in no ring");
+        debug_assert!(
+            !ptr::eq(prev, &raw const self.root) || !stays,
+            "root is in no ring"
+        );
         ((others + usize::from(stays)) * receivers / (receivers + 1)).min(others)
     }
 

@@ -54,9 +54,7 @@ fn jobs_on_other<const JOBS: usize>(
     thread::scope(|threads| {
         for core in 0..2 {
             threads.spawn(move || {
-                scheduler
-                    .platform()
-                    .as_core(Core(core), || scheduler.run());
+                scheduler.platform().as_core(Core(core), || scheduler.run());
             });
         }
         spin_until(&run.is_ready);

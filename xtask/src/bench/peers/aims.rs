@@ -128,13 +128,33 @@ const AIMS: [Aim; 26] = [
     like_boost("… yield 3 calls deep", "yield_3_deep"),
     like_boost("… resume 1 call deep", "resume_1_deep"),
     like_boost("… creation", "create"),
-    operation("semaphore there and back, relative to the best peer", "op_semaphore", 0.5),
-    operation("message there and back, relative to the best peer", "op_message", 0.5),
-    operation("spawn to join, relative to the best peer", "op_spawn_join", 0.5),
+    operation(
+        "semaphore there and back, relative to the best peer",
+        "op_semaphore",
+        0.5,
+    ),
+    operation(
+        "message there and back, relative to the best peer",
+        "op_message",
+        0.5,
+    ),
+    operation(
+        "spawn to join, relative to the best peer",
+        "op_spawn_join",
+        0.5,
+    ),
     operation("mutex alone, relative to the best peer", "op_mutex", 1.0),
     operation("yield of two, relative to the best peer", "op_yield", 0.5),
-    speed_up("independent fibers on two cores, times one core's work", "cores_independent", 1.9),
-    speed_up("10,000 short jobs on two cores, times one core's work", "cores_jobs", 1.8),
+    speed_up(
+        "independent fibers on two cores, times one core's work",
+        "cores_independent",
+        1.9,
+    ),
+    speed_up(
+        "10,000 short jobs on two cores, times one core's work",
+        "cores_jobs",
+        1.8,
+    ),
     on_two(
         "uneven fibers spawned on one core, relative to dealing them out by hand",
         "cores_uneven",

@@ -58,7 +58,10 @@ pub(super) const SHAPES: [Shape; 24] = [
 
 /// What programs do with a scheduler, on one core.
 pub(super) const OPERATIONS: [Shape; 5] = [
-    shape("op_semaphore", "a permit of a semaphore there, and one back"),
+    shape(
+        "op_semaphore",
+        "a permit of a semaphore there, and one back",
+    ),
     shape("op_message", "a message of 16 bytes there, and one back"),
     shape("op_spawn_join", "spawn, run, end, join"),
     shape("op_mutex", "lock and unlock a mutex, alone"),
@@ -67,13 +70,28 @@ pub(super) const OPERATIONS: [Shape; 5] = [
 
 /// What two cores do.
 pub(super) const OF_CORES: [Shape; 7] = [
-    shape("cores_independent", "independent: compute for 0.1 µs, yield"),
+    shape(
+        "cores_independent",
+        "independent: compute for 0.1 µs, yield",
+    ),
     shape("cores_jobs", "one of 10,000 jobs of 3 µs"),
-    shape("cores_uneven", "a slice of 1 µs of 1,000 fibers of 1 to 20 slices, spawned by one"),
+    shape(
+        "cores_uneven",
+        "a slice of 1 µs of 1,000 fibers of 1 to 20 slices, spawned by one",
+    ),
     shape("cores_by_hand", "… dealt out by hand"),
-    shape("cores_semaphore", "a permit to the other core, and one back"),
-    shape("cores_message", "a message of 16 bytes to the other core, and one back"),
-    shape("cores_asleep", "a permit there and back, after each side was left asleep"),
+    shape(
+        "cores_semaphore",
+        "a permit to the other core, and one back",
+    ),
+    shape(
+        "cores_message",
+        "a message of 16 bytes to the other core, and one back",
+    ),
+    shape(
+        "cores_asleep",
+        "a permit there and back, after each side was left asleep",
+    ),
 ];
 
 /// Instructions with the prefix `lock` and without.
@@ -88,9 +106,15 @@ pub(super) const OF_LOCK: [Shape; 5] = [
 /// What a hundred thousand sleepers cost.
 pub(super) const OF_SLEEPERS: [Shape; 4] = [
     shape("tick_none", "a tick that wakes none"),
-    shape("tick_one", "a tick that wakes one, which runs and sleeps again"),
+    shape(
+        "tick_one",
+        "a tick that wakes one, which runs and sleeps again",
+    ),
     shape("tick_all", "a tick that wakes all, for each of them"),
-    shape("tick_first", "the first tick after all began to sleep in the order of their deadlines, for each of them"),
+    shape(
+        "tick_first",
+        "the first tick after all began to sleep in the order of their deadlines, for each of them",
+    ),
 ];
 
 /// Who works in tables of their own: its name in the figures, and its title.
@@ -114,14 +138,24 @@ pub(super) const ON_TWO_CORES: [(&str, &str); 10] = [
     ("tokio", "tokio, two workers"),
     ("tokio-apart", "tokio, a runtime on each core"),
 ];
-pub(super) const INSTRUCTIONS: [(&str, &str); 2] = [("plain", "without"), ("locked", "with `lock`")];
+pub(super) const INSTRUCTIONS: [(&str, &str); 2] =
+    [("plain", "without"), ("locked", "with `lock`")];
 
 /// The packages of those who are only there, with what is to be known of each.
 const PACKAGES: [(&str, &str); 4] = [
-    ("tokio", "`Semaphore`, `mpsc`, `Mutex` and `yield_now` of tokio, in its runtimes for one thread and for several"),
-    ("flume", "channels between threads, and between tasks of tokio"),
+    (
+        "tokio",
+        "`Semaphore`, `mpsc`, `Mutex` and `yield_now` of tokio, in its runtimes for one thread and for several",
+    ),
+    (
+        "flume",
+        "channels between threads, and between tasks of tokio",
+    ),
     ("crossbeam-channel", "channels between threads"),
-    ("may", "coroutines on worker threads, with their semaphores, channels and mutexes"),
+    (
+        "may",
+        "coroutines on worker threads, with their semaphores, channels and mutexes",
+    ),
 ];
 
 /// A contender: its name in the figures, its package, and what it preserves and checks.

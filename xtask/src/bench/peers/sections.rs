@@ -90,7 +90,10 @@ fn sleepers(samples: &Samples) -> String {
     }
     for (what, title) in [
         ("control_block", "control block of a fiber"),
-        ("sleeper_stack", "most that a fiber that sleeps uses of its stack, on this host"),
+        (
+            "sleeper_stack",
+            "most that a fiber that sleeps uses of its stack, on this host",
+        ),
     ] {
         if let Some(bytes) = samples.bytes(what) {
             let _ = writeln!(text, "| {title} | {bytes} bytes |");
@@ -106,14 +109,20 @@ pub(super) fn table(
     cell: impl Fn((&str, &str)) -> Option<String>,
 ) -> String {
     let has_figure = |key: &str| shapes.iter().any(|shape| cell((key, shape.key)).is_some());
-    let columns: Vec<_> = contenders.iter().filter(|(key, _)| has_figure(key)).collect();
+    let columns: Vec<_> = contenders
+        .iter()
+        .filter(|(key, _)| has_figure(key))
+        .collect();
     let mut text = String::from("\n| |");
     for (_, title) in &columns {
         let _ = write!(text, " {title} |");
     }
     let _ = write!(text, "\n|---|{}\n", "---:|".repeat(columns.len()));
     for shape in shapes {
-        let cells: Vec<_> = columns.iter().map(|(key, _)| cell((key, shape.key))).collect();
+        let cells: Vec<_> = columns
+            .iter()
+            .map(|(key, _)| cell((key, shape.key)))
+            .collect();
         if cells.iter().all(Option::is_none) {
             continue;
         }
