@@ -67,9 +67,13 @@
 //! - On the bare machine each core first gives kfiber its words: see `CoreLocal`.
 //! - Whatever wakes, joins, cancels or hands over works between cores as on one. A yield takes no
 //!   lock and no atomic read-modify-write there either.
-//! - A ready fiber that is not pinned (`Builder::on`) moves to a core that sleeps. The running fiber, a
-//!   fiber that waits, and one that was lent a priority do not move. On a host a fiber stays on the
-//!   thread on which it began. A fiber can move itself: see `move_to`.
+//! - A ready fiber that is not pinned (`Builder::on`) moves to a core that has nothing to do, and which
+//!   gets as many as stay. The running fiber, a fiber that waits, and one that was lent a priority do
+//!   not move. On a host a fiber stays on the thread on which it began. A fiber can move itself: see
+//!   `move_to`.
+//! - A core that has nothing to do looks for a few microseconds, with interrupts on, whether another one
+//!   has something for it, and only then [sleeps](Platform::idle). A wake-up that comes meanwhile needs
+//!   no [kick](Platform::kick). While all others sleep, it sleeps at once.
 //! - A core is asked for work at its next scheduling point. The fibers of a core whose running fiber
 //!   never lets others run wait for that fiber, and the [`Watchdog`] of that core names both.
 //! - Order is first come, first served within one core and one priority. A fiber of higher priority

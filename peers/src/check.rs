@@ -6,7 +6,6 @@ use crate::bench::Entry;
 use crate::contender::{Body, Contender};
 use crate::contenders::kfiber::Kfiber;
 use crate::memory::Stack;
-use crate::{affinity, cores};
 
 /// Everybody in every shape, a few laps.
 ///
@@ -15,12 +14,8 @@ use crate::{affinity, cores};
 /// Panics if anything is wrong.
 pub(crate) fn check() {
     notices_what_is_lost();
-    let mut entries = crate::entries(1, &[]);
-    if affinity::allowed_cores().len() > 1 {
-        entries.extend(crate::set_up(cores::plans(1), 1, &[]));
-    } else {
-        println!("there is only one core: nothing of two is verified");
-    }
+    let mut entries = crate::of_switches(1, &[]);
+    entries.extend(crate::of_schedulers(1, &[]));
     let count = entries.len();
     for entry in entries {
         go(entry);

@@ -48,8 +48,8 @@ const USAGE: &str = "\
 usage: peers check                         verify every contender in every shape, measure nothing
        peers measure REPETITIONS MICROSECONDS SEED [SHAPE...]
                                            print samples of about so many microseconds each
-       peers cores REPETITIONS MICROSECONDS SEED [SHAPE...]
-                                           the same of what needs two cores";
+       peers schedulers REPETITIONS MICROSECONDS SEED [SHAPE...]
+                                           the same of what schedulers do, on one core and on two";
 
 fn main() -> ExitCode {
     let words: Vec<_> = env::args().skip(1).collect();
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     match *words {
         ["check"] => check::check(),
         [
-            what @ ("measure" | "cores"),
+            what @ ("measure" | "schedulers"),
             repetitions,
             microseconds,
             seed,
@@ -74,12 +74,12 @@ fn main() -> ExitCode {
                 sample: Duration::from_micros(microseconds),
                 seed,
             };
-            if what == "cores" {
-                measure::measure(set_up(cores::plans(seed), seed, shapes), &effort);
+            if what == "schedulers" {
+                measure::measure(of_schedulers(seed, shapes), &effort);
+                sleepers::print_bytes();
             } else {
                 affinity::stay_on(*affinity::allowed_cores().last().expect("we run on one"));
-                measure::measure(entries(seed, shapes), &effort);
-                sleepers::print_bytes();
+                measure::measure(of_switches(seed, shapes), &effort);
             }
             println!("verified");
         }
@@ -93,9 +93,9 @@ fn usage() -> ExitCode {
     ExitCode::from(2)
 }
 
-/// Every contender in every shape whose name is among these, or in all if there are none. The shape that all others are
-/// relative to is always there.
-fn entries(seed: u64, shapes: &[&str]) -> Vec<Entry> {
+/// Everybody who switches in every shape whose name is among these, or in all if there are none. The shape that all others
+/// are relative to is always there.
+fn of_switches(seed: u64, shapes: &[&str]) -> Vec<Entry> {
     let mut plans = of::<Corosensei>(seed);
     plans.extend(of::<Kfiber>(seed));
     plans.extend(of::<KfiberWithFpControl>(seed));
@@ -109,6 +109,12 @@ fn entries(seed: u64, shapes: &[&str]) -> Vec<Entry> {
     plans.extend(scheduler::plain::plans());
     plans.extend(scheduler::with_fp_control::plans());
     plans.extend(context_only::plans());
+    set_up(plans, seed, shapes)
+}
+
+/// Schedulers, and single instructions that they are made of. What needs two cores is left out where there is one.
+fn of_schedulers(seed: u64, shapes: &[&str]) -> Vec<Entry> {
+    let mut plans = cores::plans(seed);
     plans.extend(operations::plans());
     plans.extend(lock_prefix::plans());
     plans.extend(sleepers::plans());

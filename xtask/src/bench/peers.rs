@@ -15,8 +15,6 @@ mod tests;
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
-use std::thread;
 
 use anstream::println;
 use anyhow::{Context as _, Result};
@@ -59,7 +57,10 @@ pub(super) fn verb(options: &Bench) -> Result<bool> {
             samples.add_process(&program::measure(&path, &effort, seed, &what)?)?;
         }
         if index == 0 {
-            measure_two_cores(&path, &effort, &mut samples)?;
+            for process in 1..=effort.of_schedulers.processes {
+                let seed = process as u64;
+                samples.add_process(&program::measure_schedulers(&path, &effort, seed)?)?;
+            }
         }
     }
     let core = setup::core::ensure(options.core)?;
@@ -94,18 +95,6 @@ pub(super) fn verb(options: &Bench) -> Result<bool> {
         console::say(format!("wrote {tables} and {picture}"));
     }
     Ok(!options.check || verdicts.iter().all(aims::Verdict::is_reached))
-}
-
-/// Does nothing where there is only one core.
-fn measure_two_cores(path: &Path, effort: &Effort, samples: &mut Samples) -> Result<()> {
-    if thread::available_parallelism()?.get() < 2 {
-        console::loud("there is only one core: nothing of two is measured");
-        return Ok(());
-    }
-    for process in 1..=effort.on_two_cores.processes {
-        samples.add_process(&program::measure_two_cores(path, effort, process as u64)?)?;
-    }
-    Ok(())
 }
 
 /// In words.

@@ -85,15 +85,15 @@ impl Conditions {
             compiler,
             method: format!(
                 "{} builds ({}), {} processes each, {} repetitions of about {} µs for each figure, on one core, in a new \
-                 random order each time; what needs two cores in {} processes of the first build, {} repetitions of about {} µs",
+                 random order each time; what schedulers do, in {} processes of the first build, {} repetitions of about {} µs",
                 builds.len(),
                 ways.join("; "),
                 effort.processes,
                 effort.repetitions,
                 effort.microseconds,
-                effort.on_two_cores.processes,
-                effort.on_two_cores.repetitions,
-                effort.on_two_cores.microseconds
+                effort.of_schedulers.processes,
+                effort.of_schedulers.repetitions,
+                effort.of_schedulers.microseconds
             ),
         })
     }

@@ -20,8 +20,8 @@ pub(super) struct Effort {
     pub(super) processes: usize,
     pub(super) repetitions: usize,
     pub(super) microseconds: usize,
-    /// Of what needs two cores: processes of the first build, repetitions and microseconds.
-    pub(super) on_two_cores: Run,
+    /// Of what schedulers do: processes of the first build.
+    pub(super) of_schedulers: Run,
     /// Builds of the library from scratch.
     pub(super) compilations: usize,
 }
@@ -40,7 +40,7 @@ impl Effort {
         processes: 2,
         repetitions: 40,
         microseconds: 2000,
-        on_two_cores: Run {
+        of_schedulers: Run {
             processes: 3,
             repetitions: 11,
             microseconds: 5000,
@@ -53,7 +53,7 @@ impl Effort {
         processes: 1,
         repetitions: 9,
         microseconds: 500,
-        on_two_cores: Run {
+        of_schedulers: Run {
             processes: 1,
             repetitions: 3,
             microseconds: 2000,
@@ -144,15 +144,15 @@ pub(super) fn measure(path: &Path, effort: &Effort, seed: u64, what: &str) -> Re
     run(path, "measure", (repetitions, microseconds), seed, what)
 }
 
-/// Runs one process that measures what needs two cores, and returns what it printed.
-pub(super) fn measure_two_cores(path: &Path, effort: &Effort, seed: u64) -> Result<String> {
+/// Runs one process that measures what schedulers do, and returns what it printed.
+pub(super) fn measure_schedulers(path: &Path, effort: &Effort, seed: u64) -> Result<String> {
     let Run {
         processes,
         repetitions,
         microseconds,
-    } = effort.on_two_cores;
-    let what = format!("on two cores, process {seed} of {processes}");
-    run(path, "cores", (repetitions, microseconds), seed, &what)
+    } = effort.of_schedulers;
+    let what = format!("schedulers, process {seed} of {processes}");
+    run(path, "schedulers", (repetitions, microseconds), seed, &what)
 }
 
 fn run(
