@@ -11,7 +11,7 @@
 //!
 //! # Invariants
 //!
-//! - **R1**: everything but the inbox is used by the owner alone. The owner is the core (on a host,
+//! - **R1**: everything but the inbox (and what its own documentation excepts) is used by the owner alone. The owner is the core (on a host,
 //!   the thread) that runs the loop, outside of interrupt handlers. By **P1**, code that runs in a
 //!   fiber of the loop with interrupts on is the owner.
 //! - **R2**: a header in a ring, an inbox or the list of all is alive.
@@ -25,6 +25,8 @@ pub(crate) mod deadlock;
 #[cfg(feature = "smp")]
 pub(crate) mod emigrate;
 pub(crate) mod hooks;
+#[cfg(feature = "smp")]
+pub(crate) mod lending;
 pub(crate) mod level;
 pub(crate) mod ownership;
 #[cfg(feature = "smp")]
@@ -102,6 +104,9 @@ pub(crate) struct RunLoop {
     /// The fiber that moves to another core of its own will, and the number of that core.
     #[cfg(feature = "smp")]
     pub(super) emigrant: Cell<(*const Header, usize)>,
+    /// The first of the fibers whose level has changed: see [`lending`].
+    #[cfg(feature = "smp")]
+    changed: Cell<*const Header>,
     /// Whether `run_until_idle` runs the loop.
     #[cfg(feature = "smp")]
     pub(super) is_until_idle: AtomicBool,
@@ -170,6 +175,8 @@ impl RunLoop {
             is_asked: AtomicBool::new(false),
             #[cfg(feature = "smp")]
             emigrant: Cell::new((ptr::null(), 0)),
+            #[cfg(feature = "smp")]
+            changed: Cell::new(lending::END),
             #[cfg(feature = "smp")]
             is_until_idle: AtomicBool::new(false),
             #[cfg(feature = "smp")]

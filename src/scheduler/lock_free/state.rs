@@ -50,6 +50,12 @@ const LOOKED_AT: u64 = 512;
 const IN_DESTRUCTOR: u64 = 2048;
 const GENERATION_SHIFT: u32 = 32;
 
+/// What root may be asked for. While one of these is set, root is in the inbox, or about to be.
+#[cfg(not(any(feature = "smp", loom)))]
+const REQUESTS: u64 = NOTIFIED | TOKEN;
+#[cfg(any(feature = "smp", loom))]
+const REQUESTS: u64 = NOTIFIED | TOKEN | cores::LEVELS;
+
 /// What the caller that wakes a fiber has to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -215,7 +221,7 @@ impl State {
     /// root must be put into the inbox.
     #[must_use]
     pub(crate) fn request_timer_check(&self) -> bool {
-        self.0.fetch_or(NOTIFIED, Ordering::AcqRel) & (NOTIFIED | TOKEN) == 0
+        self.0.fetch_or(NOTIFIED, Ordering::AcqRel) & REQUESTS == 0
     }
 
     /// Returns whether a check of the sleep queue was requested and has not been made yet. Used
@@ -228,14 +234,14 @@ impl State {
     /// Returns whether root is in the inbox, or about to be. Used only for the root of a run loop.
     #[cfg(all(not(target_os = "linux"), not(feature = "smp")))]
     pub(crate) fn has_requests(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & (NOTIFIED | TOKEN) != 0
+        self.0.load(Ordering::Relaxed) & REQUESTS != 0
     }
 
     /// Leaves a note that the loop removes when it has examined its inbox. Used only for the root
     /// of a run loop. Returns whether root must be put into the inbox.
     #[must_use]
     pub(crate) fn leave_note(&self) -> bool {
-        self.0.fetch_or(TOKEN, Ordering::AcqRel) & (NOTIFIED | TOKEN) == 0
+        self.0.fetch_or(TOKEN, Ordering::AcqRel) & REQUESTS == 0
     }
 
     /// Returns whether the note was removed.
@@ -245,8 +251,9 @@ impl State {
 
     /// Takes the requests, so that a later request counts again. Returns whether a check of the
     /// sleep queue was requested.
+    #[cfg(not(any(feature = "smp", loom)))]
     pub(crate) fn take_requests(&self) -> bool {
-        self.0.fetch_and(!(NOTIFIED | TOKEN), Ordering::AcqRel) & NOTIFIED != 0
+        self.0.fetch_and(!REQUESTS, Ordering::AcqRel) & NOTIFIED != 0
     }
 
     /// Returns whether the fiber waits and was not woken yet.

@@ -1,4 +1,4 @@
-//! The header of a scheduled fiber: the first two of the three cache lines of its control block.
+//! The header of a scheduled fiber: the first two cache lines of its control block.
 //!
 //! ```text
 //!   line 1   frame record │ next, dispatches │ rbp, ip, sp, rbx    what a switch among equals reads and writes
