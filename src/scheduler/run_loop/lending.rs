@@ -61,13 +61,15 @@ pub(crate) struct Inside {
     told: u64,
 }
 
-/// Calls `f` inside the lock. Afterwards all fibers of this loop have the levels that are due to
-/// them, and other loops are told to look.
+/// Calls `f` inside the lock. Afterwards the running fiber and all others of its loop whose levels
+/// `f` has changed are scheduled at those, and other loops are told to look.
 ///
 /// # Safety
 ///
-/// The caller must be the owner of the loop.
-pub(crate) unsafe fn inside<R>(run_loop: &RunLoop, f: impl FnOnce(&mut Inside) -> R) -> R {
+/// `fiber` must run, and the caller must be the owner of its loop.
+pub(crate) unsafe fn inside<R>(fiber: *const Header, f: impl FnOnce(&mut Inside) -> R) -> R {
+    // SAFETY: it runs.
+    let run_loop = unsafe { RunLoop::of(fiber) };
     let mut inside = Inside {
         team: run_loop.team(),
         told: 0,
@@ -79,6 +81,11 @@ pub(crate) unsafe fn inside<R>(run_loop: &RunLoop, f: impl FnOnce(&mut Inside) -
         // SAFETY: the caller's promise.
         unsafe { run_loop.take_changed() };
     }
+    // If it has moved, it may still be in the list of the loop that it has left.
+    // SAFETY: it runs.
+    let level = unsafe { Lending::of(fiber) }.level.load(Ordering::Relaxed);
+    // SAFETY: it runs in this loop, of which we are the owner.
+    unsafe { run_loop.schedule_at(fiber, level) };
     result
 }
 
@@ -201,16 +208,14 @@ impl RunLoop {
     pub(super) unsafe fn take_changed(&self) {
         let mut told = 0;
         while let Some((fiber, level)) = locked(|| self.next_changed(&mut told)) {
-            if !self.is_gone(fiber) {
-                // SAFETY: it is alive, and of this loop, of which we are the owner.
-                unsafe { self.set_level(fiber, level) };
-            }
+            // SAFETY: it is alive, and of this loop, of which we are the owner.
+            unsafe { self.schedule_at(fiber, level) };
         }
         self.team().tell(told);
     }
 
-    /// Takes fibers out of the list until one is of this loop and is scheduled at another level than
-    /// the one that is due to it. Returns both. Those of other loops go there.
+    /// Takes fibers out of the list until one is of this loop. Returns it, and the level that is due
+    /// to it. Those of other loops go there.
     fn next_changed(&self, told: &mut u64) -> Option<(*const Header, u8)> {
         loop {
             let fiber = self.changed.get();
@@ -236,9 +241,22 @@ impl RunLoop {
             }
             // It is ours and has not ended, so it will not end before we let it run.
             let level = lending.level.load(Ordering::Relaxed);
-            if header.level.get() != level {
-                return Some((fiber, level));
-            }
+            return Some((fiber, level));
+        }
+    }
+
+    /// Changes the level of a fiber, if that is another one.
+    ///
+    /// # Safety
+    ///
+    /// The fiber must be alive, must not have ended, and must belong to this loop. The caller must be
+    /// the owner.
+    #[inline]
+    unsafe fn schedule_at(&self, fiber: *const Header, level: u8) {
+        // SAFETY: it is alive.
+        if unsafe { (*fiber).level.get() } != level && !self.is_gone(fiber) {
+            // SAFETY: the caller's promise.
+            unsafe { self.set_level(fiber, level) };
         }
     }
 

@@ -11,7 +11,6 @@
 //!   inside the lock; but it may have ended, if its guard was leaked, or it may have failed.
 
 use super::{list, unlist, wanted_of};
-use crate::scheduler::run_loop::RunLoop;
 use crate::scheduler::run_loop::lending::{self, Inside, Pin};
 use crate::scheduler::run_loop::team::Team;
 use crate::scheduler::task::control::Lending;
@@ -33,8 +32,6 @@ pub(in super::super) unsafe fn entering(
     fiber: *const Header,
     enter: impl FnOnce() -> Option<OwnerWord>,
 ) -> Option<OwnerWord> {
-    // SAFETY: it runs.
-    let run_loop = unsafe { RunLoop::of(fiber) };
     let entering = |inside: &mut Inside| {
         let owner = enter()?;
         waits_on(fiber).set(ptr::from_ref(mutex).cast());
@@ -46,7 +43,7 @@ pub(in super::super) unsafe fn entering(
         Some(owner)
     };
     // SAFETY: the caller's promise.
-    unsafe { lending::inside(run_loop, entering) }
+    unsafe { lending::inside(fiber, entering) }
 }
 
 /// Updates the owner's level after the running fiber has left the line of a mutex without getting
@@ -56,8 +53,6 @@ pub(in super::super) unsafe fn entering(
 ///
 /// `fiber` must run, and the caller must be the owner of its loop.
 pub(in super::super) unsafe fn no_longer_wanted(mutex: &RawMutex, fiber: *const Header) {
-    // SAFETY: the caller's promise.
-    let run_loop = unsafe { RunLoop::of(fiber) };
     let leaving = |inside: &mut Inside| {
         waits_on(fiber).set(ptr::null());
         if !mutex.is_wanted.get() {
@@ -73,7 +68,7 @@ pub(in super::super) unsafe fn no_longer_wanted(mutex: &RawMutex, fiber: *const 
         unsafe { adjust(inside, owner.fiber(), Some(owner)) };
     };
     // SAFETY: the caller's promise.
-    unsafe { lending::inside(run_loop, leaving) };
+    unsafe { lending::inside(fiber, leaving) };
 }
 
 /// Calls `give`, by which the running owner `from` hands the mutex over, and which returns the next
@@ -88,8 +83,6 @@ pub(in super::super) unsafe fn handing_over(
     from: *const Header,
     give: impl FnOnce() -> *const Header,
 ) {
-    // SAFETY: it runs.
-    let run_loop = unsafe { RunLoop::of(from) };
     let handing_over = |inside: &mut Inside| {
         if mutex.is_wanted.get() {
             unlist(mutex, from);
@@ -101,7 +94,7 @@ pub(in super::super) unsafe fn handing_over(
         unsafe { handed_over(inside, mutex, next) };
     };
     // SAFETY: the caller's promise.
-    unsafe { lending::inside(run_loop, handing_over) };
+    unsafe { lending::inside(from, handing_over) };
 }
 
 /// Calls `take`, by which the running fiber takes the mutex from an owner that has failed. It
@@ -117,8 +110,6 @@ pub(in super::super) unsafe fn taking(
     fiber: *const Header,
     take: impl FnOnce() -> Option<*const Header>,
 ) -> bool {
-    // SAFETY: it runs.
-    let run_loop = unsafe { RunLoop::of(fiber) };
     let taking = |inside: &mut Inside| {
         let next = take();
         if let Some(next) = next {
@@ -128,7 +119,7 @@ pub(in super::super) unsafe fn taking(
         next.is_some()
     };
     // SAFETY: the caller's promise.
-    unsafe { lending::inside(run_loop, taking) }
+    unsafe { lending::inside(fiber, taking) }
 }
 
 /// Completes a hand-over to `next`, or to nobody if it is null.
