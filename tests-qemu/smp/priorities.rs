@@ -11,7 +11,7 @@ use core::{
 
 use kfiber::{
     platform::Core,
-    scheduler::{FiberId, JoinHandle, Priority, current, move_to, yield_now},
+    scheduler::{FiberId, JoinHandle, Priority, current, is_cancelled, move_to, sleep, yield_now},
     sync::{IrqMutex, LockError, Mutex},
 };
 use tests_qemu::{command_line, cores, cpu::Random, kernel_test, println};
@@ -93,6 +93,7 @@ kernel_test! {
             let guard = LOCKS[0].lock();
             STEP.store(1, Ordering::Release);
             await_level(HIGH);
+            STEP.store(3, Ordering::Release);
             await_level(LOW);
             drop(guard);
         });
@@ -107,9 +108,11 @@ kernel_test! {
         let ids = [last.id(), middle.id()];
         spawn_on(0, HIGH, move || {
             await_step(2);
-            let gave_up = LOCKS[1].lock_timeout(Duration::from_millis(5)).map(drop);
-            assert_eq!(gave_up, Err(LockError::TimedOut));
-            assert_eq!(ids.map(|id| team().priority_of(id)), [LOW; 2], "it has taken it back");
+            while STEP.load(Ordering::Acquire) < 3 {
+                let gave_up = LOCKS[1].lock_timeout(Duration::from_millis(5)).map(drop);
+                assert_eq!(gave_up, Err(LockError::TimedOut));
+                assert_eq!(ids.map(|id| team().priority_of(id)), [LOW; 2], "it has taken it back");
+            }
         }).detach();
         team::run();
         last.try_join().expect("it has ended");
@@ -122,7 +125,7 @@ kernel_test! {
         let waiter = spawn_on(0, HIGH, || {
             await_step(1);
             drop(LOCKS[0].lock());
-            kfiber::scheduler::is_cancelled()
+            is_cancelled()
         });
         let owner = spawn_on(1, LOW, move || {
             let guard = LOCKS[0].lock();
@@ -151,7 +154,8 @@ kernel_test! {
                     Ok(guard) => drop(guard),
                     Err(_timed_out) => timeouts += 1,
                 }
-                yield_now();
+                // The owner may be on this core, and has no mutex now and then.
+                sleep(Duration::from_micros(50)).expect("nobody cancels it");
             }
             timeouts
         });
@@ -193,7 +197,7 @@ kernel_test! {
                     locked += lock_some(&mut random, 0);
                     assert_eq!(level(), own, "it has no mutex");
                     // Those of lower priority on this core want to run as well.
-                    kfiber::scheduler::sleep(Duration::from_micros(random.below(300))).expect("nobody cancels it");
+                    sleep(Duration::from_micros(random.below(300))).expect("nobody cancels it");
                 }
                 locked
             })
@@ -231,7 +235,7 @@ fn lock_some(random: &mut Random, first: usize) -> u64 {
             let to = random.below(cores::count() as u64);
             move_to(Core(usize::try_from(to).expect("small"))).expect("there is such a core");
         }
-        2 => kfiber::scheduler::sleep(Duration::from_micros(random.below(100))).expect("nobody cancels it"),
+        2 => sleep(Duration::from_micros(random.below(100))).expect("nobody cancels it"),
         _ => {}
     }
     1 + lock_some(random, index + 1)

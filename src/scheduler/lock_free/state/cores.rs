@@ -13,9 +13,10 @@ const MOVED: u64 = 4096;
 /// The fiber stays on its core.
 #[cfg(feature = "smp")]
 const PINNED: u64 = 8192;
-/// Another core has changed the levels of fibers of this loop. Used only for the root of a run loop.
+/// Another core has changed the levels of fibers of this loop. Used only for the root of a run loop,
+/// which nobody cancels.
 #[cfg(any(feature = "smp", loom))]
-pub(super) const LEVELS: u64 = 1 << 15;
+pub(super) const LEVELS: u64 = super::CANCELLED;
 /// The fiber has failed, and what it borrowed is not used any more once its own scopes are empty.
 #[cfg(feature = "smp")]
 const LEAVES_SCOPE: u64 = 1 << 14;
