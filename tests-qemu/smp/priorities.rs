@@ -1,26 +1,26 @@
-//! Priority is inherited between cores: along chains, after moves, and nothing of it is left behind.
+//! Priority is inherited between cores, along chains, and goes back.
 //!
 //! A fiber that yields again and again keeps those of lower priority on its core from running. So where a level does not
 //! arrive, a test hangs.
 
+mod moves;
+
 use core::{
-    array,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
 use kfiber::{
     platform::Core,
-    scheduler::{FiberId, JoinHandle, Priority, current, is_cancelled, move_to, sleep, yield_now},
+    scheduler::{FiberId, JoinHandle, Priority, current, is_cancelled, yield_now},
     sync::{IrqMutex, LockError, Mutex},
 };
-use tests_qemu::{command_line, cores, cpu::Random, kernel_test, println};
+use tests_qemu::kernel_test;
 
 use crate::team::{self, CELLS, team};
 
 const LOW: Priority = Priority::new(3).unwrap();
 const HIGH: Priority = Priority::new(25).unwrap();
-const FIBERS: usize = 12;
 
 static LOCKS: [Mutex<u64>; 4] = [const { Mutex::new(0) }; 4];
 /// How far a test has come.
@@ -143,103 +143,12 @@ kernel_test! {
         team::run();
         assert!(owner.try_join().expect("it has ended"), "it was cancelled");
     }
-
-    /// The owner moves about while those that wait for it come and go.
-    fn a_level_follows_an_owner_that_moves() cores(4) timeout(120) {
-        let count = team::start();
-        let waiter = spawn_on(0, HIGH, || {
-            let mut timeouts = 0_u64;
-            while STEP.load(Ordering::Acquire) != DONE {
-                match LOCKS[0].lock_timeout(Duration::from_micros(300)) {
-                    Ok(guard) => drop(guard),
-                    Err(_timed_out) => timeouts += 1,
-                }
-                // The owner may be on this core, and has no mutex now and then.
-                sleep(Duration::from_micros(50)).expect("nobody cancels it");
-            }
-            timeouts
-        });
-        let owner = spawn_on(1, LOW, move || {
-            let mut random = Random::new(command_line::seed());
-            for _ in 0..command_line::rounds(300) {
-                let guard = LOCKS[0].lock();
-                for _ in 0..random.below(4) {
-                    let to = usize::try_from(random.below(count as u64)).expect("small");
-                    move_to(Core(to)).expect("there is such a core");
-                    for _ in 0..random.below(50) {
-                        core::hint::spin_loop();
-                    }
-                }
-                await_level(HIGH); // whoever waits comes again
-                drop(guard);
-                assert_eq!(level(), LOW);
-                move_to(Core(usize::try_from(random.below(count as u64)).expect("small"))).expect("it exists");
-                assert_eq!(level(), LOW);
-            }
-            STEP.store(DONE, Ordering::Release);
-        });
-        team::run();
-        owner.try_join().expect("it has ended");
-        println!("{} timeouts", waiter.try_join().expect("it has ended"));
-    }
-
-    /// Fibers of all levels lock up to three mutexes, with and without deadlines, and move. Whoever has none has its own
-    /// level again.
-    fn nothing_is_left_behind_by_random_locks_and_moves() cores(4) timeout(240) {
-        let count = team::start();
-        let fibers: [JoinHandle<u64>; FIBERS] = array::from_fn(|index| {
-            let own = Priority::new(u8::try_from(index * 31 / FIBERS).expect("small")).expect("below 32");
-            spawn_on(index % count, own, move || {
-                // Pinned to where it began, unless it says so itself.
-                let mut random = Random::new(command_line::seed() + index as u64);
-                let mut locked = 0;
-                for _ in 0..command_line::rounds(400) {
-                    locked += lock_some(&mut random, 0);
-                    assert_eq!(level(), own, "it has no mutex");
-                    // Those of lower priority on this core want to run as well.
-                    sleep(Duration::from_micros(random.below(300))).expect("nobody cancels it");
-                }
-                locked
-            })
-        });
-        team::run();
-        let locked: u64 = fibers.into_iter().map(|fiber| fiber.try_join().expect("it has ended")).sum();
-        let counted = team::ask(|| LOCKS.each_ref().map(|lock| *lock.lock()).into_iter().sum::<u64>());
-        assert_eq!(counted, locked);
-        assert_eq!(HOGS.load(Ordering::Relaxed), 0);
-    }
 }
 
 /// The step of a test at which its hogs end.
 const DONE: usize = 100;
 /// The ids of fibers, by core.
 static IDS: IrqMutex<[Option<FiberId>; 4]> = IrqMutex::new([None; 4]);
-
-/// Locks some of the mutexes behind `first`, in their order, and does various things meanwhile. Returns how many it locked.
-fn lock_some(random: &mut Random, first: usize) -> u64 {
-    let Some(behind) = LOCKS.get(first..).filter(|behind| !behind.is_empty()) else {
-        return 0;
-    };
-    let index = first + usize::try_from(random.below(behind.len() as u64)).expect("small");
-    let guard = match random.below(3) {
-        0 => LOCKS[index].lock_timeout(Duration::from_micros(random.below(400))),
-        _ => Ok(LOCKS[index].lock()),
-    };
-    let Ok(mut guard) = guard else {
-        return 0;
-    };
-    *guard += 1;
-    match random.below(4) {
-        0 => yield_now(),
-        1 => {
-            let to = random.below(cores::count() as u64);
-            move_to(Core(usize::try_from(to).expect("small"))).expect("there is such a core");
-        }
-        2 => sleep(Duration::from_micros(random.below(100))).expect("nobody cancels it"),
-        _ => {}
-    }
-    1 + lock_some(random, index + 1)
-}
 
 /// Lets a fiber of middle priority run on this core that yields until the test is done. It returns when the caller runs again
 /// although the other one is ready.
