@@ -11,9 +11,9 @@
 //!
 //! # Invariants
 //!
-//! - **R1**: everything but the inbox (and what its own documentation excepts) is used by the owner alone. The owner is the core (on a host,
-//!   the thread) that runs the loop, outside of interrupt handlers. By **P1**, code that runs in a
-//!   fiber of the loop with interrupts on is the owner.
+//! - **R1**: everything but the inbox, and the list of `lending`, is used by the owner alone. The
+//!   owner is the core (on a host, the thread) that runs the loop, outside of interrupt handlers. By
+//!   **P1**, code that runs in a fiber of the loop with interrupts on is the owner.
 //! - **R2**: a header in a ring, an inbox or the list of all is alive.
 //! - **R3**: the running fiber is the first of the ring of its level. A fiber that waits is in no
 //!   ring.

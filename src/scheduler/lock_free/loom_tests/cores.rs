@@ -295,3 +295,58 @@ fn loom_leave_against_sleep() {
         leaving.join().expect("does not panic");
     });
 }
+
+/// The root of a loop is asked for two things, while the loop takes what it was asked for before. It
+/// must not be in the inbox twice, and no request may be lost, nor what was written before it.
+#[test]
+fn loom_two_requests_to_a_root_and_the_loop() {
+    model("two requests to a root and the loop", || {
+        let team = Team::new(false);
+        // The fiber plays the root, which does not wait.
+        let (root, _generation) = Fiber::new(true);
+        let root = Arc::new(root);
+        let level = Arc::new(AtomicUsize::new(0));
+        team.roster.enter(0);
+        let request = |change: fn(&State) -> bool, is_level: bool| {
+            let (team, root, level) = (Arc::clone(&team), Arc::clone(&root), Arc::clone(&level));
+            thread::spawn(move || {
+                if is_level {
+                    level.store(1, Ordering::Relaxed);
+                }
+                if change(&root.state) {
+                    // SAFETY: the first request puts it there; it lives as long as the inbox.
+                    unsafe { team.loops[0].inbox.push(&raw const *root) };
+                    team.rouse(0);
+                }
+            })
+        };
+        let threads = [
+            request(State::request_levels, true),
+            request(State::request_timer_check, false),
+        ];
+        let (mut timer, mut levels) = (false, false);
+        while !(timer && levels) {
+            let mut times = 0;
+            // SAFETY: the model's thread is the owner.
+            unsafe { team.loops[0].inbox.drain(|_root| times += 1) };
+            assert!(times <= 1, "in the inbox twice");
+            if times == 1 {
+                let requests = root.state.take_requests();
+                if requests.levels {
+                    assert_eq!(
+                        level.load(Ordering::Relaxed),
+                        1,
+                        "what changed is not visible"
+                    );
+                }
+                timer |= requests.timer;
+                levels |= requests.levels;
+            } else {
+                team.rest(0);
+            }
+        }
+        for thread in threads {
+            thread.join().expect("does not panic");
+        }
+    });
+}
