@@ -37,7 +37,6 @@ const FINISHED: u64 = 64;
 const DETACHED: u64 = 128;
 /// The fiber has panicked or faulted, and is being ended or has ended. Its closure never returns,
 /// and its cell is not used again.
-#[cfg(not(loom))]
 const FAILED: u64 = 256;
 /// The closure has returned, and the result, if it has a destructor, is in its place.
 const RETURNED: u64 = 1024;
