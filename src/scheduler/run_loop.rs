@@ -106,7 +106,7 @@ pub(crate) struct RunLoop {
     /// The fiber that moves to another core of its own will, and the number of that core.
     #[cfg(feature = "smp")]
     pub(super) emigrant: Cell<(*const Header, usize)>,
-    /// The first of the fibers whose level has changed: see [`lending`].
+    /// The first of the fibers whose level has changed, or null: see [`lending`].
     #[cfg(feature = "smp")]
     changed: Cell<*const Header>,
     /// Whether `run_until_idle` runs the loop.
@@ -177,7 +177,7 @@ impl RunLoop {
             #[cfg(feature = "smp")]
             emigrant: Cell::new((ptr::null(), 0)),
             #[cfg(feature = "smp")]
-            changed: Cell::new(lending::END),
+            changed: Cell::new(ptr::null()),
             #[cfg(feature = "smp")]
             is_until_idle: AtomicBool::new(false),
             #[cfg(feature = "smp")]

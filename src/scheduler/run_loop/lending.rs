@@ -35,8 +35,8 @@ use crate::scheduler::task::owner::OwnerWord;
 use core::ptr;
 use core::sync::atomic::Ordering;
 
-/// The end of a list of changed fibers.
-pub(super) const END: *const Header = ptr::without_provenance(1);
+/// What is behind the last fiber of a list of changed fibers.
+const END: *const Header = ptr::without_provenance(1);
 
 static LOCK: spin::Mutex<()> = spin::Mutex::new(());
 
@@ -122,7 +122,8 @@ unsafe fn enlist(fiber: *const Header) -> u64 {
     // If it is in a list already, that may be the one of a loop that it has left, which has been told
     // before.
     if next.get().is_null() {
-        next.set(run_loop.changed.replace(fiber));
+        let first = run_loop.changed.replace(fiber);
+        next.set(if first.is_null() { END } else { first });
     }
     1 << run_loop.index
 }
@@ -219,12 +220,17 @@ impl RunLoop {
     fn next_changed(&self, told: &mut u64) -> Option<(*const Header, u8)> {
         loop {
             let fiber = self.changed.get();
-            if ptr::eq(fiber, END) {
+            if fiber.is_null() {
                 return None;
             }
             // SAFETY: it was put into the list, and headers stay for good.
             let lending = unsafe { Lending::of(fiber) };
-            self.changed.set(lending.next_changed.replace(ptr::null()));
+            let next = lending.next_changed.replace(ptr::null());
+            self.changed.set(if ptr::eq(next, END) {
+                ptr::null()
+            } else {
+                next
+            });
             // SAFETY: as above.
             let header = unsafe { &*fiber };
             // If the cell is free, or free soon, there is nothing to do.

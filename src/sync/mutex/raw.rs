@@ -6,7 +6,7 @@
 //!   owner | AWAITED  locked, fibers may wait; changed only in the lock of the line
 //! ```
 
-use super::inheritance;
+use super::inheritance::{self, Awaited};
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::WaitReason;
 use crate::scheduler::fail::failing;
@@ -69,6 +69,16 @@ pub(super) struct RawMutex {
     /// [`inheritance`].
     pub(super) next_wanted: Cell<*const Self>,
     pub(super) is_wanted: Cell<bool>,
+}
+
+impl Awaited for RawMutex {
+    fn next_wanted(&self) -> &Cell<*const Self> {
+        &self.next_wanted
+    }
+
+    fn is_wanted(&self) -> &Cell<bool> {
+        &self.is_wanted
+    }
 }
 
 impl RawMutex {
