@@ -18,6 +18,7 @@
 #[cfg(any(feature = "smp", loom))]
 mod cores;
 mod look;
+mod requests;
 
 use crate::atomic::{AtomicU64, Ordering};
 use core::sync::atomic::compiler_fence;
@@ -49,12 +50,6 @@ const LOOKED_AT: u64 = 512;
 #[cfg(not(loom))]
 const IN_DESTRUCTOR: u64 = 2048;
 const GENERATION_SHIFT: u32 = 32;
-
-/// What root may be asked for. While one of these is set, root is in the inbox, or about to be.
-#[cfg(not(any(feature = "smp", loom)))]
-const REQUESTS: u64 = NOTIFIED | TOKEN;
-#[cfg(any(feature = "smp", loom))]
-const REQUESTS: u64 = NOTIFIED | TOKEN | cores::LEVELS;
 
 /// What the caller that wakes a fiber has to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -243,45 +238,6 @@ impl State {
     fn take(&self, bit: u64) -> bool {
         self.0.load(Ordering::Relaxed) & bit != 0
             && self.0.fetch_and(!bit, Ordering::Acquire) & bit != 0
-    }
-
-    /// Requests a check of the sleep queue. Used only for the root of a run loop. Returns whether
-    /// root must be put into the inbox.
-    #[must_use]
-    pub(crate) fn request_timer_check(&self) -> bool {
-        self.0.fetch_or(NOTIFIED, Ordering::AcqRel) & REQUESTS == 0
-    }
-
-    /// Returns whether a check of the sleep queue was requested and has not been made yet. Used
-    /// only for the root of a run loop.
-    #[cfg(not(loom))]
-    pub(crate) fn has_timer_request(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & NOTIFIED != 0
-    }
-
-    /// Returns whether root is in the inbox, or about to be. Used only for the root of a run loop.
-    #[cfg(all(not(target_os = "linux"), not(feature = "smp")))]
-    pub(crate) fn has_requests(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & REQUESTS != 0
-    }
-
-    /// Leaves a note that the loop removes when it has examined its inbox. Used only for the root
-    /// of a run loop. Returns whether root must be put into the inbox.
-    #[must_use]
-    pub(crate) fn leave_note(&self) -> bool {
-        self.0.fetch_or(TOKEN, Ordering::AcqRel) & REQUESTS == 0
-    }
-
-    /// Returns whether the note was removed.
-    pub(crate) fn has_read_note(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & TOKEN == 0
-    }
-
-    /// Takes the requests, so that a later request counts again. Returns whether a check of the
-    /// sleep queue was requested.
-    #[cfg(not(any(feature = "smp", loom)))]
-    pub(crate) fn take_requests(&self) -> bool {
-        self.0.fetch_and(!REQUESTS, Ordering::AcqRel) & NOTIFIED != 0
     }
 
     /// Returns whether the fiber waits and was not woken yet.

@@ -1,10 +1,9 @@
 //! What the state word says where a scheduler has several cores: whether the fiber stays on one, is
-//! on its way to another, and how many fibers borrow from it. That of a root also says what the loop
-//! is asked for.
+//! on its way to another, and how many fibers borrow from it.
 
 #[cfg(feature = "smp")]
 use super::{GENERATION_SHIFT, generation};
-use super::{NOTIFIED, PARKED, REQUESTS, State, WAKE};
+use super::{PARKED, State, WAKE};
 use crate::atomic::Ordering;
 
 /// The loop of the fiber has given it to another loop while it was ready. It is in the inbox there.
@@ -13,10 +12,6 @@ const MOVED: u64 = 4096;
 /// The fiber stays on its core.
 #[cfg(feature = "smp")]
 const PINNED: u64 = 8192;
-/// Another core has changed the levels of fibers of this loop. Used only for the root of a run loop,
-/// which nobody cancels.
-#[cfg(any(feature = "smp", loom))]
-pub(super) const LEVELS: u64 = super::CANCELLED;
 /// The fiber has failed, and what it borrowed is not used any more once its own scopes are empty.
 #[cfg(feature = "smp")]
 const LEAVES_SCOPE: u64 = 1 << 14;
@@ -25,15 +20,6 @@ const LEAVES_SCOPE: u64 = 1 << 14;
 const LENT: u64 = 1 << 16;
 #[cfg(feature = "smp")]
 const ALL_LENT: u64 = 0xffff * LENT;
-
-/// What the root of a run loop was asked for.
-#[cfg(any(feature = "smp", loom))]
-pub(crate) struct Requests {
-    /// A check of the sleep queue.
-    pub(crate) timer: bool,
-    /// A look at the levels that were changed.
-    pub(crate) levels: bool,
-}
 
 impl State {
     /// Behaves like `begin`. If `is_pinned`, the fiber stays on its core.
@@ -88,25 +74,6 @@ impl State {
     #[must_use]
     pub(crate) fn leave_scope(&self) -> bool {
         self.0.fetch_or(LEAVES_SCOPE, Ordering::AcqRel) & ALL_LENT == 0
-    }
-
-    /// Requests a look at the levels that were changed. Used only for the root of a run loop. Returns
-    /// whether root must be put into the inbox.
-    #[cfg(any(feature = "smp", loom))]
-    #[must_use]
-    pub(crate) fn request_levels(&self) -> bool {
-        self.0.fetch_or(LEVELS, Ordering::AcqRel) & REQUESTS == 0
-    }
-
-    /// Takes the requests, so that a later request counts again. Used only for the root of a run
-    /// loop.
-    #[cfg(any(feature = "smp", loom))]
-    pub(crate) fn take_requests(&self) -> Requests {
-        let taken = self.0.fetch_and(!REQUESTS, Ordering::AcqRel);
-        Requests {
-            timer: taken & NOTIFIED != 0,
-            levels: taken & LEVELS != 0,
-        }
     }
 
     /// Ends a move, if there is one: the fiber has arrived, and is ready again.
