@@ -64,6 +64,20 @@ pub fn tests(kernel: &Path) -> Result<Vec<TestCase>> {
     parse(&data).with_context(|| format!("reading the tests of {}", kernel.display()))
 }
 
+/// Whether a file is a kernel with tests.
+#[must_use]
+pub fn has_tests(kernel: &Path) -> bool {
+    let Ok(data) = fs::read(kernel) else {
+        return false;
+    };
+    let elf = Elf::parse(&*data);
+    let section = elf
+        .as_ref()
+        .ok()
+        .and_then(|elf| elf.section_by_name(protocol::SECTION));
+    section.is_some_and(|section| section.size() > 0)
+}
+
 /// The end of the highest segment that is loaded. Reads the headers only: kernels are large.
 ///
 /// # Errors

@@ -15,12 +15,10 @@ use crate::machine::interrupt_log::{self, Exception};
 use crate::machine::monitor::{self, Processor};
 use crate::machine::qemu::{self, End, Run};
 use crate::options::TestOptions;
-use crate::qemu_test::origin::Origin;
-use crate::qemu_test::verdict::{Outcome, Verdict, judge};
+use crate::qemu_test::origin::{AskedBy, Origin};
+use crate::qemu_test::verdict::{Outcome, Verdict, judge_by};
 use kfiber_test::protocol::{FAULT, PREFIX, ROUNDS_KEY, SEED_KEY, STACK_WORDS, TEST_KEY};
 
-/// Deadline of a test that names none. A boot takes a tenth of a second; the rest is for slow and busy machines.
-const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
 /// As much of an interrupt log as is read: a storm of interrupts fills gigabytes, and the end is what matters.
 const LOG_TAIL: usize = 1 << 20;
 
@@ -97,7 +95,7 @@ impl Runner {
         let look = || processors = monitor::processors(&socket).unwrap_or_default();
         let deadline = Some(self.deadline(test));
         let run = qemu::run_and_look(&mut machine.command(), deadline, &show, look)?;
-        let mut verdict = judge(&test.name, &run.serial, run.end);
+        let mut verdict = judge_by(self.origin.line_count, &test.name, &run.serial, run.end);
         let mut interrupt_log = None;
         // Status 1 is QEMU refusing its command line or the kernel, which it explains itself.
         if verdict.outcome == Outcome::Crash && run.end != End::Status(1) {
@@ -123,7 +121,19 @@ impl Runner {
         if let Some(rounds) = self.options.rounds {
             words += &format!(" {ROUNDS_KEY}{rounds}");
         }
-        let mut machine = Machine::new(&self.program, &self.options.machine, &self.kernel, words);
+        let (command_line, request) = match self.origin.asked_by {
+            AskedBy::CommandLine => (words, None),
+            AskedBy::Device => (String::new(), Some(words)),
+        };
+        let mut machine = Machine::new(
+            &self.program,
+            &self.options.machine,
+            &self.kernel,
+            command_line,
+        );
+        machine.request = request;
+        machine.loader.clone_from(&self.origin.loader);
+        machine.more.clone_from(&self.origin.qemu);
         if test.cores != 0 {
             machine.options.smp = test.cores.into();
         }
@@ -181,7 +191,7 @@ impl Runner {
     fn deadline(&self, test: &TestCase) -> Duration {
         let own = Some(test.timeout_seconds).filter(|seconds| *seconds != 0);
         let seconds = self.options.timeout.or(own);
-        seconds.map_or(DEFAULT_DEADLINE, |seconds| {
+        seconds.map_or(self.origin.deadline, |seconds| {
             Duration::from_secs(seconds.into())
         })
     }
@@ -197,7 +207,8 @@ impl Runner {
         let explanation = match interrupt_log::triple_fault(&text) {
             Some(chain) => self.describe_chain(&chain),
             None => {
-                let verdict = judge(&test.name, &again.serial, again.end);
+                let verdict =
+                    judge_by(self.origin.line_count, &test.name, &again.serial, again.end);
                 format!(
                     "no triple fault when run again with the interrupt log, which came to {}: {}",
                     verdict.outcome, verdict.reason
