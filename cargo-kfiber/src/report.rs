@@ -60,28 +60,34 @@ pub fn run(options: &Options) -> Result<()> {
     let root = project.map_or_else(|_| PathBuf::from("/"), |project| project.root);
     let symbols = Symbols::load(&kernel, &root)
         .with_context(|| format!("cannot read {}", kernel.display()))?;
-    let slide = match (options.slide, &options.at) {
-        (Some(slide), _) => slide,
-        (None, Some(at)) => slide_of(&symbols, at)?,
-        (None, None) if symbols.is_position_independent() => {
-            console::loud(format!(
-                "{} may be loaded anywhere: --at or --slide says where it was",
-                kernel.display()
-            ));
-            0
-        }
-        (None, None) => 0,
+    let mut slide = match (options.slide, &options.at) {
+        (Some(slide), _) => Some(slide),
+        (None, Some(at)) => Some(slide_of(&symbols, at)?),
+        (None, None) => (!symbols.is_position_independent()).then_some(0),
     };
+    let mut is_unknown = false;
     pass_on(options.input.open()?, std::io::stdout(), |line| {
-        addresses::explain(&symbols, slide, line)
-    })
+        if options.slide.is_none() && options.at.is_none() {
+            slide = symbols.slide_said_in(line).or(slide);
+        }
+        is_unknown |= slide.is_none();
+        slide.map_or_else(Vec::new, |slide| addresses::explain(&symbols, slide, line))
+    })?;
+    if is_unknown && slide.is_none() {
+        console::loud(format!(
+            "{} may be loaded anywhere, and nothing says where it was: give --at or --slide, or let the kernel print \
+             `kfiber: SYMBOL is at ADDRESS` when it begins",
+            kernel.display()
+        ));
+    }
+    Ok(())
 }
 
 /// Passes bytes on as they come, and adds what `explain` says of each line.
 fn pass_on(
     mut from: impl Read,
     mut to: impl Write,
-    explain: impl Fn(&str) -> Vec<String>,
+    mut explain: impl FnMut(&str) -> Vec<String>,
 ) -> Result<()> {
     let mut line = Vec::new();
     let mut buffer = [0; 4096];

@@ -5,8 +5,9 @@ use core::panic::PanicInfo;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
-use crate::request;
+use crate::protocol::LOADED;
 use crate::run::{self, Kernel};
+use crate::{registry, request};
 
 /// The kernel's way to print, as a pointer that [`run_if_asked`] made from a function.
 static PRINT: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
@@ -38,6 +39,10 @@ impl Kernel for Printer {
 pub fn run_if_asked(print: fn(fmt::Arguments<'_>)) {
     if let Some(words) = request::words() {
         PRINT.store(print as *mut (), Ordering::Release);
+        let tests = registry::tests().as_ptr().addr();
+        Printer.print_line(format_args!(
+            "{LOADED}__start_kfiber_tests is at {tests:#x}"
+        ));
         run::one_test(&Printer, words);
     }
 }

@@ -20,6 +20,10 @@ pub const PANIC: &str = "panic";
 /// `@kfiber fault NAME vector=N error=0x… rip=0x… rsp=0x… rbp=0x… cr2=0x…`: an unexpected CPU exception.
 pub const FAULT: &str = "fault";
 
+/// `kfiber: SYMBOL is at 0x…`: where a symbol of the kernel is at run time. Free text, by which addresses are explained of a kernel
+/// that is not loaded where its file says.
+pub const LOADED: &str = "kfiber: ";
+
 /// `stack words: 0x… 0x…`: what lies at the stack pointer of a fault. Free text, from which the runner finds the callers.
 pub const STACK_WORDS: &str = "stack words:";
 /// As many of them at most.

@@ -9,6 +9,9 @@ use anyhow::Result;
 use gimli::{Dwarf, EndianArcSlice, LittleEndian};
 use object::{Object as _, ObjectKind, ObjectSection as _, ObjectSymbol as _, SymbolKind};
 
+/// Begins a line in which a kernel says where it was loaded.
+const SLIDE: &str = kfiber_test::protocol::LOADED;
+
 type Reader = EndianArcSlice<LittleEndian>;
 
 /// The debug information and the symbols of one kernel.
@@ -22,6 +25,8 @@ pub struct Symbols {
     functions: Vec<(u64, u64, String)>,
     /// The same of each static.
     objects: Vec<(u64, u64, String)>,
+    /// The same of each symbol of which only the linker knows.
+    others: Vec<(u64, u64, String)>,
     is_position_independent: bool,
     /// Folder of the sources, to which their paths are shown relative.
     root: PathBuf,
@@ -57,6 +62,7 @@ impl Symbols {
             context: Context::from_dwarf(dwarf)?,
             functions: of_kinds([SymbolKind::Text, SymbolKind::Label]),
             objects: of_kinds([SymbolKind::Data, SymbolKind::Tls]),
+            others: of_kinds([SymbolKind::Unknown, SymbolKind::Section]),
             is_position_independent: elf.kind() == ObjectKind::Dynamic,
             root: root.to_owned(),
         })
@@ -127,8 +133,17 @@ impl Symbols {
                 .is_some_and(|before| before.is_empty() || before.ends_with("::"))
         };
         let all = self.functions.iter().chain(&self.objects);
+        let all = all.chain(&self.others);
         let mut named = all.filter(|(_, _, own)| is_named(own));
         named.next().map(|(start, ..)| *start)
+    }
+
+    /// How far above the addresses in its file the kernel was loaded, if it says so in a line `kfiber: SYMBOL is at 0x…`.
+    #[must_use]
+    pub fn slide_said_in(&self, line: &str) -> Option<u64> {
+        let (name, address) = line.trim().strip_prefix(SLIDE)?.split_once(" is at 0x")?;
+        let address = u64::from_str_radix(address, 16).ok()?;
+        Some(address.wrapping_sub(self.address_of(name)?))
     }
 
     /// The innermost function of the workspace, inlined or not, and its line: `function at file:line`.
@@ -219,6 +234,18 @@ mod tests {
             "{text}"
         );
         assert!(text.contains(&format!(":{line}")), "line {line} in {text}");
+    }
+
+    #[test]
+    fn a_line_with_the_address_of_a_symbol_says_where_the_program_was_loaded() {
+        let symbols = of_this_program();
+        let own = symbols
+            .address_of("symbolize::tests::landmark")
+            .expect("the function is in the symbol table");
+        let line = format!("kfiber: tests::landmark is at {:#x}\r", own + 0x1000);
+        assert_eq!(symbols.slide_said_in(&line), Some(0x1000));
+        assert_eq!(symbols.slide_said_in("kfiber: nothing is at 0x1000"), None);
+        assert_eq!(symbols.slide_said_in("landmark is at 0x1000"), None);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use crate::kernel::elf::TestCase;
 use crate::kernel::symbolize::Symbols;
 use crate::kernel::{callers, unwind_tables};
-use crate::machine::Machine;
+use crate::machine::{Loader, Machine};
 use crate::machine::interrupt_log::{self, Exception};
 use crate::machine::monitor::{self, Processor};
 use crate::machine::qemu::{self, End, Run};
@@ -85,6 +85,12 @@ impl Runner {
         let folder = tempfile::tempdir()?;
         let socket = folder.path().join("monitor");
         machine.monitor = Some(socket.clone());
+        if self.origin.loader != Loader::Qemu {
+            // Its program may write a disk beside the kernel, while those of other tests do so too.
+            let own = folder.path().join(self.kernel.file_name().unwrap_or_default());
+            fs::copy(&self.kernel, &own)?;
+            machine.kernel = own;
+        }
         let show = |line: &str| {
             if self.options.nocapture {
                 println!("[{}] {}", test.name, line.trim_end());
@@ -145,9 +151,13 @@ impl Runner {
         Ok(machine)
     }
 
-    /// What lies at an address of the kernel.
-    pub fn describe(&self, address: u64) -> String {
-        self.with_symbols(|symbols| symbols.describe(address))
+    /// What lies at an address of the kernel, which said this on its serial port.
+    pub fn describe(&self, address: u64, serial: &str) -> String {
+        let slide = |symbols: &Symbols| {
+            let mut slides = serial.lines().map(|line| symbols.slide_said_in(line));
+            slides.find_map(|slide| slide).unwrap_or(0)
+        };
+        self.with_symbols(|symbols| symbols.describe(address.wrapping_sub(slide(symbols))))
             .unwrap_or_else(|error| {
                 format!("unknown, for the debug information cannot be read: {error:#}")
             })
@@ -205,7 +215,7 @@ impl Runner {
         let again = qemu::run(&mut machine.command(), Some(self.deadline(test)), &|_| ())?;
         let text = keep_tail(&log)?;
         let explanation = match interrupt_log::triple_fault(&text) {
-            Some(chain) => self.describe_chain(&chain),
+            Some(chain) => self.describe_chain(&chain, &String::from_utf8_lossy(&again.serial)),
             None => {
                 let verdict =
                     judge_by(self.origin.line_count, &test.name, &again.serial, again.end);
@@ -218,7 +228,7 @@ impl Runner {
         Ok((explanation, log))
     }
 
-    fn describe_chain(&self, chain: &[Exception]) -> String {
+    fn describe_chain(&self, chain: &[Exception], serial: &str) -> String {
         let mut text = "triple fault".to_owned();
         for (index, exception) in chain.iter().enumerate() {
             text += if index == 0 { ": " } else { ", then " };
@@ -226,7 +236,7 @@ impl Runner {
             let Some(delivery) = exception.delivery.filter(|_| index == 0) else {
                 continue;
             };
-            text += &format!(" in {}", self.describe(delivery.rip));
+            text += &format!(" in {}", self.describe(delivery.rip, serial));
             text += &format!(
                 " [rip={:#x} rsp={:#x} error={:#x}",
                 delivery.rip, delivery.rsp, delivery.error

@@ -267,7 +267,7 @@ fn messages(serial: &[u8]) -> Vec<Message> {
 /// What a machine that hangs said last.
 fn last_words(serial: &[u8]) -> String {
     let text = String::from_utf8_lossy(serial);
-    match text.lines().next_back() {
+    match text.lines().rfind(|line| !line.trim().is_empty()) {
         Some(line) => format!("its last line is `{line}`"),
         None => "it wrote nothing at all".to_owned(),
     }

@@ -12,15 +12,21 @@ const CALLERS: [&str; 4] = [
 
 /// Says what the addresses in a line are that belong to the kernel, each once.
 pub(super) fn explain(symbols: &Symbols, slide: u64, line: &str) -> Vec<String> {
-    let mut found = Vec::new();
+    let mut found: Vec<String> = Vec::new();
+    let mut known = Vec::new();
     for (before, address) in addresses(line) {
         // The call is before the address to which it returns.
         let is_caller = CALLERS.iter().any(|words| before.ends_with(words));
         let own = address.wrapping_sub(slide).wrapping_sub(is_caller.into());
         if let Some(what) = symbols.explain(own) {
-            let text = format!("{address:#x} is {what}");
-            if !found.contains(&text) {
-                found.push(text);
+            // Of a static, such as a stack, one address is enough.
+            let name = what
+                .rsplit_once('+')
+                .filter(|_| what.starts_with("in the static"));
+            let name = name.map_or_else(|| what.clone(), |(name, _)| name.to_owned());
+            if !known.contains(&name) {
+                found.push(format!("{address:#x} is {what}"));
+                known.push(name);
             }
         }
     }
