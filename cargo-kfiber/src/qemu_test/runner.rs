@@ -10,10 +10,10 @@ use anyhow::{Context as _, Result};
 use crate::kernel::elf::TestCase;
 use crate::kernel::symbolize::Symbols;
 use crate::kernel::{callers, unwind_tables};
-use crate::machine::{Loader, Machine};
 use crate::machine::interrupt_log::{self, Exception};
 use crate::machine::monitor::{self, Processor};
 use crate::machine::qemu::{self, End, Run};
+use crate::machine::{Loader, Machine};
 use crate::options::TestOptions;
 use crate::qemu_test::origin::{AskedBy, Origin};
 use crate::qemu_test::verdict::{Outcome, Verdict, judge_by};
@@ -87,7 +87,9 @@ impl Runner {
         machine.monitor = Some(socket.clone());
         if self.origin.loader != Loader::Qemu {
             // Its program may write a disk beside the kernel, while those of other tests do so too.
-            let own = folder.path().join(self.kernel.file_name().unwrap_or_default());
+            let own = folder
+                .path()
+                .join(self.kernel.file_name().unwrap_or_default());
             fs::copy(&self.kernel, &own)?;
             machine.kernel = own;
         }
