@@ -5,7 +5,7 @@
 //! ```text
 //! fn main() -> ! {
 //!     // … the machine is set up, and can print …
-//!     kfiber_test::run_if_asked(|line| LOG.print(line)); // returns if nobody asked for a test
+//!     kfiber_test::run_if_asked(|line| _ = LOG.print(line)); // returns if nobody asked for a test
 //!     // … what the kernel does otherwise …
 //! }
 //!
