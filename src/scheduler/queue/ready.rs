@@ -32,6 +32,22 @@ impl Ring {
         self.0.set(fiber);
     }
 
+    /// Adds a fiber as the last of this ring.
+    ///
+    /// # Safety
+    ///
+    /// The ring must not be empty. The fiber must be alive, of the level of this ring, in no ring
+    /// and in no inbox.
+    #[inline(always)]
+    pub(crate) unsafe fn append(&self, fiber: *const Header) {
+        // SAFETY: the ring is not empty, and fibers in a ring are alive.
+        let last_link = unsafe { (*self.0.get()).link() };
+        // SAFETY: the caller vouches for the fiber.
+        unsafe { (*fiber).link() }.set(last_link.get());
+        last_link.set(fiber);
+        self.0.set(fiber);
+    }
+
     /// Takes the first fiber, whose successor is `second`, out of the ring.
     ///
     /// # Safety
@@ -45,9 +61,10 @@ impl Ring {
 }
 
 /// The ready queue; see the [module](self).
+#[repr(C)]
 pub(crate) struct Ready {
-    levels: Cell<usize>,
     rings: [Ring; Priority::COUNT],
+    levels: Cell<usize>,
 }
 
 impl Ready {

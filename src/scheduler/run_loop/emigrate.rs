@@ -99,6 +99,7 @@ impl RunLoop {
     unsafe fn block_for_root(&self, prev: *const Header) {
         // SAFETY: it runs, and does not wait yet.
         unsafe { before_leaving(prev) };
+        self.forbid_fast_yields(); // R4: the ring may become empty.
         // SAFETY: R3.
         unsafe { self.ready.remove_first(prev) };
         // SAFETY: it runs.

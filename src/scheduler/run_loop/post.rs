@@ -81,6 +81,6 @@ impl RunLoop {
         // SAFETY: R2.
         unsafe { (*fiber).state.unpark_from_inbox() };
         // SAFETY: it waited and is out of the inbox; only the owner drains.
-        unsafe { self.enqueue(fiber) };
+        unsafe { self.enqueue_at_any_level(fiber) };
     }
 }
