@@ -68,9 +68,8 @@
 //! - Whatever wakes, joins, cancels or hands over works between cores as on one. A yield takes no
 //!   lock and no atomic read-modify-write there either.
 //! - A ready fiber that is not pinned (`Builder::on`) moves to a core that has nothing to do, and which
-//!   gets as many as stay. The running fiber, a fiber that waits, and one that was lent a priority do
-//!   not move. On a host a fiber stays on the thread on which it began. A fiber can move itself: see
-//!   `move_to`.
+//!   gets as many as stay. The running fiber and a fiber that waits do not move. On a host a fiber stays
+//!   on the thread on which it began. A fiber can move itself: see `move_to`.
 //! - A core that has nothing to do looks for a few microseconds, with interrupts on, whether another one
 //!   has something for it, and only then [sleeps](Platform::idle). A wake-up that comes meanwhile needs
 //!   no [kick](Platform::kick). While all others sleep, it sleeps at once.
@@ -78,8 +77,8 @@
 //!   never lets others run wait for that fiber, and the [`Watchdog`] of that core names both.
 //! - Order is first come, first served within one core and one priority. A fiber of higher priority
 //!   waits no longer than until the next scheduling point of its core.
-//! - A mutex lends the priority of those that wait for it on the core of its owner. A fiber of another
-//!   core neither lends nor inherits.
+//! - A mutex lends the priority of those that wait for it to its owner, on whatever cores they are,
+//!   along chains as on one core. The core of the owner acts on it at its next scheduling point.
 //! - A cycle of waits within one core is found when it closes. One across cores is found when all cores
 //!   sleep: see [`Hooks::stalled`].
 //! - Only one core at a time [reports](Hooks::report), so reports do not mix.
