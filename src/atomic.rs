@@ -1,5 +1,5 @@
 //! The atomic types that the lock-free code uses: those of `core`, or those of loom, which tries
-//! all interleavings.
+//! all interleavings. And the cache lines in which they lie.
 
 #[cfg(not(loom))]
 pub(crate) use core::hint::spin_loop;
@@ -24,6 +24,11 @@ pub(crate) fn full_barrier() {
 #[cfg(all(feature = "smp", not(loom)))]
 #[inline(always)]
 pub(crate) const fn full_barrier() {}
+
+/// Ends a cache line in a structure, so that what follows is not in a line that other cores write.
+#[cfg(all(feature = "smp", not(loom)))]
+#[repr(align(64))]
+pub(crate) struct NextLine;
 
 /// Has the core fetch the cache line of this address for writing. If another core has written it last,
 /// to read the line first and to write it then would fetch it twice.

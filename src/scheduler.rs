@@ -103,6 +103,14 @@ pub mod overflow;
 pub(crate) mod queue;
 pub(crate) mod report;
 pub(crate) mod run_loop;
+#[cfg(all(
+    test,
+    feature = "smp",
+    target_os = "linux",
+    not(miri),
+    not(kfiber_threads)
+))]
+mod sharing_tests;
 pub(crate) mod spawn;
 pub(crate) mod task;
 mod watchdog;

@@ -23,6 +23,8 @@
 
 pub(crate) mod deadlock;
 #[cfg(feature = "smp")]
+mod debt;
+#[cfg(feature = "smp")]
 pub(crate) mod emigrate;
 pub(crate) mod hooks;
 #[cfg(feature = "smp")]
@@ -49,6 +51,8 @@ pub(crate) mod wake;
 
 pub(crate) use wake::{deadline_after, wake};
 
+#[cfg(feature = "smp")]
+use crate::atomic::NextLine;
 use crate::platform::{AnyPlatform, Core, NEVER, Nanoseconds, SwitchHook};
 use crate::scheduler::cpu::current::{self, Place};
 use crate::scheduler::lock_free::inbox::Inbox;
@@ -118,7 +122,7 @@ pub(crate) struct RunLoop {
     is_visited: AtomicBool,
     /// The fibers that it has yet to give to loops that asked.
     #[cfg(feature = "smp")]
-    debt: Cell<share::Debt>,
+    debt: Cell<debt::Debt>,
     /// The fiber that moves to another core of its own will, and the number of that core.
     #[cfg(feature = "smp")]
     pub(super) emigrant: Cell<(*const Header, usize)>,
@@ -135,11 +139,6 @@ pub(crate) struct RunLoop {
     /// Where the loop's fibers began to run. What they hold may not be sent elsewhere.
     place: Cell<Option<Place>>,
 }
-
-/// Ends a cache line, so that what follows is not in a line that other cores write.
-#[cfg(feature = "smp")]
-#[repr(align(64))]
-pub(super) struct NextLine;
 
 // SAFETY: R1; the inbox is made to be shared, and so is `Once`.
 unsafe impl Sync for RunLoop {}
@@ -200,7 +199,7 @@ impl RunLoop {
             #[cfg(feature = "smp")]
             is_asked: AtomicBool::new(false),
             #[cfg(feature = "smp")]
-            debt: Cell::new(share::Debt::NONE),
+            debt: Cell::new(debt::Debt::NONE),
             #[cfg(feature = "smp")]
             emigrant: Cell::new((ptr::null(), 0)),
             #[cfg(feature = "smp")]

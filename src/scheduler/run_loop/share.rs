@@ -23,10 +23,8 @@
 //!   way, its state says that it waits and was woken, so nobody else enqueues it. A change of its
 //!   level follows it: see [`lending`](super::lending).
 
-#[cfg(all(test, target_os = "linux", not(miri), not(kfiber_threads)))]
-mod tests;
-
 use super::RunLoop;
+use super::debt::Debt;
 use super::team::Team;
 use crate::scheduler::task::header::Header;
 use core::ptr;
@@ -42,21 +40,6 @@ pub(super) const STARTED_FIBERS_MOVE: bool =
 /// away.
 const MOST_LOOKS: usize = 128;
 const MOST_GIFTS: usize = 64;
-
-/// The fibers that a loop has yet to give away.
-#[derive(Clone, Copy)]
-pub(super) struct Debt {
-    count: usize,
-    /// The loops that get them, a bit for each.
-    receivers: u64,
-}
-
-impl Debt {
-    pub(super) const NONE: Self = Self {
-        count: 0,
-        receivers: 0,
-    };
-}
 
 impl RunLoop {
     /// Tells the loops that are awake that this one has nothing to do.

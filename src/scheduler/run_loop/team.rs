@@ -34,7 +34,9 @@
 //! Without the feature `smp` a loop contains all this itself, and pays for none of it.
 
 #[cfg(feature = "smp")]
-use super::{NextLine, RunLoop};
+use super::RunLoop;
+#[cfg(feature = "smp")]
+use crate::atomic::NextLine;
 #[cfg(feature = "smp")]
 use crate::context::ControlBlock;
 use crate::platform::AnyPlatform;

@@ -8,6 +8,7 @@ mod names;
 mod plot;
 mod processor;
 mod program;
+mod rounded;
 mod samples;
 mod sections;
 #[cfg(test)]

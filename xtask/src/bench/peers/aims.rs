@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::document::ranged;
 use super::names::{ON_ONE_CORE, REFERENCE};
+use super::rounded::ranged;
 use super::samples::{Figure, Samples};
 
 /// What a figure is relative to.

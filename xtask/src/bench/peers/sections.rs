@@ -3,10 +3,10 @@
 
 use std::fmt::Write as _;
 
-use super::document::short;
 use super::names::{
     INSTRUCTIONS, OF_CORES, OF_LOCK, OF_SLEEPERS, ON_ONE_CORE, ON_TWO_CORES, OPERATIONS, Shape,
 };
+use super::rounded::short;
 use super::samples::Samples;
 
 const ON_ONE: &str = "
