@@ -367,12 +367,12 @@ impl RunLoop {
         if ptr::eq(ring, fast_ring) {
             // SAFETY: R4: the running fiber is in this ring. The rest is the caller's promise.
             unsafe { ring.append(fiber) };
+            #[cfg(feature = "smp")]
+            self.offer();
         } else {
             // SAFETY: the caller's promise.
-            return unsafe { self.enqueue_aside(fiber) };
+            unsafe { self.enqueue_aside(fiber) };
         }
-        #[cfg(feature = "smp")]
-        self.offer();
     }
 
     /// Does what [`enqueue`](Self::enqueue) does, out of line.
