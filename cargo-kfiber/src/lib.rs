@@ -6,6 +6,7 @@
 )]
 
 pub mod console;
+pub mod gdb;
 pub mod input;
 pub mod kernel;
 pub mod machine;
@@ -39,6 +40,8 @@ struct Arguments {
 /// What can be asked for: a variant for each command.
 #[derive(Subcommand)]
 enum Command {
+    /// Show the fibers of a kernel in QEMU as threads, to any debugger: gdb, LLDB, VS Code
+    Gdb(gdb::Arguments),
     Test(test::Options),
     Report(report::Options),
     Stacks(stacks::Options),
@@ -68,6 +71,7 @@ fn words() -> impl Iterator<Item = OsString> {
 /// Does what a command asks for.
 fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let is_good = match arguments.command {
+        Command::Gdb(arguments) => return gdb::command(&arguments),
         Command::Test(options) => test::run(&options)?,
         Command::Report(options) => report::run(&options).map(|()| true)?,
         Command::Stacks(options) => stacks::run(&options)?,

@@ -132,14 +132,14 @@ impl FiberInfo {
             None => FiberState::OnAnotherCore,
         };
         // SAFETY: as above.
-        let longest = unsafe { Extra::of(fiber) }
-            .longest_run
-            .load(Ordering::Relaxed);
+        let extra = unsafe { Extra::of(fiber) };
+        let longest = extra.longest_run.load(Ordering::Relaxed);
+        let level = extra.lending.level.load(Ordering::Relaxed);
         Self {
             // SAFETY: it is alive, or held.
             id: unsafe { FiberId::of(header) },
             name: header.name(),
-            priority: Priority::new(header.own_level.get()).expect("levels come from priorities"),
+            priority: Priority::new(level).expect("levels come from priorities"),
             // SAFETY: it had a fiber, so it has a loop.
             core: unsafe { RunLoop::of(fiber) }.core(),
             state,

@@ -11,9 +11,9 @@
 //!
 //! # Invariants
 //!
-//! - **R1**: everything but the inbox is used by the owner alone. The owner is the core (on a host,
-//!   the thread) that runs the loop, outside of interrupt handlers. By **P1**, code that runs in a
-//!   fiber of the loop with interrupts on is the owner.
+//! - **R1**: everything but the inbox, and the list of `lending`, is used by the owner alone. The
+//!   owner is the core (on a host, the thread) that runs the loop, outside of interrupt handlers. By
+//!   **P1**, code that runs in a fiber of the loop with interrupts on is the owner.
 //! - **R2**: a header in a ring, an inbox or the list of all is alive.
 //! - **R3**: the running fiber is the first of the ring of its level. A fiber that waits is in no
 //!   ring.
@@ -25,6 +25,8 @@ pub(crate) mod deadlock;
 #[cfg(feature = "smp")]
 pub(crate) mod emigrate;
 pub(crate) mod hooks;
+#[cfg(feature = "smp")]
+pub(crate) mod lending;
 pub(crate) mod level;
 pub(crate) mod ownership;
 #[cfg(feature = "smp")]
@@ -104,6 +106,9 @@ pub(crate) struct RunLoop {
     /// The fiber that moves to another core of its own will, and the number of that core.
     #[cfg(feature = "smp")]
     pub(super) emigrant: Cell<(*const Header, usize)>,
+    /// The first of the fibers whose level has changed, or null: see [`lending`].
+    #[cfg(feature = "smp")]
+    changed: Cell<*const Header>,
     /// Whether `run_until_idle` runs the loop.
     #[cfg(feature = "smp")]
     pub(super) is_until_idle: AtomicBool,
@@ -171,6 +176,8 @@ impl RunLoop {
             is_asked: AtomicBool::new(false),
             #[cfg(feature = "smp")]
             emigrant: Cell::new((ptr::null(), 0)),
+            #[cfg(feature = "smp")]
+            changed: Cell::new(ptr::null()),
             #[cfg(feature = "smp")]
             is_until_idle: AtomicBool::new(false),
             #[cfg(feature = "smp")]
@@ -360,12 +367,12 @@ impl RunLoop {
         if ptr::eq(ring, fast_ring) {
             // SAFETY: R4: the running fiber is in this ring. The rest is the caller's promise.
             unsafe { ring.append(fiber) };
+            #[cfg(feature = "smp")]
+            self.offer();
         } else {
             // SAFETY: the caller's promise.
-            return unsafe { self.enqueue_aside(fiber) };
+            unsafe { self.enqueue_aside(fiber) };
         }
-        #[cfg(feature = "smp")]
-        self.offer();
     }
 
     /// Does what [`enqueue`](Self::enqueue) does, out of line.

@@ -329,6 +329,25 @@ impl Ready {
         }
     }
 
+    /// Returns whether a fiber is in the ring of its level.
+    #[cfg(feature = "smp")]
+    pub(crate) fn has(&self, fiber: *const Header) -> bool {
+        // SAFETY: the fiber is alive.
+        let last = self.tail(unsafe { (*fiber).level() }).get();
+        let mut at = last;
+        // SAFETY: fibers in a ring are alive.
+        while let Some(before) = unsafe { at.as_ref() } {
+            at = before.next();
+            if ptr::eq(at, fiber) {
+                return true;
+            }
+            if ptr::eq(at, last) {
+                break;
+            }
+        }
+        false
+    }
+
     /// Returns whether a fiber is the first in the ring of its level.
     pub(crate) fn is_first(&self, fiber: *const Header) -> bool {
         // SAFETY: the fiber runs.
