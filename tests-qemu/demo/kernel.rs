@@ -4,14 +4,12 @@ use crate::machine;
 use crate::scheduler::SCHEDULER;
 use crate::{console, ends, shell, trouble};
 use kfiber::scheduler::{FiberCell, Priority};
-use tests_qemu::{command_line, exit, interrupts, println, stacks};
+use tests_qemu::{command_line, exit, println, stacks};
 
 static SHELL: FiberCell<{ 64 * 1024 }> = FiberCell::new();
 
 /// Called by the boot code.
 pub(crate) fn main() -> ! {
-    // The timer's handler only says that the time has come; sleepers are woken by the scheduler.
-    interrupts::on_tick(trouble::on_tick);
     SCHEDULER.set_hooks(&trouble::Kernel).expect("the first");
     ends::init();
     console::init();

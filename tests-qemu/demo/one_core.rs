@@ -1,7 +1,9 @@
 //! The machine of a kernel with one core, as `kernel.rs` wants it. `several_cores.rs` has the other one.
 
 use crate::scheduler::SCHEDULER;
+use crate::trouble;
 use kfiber::scheduler::FiberInfo;
+use tests_qemu::interrupts;
 use tests_qemu::platform::{self, Bare};
 
 /// The scheduler's platform.
@@ -19,6 +21,7 @@ pub(crate) const fn machine() -> Machine {
 
 /// Runs all fibers. Interrupts are on.
 pub(crate) fn run() {
+    interrupts::on_tick(trouble::on_tick);
     SCHEDULER.run();
 }
 
