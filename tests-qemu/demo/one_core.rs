@@ -1,7 +1,6 @@
 //! The machine of a kernel with one core, as `kernel.rs` wants it. `several_cores.rs` has the other one.
 
 use crate::scheduler::SCHEDULER;
-use crate::trouble;
 use kfiber::scheduler::FiberInfo;
 use tests_qemu::interrupts;
 use tests_qemu::platform::{self, Bare};
@@ -21,8 +20,12 @@ pub(crate) const fn machine() -> Machine {
 
 /// Runs all fibers. Interrupts are on.
 pub(crate) fn run() {
-    interrupts::on_tick(trouble::on_tick);
     SCHEDULER.run();
+}
+
+/// Ends the interrupt of the timer.
+pub(crate) fn end_of_timer_interrupt() {
+    interrupts::end_of_interrupt();
 }
 
 /// Returns the core of a fiber, where there are several.

@@ -3,7 +3,6 @@
 //! It counts for how long each core sleeps, which `top` shows.
 
 use crate::scheduler::SCHEDULER;
-use crate::trouble;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 use kfiber::hardware::{ApicCores, ApicVectors, HardwareError, LocalApic};
@@ -103,10 +102,6 @@ pub(crate) fn run() {
         Ok(count) => println!("{count} cores"),
         Err(error) => println!("not all cores were started: {error}"),
     }
-    exceptions::hook(VECTORS.timer, |frame| {
-        trouble::on_tick(frame);
-        SCHEDULER.platform().cores.end_of_timer_interrupt();
-    });
     exceptions::hook(VECTORS.kick, |_| {
         SCHEDULER.platform().cores.end_of_interrupt();
     });
@@ -120,13 +115,18 @@ pub(crate) fn run() {
     });
 }
 
+/// Ends the interrupt of a core's timer.
+pub(crate) fn end_of_timer_interrupt() {
+    SCHEDULER.platform().cores.end_of_timer_interrupt();
+}
+
 /// Starts this core's part of the platform; on the first core first.
 fn start_this_core() -> Result<(), HardwareError> {
     // SAFETY: all memory is mapped one to one, and the harness has a handler for the vector.
     let apic = unsafe { LocalApic::enable(VirtAddr::zero(), SPURIOUS_VECTOR) }?;
     let platform = &SCHEDULER.platform().cores;
     if cores::this() == 0 {
-        // SAFETY: `run` has hooked both vectors, and nobody else uses the timers or the PIT from here on.
+        // SAFETY: both vectors are hooked, and nobody else uses the timers or the PIT from here on.
         unsafe { platform.start(apic, VECTORS) }
     } else {
         // SAFETY: as above, and the clocks of QEMU's cores agree.

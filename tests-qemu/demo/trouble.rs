@@ -41,7 +41,7 @@ impl Hooks for Kernel {
     }
 }
 
-/// The timer's handler. It only says that the time has come; sleepers are woken by the scheduler.
+/// What is done at each interrupt of the timer.
 pub(crate) fn on_tick(frame: &mut TrapFrame) {
     let interrupted = Registers {
         rip: frame.rip,
