@@ -99,13 +99,13 @@ fn load(count: &AtomicUsize) -> usize {
     count.load(Ordering::Acquire)
 }
 
-/// Each core sleeps by its own timer, and knows its number.
+/// Each core sleeps by its own timer, and knows its number. A timer that never interrupts is a hang.
 fn all_cores_sleep() {
     static RAN: [AtomicUsize; 4] = [const { AtomicUsize::new(0) }; 4];
     run(|count| {
         for (core, ran) in RAN.iter().enumerate().take(count) {
             on(core, move || {
-                for _ in 0..5 {
+                while load(ran) < 5 || load(&TICKS[core]) == 0 {
                     let deadline = scheduler::now() + 5_000_000;
                     sleep(5);
                     assert!(scheduler::now() >= deadline, "core {core} woke too early");
@@ -117,38 +117,37 @@ fn all_cores_sleep() {
         }
     });
     for core in 0..cores::count() {
-        assert_eq!(load(&RAN[core]), 5, "rounds of core {core}");
-        assert!(
-            load(&TICKS[core]) >= 1,
-            "core {core} was never interrupted by its timer"
-        );
         let apic_id = SCHEDULER.platform().apic_id(Core(core));
         assert_eq!(apic_id, Some(cores::apic_id(core)));
     }
 }
 
-/// Fibers of two cores wake each other, while their cores sleep in between.
+/// Fibers of two cores wake each other, while their cores sleep in between. A kick that never comes is a hang.
 fn cores_wake_each_other() {
     const ROUNDS: usize = 200;
+    const END: usize = usize::MAX;
     static TURNS: kfiber::sync::Channel<usize, 1> = kfiber::sync::Channel::new();
     static ANSWERS: kfiber::sync::Channel<usize, 1> = kfiber::sync::Channel::new();
     run(|_| {
         on(0, || {
-            for round in 0..ROUNDS {
+            let all_are_kicked = || KICKS[..2].iter().all(|kicks| load(kicks) > 0);
+            for round in (0..).take_while(|round| *round < ROUNDS || !all_are_kicked()) {
                 TURNS.send(round).expect("the other one receives");
                 assert_eq!(ANSWERS.recv(), Ok(round));
             }
+            TURNS.send(END).expect("the other one receives");
         });
         on(1, || {
-            for round in 0..ROUNDS {
-                assert_eq!(TURNS.recv(), Ok(round));
+            for expected in 0.. {
+                let round = TURNS.recv().expect("the other one sends");
+                if round == END {
+                    break;
+                }
+                assert_eq!(round, expected);
                 ANSWERS.send(round).expect("the other one receives");
             }
         });
     });
-    for core in [0, 1] {
-        assert!(load(&KICKS[core]) > 0, "core {core} was never kicked");
-    }
 }
 
 kernel_test! {
@@ -185,7 +184,12 @@ kernel_test! {
         hook();
         start_first().expect("the machine has a PIT");
         on(0, || sleep(20));
-        on(1, || sleep(20));
+        // The scheduler finds a deadline that has passed by itself, if the host holds this core up just before.
+        on(1, || {
+            while load(&LATE[1]) == 0 {
+                sleep(20);
+            }
+        });
         cores::on_all(|core| {
             if core == 1 {
                 start_this().expect("its mode is that of the first");
@@ -196,7 +200,6 @@ kernel_test! {
         });
         assert_eq!(load(&TICKS[1]), 0, "it is masked");
         assert!(load(&TICKS[0]) > 0);
-        assert!(load(&LATE[1]) > 0);
     }
 
     fn a_core_that_was_not_started_says_so() cores(2) panics("core 1 was not started: call `ApicCores::start` on the first") {
