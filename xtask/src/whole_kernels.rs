@@ -6,6 +6,7 @@ mod copy;
 mod keys;
 pub(crate) mod step;
 mod verdict;
+mod with_tests;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
