@@ -63,8 +63,12 @@ impl OfCore {
     }
 }
 
+/// Returns the number of the core of the caller.
 #[cfg(feature = "smp")]
-pub(super) use crate::core_local::number as this;
+#[inline]
+pub(super) fn this() -> Core {
+    crate::core_local::number()
+}
 
 /// Returns the number of the core of the caller, which is the only one.
 #[cfg(not(feature = "smp"))]

@@ -6,7 +6,7 @@ use super::apic_timers::{ApicTimerMode, ApicTimers, CoreTimer};
 use super::error::HardwareError;
 use super::local_apic::{Destination, Ipi, LocalApic, check_vector};
 use super::tsc::TscClock;
-use crate::platform::{Core, Nanoseconds, Platform, Timer as _, sleep_until_interrupt};
+use crate::platform::{Core, Nanoseconds, Platform, Timer, sleep_until_interrupt};
 use core::sync::atomic::{AtomicU8, Ordering};
 
 /// The platform of a scheduler with the cores of a PC. It can be kept in a static, and each core
