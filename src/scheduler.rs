@@ -64,7 +64,9 @@
 //! - The [`Platform`] says on which [`core`](Platform::core) it runs, and
 //!   [kicks](Platform::kick) a core that sleeps. It has one clock for all cores, and a timer for each,
 //!   whose handler calls [`timer_interrupt`](Scheduler::timer_interrupt) on its core.
-//! - On the bare machine each core first gives kfiber its words: see `CoreLocal`.
+//!   `hardware::ApicCores` is such a platform, for PCs.
+//! - On the bare machine each core first gives kfiber its words, and gets its number: see
+//!   `CoreLocal`.
 //! - Whatever wakes, joins, cancels or hands over works between cores as on one. A yield takes no
 //!   lock and no atomic read-modify-write there either.
 //! - A ready fiber that is not pinned (`Builder::on`) moves to a core that sleeps. The running fiber and
@@ -104,13 +106,13 @@ pub(crate) mod spawn;
 pub(crate) mod task;
 mod watchdog;
 
+#[cfg(all(feature = "smp", not(target_os = "linux")))]
+pub use crate::core_local::CoreLocal;
 pub use actions::{
     after, check_cancelled, current, current_name, is_cancelled, now, park, park_timeout,
     park_until, shield, sleep, sleep_until, unparker, yield_now,
 };
 pub use block_on::block_on;
-#[cfg(all(feature = "smp", not(target_os = "linux")))]
-pub use cpu::core_local::CoreLocal;
 pub use cpu::current::without_waiting;
 #[cfg(not(target_os = "linux"))]
 pub use fail::contain::fiber_panicked;

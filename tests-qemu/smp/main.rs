@@ -2,6 +2,8 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
+mod apic_cores;
+#[cfg(target_os = "none")]
 mod endings;
 #[cfg(target_os = "none")]
 mod kicks;

@@ -6,7 +6,7 @@ use core::{
 };
 
 #[cfg(feature = "smp")]
-use kfiber::scheduler::CoreLocal;
+use kfiber::{platform::Core, scheduler::CoreLocal};
 use x86_64::{
     VirtAddr,
     instructions::{hlt, interrupts::disable},
@@ -62,7 +62,7 @@ pub(crate) fn install(number: usize) {
     #[cfg(feature = "smp")]
     // SAFETY: this core has just begun, has these words alone, and nobody changes the GS base again.
     unsafe {
-        local.kfiber.embed();
+        local.kfiber.embed(Core(number));
     }
 }
 

@@ -31,8 +31,8 @@ const NOBODY: *const Header = ptr::without_provenance(MAY_NOT_WAIT);
 
 #[cfg(all(feature = "smp", not(target_os = "linux")))]
 mod word {
-    use super::super::core_local::{FIBER_AT, RUN_LOOP_AT, read, write};
     use super::{Header, MAY_NOT_WAIT};
+    use crate::core_local::{FIBER_AT, RUN_LOOP_AT, read, write};
 
     const _: () = assert!(MAY_NOT_WAIT == 1, "`core_local` begins with this");
 

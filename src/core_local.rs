@@ -12,6 +12,7 @@
 //! The symbol `__kfiber_core_at` is the offset. It is 0 if nobody defines it. A read of a word is
 //! one instruction, `mov rax, gs:[__kfiber_core_at + 8]`, as it is one for a static.
 
+use crate::platform::Core;
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
 use core::ptr;
@@ -26,7 +27,7 @@ use x86_64::registers::model_specific::GsBase;
 /// ```ignore
 /// static CORES: [CoreLocal; 4] = [const { CoreLocal::new() }; 4];
 ///
-/// unsafe { CORES[core].install() };
+/// unsafe { CORES[number].install(Core(number)) };
 /// SCHEDULER.run();
 /// ```
 ///
@@ -44,7 +45,8 @@ use x86_64::registers::model_specific::GsBase;
 pub struct CoreLocal {
     /// The address of this value.
     this: UnsafeCell<*const Self>,
-    words: UnsafeCell<[*const (); 3]>,
+    /// What the scheduler knows of the core, and at last the core's number.
+    words: UnsafeCell<[*const (); 4]>,
 }
 
 // SAFETY: only the core that it belongs to uses the words.
@@ -52,13 +54,15 @@ unsafe impl Sync for CoreLocal {}
 // SAFETY: as above.
 unsafe impl Send for CoreLocal {}
 
-/// What the word of the running fiber is while none runs: see [`current`](super::current).
-pub(super) const NOBODY: *const () = ptr::without_provenance(1);
+/// What the word of the running fiber is while none runs: see
+/// [`current`](crate::scheduler::cpu::current).
+const NOBODY: *const () = ptr::without_provenance(1);
 
 /// The words by their offsets, the first of which is that of the running fiber.
-pub(super) const FIBER_AT: usize = offset_of!(CoreLocal, words);
-pub(super) const RUN_LOOP_AT: usize = FIBER_AT + 8;
-pub(super) const PLACE_AT: usize = FIBER_AT + 16;
+pub(crate) const FIBER_AT: usize = offset_of!(CoreLocal, words);
+pub(crate) const RUN_LOOP_AT: usize = FIBER_AT + 8;
+pub(crate) const PLACE_AT: usize = FIBER_AT + 16;
+const NUMBER_AT: usize = FIBER_AT + 24;
 
 impl CoreLocal {
     /// Returns the words of a core that runs no fiber.
@@ -66,11 +70,12 @@ impl CoreLocal {
     pub const fn new() -> Self {
         Self {
             this: UnsafeCell::new(ptr::null()),
-            words: UnsafeCell::new([NOBODY, ptr::null(), ptr::null()]),
+            words: UnsafeCell::new([NOBODY, ptr::null(), ptr::null(), ptr::null()]),
         }
     }
 
-    /// Makes these the words of the core that calls it, and gives kfiber its GS base.
+    /// Makes these the words of the core that calls it, and gives kfiber its GS base. The core gets
+    /// this number, which [`hardware::ApicCores`](crate::hardware::ApicCores) reads again.
     ///
     /// # Safety
     ///
@@ -80,14 +85,15 @@ impl CoreLocal {
     /// # Context
     ///
     /// Callable from: boot code of each core, once. Blocks: nothing.
-    pub unsafe fn install(&'static self) {
+    pub unsafe fn install(&'static self, number: Core) {
         let base = ptr::from_ref(self).addr().wrapping_sub(offset()) as u64;
         GsBase::write(VirtAddr::new_truncate(base));
         // SAFETY: the caller's promise.
-        unsafe { self.embed() };
+        unsafe { self.embed(number) };
     }
 
-    /// Makes these the words of the core whose GS base lies `__kfiber_core_at` bytes below them.
+    /// Makes these the words of the core whose GS base lies `__kfiber_core_at` bytes below them. The
+    /// core gets this number, as by [`install`](Self::install).
     ///
     /// # Panics
     ///
@@ -102,7 +108,7 @@ impl CoreLocal {
     /// # Context
     ///
     /// Callable from: boot code of each core, once. Blocks: nothing.
-    pub unsafe fn embed(&'static self) {
+    pub unsafe fn embed(&'static self, number: Core) {
         let base = usize::try_from(GsBase::read().as_u64()).unwrap_or(0);
         assert!(
             base.wrapping_add(offset()) == ptr::from_ref(self).addr(),
@@ -111,6 +117,7 @@ impl CoreLocal {
         );
         // SAFETY: the caller's promise: only this core uses them.
         unsafe { self.this.get().write(self) };
+        write::<NUMBER_AT>(ptr::without_provenance(number.0));
     }
 }
 
@@ -137,6 +144,12 @@ pub(crate) fn check() {
     );
 }
 
+/// Returns the number of this core, whose words are there.
+#[inline]
+pub(crate) fn number() -> Core {
+    Core(read::<NUMBER_AT>().addr())
+}
+
 fn is_there(base: usize) -> bool {
     let at = base.wrapping_add(offset());
     read::<0>().addr() == at
@@ -159,7 +172,7 @@ fn offset() -> usize {
 
 /// Reads a word of this core.
 #[inline(always)]
-pub(super) fn read<const AT: usize>() -> *const () {
+pub(crate) fn read<const AT: usize>() -> *const () {
     let word;
     // SAFETY: `run` has checked that the words are there.
     unsafe {
@@ -176,7 +189,7 @@ pub(super) fn read<const AT: usize>() -> *const () {
 
 /// Writes a word of this core.
 #[inline(always)]
-pub(super) fn write<const AT: usize>(word: *const ()) {
+pub(crate) fn write<const AT: usize>(word: *const ()) {
     // SAFETY: as above, and nobody but this core uses them.
     unsafe {
         core::arch::asm!(
