@@ -124,6 +124,8 @@ pub use report::hooks::{Hooks, HooksAlreadySet, Report};
 pub use report::late_timer::LateTimer;
 pub use report::print::PrintReports;
 pub use report::registers::Registers;
+#[cfg(feature = "smp")]
+pub use report::soft_lockup::DelayedFiber;
 pub use report::soft_lockup::SoftLockup;
 #[cfg(feature = "smp")]
 pub use run_loop::emigrate::{MoveError, move_to};

@@ -21,9 +21,13 @@
 //!   highest, and there is no hook. It is null, or about to become null, when the inbox is not
 //!   empty.
 
+#[cfg(feature = "smp")]
+pub(crate) mod cycles;
 pub(crate) mod deadlock;
 #[cfg(feature = "smp")]
 pub(crate) mod emigrate;
+#[cfg(feature = "smp")]
+pub(crate) mod hold;
 pub(crate) mod hooks;
 pub(crate) mod level;
 pub(crate) mod ownership;

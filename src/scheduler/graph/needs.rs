@@ -6,9 +6,10 @@
 //! that has ended. The stuck fibers are the largest set for which this holds. Nothing can then wake
 //! such a fiber, except the cancellation of a fiber in the set.
 //!
-//! Only the owner of a loop may read the waits of its fibers. Whatever only a fiber of another loop
-//! can provide is therefore assumed to be provided. With several cores this holds for the fibers of
-//! another core too, except for a look at all of them while all cores sleep.
+//! Only the owner of a loop may read the waits of its fibers. Whatever only a fiber of another
+//! scheduler can provide is therefore assumed to be provided. With several cores this holds for the
+//! fibers of another core too, unless they are [held](crate::scheduler::run_loop::hold), or all cores
+//! sleep.
 
 use crate::scheduler::queue::all::AllFibers;
 use crate::scheduler::task::control::Extra;
@@ -16,7 +17,7 @@ use crate::scheduler::task::header::{Header, is_cancelled};
 use crate::scheduler::task::id::FiberId;
 use crate::scheduler::task::owner::{HeldBy, OwnerWord, Readers};
 use crate::scheduler::task::scope_count::ScopeCount;
-use crate::scheduler::task::wait::{Giver, Wait, WaitReason};
+use crate::scheduler::task::wait::{Giver, HolderOf, Wait, WaitReason};
 use core::ptr;
 
 /// What a wait needs; see the [module](self).
@@ -29,8 +30,11 @@ pub(crate) enum Need {
     /// All of these fibers must do something. None of them has ended.
     All(All),
     /// Only fibers can end the wait, but it is not known which ones, or they belong to another
-    /// loop.
+    /// scheduler.
     Fibers,
+    /// Only this fiber can end the wait. It belongs to another loop, and is not held.
+    #[cfg(feature = "smp")]
+    Elsewhere(*const Header),
     /// A deadline ends the wait.
     Clock,
     /// Interrupt handlers, or anyone else, can end the wait.
@@ -48,8 +52,9 @@ pub(crate) enum All {
 
 /// The waits of the fibers of one loop. Only the owner of the loop may create this value.
 ///
-/// - **G1**: all fibers in it, as `*const Header`, are in cells of this loop. Their whole control
-///   blocks can be reached through these pointers, and stay readable forever.
+/// - **G1**: all fibers in it, as `*const Header`, are in cells of this loop, or of another one and
+///   held (**V1**). Their whole control blocks can be reached through these pointers, and stay readable
+///   forever.
 #[derive(Clone, Copy)]
 pub(crate) struct Waits<'a> {
     /// All fibers of the loop.
@@ -60,6 +65,12 @@ pub(crate) struct Waits<'a> {
     /// The loops that are owned.
     #[cfg(feature = "smp")]
     pub(crate) loops: Loops,
+    /// Whether the fibers that are held belong to it too: the caller holds them.
+    #[cfg(feature = "smp")]
+    pub(crate) has_held: bool,
+    /// A fiber that runs, of a loop that is not owned, or null.
+    #[cfg(feature = "smp")]
+    pub(crate) runs: *const Header,
     /// The number of fibers that have not ended.
     pub(crate) live: usize,
     /// A fiber that still runs but is about to wait, if there is one, and the record of its wait.
@@ -74,6 +85,8 @@ pub(crate) struct Loops {
     pub(crate) first: usize,
     /// The size of a loop.
     pub(crate) stride: usize,
+    /// The number of loops.
+    pub(crate) count: usize,
     /// A bit for each loop that is meant.
     pub(crate) set: u64,
 }
@@ -83,6 +96,10 @@ impl Loops {
     fn has(self, run_loop: *const ()) -> bool {
         let index = run_loop.addr().wrapping_sub(self.first) / self.stride;
         index < 64 && self.set >> index & 1 != 0
+    }
+
+    fn is_of_team(self, run_loop: *const ()) -> bool {
+        run_loop.addr().wrapping_sub(self.first) / self.stride < self.count
     }
 }
 
@@ -108,6 +125,9 @@ impl<'a> Waits<'a> {
     fn owns_loop_of(self, fiber: *const Header) -> bool {
         // SAFETY: headers stay readable for good.
         self.loops.has(unsafe { Header::loop_address(fiber) })
+            // SAFETY: as above.
+            || self.has_held && unsafe { (*fiber).state.is_held() }
+            || ptr::eq(fiber, self.runs)
     }
 
     #[cfg(not(feature = "smp"))]
@@ -124,6 +144,10 @@ impl<'a> Waits<'a> {
             && ptr::eq(fiber, about_to)
         {
             return Some(wait);
+        }
+        #[cfg(feature = "smp")]
+        if ptr::eq(fiber, self.runs) {
+            return None;
         }
         // SAFETY: G1.
         let header = unsafe { &*fiber };
@@ -149,6 +173,8 @@ impl<'a> Waits<'a> {
             Need::Fiber(_) | Need::Ended(_) => true,
             Need::All(all) => self.in_all(all).next().is_some(),
             Need::Fibers | Need::Clock | Need::Anybody => false,
+            #[cfg(feature = "smp")]
+            Need::Elsewhere(_) => true,
         };
         needs_a_fiber && !is_to_end
     }
@@ -167,14 +193,26 @@ impl<'a> Waits<'a> {
                 .unwrap_or(Need::Anybody),
             Giver::Scope => Need::All(All::Scope(wait.object.cast())),
             Giver::Holder(holder_of) => {
-                let is_about_to_wait = self.is_about_to_wait(fiber);
-                // SAFETY: its fiber waits, or is about to, so it is alive.
-                match unsafe { holder_of(wait.object, fiber, is_about_to_wait) } {
-                    HeldBy::Nobody => Need::Anybody, // it is about to be served
-                    HeldBy::Fiber(owner) => self.need_of_owner(owner),
-                    HeldBy::Readers(readers) => self.need_of_readers(readers),
+                let need = self.need_of_holder(fiber, wait, holder_of);
+                #[cfg(feature = "smp")]
+                if let Need::Ended(_) = need {
+                    // On another core the holder may have given it back and have ended since it was
+                    // seen here. If it is the holder still, it has kept it.
+                    return self.need_of_holder(fiber, wait, holder_of);
                 }
+                need
             }
+        }
+    }
+
+    #[inline(always)]
+    fn need_of_holder(self, fiber: *const Header, wait: &Wait, holder_of: HolderOf) -> Need {
+        let is_about_to_wait = self.is_about_to_wait(fiber);
+        // SAFETY: its fiber waits, or is about to, so it is alive.
+        match unsafe { holder_of(wait.object, fiber, is_about_to_wait) } {
+            HeldBy::Nobody => Need::Anybody, // it is about to be served
+            HeldBy::Fiber(owner) => self.need_of_owner(owner),
+            HeldBy::Readers(readers) => self.need_of_readers(readers),
         }
     }
 
@@ -198,18 +236,30 @@ impl<'a> Waits<'a> {
 
     /// Returns the need of a fiber, unless that fiber has ended.
     fn need_of_fiber(self, fiber: *const Header) -> Option<Need> {
+        #[cfg(not(feature = "smp"))]
         // SAFETY: it was alive when the wait began, so it is in a cell, which stays readable for
         // good.
-        let its_loop = unsafe { Header::loop_address(fiber) };
-        #[cfg(not(feature = "smp"))]
-        let is_ours = ptr::eq(its_loop, self.run_loop);
-        #[cfg(feature = "smp")]
-        let is_ours = self.loops.has(its_loop);
-        if !is_ours {
+        if !ptr::eq(unsafe { Header::loop_address(fiber) }, self.run_loop) {
             return Some(Need::Fibers);
+        }
+        #[cfg(feature = "smp")]
+        if !self.owns_loop_of(fiber) {
+            return Some(self.need_of_fiber_elsewhere(fiber));
         }
         // SAFETY: as above.
         (!unsafe { (*fiber).state.is_finished() }).then_some(Need::Fiber(fiber))
+    }
+
+    /// Returns the need of a fiber of a loop that is not owned.
+    #[cfg(feature = "smp")]
+    fn need_of_fiber_elsewhere(self, fiber: *const Header) -> Need {
+        // SAFETY: headers stay readable for good.
+        let its_loop = unsafe { Header::loop_address(fiber) };
+        // SAFETY: as above.
+        if !self.loops.is_of_team(its_loop) || unsafe { (*fiber).state.is_finished() } {
+            return Need::Fibers;
+        }
+        Need::Elsewhere(fiber)
     }
 
     /// Returns those of several fibers that belong to this loop and have not ended.

@@ -5,6 +5,8 @@ use super::needs::{self, All, Need, Waits};
 use crate::platform::Nanoseconds;
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::id::FiberId;
+#[cfg(feature = "smp")]
+use crate::scheduler::task::wait::Wait;
 use crate::scheduler::task::wait::WaitReason;
 use core::marker::PhantomData;
 use core::panic::Location;
@@ -163,8 +165,21 @@ impl WaitingFiber {
                 name: unsafe { (*next).name() },
             },
             Need::Ended(id) => WaitsFor::EndedFiber { id },
+            #[cfg(not(feature = "smp"))]
             Need::All(all @ All::Scope(_)) => WaitsFor::Scope {
                 running: waits.in_all(all).count(),
+            },
+            // Some of them may run on other cores.
+            #[cfg(feature = "smp")]
+            Need::All(All::Scope(scope)) => WaitsFor::Scope {
+                // SAFETY: its fiber waits for it, so it is alive.
+                running: unsafe { &*scope }.running(),
+            },
+            #[cfg(feature = "smp")]
+            Need::Elsewhere(next) => WaitsFor::Fiber {
+                id: id(next),
+                // SAFETY: headers stay readable for good.
+                name: unsafe { &*next }.name_of_any(),
             },
             Need::All(All::Readers(readers)) => match waits.one_of(readers) {
                 Some((one, others)) => WaitsFor::Readers {
@@ -215,6 +230,25 @@ impl<'a> WaitCycle<'a> {
                 .filter(|next| !ptr::eq(*next, first))
         };
         core::iter::successors(Some(first), next).take(waits.fibers().count())
+    }
+
+    /// Records in the waits of the fibers that the cycle is reported.
+    #[cfg(feature = "smp")]
+    pub(crate) fn note_report(&self) {
+        self.waiting().for_each(Wait::note_report);
+    }
+
+    /// Returns whether the cycle was reported: any of its waits says so.
+    #[cfg(feature = "smp")]
+    pub(crate) fn is_reported(&self) -> bool {
+        self.waiting().any(Wait::is_reported)
+    }
+
+    #[cfg(feature = "smp")]
+    fn waiting(&self) -> impl Iterator<Item = &'a Wait> {
+        let waits = self.waits;
+        self.pointers()
+            .filter_map(move |fiber| waits.wait_of(fiber))
     }
 
     /// Returns whether the chain leads back to the first fiber.

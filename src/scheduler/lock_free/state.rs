@@ -145,6 +145,10 @@ impl State {
         // clears PARKED.
         let is_parked = self.0.load(Ordering::Relaxed) & PARKED != 0;
         if is_parked {
+            #[cfg(any(feature = "smp", loom))]
+            if self.is_held() {
+                self.await_release();
+            }
             self.0.fetch_sub(PARKED | WAKE, Ordering::Acquire);
         }
         is_parked

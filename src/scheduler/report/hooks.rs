@@ -78,7 +78,8 @@ pub enum Report<'a> {
     FiberFailed(&'a FiberFailed),
     /// A fiber overflowed its stack, or its control block was overwritten. The fiber will end.
     Overflow(&'a Overflow),
-    /// A fiber is about to wait for ever.
+    /// A fiber is about to wait for ever. With several cores, a
+    /// [`Watchdog`](crate::scheduler::Watchdog) also reports fibers that wait for each other already.
     Deadlock(&'a Deadlock<'a>),
     /// All fibers wait. Either nothing can wake any of them, or a
     /// [`Watchdog`](crate::scheduler::Watchdog) found that this has lasted long.

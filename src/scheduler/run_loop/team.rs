@@ -47,7 +47,7 @@ use core::cell::Cell;
 use core::ptr;
 use core::sync::atomic::AtomicUsize;
 #[cfg(feature = "smp")]
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use spin::Once;
 
 /// What the loops of one scheduler share; see the [module](self).
@@ -82,6 +82,9 @@ pub(crate) struct Team {
     /// The core that reports, or 0.
     #[cfg(feature = "smp")]
     pub(super) reporter: AtomicUsize,
+    /// Whether it holds fibers: see [`hold`](super::hold).
+    #[cfg(feature = "smp")]
+    pub(super) is_holding: AtomicBool,
 }
 
 impl Team {
@@ -109,6 +112,8 @@ impl Team {
             last_stall: AtomicU64::new(0),
             #[cfg(feature = "smp")]
             reporter: AtomicUsize::new(0),
+            #[cfg(feature = "smp")]
+            is_holding: AtomicBool::new(false),
         }
     }
 }
