@@ -4,8 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a test says what failed by its line")]
 
 mod cores;
+mod cycles;
 mod ends;
 mod failing;
+mod looks;
 mod moving;
 mod pinned;
 mod reports;

@@ -99,7 +99,10 @@ impl<'a> Deadlock<'a> {
                 // The last of a scope to wait is its owner in most cases. If no fiber of the scope
                 // waits on this core, there is nothing to look for here.
                 Need::All(all) if is_first => {
-                    return if waits.in_all(all).any(|fiber| waits.wait_of(fiber).is_some()) {
+                    return if waits
+                        .in_all(all)
+                        .any(|fiber| waits.wait_of(fiber).is_some())
+                    {
                         Way::Back
                     } else {
                         Way::Nowhere

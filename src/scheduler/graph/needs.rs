@@ -154,6 +154,11 @@ impl<'a> Waits<'a> {
         // SAFETY: the record is on the fiber's stack until it runs again, and the owner of the loop
         // looks, so it stays there.
         let wait = unsafe { header.waits_for() }?;
+        // One that is held waited when the look began. It may be woken meanwhile, but does not go on.
+        #[cfg(feature = "smp")]
+        if self.has_held && header.state.is_held() {
+            return Some(wait);
+        }
         let waits = header.state.is_parked() || self.waits_on(fiber, wait);
         waits.then_some(wait)
     }

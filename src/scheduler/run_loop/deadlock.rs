@@ -13,10 +13,10 @@ use crate::scheduler::task::header::Header;
 use crate::scheduler::task::wait::Kind;
 #[cfg(not(feature = "smp"))]
 use crate::scheduler::task::wait::Wait;
-#[cfg(feature = "smp")]
-use cores::Planned;
 use core::panic::Location;
 use core::ptr;
+#[cfg(feature = "smp")]
+use cores::Planned;
 
 /// Returns the wait that the running fiber is about to begin.
 #[cfg(feature = "smp")]
