@@ -255,6 +255,11 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
 
     /// Runs fibers until all that are left wait for something that has not happened yet.
     ///
+    /// With several cores it returns on each core that called it, after a moment at which no fiber of
+    /// any core was ready. Cores that are in [`run`](Self::run) stay there. A fiber of this core that is
+    /// made ready before the core has left is run first. One that is made ready later waits for the next
+    /// run on this core, also while other cores run.
+    ///
     /// # Panics
     ///
     /// As [`run`](Self::run).

@@ -7,6 +7,7 @@ mod cores;
 mod cycles;
 mod ends;
 mod failing;
+mod held_up;
 mod looks;
 mod moving;
 mod pinned;
