@@ -242,7 +242,12 @@ impl RunLoop {
     }
 
     /// Stores the platform. The first one stays.
+    #[cfg_attr(feature = "smp", track_caller)]
     pub(crate) fn set_platform(&self, platform: &'static dyn AnyPlatform) {
+        #[cfg(feature = "smp")]
+        if cfg!(debug_assertions) || !self.team().platform.is_completed() {
+            current::check_words();
+        }
         self.team().platform.call_once(|| platform);
     }
 

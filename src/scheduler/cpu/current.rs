@@ -149,6 +149,26 @@ pub(crate) fn place() -> Place {
     std::thread::current().id()
 }
 
+/// Panics if this core has no words yet.
+#[cfg(feature = "smp")]
+#[inline(always)]
+#[track_caller]
+pub(crate) fn check_words() {
+    #[cfg(not(target_os = "linux"))]
+    super::core_local::check();
+}
+
+/// Behaves like [`get`](fn@get), for code that may run on a core before it has words: it returns null
+/// then.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn get_warily() -> *const Header {
+    #[cfg(feature = "smp")]
+    if !super::core_local::are_there() {
+        return ptr::null();
+    }
+    get()
+}
+
 /// Returns the running fiber, or null outside of fibers. In an interrupt handler, it is the fiber
 /// that was interrupted.
 #[inline(always)]
