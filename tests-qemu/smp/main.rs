@@ -22,6 +22,8 @@ mod team;
 #[cfg(target_os = "none")]
 mod tokens;
 #[cfg(target_os = "none")]
+mod watchdogs;
+#[cfg(target_os = "none")]
 mod watchpoints;
 #[cfg(target_os = "none")]
 mod words;
