@@ -71,13 +71,15 @@
 //!   fiber that waits, and one that was lent a priority do not move. On a host a fiber stays on the
 //!   thread on which it began. A fiber can move itself: see `move_to`.
 //! - A core is asked for work at its next scheduling point. The fibers of a core whose running fiber
-//!   never lets others run wait for that fiber, and the [`Watchdog`] of that core names both.
+//!   never lets others run wait for that fiber. The [`Watchdog`] of that core names it, those fibers,
+//!   and the fibers of other cores that wait for it: see [`SoftLockup`].
 //! - Order is first come, first served within one core and one priority. A fiber of higher priority
 //!   waits no longer than until the next scheduling point of its core.
 //! - A mutex lends the priority of those that wait for it on the core of its owner. A fiber of another
 //!   core neither lends nor inherits.
-//! - A cycle of waits within one core is found when it closes. One across cores is found when all cores
-//!   sleep: see [`Hooks::stalled`].
+//! - A cycle of waits is found when it closes, also across cores, unless two cores close it at the same
+//!   moment, or the last to wait is a scope, or a writer, that needs a fiber of another core. Then it
+//!   is found by a [`Watchdog`], or when all cores sleep: see [`Hooks::stalled`].
 //! - Only one core at a time [reports](Hooks::report), so reports do not mix.
 //!
 //! # Cancellation
@@ -301,9 +303,11 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
     /// Returns an iterator over all fibers that have not ended or whose result nobody has taken, in
     /// no particular order.
     ///
-    /// With several cores, the state of a fiber is [`FiberState::OnAnotherCore`] while its core, which
-    /// is not the caller's, runs the scheduler. A fiber that ends, begins or moves meanwhile may be
-    /// listed or not.
+    /// With several cores each fiber is shown as it is at one moment: it cannot go on while it is looked
+    /// at. Of a fiber that does not wait, and that belongs to another core which runs, it is only known
+    /// that it runs or is ready: see [`FiberState::OnAnotherCore`]. The fibers are looked at one after
+    /// the other, so one that ends, begins or moves meanwhile may be listed or not. While another core
+    /// reports something, the iterator waits.
     ///
     /// # Panics
     ///
@@ -320,10 +324,6 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
         core::iter::from_fn(move || {
             run_loop
                 .while_owned(|| {
-                    #[cfg(not(feature = "smp"))]
-                    // SAFETY: they are this loop's, which is owned.
-                    let look = |header| unsafe { FiberInfo::of(header) };
-                    #[cfg(feature = "smp")]
                     // SAFETY: they are of this scheduler, and this loop is owned.
                     let look = |header| unsafe { FiberInfo::of_any(header, run_loop) };
                     headers.by_ref().find_map(look)
@@ -347,13 +347,16 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
     /// assert!(printed.is_some(), "the scheduler does not run elsewhere");
     /// ```
     ///
-    /// With several cores the graph has the fibers of the caller's core only, because the others may
-    /// change at any moment. What only a fiber of another core can give, it shows as what fibers can
-    /// give. (The graph of a [`Stall`], which is made while all cores sleep, has all fibers.)
+    /// With several cores the graph has the fibers of all of them that wait at one moment. A fiber of
+    /// another core that begins to wait later, while `f` runs, is not in it. One that is woken is in it
+    /// still, and its core goes on with it when `f` has returned; until then that core may have to wait.
+    /// So `f` must be short, and must not wait for another core. Only one core at a time has a graph, or
+    /// reports.
     ///
-    /// The graph cannot be kept. No fiber of the graph runs while `f` does, so nothing that the graph shows can
-    /// change. In a fiber, waiting is forbidden in `f`, and panics. Elsewhere, `f` cannot run the
-    /// scheduler.
+    /// The graph cannot be kept. No fiber of the graph runs while `f` does, so the waits that it shows do
+    /// not change. (A fiber of another core that runs may give back what one of them waits for, which then
+    /// shows that it waits for nobody.) In a fiber, waiting is forbidden in `f`, and panics. Elsewhere,
+    /// `f` cannot run the scheduler.
     ///
     /// # Context
     ///
@@ -364,9 +367,10 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
     }
 
     /// Returns an iterator over the greatest depth to which the stack of each cell was ever used.
-    /// It skips cells that never had a fiber, and those whose fiber failed; with several cores also
-    /// those that belong to another core while that one runs the scheduler. Print it at the end of
-    /// a typical run, or of the worst one. It reads up to the whole of each stack.
+    /// It skips cells that never had a fiber, and those whose fiber failed. With several cores it also
+    /// skips those of another core that runs, unless their fiber waits or its result was not taken yet.
+    /// Print it at the end of a typical run, or of the worst one. It reads up to the whole of each
+    /// stack.
     ///
     /// # Panics
     ///
@@ -379,10 +383,6 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
         let run_loop = self.loop_here();
         let mut headers = run_loop.team().all.iter();
         core::iter::from_fn(move || {
-            #[cfg(not(feature = "smp"))]
-            // SAFETY: it is of this loop's list, and we are the owner.
-            let of = |header| unsafe { HighWaterMark::of(header) };
-            #[cfg(feature = "smp")]
             // SAFETY: it is of this scheduler, and this loop is owned.
             let of = |header| unsafe { HighWaterMark::of_any(header, run_loop) };
             run_loop

@@ -102,6 +102,18 @@ impl FiberInfo {
         }
     }
 
+    /// Returns a snapshot of a fiber of the scheduler, which has one core.
+    ///
+    /// # Safety
+    ///
+    /// As [`of`](Self::of).
+    #[cfg(not(feature = "smp"))]
+    #[inline(always)]
+    pub(crate) unsafe fn of_any(fiber: *const Header, _owned: &RunLoop) -> Option<Self> {
+        // SAFETY: the caller's promise.
+        unsafe { Self::of(fiber) }
+    }
+
     /// Returns what is known of a fiber whose loop runs on another core. If it waits it is kept from
     /// going on meanwhile.
     ///
@@ -288,6 +300,18 @@ impl HighWaterMark {
             interrupts::enable();
         }
         found
+    }
+
+    /// Measures a cell of the scheduler, which has one core.
+    ///
+    /// # Safety
+    ///
+    /// As [`of`](Self::of).
+    #[cfg(not(feature = "smp"))]
+    #[inline(always)]
+    pub(crate) unsafe fn of_any(header: *const Header, _owned: &RunLoop) -> Option<Self> {
+        // SAFETY: the caller's promise.
+        unsafe { Self::of(header) }
     }
 
     /// Measures a cell that has, or had, a fiber. Returns `None` if that fiber failed, perhaps for

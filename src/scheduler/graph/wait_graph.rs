@@ -1,7 +1,8 @@
 //! The wait graph: which fibers wait for what, since when, at which source location, and who could
 //! end the wait.
 
-use super::needs::{self, All, Need, Waits};
+use super::marks;
+use super::needs::{All, Need, Waits};
 use crate::platform::Nanoseconds;
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::id::FiberId;
@@ -131,7 +132,7 @@ impl<'a> WaitGraph<'a> {
         waits.mark_stuck();
         waits
             .fibers()
-            .filter(|fiber| needs::is_marked(*fiber))
+            .filter(|fiber| marks::is_marked(*fiber))
             .map(move |first| WaitCycle { waits, first })
             // Each cycle is reported once: for its member with the lowest address.
             .filter(|cycle| cycle.closes() && cycle.pointers().all(|at| at >= cycle.first))
@@ -140,7 +141,7 @@ impl<'a> WaitGraph<'a> {
     /// Returns the number of fibers that have not ended, and the number of those that are stuck.
     pub(crate) fn counts(&self) -> (usize, usize) {
         self.waits.mark_stuck();
-        let count = |(all, stuck), fiber| (all + 1, stuck + usize::from(needs::is_marked(fiber)));
+        let count = |(all, stuck), fiber| (all + 1, stuck + usize::from(marks::is_marked(fiber)));
         self.waits.fibers().fold((0, 0), count)
     }
 }
@@ -202,7 +203,7 @@ impl WaitingFiber {
             since: wait.since,
             deadline: wait.deadline(),
             waits_for,
-            is_stuck: needs::is_marked(fiber),
+            is_stuck: marks::is_marked(fiber),
         })
     }
 }

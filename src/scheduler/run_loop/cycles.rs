@@ -6,7 +6,8 @@
 
 use super::RunLoop;
 use crate::scheduler::graph::deadlock::Deadlock;
-use crate::scheduler::graph::needs::{Waits, is_marked};
+use crate::scheduler::graph::marks::is_marked;
+use crate::scheduler::graph::needs::Waits;
 use crate::scheduler::graph::wait_graph::WaitGraph;
 use crate::scheduler::report::hooks::Report;
 use crate::scheduler::report::soft_lockup::{Delayed, DelayedFiber};
