@@ -16,6 +16,10 @@ use core::fmt;
 /// while the scheduler's state is half-changed. They must therefore not wait, spawn or panic. They
 /// may write to a serial port.
 ///
+/// With several cores, only one of them is in a hook at a time, and fibers of others that a deadlock or a
+/// soft lockup is about may be kept from going on meanwhile. A hook must therefore not wait for another
+/// core either.
+///
 /// ```
 /// use kfiber::scheduler::{Hooks, Report};
 ///
