@@ -70,9 +70,8 @@
 //! - A ready fiber that is not pinned (`Builder::on`) moves to a core that sleeps. The running fiber, a
 //!   fiber that waits, and one that was lent a priority do not move. On a host a fiber stays on the
 //!   thread on which it began. A fiber can move itself: see `move_to`.
-//! - A core is asked for work at its next scheduling point. The fibers of a core whose running fiber
-//!   never lets others run wait for that fiber. The [`Watchdog`] of that core names it, those fibers,
-//!   and the fibers of other cores that wait for it: see [`SoftLockup`].
+//! - A core is asked for work at its next scheduling point. If its running fiber never lets others run,
+//!   the [`Watchdog`] of that core names it, and those that wait for it: see [`SoftLockup`].
 //! - Order is first come, first served within one core and one priority. A fiber of higher priority
 //!   waits no longer than until the next scheduling point of its core.
 //! - A mutex lends the priority of those that wait for it on the core of its owner. A fiber of another
@@ -303,11 +302,10 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
     /// Returns an iterator over all fibers that have not ended or whose result nobody has taken, in
     /// no particular order.
     ///
-    /// With several cores each fiber is shown as it is at one moment: it cannot go on while it is looked
-    /// at. Of a fiber that does not wait, and that belongs to another core which runs, it is only known
-    /// that it runs or is ready: see [`FiberState::OnAnotherCore`]. The fibers are looked at one after
-    /// the other, so one that ends, begins or moves meanwhile may be listed or not. While another core
-    /// reports something, the iterator waits.
+    /// With several cores each fiber is shown as it is at one moment. Of one that does not wait, and that
+    /// belongs to another core which runs, only that is known: see [`FiberState::OnAnotherCore`]. A fiber
+    /// that ends, begins or moves meanwhile may be listed or not. The iterator waits while another core
+    /// reports.
     ///
     /// # Panics
     ///
@@ -347,16 +345,15 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
     /// assert!(printed.is_some(), "the scheduler does not run elsewhere");
     /// ```
     ///
-    /// With several cores the graph has the fibers of all of them that wait at one moment. A fiber of
-    /// another core that begins to wait later, while `f` runs, is not in it. One that is woken is in it
-    /// still, and its core goes on with it when `f` has returned; until then that core may have to wait.
-    /// So `f` must be short, and must not wait for another core. Only one core at a time has a graph, or
-    /// reports.
+    /// With several cores the graph has the fibers of all of them that wait at one moment. One that is
+    /// woken while `f` runs goes on when `f` has returned, and until then its core may have to wait. So
+    /// `f` must be short, and must not wait for another core. Only one core at a time has a graph, or
+    /// reports. A fiber that runs on another core may give back what one of the graph waits for, which
+    /// then shows that it waits for nobody.
     ///
     /// The graph cannot be kept. No fiber of the graph runs while `f` does, so the waits that it shows do
-    /// not change. (A fiber of another core that runs may give back what one of them waits for, which then
-    /// shows that it waits for nobody.) In a fiber, waiting is forbidden in `f`, and panics. Elsewhere,
-    /// `f` cannot run the scheduler.
+    /// not change. In a fiber, waiting is forbidden in `f`, and panics. Elsewhere, `f` cannot run the
+    /// scheduler.
     ///
     /// # Context
     ///

@@ -51,7 +51,7 @@ pub(crate) mod wake;
 
 pub(crate) use wake::{deadline_after, wake};
 
-use crate::platform::{AnyPlatform, Core, NEVER, Nanoseconds, SwitchHook};
+use crate::platform::{Core, NEVER, Nanoseconds, SwitchHook};
 use crate::scheduler::cpu::current::{self, Place};
 use crate::scheduler::lock_free::inbox::Inbox;
 use crate::scheduler::queue::ready::{Ready, Ring};
@@ -239,21 +239,6 @@ impl RunLoop {
     #[cfg(feature = "smp")]
     pub(crate) fn cores(&self) -> usize {
         self.team().loops().len()
-    }
-
-    /// Stores the platform. The first one stays.
-    #[cfg_attr(feature = "smp", track_caller)]
-    pub(crate) fn set_platform(&self, platform: &'static dyn AnyPlatform) {
-        #[cfg(feature = "smp")]
-        if cfg!(debug_assertions) || !self.team().platform.is_completed() {
-            current::check_words();
-        }
-        self.team().platform.call_once(|| platform);
-    }
-
-    /// Returns the platform, which is set before any fiber exists.
-    pub(crate) fn platform(&self) -> &'static dyn AnyPlatform {
-        *self.team().platform.get().expect("spawn and run set it")
     }
 
     /// Returns the number of fibers of the scheduler that have failed.

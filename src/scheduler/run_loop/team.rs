@@ -32,7 +32,6 @@
 //!
 //! Without the feature `smp` a loop contains all this itself, and pays for none of it.
 
-#[cfg(feature = "smp")]
 use super::RunLoop;
 #[cfg(feature = "smp")]
 use crate::context::ControlBlock;
@@ -175,4 +174,21 @@ pub(super) unsafe extern "sysv64" fn count_failed(block: *mut ControlBlock) {
     // SAFETY: the header stays, and its loop does not change any more.
     let run_loop = unsafe { RunLoop::of(block.cast_const().cast()) };
     run_loop.team().one_has_ended();
+}
+
+impl RunLoop {
+    /// Stores the platform. The first one stays.
+    #[cfg_attr(feature = "smp", track_caller)]
+    pub(crate) fn set_platform(&self, platform: &'static dyn AnyPlatform) {
+        #[cfg(feature = "smp")]
+        if cfg!(debug_assertions) || !self.team().platform.is_completed() {
+            crate::scheduler::cpu::current::check_words();
+        }
+        self.team().platform.call_once(|| platform);
+    }
+
+    /// Returns the platform, which is set before any fiber exists.
+    pub(crate) fn platform(&self) -> &'static dyn AnyPlatform {
+        *self.team().platform.get().expect("spawn and run set it")
+    }
 }
