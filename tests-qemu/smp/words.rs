@@ -21,7 +21,7 @@ kernel_test! {
     {
         team::start();
         panic::first(|_| give_words_back());
-        take_words_away(VirtAddr::from_ptr(&NOTHING));
+        take_words_away(VirtAddr::from_ptr(&raw const NOTHING));
         team::spawn(|| ()).detach();
     }
 
@@ -31,7 +31,7 @@ kernel_test! {
         team::start();
         team::spawn(|| ()).detach();
         panic::first(|_| give_words_back());
-        take_words_away(VirtAddr::from_ptr(&NOTHING));
+        take_words_away(VirtAddr::from_ptr(&raw const NOTHING));
         team::team().run();
     }
 

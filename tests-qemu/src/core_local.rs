@@ -79,7 +79,7 @@ pub fn set_task_state_segment(core: usize, address: u64) {
 /// Panics if there is no such core.
 #[must_use]
 pub fn gs_base(core: usize) -> VirtAddr {
-    VirtAddr::from_ptr(&LOCALS[core])
+    VirtAddr::from_ptr(&raw const LOCALS[core])
 }
 
 /// Makes this core the one of this number, before it does anything else.

@@ -24,14 +24,13 @@ struct Odd {
 
 impl Odd {
     const fn new() -> Self {
-        const NO: AtomicBool = AtomicBool::new(false);
         Self {
             host: Host::new(),
-            sleeps: [NO; 3],
+            sleeps: [const { AtomicBool::new(false) }; 3],
             woken_first: HostMutex::new(None),
-            is_slow: NO,
-            is_held_up: NO,
-            may_go_on: NO,
+            is_slow: AtomicBool::new(false),
+            is_held_up: AtomicBool::new(false),
+            may_go_on: AtomicBool::new(false),
         }
     }
 

@@ -150,13 +150,11 @@ pub(crate) fn place() -> Place {
 }
 
 /// Panics if this core has no words yet.
-#[cfg(feature = "smp")]
-#[inline(always)]
-#[track_caller]
-pub(crate) fn check_words() {
-    #[cfg(not(target_os = "linux"))]
-    super::core_local::check();
-}
+#[cfg(all(feature = "smp", not(target_os = "linux")))]
+pub(crate) use super::core_local::check as check_words;
+/// A thread always has its words.
+#[cfg(all(feature = "smp", target_os = "linux"))]
+pub(crate) const fn check_words() {}
 
 /// Behaves like [`get`](fn@get), for code that may run on a core before it has words: it returns null
 /// then.

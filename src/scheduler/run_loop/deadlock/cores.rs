@@ -38,7 +38,7 @@ pub(super) struct Planned {
 }
 
 impl Planned {
-    fn wait(&self) -> Wait {
+    const fn wait(&self) -> Wait {
         Wait::new(self.kind, self.object, self.place, self.since)
     }
 
