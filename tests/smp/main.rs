@@ -11,5 +11,6 @@ mod held_up;
 mod looks;
 mod moving;
 mod pinned;
+mod priorities;
 mod reports;
 mod tokens;

@@ -12,6 +12,8 @@ mod ends;
 mod holds;
 #[path = "loom_tests/joiners.rs"]
 mod joiners;
+#[path = "loom_tests/levels.rs"]
+mod levels;
 #[path = "loom_tests/wakes.rs"]
 mod wakes;
 

@@ -29,6 +29,9 @@ impl Turn<'_> {
     fn leave(&self) {
         self.has_left.set(true);
         let team = self.run_loop.team();
+        // A fiber that has left this loop must not stay in its list.
+        // SAFETY: root is the owner.
+        unsafe { self.run_loop.take_changed() };
         if let Some(sleeper) = team.roster.leave(self.run_loop.index) {
             team.loops()[sleeper].rouse();
         }

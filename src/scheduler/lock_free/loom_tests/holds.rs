@@ -81,3 +81,22 @@ fn loom_hold_against_wake_by_the_clock() {
         assert!(state.wake_as_owner(), "it waits");
     });
 }
+
+/// A fiber that was cancelled before asks only after it has parked, and then goes on by itself.
+#[test]
+fn loom_hold_against_a_wait_that_a_cancellation_ends() {
+    model("hold against a wait that a cancellation ends", || {
+        let waiting = Waiting::new();
+        let state = &waiting.fiber.state;
+        assert_eq!(state.cancel(state.generation()), Woken::Nothing);
+        assert!(!state.park(), "the cancellation has woken it");
+        let looking = {
+            let waiting = Arc::clone(&waiting);
+            thread::spawn(move || waiting.look())
+        };
+        waiting.write(1);
+        assert!(!state.park_unless_cancelled(|| true), "it is cancelled");
+        waiting.write(3);
+        looking.join().expect("does not panic");
+    });
+}

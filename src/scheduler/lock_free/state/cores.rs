@@ -116,10 +116,19 @@ impl State {
         self.0.fetch_and(!HELD, Ordering::Release);
     }
 
+    /// Waits until the fiber is not held. It was woken, so nobody begins to hold it meanwhile.
+    #[cfg(any(feature = "smp", loom))]
+    #[inline(always)]
+    pub(super) fn await_release_if_held(&self) {
+        if self.is_held() {
+            self.await_release();
+        }
+    }
+
     #[cfg(any(feature = "smp", loom))]
     #[cold]
     #[inline(never)]
-    pub(super) fn await_release(&self) {
+    fn await_release(&self) {
         while self.0.load(Ordering::Acquire) & HELD != 0 {
             crate::atomic::spin_loop();
         }
