@@ -37,10 +37,13 @@ use x86_64::registers::model_specific::GsBase;
 /// ld the symbol works in kernels that are linked statically; a position-independent one needs
 /// rust-lld, or offset 0 and no symbol.
 ///
-/// Nothing of this crate may run on a core before that, except [`CoreLocal`] itself: not `spawn`,
-/// not [`fiber_panicked`](crate::scheduler::fiber_panicked), not a lock. A handler of interrupts
-/// from user mode does `swapgs` before it calls anything of this crate, as it does for the kernel's
-/// own use of GS.
+/// Nothing of this crate may run on a core before that, except [`CoreLocal`] itself,
+/// [`fiber_panicked`](crate::scheduler::fiber_panicked) and
+/// [`exceptions::handle`](crate::exceptions::handle), which say then that no fiber runs. The first use
+/// of a scheduler, and each `run`, panic if the words are not there. In builds with debug assertions so
+/// do spawning and waking on any core. A lock does not look, and reads whatever is there, or faults. A
+/// handler of interrupts from user mode does `swapgs` before it calls anything of this crate, as it does
+/// for the kernel's own use of GS.
 #[repr(C, align(64))]
 pub struct CoreLocal {
     /// The address of this value.
@@ -134,13 +137,15 @@ impl core::fmt::Debug for CoreLocal {
 }
 
 /// Panics unless the words of this core are where its GS base says.
+///
+/// It reads a register of the processor, so it is called where a scheduler is used first, in `run`, and
+/// in builds with debug assertions where something is spawned or woken.
 #[track_caller]
 pub(crate) fn check() {
-    let base = usize::try_from(GsBase::read().as_u64()).unwrap_or(0);
     assert!(
-        base != 0 && is_there(base),
+        are_there(),
         "this core has no words of kfiber: with the feature `smp`, call `CoreLocal::install` (or `embed`) on each core, before \
-         anything else of kfiber"
+         anything else of kfiber; a handler that came from user mode does `swapgs` first"
     );
 }
 
@@ -148,6 +153,13 @@ pub(crate) fn check() {
 #[inline]
 pub(crate) fn number() -> Core {
     Core(read::<NUMBER_AT>().addr())
+}
+
+/// Returns whether the words of this core are where its GS base says. If the GS base points to where no
+/// memory is, it must be 0.
+pub(crate) fn are_there() -> bool {
+    let base = usize::try_from(GsBase::read().as_u64()).unwrap_or(0);
+    base != 0 && is_there(base)
 }
 
 fn is_there(base: usize) -> bool {

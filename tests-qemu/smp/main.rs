@@ -25,6 +25,12 @@ mod reports;
 mod team;
 #[cfg(target_os = "none")]
 mod tokens;
+#[cfg(target_os = "none")]
+mod watchdogs;
+#[cfg(target_os = "none")]
+mod watchpoints;
+#[cfg(target_os = "none")]
+mod words;
 
 #[cfg(target_os = "none")]
 tests_qemu::entry!(tests_qemu::run::run_one_test);
