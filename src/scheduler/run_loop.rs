@@ -21,11 +21,15 @@
 //!   highest and not empty, and there is no hook. It is null, or about to become null, when the
 //!   inbox is not empty.
 
+#[cfg(feature = "smp")]
+pub(crate) mod cycles;
 pub(crate) mod deadlock;
 #[cfg(feature = "smp")]
 mod debt;
 #[cfg(feature = "smp")]
 pub(crate) mod emigrate;
+#[cfg(feature = "smp")]
+pub(crate) mod hold;
 pub(crate) mod hooks;
 #[cfg(feature = "smp")]
 pub(crate) mod lending;
@@ -53,7 +57,7 @@ pub(crate) use wake::{deadline_after, wake};
 
 #[cfg(feature = "smp")]
 use crate::atomic::NextLine;
-use crate::platform::{AnyPlatform, Core, NEVER, Nanoseconds, SwitchHook};
+use crate::platform::{Core, NEVER, Nanoseconds, SwitchHook};
 use crate::scheduler::cpu::current::{self, Place};
 use crate::scheduler::lock_free::inbox::Inbox;
 use crate::scheduler::queue::ready::{Ready, Ring};
@@ -271,16 +275,6 @@ impl RunLoop {
         self.team().loops().len()
     }
 
-    /// Stores the platform. The first one stays.
-    pub(crate) fn set_platform(&self, platform: &'static dyn AnyPlatform) {
-        self.team().platform.call_once(|| platform);
-    }
-
-    /// Returns the platform, which is set before any fiber exists.
-    pub(crate) fn platform(&self) -> &'static dyn AnyPlatform {
-        *self.team().platform.get().expect("spawn and run set it")
-    }
-
     /// Returns the number of fibers of the scheduler that have failed.
     #[cfg(not(feature = "smp"))]
     pub(crate) const fn failures(&self) -> u32 {
@@ -394,12 +388,12 @@ impl RunLoop {
             // SAFETY: R4: the running fiber is in this ring. The rest is the caller's promise.
             unsafe { ring.append(fiber) };
             self.ready.one_more();
+            #[cfg(feature = "smp")]
+            self.offer();
         } else {
             // SAFETY: the caller's promise.
-            return unsafe { self.enqueue_aside(fiber) };
+            unsafe { self.enqueue_aside(fiber) };
         }
-        #[cfg(feature = "smp")]
-        self.offer();
     }
 
     /// Does what [`enqueue`](Self::enqueue) does, out of line.

@@ -8,8 +8,10 @@
 
 use super::RunLoop;
 use super::team::Team;
+use crate::atomic::full_barrier;
 use crate::platform::{NEVER, interrupts};
 use crate::scheduler::lock_free::state::State;
+use core::cell::Cell;
 use core::hint::spin_loop;
 use core::sync::atomic::Ordering;
 
@@ -26,13 +28,23 @@ const LOOKS_BEFORE_ASKING: u32 = LOOKS / 4;
 /// A loop that is in `run`, until this is dropped, also by unwinding.
 pub(super) struct Turn<'a> {
     run_loop: &'a RunLoop,
-    /// The team's counts when the turn began.
-    idle_times: u32,
+    /// The team's counts when the turn began, or when the loop went on after all fibers had waited.
+    idle_times: Cell<u32>,
     stops: u32,
+    has_left: Cell<bool>,
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
+        if !self.has_left.get() {
+            self.leave();
+        }
+    }
+}
+
+impl Turn<'_> {
+    fn leave(&self) {
+        self.has_left.set(true);
         let team = self.run_loop.team();
         // A fiber that has left this loop must not stay in its list.
         // SAFETY: root is the owner.
@@ -41,14 +53,32 @@ impl Drop for Turn<'_> {
             team.loops()[sleeper].rouse();
         }
     }
-}
 
-impl Turn<'_> {
+    /// Leaves, because all fibers waited at some moment. Returns false if one was made ready before the
+    /// loop had left: it goes on.
+    ///
+    /// Whoever posts a fiber does so before or after the loop has left. If before, it is found here.
+    fn leaves_while_idle(&self, team: &Team) -> bool {
+        self.leave();
+        full_barrier();
+        if self.run_loop.inbox.is_empty_now() {
+            return true;
+        }
+        team.roster.enter(self.run_loop.index);
+        self.has_left.set(false);
+        self.idle_times.set(team.idle_times.load(Ordering::SeqCst));
+        false
+    }
+
     /// Returns whether the loop returns from `run`.
     fn is_over(&self, team: &Team, until_idle: bool) -> bool {
-        team.live.load(Ordering::SeqCst) == 0
-            || team.stops.load(Ordering::SeqCst) != self.stops
-            || until_idle && team.idle_times.load(Ordering::SeqCst) != self.idle_times
+        self.is_stopped(team)
+            || until_idle && team.idle_times.load(Ordering::SeqCst) != self.idle_times.get()
+    }
+
+    /// Returns whether all loops return, whatever is in their inboxes.
+    fn is_stopped(&self, team: &Team) -> bool {
+        team.live.load(Ordering::SeqCst) == 0 || team.stops.load(Ordering::SeqCst) != self.stops
     }
 }
 
@@ -59,8 +89,9 @@ impl RunLoop {
         self.is_until_idle.store(until_idle, Ordering::Relaxed);
         let turn = Turn {
             run_loop: self,
-            idle_times: team.idle_times.load(Ordering::SeqCst),
+            idle_times: Cell::new(team.idle_times.load(Ordering::SeqCst)),
             stops: team.stops.load(Ordering::SeqCst),
+            has_left: Cell::new(false),
         };
         team.roster.enter(self.index);
         team.last_stall.store(0, Ordering::Relaxed);
@@ -71,7 +102,7 @@ impl RunLoop {
     pub(super) fn rest(&self, until_idle: bool, turn: &Turn<'_>) -> bool {
         let team = self.team();
         if self.is_posted_soon(team) {
-            return turn.is_over(team, until_idle);
+            return turn.is_stopped(team);
         }
         let has_work = || !self.inbox.is_empty_now() || turn.is_over(team, until_idle);
         let next = self.sleepers.next_deadline();
@@ -94,7 +125,7 @@ impl RunLoop {
             self.idle();
         }
         team.roster.awake(self.index);
-        turn.is_over(team, until_idle)
+        turn.is_stopped(team) || turn.is_over(team, until_idle) && turn.leaves_while_idle(team)
     }
 
     /// Looks for a while whether the only ready fiber, which is about to wait, is woken, or another one

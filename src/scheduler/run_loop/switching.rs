@@ -137,13 +137,12 @@ impl RunLoop {
         self.forbid_fast_yields(); // R4: the ring may become empty.
         // SAFETY: R3.
         unsafe { self.ready.remove_first(prev) };
-        // SAFETY: it runs.
-        let is_parked = unsafe {
-            if heeds_cancellation {
-                Self::park::<true>(prev)
-            } else {
-                Self::park::<false>(prev)
-            }
+        let is_parked = if heeds_cancellation {
+            // SAFETY: it runs.
+            unsafe { Self::park::<true>(prev) }
+        } else {
+            // SAFETY: it runs.
+            unsafe { Self::park::<false>(prev) }
         };
         if !is_parked {
             // SAFETY: it is in no ring any more.

@@ -1,6 +1,7 @@
 //! What a loop of several asks its ready queue: how many fibers there are, and some to give away.
 
 use super::Ready;
+use crate::scheduler::lock_free::inbox::Node as _;
 use crate::scheduler::task::header::Header;
 use core::ptr;
 
