@@ -65,6 +65,9 @@ mod atomic;
 #[cfg(not(loom))]
 pub mod platform;
 
+#[cfg(all(feature = "smp", not(target_os = "linux")))]
+mod core_local;
+
 #[cfg(all(not(loom), any(test, not(target_os = "linux"))))]
 pub mod hardware;
 

@@ -21,9 +21,13 @@
 //!   highest and not empty, and there is no hook. It is null, or about to become null, when the
 //!   inbox is not empty.
 
+#[cfg(feature = "smp")]
+pub(crate) mod cycles;
 pub(crate) mod deadlock;
 #[cfg(feature = "smp")]
 pub(crate) mod emigrate;
+#[cfg(feature = "smp")]
+pub(crate) mod hold;
 pub(crate) mod hooks;
 #[cfg(feature = "smp")]
 pub(crate) mod lending;
@@ -49,7 +53,7 @@ pub(crate) mod wake;
 
 pub(crate) use wake::{deadline_after, wake};
 
-use crate::platform::{AnyPlatform, Core, NEVER, Nanoseconds, SwitchHook};
+use crate::platform::{Core, NEVER, Nanoseconds, SwitchHook};
 use crate::scheduler::cpu::current::{self, Place};
 use crate::scheduler::lock_free::inbox::Inbox;
 use crate::scheduler::queue::ready::{Ready, Ring};
@@ -243,16 +247,6 @@ impl RunLoop {
     #[cfg(feature = "smp")]
     pub(crate) fn cores(&self) -> usize {
         self.team().loops().len()
-    }
-
-    /// Stores the platform. The first one stays.
-    pub(crate) fn set_platform(&self, platform: &'static dyn AnyPlatform) {
-        self.team().platform.call_once(|| platform);
-    }
-
-    /// Returns the platform, which is set before any fiber exists.
-    pub(crate) fn platform(&self) -> &'static dyn AnyPlatform {
-        *self.team().platform.get().expect("spawn and run set it")
     }
 
     /// Returns the number of fibers of the scheduler that have failed.

@@ -45,9 +45,15 @@ impl RunLoop {
     /// and this is called once for it.
     #[cfg(feature = "smp")]
     pub(super) unsafe fn take_or_post(fiber: *const Header) {
+        #[cfg(debug_assertions)]
+        crate::scheduler::cpu::current::check_words();
         // SAFETY: it waits, so it is alive.
         let run_loop = unsafe { Self::of(fiber) };
-        if run_loop.is_owner() {
+        // SAFETY: as above.
+        let is_held = unsafe { (*fiber).state.is_held() };
+        // One that another core looks at waits in the inbox for the next scheduling point: here the
+        // caller may have what the other core needs in order to finish.
+        if run_loop.is_owner() && !is_held {
             run_loop.take_posted(fiber);
         } else {
             // SAFETY: the caller's promise.

@@ -3,19 +3,31 @@
 
 use super::RunLoop;
 use super::team::Team;
+use crate::atomic::full_barrier;
 use crate::platform::{NEVER, interrupts};
+use core::cell::Cell;
 use core::sync::atomic::Ordering;
 
 /// A loop that is in `run`, until this is dropped, also by unwinding.
 pub(super) struct Turn<'a> {
     run_loop: &'a RunLoop,
-    /// The team's counts when the turn began.
-    idle_times: u32,
+    /// The team's counts when the turn began, or when the loop went on after all fibers had waited.
+    idle_times: Cell<u32>,
     stops: u32,
+    has_left: Cell<bool>,
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
+        if !self.has_left.get() {
+            self.leave();
+        }
+    }
+}
+
+impl Turn<'_> {
+    fn leave(&self) {
+        self.has_left.set(true);
         let team = self.run_loop.team();
         // A fiber that has left this loop must not stay in its list.
         // SAFETY: root is the owner.
@@ -24,14 +36,32 @@ impl Drop for Turn<'_> {
             team.loops()[sleeper].rouse();
         }
     }
-}
 
-impl Turn<'_> {
+    /// Leaves, because all fibers waited at some moment. Returns false if one was made ready before the
+    /// loop had left: it goes on.
+    ///
+    /// Whoever posts a fiber does so before or after the loop has left. If before, it is found here.
+    fn leaves_while_idle(&self, team: &Team) -> bool {
+        self.leave();
+        full_barrier();
+        if self.run_loop.inbox.is_empty_now() {
+            return true;
+        }
+        team.roster.enter(self.run_loop.index);
+        self.has_left.set(false);
+        self.idle_times.set(team.idle_times.load(Ordering::SeqCst));
+        false
+    }
+
     /// Returns whether the loop returns from `run`.
     fn is_over(&self, team: &Team, until_idle: bool) -> bool {
-        team.live.load(Ordering::SeqCst) == 0
-            || team.stops.load(Ordering::SeqCst) != self.stops
-            || until_idle && team.idle_times.load(Ordering::SeqCst) != self.idle_times
+        self.is_stopped(team)
+            || until_idle && team.idle_times.load(Ordering::SeqCst) != self.idle_times.get()
+    }
+
+    /// Returns whether all loops return, whatever is in their inboxes.
+    fn is_stopped(&self, team: &Team) -> bool {
+        team.live.load(Ordering::SeqCst) == 0 || team.stops.load(Ordering::SeqCst) != self.stops
     }
 }
 
@@ -42,8 +72,9 @@ impl RunLoop {
         self.is_until_idle.store(until_idle, Ordering::Relaxed);
         let turn = Turn {
             run_loop: self,
-            idle_times: team.idle_times.load(Ordering::SeqCst),
+            idle_times: Cell::new(team.idle_times.load(Ordering::SeqCst)),
             stops: team.stops.load(Ordering::SeqCst),
+            has_left: Cell::new(false),
         };
         team.roster.enter(self.index);
         team.last_stall.store(0, Ordering::Relaxed);
@@ -74,7 +105,7 @@ impl RunLoop {
             self.idle();
         }
         team.roster.awake(self.index);
-        turn.is_over(team, until_idle)
+        turn.is_stopped(team) || turn.is_over(team, until_idle) && turn.leaves_while_idle(team)
     }
 
     /// Handles the case that all loops sleep, of which this one is the last.

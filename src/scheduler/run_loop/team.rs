@@ -33,7 +33,6 @@
 //!
 //! Without the feature `smp` a loop contains all this itself, and pays for none of it.
 
-#[cfg(feature = "smp")]
 use super::RunLoop;
 #[cfg(feature = "smp")]
 use crate::context::ControlBlock;
@@ -48,7 +47,7 @@ use core::cell::Cell;
 use core::ptr;
 use core::sync::atomic::AtomicUsize;
 #[cfg(feature = "smp")]
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use spin::Once;
 
 /// What the loops of one scheduler share; see the [module](self).
@@ -83,6 +82,9 @@ pub(crate) struct Team {
     /// The core that reports, or 0.
     #[cfg(feature = "smp")]
     pub(super) reporter: AtomicUsize,
+    /// Whether it holds fibers: see [`hold`](super::hold).
+    #[cfg(feature = "smp")]
+    pub(super) is_holding: AtomicBool,
 }
 
 impl Team {
@@ -110,6 +112,8 @@ impl Team {
             last_stall: AtomicU64::new(0),
             #[cfg(feature = "smp")]
             reporter: AtomicUsize::new(0),
+            #[cfg(feature = "smp")]
+            is_holding: AtomicBool::new(false),
         }
     }
 }
@@ -171,4 +175,21 @@ pub(super) unsafe extern "sysv64" fn count_failed(block: *mut ControlBlock) {
     // SAFETY: the header stays, and its loop does not change any more.
     let run_loop = unsafe { RunLoop::of(block.cast_const().cast()) };
     run_loop.team().one_has_ended();
+}
+
+impl RunLoop {
+    /// Stores the platform. The first one stays.
+    #[cfg_attr(feature = "smp", track_caller)]
+    pub(crate) fn set_platform(&self, platform: &'static dyn AnyPlatform) {
+        #[cfg(feature = "smp")]
+        if cfg!(debug_assertions) || !self.team().platform.is_completed() {
+            crate::scheduler::cpu::current::check_words();
+        }
+        self.team().platform.call_once(|| platform);
+    }
+
+    /// Returns the platform, which is set before any fiber exists.
+    pub(crate) fn platform(&self) -> &'static dyn AnyPlatform {
+        *self.team().platform.get().expect("spawn and run set it")
+    }
 }

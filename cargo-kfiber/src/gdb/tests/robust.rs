@@ -122,7 +122,7 @@ fn no_packet_ends_the_session() {
     for _ in 0..3000 {
         let count = random(4);
         let payload: String = (0..=count)
-            .map(|_| words[random(words.len() as u64) as usize])
+            .map(|_| words[usize::try_from(random(words.len() as u64)).expect("a small number")])
             .collect();
         // What is no single packet on the way, what only goes to the machine, and what has no answer.
         if payload.contains('#') || payload.starts_with(['m', 'k', 'c', 's', 'C', 'S', 'F']) {
