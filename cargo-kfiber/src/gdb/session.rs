@@ -181,10 +181,21 @@ impl<'a> Session<'a> {
             _ if packet == b"QThreadSuffixSupported" => self.wants_names = true,
             _ => {}
         }
+        if packet.starts_with(b"vKill") {
+            return self.kill(packet);
+        }
         match self.own_answer(packet)? {
             Some(answer) => self.debugger.send(&answer),
             None => self.pass(packet),
         }
+    }
+
+    /// Ends the machine. QEMU may be gone before its answer has been sent.
+    fn kill(&mut self, packet: &[u8]) -> io::Result<()> {
+        let answer = self.ask(packet);
+        let text = answer.as_ref().map_or(&b"OK"[..], |answer| answer);
+        self.debugger.send(text)?;
+        answer.map(drop)
     }
 
     fn supported(&mut self, packet: &[u8]) -> io::Result<()> {

@@ -76,6 +76,15 @@ fn a_machine_that_goes_ends_the_session() {
 }
 
 #[test]
+fn a_machine_that_is_killed_need_not_answer() {
+    let mut machine = Machine::new(1);
+    machine.dies_at = Some("vKill");
+    let mut debugger = Debugger::new(Some(kernel(Current::Unknown)), machine);
+    assert_eq!(debugger.ask("vKill;1"), "OK");
+    assert_eq!(debugger.next(), None);
+}
+
+#[test]
 fn no_packet_ends_the_session() {
     let mut seed = 0x5eed_u64;
     let mut random = move |below: u64| {
