@@ -1,14 +1,33 @@
-//! The atomic types that the lock-free code uses: those of `core`, or those of loom, which tries
-//! all interleavings.
+//! The atomic types for words that cores share: those of `core`, or those of loom, which tries all
+//! interleavings, or those of an exploration.
 
-#[cfg(not(loom))]
+#[cfg(any(kfiber_steps, all(feature = "smp", not(loom))))]
+mod mistake;
+#[cfg(kfiber_steps)]
+pub mod steps;
+
+#[cfg(not(any(loom, kfiber_steps)))]
 pub(crate) use core::hint::spin_loop;
-#[cfg(not(loom))]
-pub(crate) use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+#[cfg(not(any(loom, kfiber_steps)))]
+pub(crate) use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 #[cfg(loom)]
 pub(crate) use loom::hint::spin_loop;
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+
+#[cfg(any(kfiber_steps, all(feature = "smp", not(loom))))]
+pub(crate) use mistake::Mistake;
+#[cfg(kfiber_steps)]
+pub(crate) use steps::{
+    AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, is_planted, spin_loop,
+};
+
+/// Returns whether an exploration has planted this mistake.
+#[cfg(all(feature = "smp", not(any(loom, kfiber_steps))))]
+#[inline(always)]
+pub(crate) const fn is_planted(_mistake: Mistake) -> bool {
+    false
+}
 
 /// Keeps the atomic accesses before it from being reordered with those after it, on one side of a
 /// handshake in which each side writes and then reads what the other has written.

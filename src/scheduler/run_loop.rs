@@ -47,6 +47,7 @@ pub(crate) mod wake;
 
 pub(crate) use wake::{deadline_after, wake};
 
+use crate::atomic::AtomicBool;
 use crate::platform::{AnyPlatform, Core, NEVER, Nanoseconds, SwitchHook};
 use crate::scheduler::cpu::current::{self, Place};
 use crate::scheduler::lock_free::inbox::Inbox;
@@ -57,7 +58,7 @@ use crate::scheduler::task::wait::Wait;
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use team::Team;
 
 #[cfg(all(feature = "gdb-script", not(target_os = "uefi")))]

@@ -1,13 +1,15 @@
 //! One schedule: the programs that play in it, their fibers and devices, and what must be true at the end.
 
+use crate::baton;
+use crate::baton::Mutex;
 use crate::dice::{self, choose, note};
 use crate::machine::{self, BESIDE, MAIN, Machine, is_alone, point};
 use crate::programs;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use kfiber::platform::Host;
+use kfiber::platform::{Core, Host};
 use kfiber::scheduler::{self, FiberId, FiberPool, JoinHandle, Priority, Scheduler};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread;
 
 /// How many fibers the programs of a schedule can have.
@@ -44,6 +46,8 @@ struct Player {
     /// The level that it was given.
     level: u8,
     may_be_cancelled: bool,
+    /// The core on which it stays: from the beginning if it is pinned, and on a host from its first step on.
+    core: Mutex<Option<usize>>,
     handle: JoinHandle<()>,
 }
 
@@ -149,6 +153,8 @@ pub(crate) fn names_of_those_that_have_not_ended() -> Vec<&'static str> {
 pub(crate) struct Way {
     /// Whether two loops and the devices run in threads of their own.
     pub(crate) has_threads: bool,
+    /// Whether several cores play, one at a time.
+    pub(crate) has_cores: bool,
     /// The name of the only program.
     pub(crate) program: Option<String>,
     pub(crate) calm: Vec<Range<usize>>,
@@ -159,7 +165,8 @@ pub(crate) struct Way {
 /// Plays one schedule.
 pub(crate) fn play(seed: u64, way: &Way) {
     dice::begin(seed, way.calm.clone(), way.is_traced);
-    machine::set_up(!way.has_threads, choose(3) == 1);
+    machine::set_up(!way.has_threads && !way.has_cores, choose(3) == 1);
+    let cores = if way.has_cores { 2 + choose(3) } else { 1 };
     let mut stage = Stage::default();
     programs::choose_some(way.program.as_deref(), &mut stage);
     let Stage {
@@ -172,16 +179,19 @@ pub(crate) fn play(seed: u64, way: &Way) {
     *lock(&DEVICES) = devices;
     for part in parts {
         note(|| format!("{} of level {}", part.name, part.level));
-        if part.is_beside {
-            spawn(&BESIDE, &HOMES_BESIDE, part);
+        let on = (way.has_cores && choose(3) == 2).then(|| choose(cores));
+        if part.is_beside && !way.has_cores {
+            spawn(&BESIDE, &HOMES_BESIDE, part, None);
         } else if choose(3) == 2 {
-            Host::interrupt(|| spawn(&MAIN, &HOMES, part));
+            Host::interrupt(|| spawn(&MAIN, &HOMES, part, on));
         } else {
-            spawn(&MAIN, &HOMES, part);
+            spawn(&MAIN, &HOMES, part, on);
         }
     }
     if way.has_threads {
         run_in_threads();
+    } else if way.has_cores {
+        baton::play(cores);
     } else {
         MAIN.run();
     }
@@ -203,13 +213,40 @@ pub(crate) fn level_of(fiber: FiberId) -> Option<u8> {
     Some(player.level)
 }
 
-fn spawn(
-    scheduler: &'static Scheduler<Machine>,
+/// Looks whether the running fiber is where it must be.
+pub(crate) fn check_core() {
+    if !baton::is_playing() {
+        return;
+    }
+    let (fiber, here) = (scheduler::current(), baton::here());
+    let players = lock(&PLAYERS);
+    let player = players.iter().find(|it| Some(it.handle.id()) == fiber);
+    let Some(player) = player else {
+        return;
+    };
+    let mut core = lock(&player.core);
+    if cfg!(not(kfiber_threads)) {
+        core.get_or_insert(here);
+    }
+    assert!(
+        core.is_none_or(|core| core == here),
+        "{} is on core {here}, and belongs to {core:?}",
+        player.name
+    );
+}
+
+fn spawn<const CORES: usize>(
+    scheduler: &'static Scheduler<Machine, CORES>,
     homes: &'static FiberPool<65536, CELLS>,
     part: Part,
+    core: Option<usize>,
 ) {
     let priority = Priority::new(part.level).expect("below 32");
     let builder = scheduler.builder().name(part.name).priority(priority);
+    let builder = match core {
+        Some(core) => builder.on(Core(core)),
+        None => builder,
+    };
     let body = part.body;
     let spawned = builder.spawn(homes, move || {
         point();
@@ -220,6 +257,7 @@ fn spawn(
         name: part.name,
         level: part.level,
         may_be_cancelled: part.may_be_cancelled,
+        core: Mutex::new(core),
         handle,
     });
 }

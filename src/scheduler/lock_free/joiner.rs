@@ -159,6 +159,7 @@ impl<T> JoinerPlace<T> {
 
     /// Removes the joiner, and returns what the word is then: NOBODY or LATE. Returns nothing if it
     /// is too late.
+    #[inline(never)]
     fn remove(&self) -> Option<*mut T> {
         // Acquire: the ending fiber has moved the previous waker out before it said NOBODY.
         let mut before = self.word.load(Ordering::Acquire);
@@ -213,38 +214,43 @@ impl<T> JoinerPlace<T> {
 
     #[inline(never)]
     fn call_waker_and_refuse(&self) {
-        if let Some(waker) = self.take_waker_late() {
-            self.reopen();
-            // It may let other fibers run, and one of those may poll.
+        let mut is_last = false;
+        while let Some(waker) = self.refuse() {
+            if !is_last {
+                // The waker may let other fibers run, and one of those may poll.
+                self.reopen();
+            }
             waker.wake();
-        }
-        let mut before = self.word.load(Ordering::Relaxed);
-        while !is_late(before) {
-            if let Some(waker) = self.take_waker_late() {
-                waker.wake();
+            if is_last {
                 break;
             }
-            if before.addr() != WAKER && self.exchange(before, late(before)) {
-                break;
-            }
-            before = self.word.load(Ordering::Relaxed);
+            is_last = true;
         }
         if !CAN_OTHERS_INTERFERE && self.word.load(Ordering::Relaxed).addr() > TOO_LATE {
             self.reopen();
         }
     }
 
-    /// Takes the waker, if there is one. The place is late then.
-    fn take_waker_late(&self) -> Option<Waker> {
-        let is_there = self.word.load(Ordering::Relaxed).addr() == WAKER
-            && self.exchange(word(WAKER), word(LATE));
-        // SAFETY: J1: it is ours.
-        is_there.then(|| unsafe { self.take_waker() })
+    /// Makes the place late, and takes the waker if there is one.
+    fn refuse(&self) -> Option<Waker> {
+        loop {
+            let before = self.word.load(Ordering::Relaxed);
+            let is_waker = before.addr() == WAKER;
+            let after = if is_waker { word(LATE) } else { late(before) };
+            if self.exchange(before, after) {
+                // SAFETY: J1: it is ours.
+                return is_waker.then(|| unsafe { self.take_waker() });
+            }
+        }
     }
 
     /// Makes a late place one that is not late, whatever joiner there is.
     fn reopen(&self) {
         let mut before = self.word.load(Ordering::Relaxed);
+        if !CAN_OTHERS_INTERFERE {
+            // No handler changes a late place in which there is no waker.
+            return self.word.store(open(before), Ordering::Release);
+        }
         // Release: J2: the place is free from here on.
         while !self.exchange(before, open(before)) {
             before = self.word.load(Ordering::Relaxed);

@@ -1,6 +1,8 @@
 //! The inbox of a loop: how fibers get in, and how they get out.
 
 use super::RunLoop;
+#[cfg(feature = "smp")]
+use crate::atomic::{Mistake, is_planted};
 use crate::scheduler::task::header::Header;
 use core::ptr;
 
@@ -29,7 +31,9 @@ impl RunLoop {
             && !self.is_idle_here()
             && let Some(platform) = self.team().platform.get()
         {
-            platform.kick(self.core());
+            if !is_planted(Mistake::NoKick) {
+                platform.kick(self.core());
+            }
         }
     }
 

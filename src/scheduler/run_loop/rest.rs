@@ -3,6 +3,7 @@
 
 use super::RunLoop;
 use super::team::Team;
+use crate::atomic::{Mistake, is_planted};
 use crate::platform::{NEVER, interrupts};
 use core::sync::atomic::Ordering;
 
@@ -51,6 +52,16 @@ impl RunLoop {
     pub(super) fn rest(&self, until_idle: bool, turn: &Turn<'_>) -> bool {
         let team = self.team();
         let has_work = || !self.inbox.is_empty_now() || turn.is_over(team, until_idle);
+        #[cfg(kfiber_steps)]
+        let has_early_work = has_work();
+        #[cfg(kfiber_steps)]
+        let has_work = || {
+            if is_planted(Mistake::NoBarrier) {
+                has_early_work
+            } else {
+                has_work()
+            }
+        };
         let next = self.sleepers.next_deadline();
         if next != self.timer.load(Ordering::Relaxed) {
             // The timer was set for a sleeper that was woken before its deadline, which must not
@@ -70,7 +81,9 @@ impl RunLoop {
             self.ask_for_work(team);
             self.idle();
         }
-        team.roster.awake(self.index);
+        if !(is_planted(Mistake::NotWithdrawn) && turn.is_over(team, until_idle)) {
+            team.roster.awake(self.index);
+        }
         turn.is_over(team, until_idle)
     }
 

@@ -20,6 +20,7 @@
 
 use super::RunLoop;
 use super::team::Team;
+use crate::atomic::{Mistake, is_planted};
 use crate::scheduler::task::control::Extra;
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::wait::WaitReason;
@@ -87,7 +88,8 @@ impl RunLoop {
         let others = self.ready.count_others(prev, MOST_LOOKS);
         let most = (others + usize::from(stays)) / 2;
         let mut receiver = self;
-        let is_movable = |fiber| !ptr::eq(fiber, prev) && can_move(fiber);
+        let runs = |fiber| ptr::eq(fiber, prev) && !is_planted(Mistake::RunningGivenAway);
+        let is_movable = |fiber| !runs(fiber) && can_move(fiber);
         let give = |fiber: *const Header| {
             if let Some(next) = receiver.next_in(sleepers) {
                 receiver = next;
@@ -132,7 +134,8 @@ fn can_move(fiber: *const Header) -> bool {
     // The level of the owner of a mutex is computed in the loop of those that wait for it. A fiber
     // that has just stopped waiting for one has yet to tell that loop.
     let waited_for_mutex = wait.is_some_and(|wait| wait.reason() == WaitReason::Mutex);
-    !header.state.is_pinned()
+    let is_pinned = header.state.is_pinned() && !is_planted(Mistake::PinnedMoved);
+    !is_pinned
         && !header.state.is_failed()
         && !waited_for_mutex
         && !is_lent_a_level(fiber)

@@ -34,6 +34,7 @@
 
 #[cfg(feature = "smp")]
 use super::RunLoop;
+use crate::atomic::AtomicUsize;
 #[cfg(feature = "smp")]
 use crate::context::ControlBlock;
 use crate::platform::AnyPlatform;
@@ -45,7 +46,6 @@ use crate::scheduler::report::hooks::Hooks;
 use core::cell::Cell;
 #[cfg(feature = "smp")]
 use core::ptr;
-use core::sync::atomic::AtomicUsize;
 #[cfg(feature = "smp")]
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use spin::Once;
