@@ -1,7 +1,7 @@
 //! What is played: a few fibers and devices around each thing that fibers wait for, and what must be true of it.
 
 use crate::dice::{choose, note};
-use crate::stage::Stage;
+use crate::stage::{Stage, set_in_order};
 
 mod barrier;
 mod broken;
@@ -43,6 +43,12 @@ const ALL: &[(&str, Program)] = &[
 
 /// Most that a program adds.
 pub(crate) const MOST_FIBERS: usize = 6;
+
+/// Brings the cells of the programs into the order that they have in every schedule.
+pub(crate) fn set_cells_in_order() {
+    set_in_order(joins::homes());
+    set_in_order(scope::homes());
+}
 
 /// Puts one to three of them on the stage, at the same time, or only the one of this name.
 pub(crate) fn choose_some(only: Option<&str>, stage: &mut Stage) {

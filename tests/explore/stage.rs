@@ -9,6 +9,7 @@ use core::ops::Range;
 use core::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use kfiber::platform::{Core, Host};
 use kfiber::scheduler::{self, FiberId, FiberPool, JoinHandle, Priority, Scheduler};
+use kfiber::stack::StackMemory as _;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread;
 
@@ -114,6 +115,9 @@ impl Stage {
 
 /// One of the devices does something. Says whether any did.
 pub(crate) fn some_device() -> bool {
+    /// A device does one thing at a time, whichever core handles it.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = lock(&TURN);
     let devices = lock(&DEVICES).clone();
     let first = choose(devices.len());
     (0..devices.len()).any(|index| {
@@ -167,6 +171,10 @@ pub(crate) fn play(seed: u64, way: &Way) {
     dice::begin(seed, way.calm.clone(), way.is_traced);
     machine::set_up(!way.has_threads && !way.has_cores, choose(3) == 1);
     let cores = if way.has_cores { 2 + choose(3) } else { 1 };
+    if way.has_cores {
+        set_in_order(&HOMES);
+        programs::set_cells_in_order();
+    }
     let mut stage = Stage::default();
     programs::choose_some(way.program.as_deref(), &mut stage);
     let Stage {
@@ -204,6 +212,24 @@ pub(crate) fn play(seed: u64, way: &Way) {
         end();
     }
     assert_eq!(MAIN.fibers().count(), 0, "a fiber is left");
+}
+
+/// Brings the cells of a pool into the order that they have in every schedule, whatever was played before: all of them have
+/// had a fiber, and the first one is the next to be taken.
+pub(crate) fn set_in_order<const COUNT: usize>(pool: &'static FiberPool<65536, COUNT>) {
+    static USED_ONCE: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+    let pool_at = (&raw const *pool).addr();
+    let last = (&raw const pool.stacks()[COUNT - 1]).addr();
+    while pool.take().expect("all are free").bounds().bottom().addr() < last {}
+    let mut used_once = lock(&USED_ONCE);
+    if !used_once.contains(&pool_at) {
+        used_once.push(pool_at);
+        for _ in 0..COUNT {
+            let spawned = MAIN.spawn(pool, || {}).map_err(|error| error.kind);
+            spawned.expect("all are free").detach();
+        }
+        MAIN.run();
+    }
 }
 
 /// The level that a fiber was given, if it is a part of a program.

@@ -17,6 +17,10 @@ use std::task::Wake;
 /// Few, so that they are used again and again, and sometimes there is none.
 static HOMES: FiberPool<65536, 8> = FiberPool::new();
 
+pub(super) const fn homes() -> &'static FiberPool<65536, 8> {
+    &HOMES
+}
+
 #[derive(Default)]
 struct Bench {
     made: AtomicUsize,
