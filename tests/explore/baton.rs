@@ -149,12 +149,11 @@ pub(crate) fn sleep(mut happens: impl FnMut() -> bool) {
                 break; // an interrupt ends the sleep of its core
             }
             game.players[me].doing = Doing::Sleeps;
-            let is_hopeless = next == NEVER && game.able_ones(None).is_empty();
-            assert!(
-                !is_hopeless,
-                "fibers wait for ever: {:?}",
-                crate::stage::names_of_those_that_have_not_ended()
-            );
+            if next == NEVER && game.able_ones(None).is_empty() {
+                drop(game);
+                let fibers = keep(crate::stage::names_of_those_that_have_not_ended);
+                panic!("fibers wait for ever: {fibers:?}");
+            }
         }
         if next != NEVER {
             let now = MAIN.platform().host().now();

@@ -9,6 +9,8 @@ mod baton;
 mod child;
 mod dice;
 mod machine;
+#[cfg(kfiber_steps)]
+mod mistakes;
 mod programs;
 mod shrink;
 mod stage;

@@ -57,9 +57,13 @@ const fn word<T>(value: usize) -> *mut T {
     ptr::without_provenance_mut(value)
 }
 
-/// Returns the same word, late.
+/// Returns the same word, late. The address of a fiber stays as it is where nobody could remove the
+/// fiber after the call of the waker.
 fn late<T>(word: *mut T) -> *mut T {
     const { assert!(align_of::<T>() > TOO_LATE) };
+    if !CAN_OTHERS_INTERFERE && word.addr() > TOO_LATE {
+        return word;
+    }
     word.map_addr(|address| address | LATE)
 }
 
@@ -189,7 +193,7 @@ impl<T> JoinerPlace<T> {
         if CAN_OTHERS_INTERFERE {
             return fiber_of(joiner);
         }
-        // It is not late: see `call_waker`.
+        // It is not late: see `late`.
         (joiner.addr() > TOO_LATE).then_some(joiner.cast_const())
     }
 
@@ -214,25 +218,28 @@ impl<T> JoinerPlace<T> {
 
     #[inline(never)]
     fn call_waker_and_refuse(&self) {
-        let mut is_last = false;
+        let mut is_first = true;
         while let Some(waker) = self.refuse() {
-            if !is_last {
+            if is_first {
                 // The waker may let other fibers run, and one of those may poll.
                 self.reopen();
+                is_first = false;
             }
             waker.wake();
-            if is_last {
-                break;
-            }
-            is_last = true;
-        }
-        if !CAN_OTHERS_INTERFERE && self.word.load(Ordering::Relaxed).addr() > TOO_LATE {
-            self.reopen();
         }
     }
 
     /// Makes the place late, and takes the waker if there is one.
     fn refuse(&self) -> Option<Waker> {
+        if !CAN_OTHERS_INTERFERE {
+            // A handler that polls meanwhile is refused already.
+            let before = self.word.swap(word(LATE), Ordering::AcqRel);
+            if before.addr() > TOO_LATE {
+                self.word.store(before, Ordering::Relaxed);
+            }
+            // SAFETY: J1: it is ours.
+            return (before.addr() == WAKER).then(|| unsafe { self.take_waker() });
+        }
         loop {
             let before = self.word.load(Ordering::Relaxed);
             let is_waker = before.addr() == WAKER;
@@ -246,11 +253,11 @@ impl<T> JoinerPlace<T> {
 
     /// Makes a late place one that is not late, whatever joiner there is.
     fn reopen(&self) {
-        let mut before = self.word.load(Ordering::Relaxed);
         if !CAN_OTHERS_INTERFERE {
-            // No handler changes a late place in which there is no waker.
-            return self.word.store(open(before), Ordering::Release);
+            // No handler changes a late place.
+            return self.word.store(word(NOBODY), Ordering::Release);
         }
+        let mut before = self.word.load(Ordering::Relaxed);
         // Release: J2: the place is free from here on.
         while !self.exchange(before, open(before)) {
             before = self.word.load(Ordering::Relaxed);

@@ -27,8 +27,12 @@ impl Drop for Turn<'_> {
 impl Turn<'_> {
     /// Returns whether the loop returns from `run`.
     fn is_over(&self, team: &Team, until_idle: bool) -> bool {
-        team.live.load(Ordering::SeqCst) == 0
-            || team.stops.load(Ordering::SeqCst) != self.stops
+        team.is_none_left() || self.is_stopped(team, until_idle)
+    }
+
+    /// Returns whether the loop returns from `run` although fibers may be left.
+    fn is_stopped(&self, team: &Team, until_idle: bool) -> bool {
+        team.stops.load(Ordering::SeqCst) != self.stops
             || until_idle && team.idle_times.load(Ordering::SeqCst) != self.idle_times
     }
 }
@@ -84,7 +88,12 @@ impl RunLoop {
         if !(is_planted(Mistake::NotWithdrawn) && turn.is_over(team, until_idle)) {
             team.roster.awake(self.index);
         }
-        turn.is_over(team, until_idle)
+        let is_none_left = team.is_none_left();
+        if is_none_left {
+            // The next ones may begin on another thread, and one may be spawned before we return.
+            self.place.set(None);
+        }
+        is_none_left || turn.is_stopped(team, until_idle)
     }
 
     /// Handles the case that all loops sleep, of which this one is the last.
@@ -117,6 +126,11 @@ impl RunLoop {
 }
 
 impl Team {
+    /// Returns whether all fibers have ended.
+    fn is_none_left(&self) -> bool {
+        self.live.load(Ordering::SeqCst) == 0
+    }
+
     /// Makes the caller the owner of all loops that run, if all of them sleep.
     pub(super) fn look(&self) -> Option<Look<'_>> {
         self.roster.begin_look().then(|| Look {
