@@ -99,6 +99,24 @@ pub(crate) fn keep<R>(f: impl FnOnce() -> R) -> R {
     result
 }
 
+/// Whether nothing comes in between.
+pub(crate) fn is_kept() -> bool {
+    IS_KEPT.load(SeqCst)
+}
+
+/// Lets each core run while there are no fibers, so that nothing is left of what was played before: a timer, a question for
+/// work.
+pub(crate) fn settle() {
+    IS_PLAYING.store(true, SeqCst);
+    keep(|| {
+        for core in 0..CORES {
+            game().current = core;
+            MAIN.run();
+        }
+    });
+    IS_PLAYING.store(false, SeqCst);
+}
+
 /// Called by the scheduler wherever it accesses a word that cores share, or spins until another core has changed it.
 pub(crate) fn step(is_spinning: bool) {
     if !is_playing() || IS_KEPT.load(SeqCst) {

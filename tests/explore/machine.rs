@@ -128,7 +128,7 @@ fn in_handler<R>(handler: impl FnOnce() -> R) -> R {
 
 /// Time passes, and interrupts come, perhaps. In anything but a handler.
 pub(crate) fn pulse() {
-    if IS_IN_HANDLER.get() || !(is_alone() || baton::is_playing()) {
+    if IS_IN_HANDLER.get() || baton::is_kept() || !(is_alone() || baton::is_playing()) {
         return;
     }
     while comes(Intrusion::Interrupt) {
@@ -174,7 +174,7 @@ pub(crate) fn point() {
 /// Yields, and looks whether everybody ran who was to.
 fn checked_yield() {
     if !(is_alone() || baton::is_playing()) || choose(4) != 3 {
-        return scheduler::yield_now();
+        return stage::yield_on_record();
     }
     let level = || own().expect("it runs").priority;
     let before = level();
@@ -183,11 +183,11 @@ fn checked_yield() {
         let given = stage::level_of(info.id).unwrap_or(info.priority.level());
         given >= before.level()
     };
-    // What is promised is an order within a core.
+    // What is promised is an order within a core. Another core may be about to post a fiber that it has woken; one that
+    // yields is ready for certain.
     let stays_here = |info: &FiberInfo| {
         let is_here = info.core == MAIN.platform().core();
-        let stays = info.switches > 0 && !cfg!(kfiber_threads);
-        is_alone() || (is_here && stays)
+        is_alone() || (is_here && !cfg!(kfiber_threads) && stage::does_yield(info.id))
     };
     let ready: Vec<_> = MAIN
         .fibers()
@@ -195,7 +195,7 @@ fn checked_yield() {
         .filter(has_own)
         .filter(stays_here)
         .collect();
-    scheduler::yield_now();
+    stage::yield_on_record();
     let after = level();
     for then in ready {
         let Some(now) = MAIN.fibers().find(|info| info.id == then.id) else {

@@ -49,6 +49,8 @@ struct Player {
     may_be_cancelled: bool,
     /// The core on which it stays: from the beginning if it is pinned, and on a host from its first step on.
     core: Mutex<Option<usize>>,
+    /// Whether it yields, so that it is ready for certain.
+    yields: AtomicBool,
     handle: JoinHandle<()>,
 }
 
@@ -174,6 +176,7 @@ pub(crate) fn play(seed: u64, way: &Way) {
     if way.has_cores {
         set_in_order(&HOMES);
         programs::set_cells_in_order();
+        baton::settle();
     }
     let mut stage = Stage::default();
     programs::choose_some(way.program.as_deref(), &mut stage);
@@ -232,6 +235,27 @@ pub(crate) fn set_in_order<const COUNT: usize>(pool: &'static FiberPool<65536, C
     }
 }
 
+/// Yields, which is on record meanwhile.
+pub(crate) fn yield_on_record() {
+    let record = |yields| {
+        let (fiber, players) = (scheduler::current(), lock(&PLAYERS));
+        let player = players.iter().find(|it| Some(it.handle.id()) == fiber);
+        if let Some(player) = player {
+            player.yields.store(yields, SeqCst);
+        }
+    };
+    record(true);
+    scheduler::yield_now();
+    record(false);
+}
+
+/// Whether a fiber yields.
+pub(crate) fn does_yield(fiber: FiberId) -> bool {
+    let players = lock(&PLAYERS);
+    let player = players.iter().find(|it| it.handle.id() == fiber);
+    player.is_some_and(|player| player.yields.load(SeqCst))
+}
+
 /// The level that a fiber was given, if it is a part of a program.
 pub(crate) fn level_of(fiber: FiberId) -> Option<u8> {
     let players = lock(&PLAYERS);
@@ -284,6 +308,7 @@ fn spawn<const CORES: usize>(
         level: part.level,
         may_be_cancelled: part.may_be_cancelled,
         core: Mutex::new(core),
+        yields: AtomicBool::new(false),
         handle,
     });
 }
