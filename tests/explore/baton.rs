@@ -10,6 +10,8 @@ use std::thread;
 
 /// How many cores the scheduler has; a schedule is played by some of them.
 pub(crate) const CORES: usize = 4;
+/// Longer than a schedule lasts.
+const EPOCH: Nanoseconds = 1 << 20;
 /// More steps than any schedule has that comes to an end.
 const MOST_STEPS: u64 = 3_000_000;
 
@@ -104,9 +106,19 @@ pub(crate) fn is_kept() -> bool {
     IS_KEPT.load(SeqCst)
 }
 
+/// Ends the sleep of the caller's core, which a handler has interrupted.
+pub(crate) fn interrupt() {
+    if is_playing() {
+        kick(here());
+    }
+}
+
 /// Lets each core run while there are no fibers, so that nothing is left of what was played before: a timer, a question for
 /// work.
 pub(crate) fn settle() {
+    // The same time for all but for a multiple of this.
+    let host = MAIN.platform().host();
+    host.advance(EPOCH - host.now() % EPOCH);
     IS_PLAYING.store(true, SeqCst);
     keep(|| {
         for core in 0..CORES {

@@ -7,8 +7,10 @@ use crate::machine::{self, BESIDE, MAIN, Machine, is_alone, point};
 use crate::programs;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use kfiber::platform::{Core, Host};
-use kfiber::scheduler::{self, FiberId, FiberPool, JoinHandle, Priority, Scheduler};
+#[cfg(feature = "smp")]
+use kfiber::platform::Core;
+use kfiber::platform::Host;
+use kfiber::scheduler::{self, Builder, FiberId, FiberPool, JoinHandle, Priority, Scheduler};
 use kfiber::stack::StackMemory as _;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread;
@@ -143,6 +145,7 @@ fn cancel_one() -> bool {
     if does {
         note(|| format!("{} is asked to end", player.name));
         player.handle.cancel();
+        baton::interrupt();
     }
     // It never is what somebody waits for.
     false
@@ -174,8 +177,10 @@ pub(crate) fn play(seed: u64, way: &Way) {
     machine::set_up(!way.has_threads && !way.has_cores, choose(3) == 1);
     let cores = if way.has_cores { 2 + choose(3) } else { 1 };
     if way.has_cores {
-        set_in_order(&HOMES);
-        programs::set_cells_in_order();
+        baton::keep(|| {
+            set_in_order(&HOMES);
+            programs::set_cells_in_order();
+        });
         baton::settle();
     }
     let mut stage = Stage::default();
@@ -218,21 +223,29 @@ pub(crate) fn play(seed: u64, way: &Way) {
 }
 
 /// Brings the cells of a pool into the order that they have in every schedule, whatever was played before: all of them have
-/// had a fiber, and the first one is the next to be taken.
+/// had a fiber, on the same core, and the first one is the next to be taken.
 pub(crate) fn set_in_order<const COUNT: usize>(pool: &'static FiberPool<65536, COUNT>) {
-    static USED_ONCE: Mutex<Vec<usize>> = Mutex::new(Vec::new());
-    let pool_at = (&raw const *pool).addr();
     let last = (&raw const pool.stacks()[COUNT - 1]).addr();
     while pool.take().expect("all are free").bounds().bottom().addr() < last {}
-    let mut used_once = lock(&USED_ONCE);
-    if !used_once.contains(&pool_at) {
-        used_once.push(pool_at);
-        for _ in 0..COUNT {
-            let spawned = MAIN.spawn(pool, || {}).map_err(|error| error.kind);
-            spawned.expect("all are free").detach();
-        }
-        MAIN.run();
+    for _ in 0..COUNT {
+        let builder = pinned(MAIN.builder(), Some(0));
+        let spawned = builder.spawn(pool, || {}).map_err(|error| error.kind);
+        spawned.expect("all are free").detach();
     }
+    MAIN.run();
+}
+
+#[cfg(feature = "smp")]
+fn pinned(builder: Builder, core: Option<usize>) -> Builder {
+    match core {
+        Some(core) => builder.on(Core(core)),
+        None => builder,
+    }
+}
+
+#[cfg(not(feature = "smp"))]
+fn pinned(builder: Builder, _core: Option<usize>) -> Builder {
+    builder
 }
 
 /// Yields, which is on record meanwhile.
@@ -293,10 +306,7 @@ fn spawn<const CORES: usize>(
 ) {
     let priority = Priority::new(part.level).expect("below 32");
     let builder = scheduler.builder().name(part.name).priority(priority);
-    let builder = match core {
-        Some(core) => builder.on(Core(core)),
-        None => builder,
-    };
+    let builder = pinned(builder, core);
     let body = part.body;
     let spawned = builder.spawn(homes, move || {
         point();

@@ -168,14 +168,33 @@ impl<'a> Waits<'a> {
             Giver::Scope => Need::All(All::Scope(wait.object.cast())),
             Giver::Holder(holder_of) => {
                 let is_about_to_wait = self.is_about_to_wait(fiber);
-                // SAFETY: its fiber waits, or is about to, so it is alive.
-                match unsafe { holder_of(wait.object, fiber, is_about_to_wait) } {
-                    HeldBy::Nobody => Need::Anybody, // it is about to be served
-                    HeldBy::Fiber(owner) => self.need_of_owner(owner),
-                    HeldBy::Readers(readers) => self.need_of_readers(readers),
-                }
+                let look = || {
+                    // SAFETY: its fiber waits, or is about to, so it is alive.
+                    match unsafe { holder_of(wait.object, fiber, is_about_to_wait) } {
+                        HeldBy::Nobody => Need::Anybody, // it is about to be served
+                        HeldBy::Fiber(owner) => self.need_of_owner(owner),
+                        HeldBy::Readers(readers) => self.need_of_readers(readers),
+                    }
+                };
+                Self::twice_if_ended(look)
             }
         }
+    }
+
+    /// Looks again if a holder has ended: on another core it may have given up what it held, and
+    /// ended, between the two things that a look reads. One that is still the holder after its end
+    /// will always be.
+    fn twice_if_ended(look: impl Fn() -> Need) -> Need {
+        let mut need = look();
+        while cfg!(any(target_os = "linux", feature = "smp"))
+            && let Need::Ended(first) = need
+        {
+            need = look();
+            if matches!(need, Need::Ended(second) if second == first) {
+                break;
+            }
+        }
+        need
     }
 
     fn need_of_owner(self, owner: OwnerWord) -> Need {
