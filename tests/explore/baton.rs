@@ -10,6 +10,8 @@ use std::thread;
 
 /// How many cores the scheduler has; a schedule is played by some of them.
 pub(crate) const CORES: usize = 4;
+/// After so many steps another core goes on in any case.
+const LONGEST_TURN: u64 = 4096;
 /// Longer than a schedule lasts.
 const EPOCH: Nanoseconds = 1 << 20;
 /// More steps than any schedule has that comes to an end.
@@ -140,7 +142,9 @@ pub(crate) fn step(is_spinning: bool) {
         game.steps < MOST_STEPS,
         "the cores go on and on, and nothing comes of it"
     );
-    if is_spinning || comes(Intrusion::Core) {
+    // A fiber that asks again and again until another core has done something is no mistake.
+    let is_fair = !game.steps.is_multiple_of(LONGEST_TURN);
+    if is_spinning || !is_fair || comes(Intrusion::Core) {
         let me = game.current;
         let others = game.able_ones(Some(me));
         if !others.is_empty() {

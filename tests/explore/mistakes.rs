@@ -9,13 +9,14 @@ use kfiber::steps::{self, Mistake};
 const MOST: u64 = if cfg!(kfiber_threads) { 3000 } else { 20_000 };
 
 /// Plays schedules with a mistake, in a child, until one fails. What the child says must be one of these.
-fn finds(test: &'static str, mistake: Mistake, expected: &[&str]) {
+fn finds(test: &'static str, mistake: Mistake, program: Option<&str>, expected: &[&str]) {
     steps::set(baton::step);
     if child::is_child() {
         steps::plant(mistake);
     }
     let way = Way {
         has_cores: true,
+        program: program.map(str::to_owned),
         ..Way::default()
     };
     if child::played(&way) {
@@ -38,25 +39,25 @@ fn finds(test: &'static str, mistake: Mistake, expected: &[&str]) {
 #[test]
 fn a_missing_barrier_between_sleep_and_kick_is_found() {
     let name = "mistakes::a_missing_barrier_between_sleep_and_kick_is_found";
-    finds(name, Mistake::NoBarrier, &["fibers wait for ever"]);
+    finds(name, Mistake::NoBarrier, None, &["fibers wait for ever"]);
 }
 
 #[test]
 fn a_kick_that_is_left_out_is_found() {
     let name = "mistakes::a_kick_that_is_left_out_is_found";
-    finds(name, Mistake::NoKick, &["fibers wait for ever"]);
+    finds(name, Mistake::NoKick, None, &["fibers wait for ever"]);
 }
 
 #[test]
 fn a_pinned_fiber_that_is_given_away_is_found() {
     let name = "mistakes::a_pinned_fiber_that_is_given_away_is_found";
-    finds(name, Mistake::PinnedMoved, &["and belongs to Some("]);
+    finds(name, Mistake::PinnedMoved, None, &["and belongs to Some("]);
 }
 
 #[test]
 fn a_request_that_is_not_withdrawn_is_found() {
     let name = "mistakes::a_request_that_is_not_withdrawn_is_found";
-    finds(name, Mistake::NotWithdrawn, &["fibers wait for ever"]);
+    finds(name, Mistake::NotWithdrawn, None, &["fibers wait for ever"]);
 }
 
 /// Started fibers move only where each has a thread.
@@ -64,12 +65,17 @@ fn a_request_that_is_not_withdrawn_is_found() {
 #[cfg(kfiber_threads)]
 fn a_loop_that_is_read_before_the_bit_is_set_is_found() {
     let name = "mistakes::a_loop_that_is_read_before_the_bit_is_set_is_found";
-    finds(name, Mistake::LoopReadFirst, &["x"]);
+    finds(
+        name,
+        Mistake::LoopReadFirst,
+        Some("moves"),
+        &["it is elsewhere"],
+    );
 }
 
 #[test]
 #[cfg(kfiber_threads)]
 fn a_running_fiber_that_is_given_away_is_found() {
     let name = "mistakes::a_running_fiber_that_is_given_away_is_found";
-    finds(name, Mistake::RunningGivenAway, &["x"]);
+    finds(name, Mistake::RunningGivenAway, None, &["x"]);
 }

@@ -10,6 +10,8 @@ mod condvar;
 mod event;
 mod futures;
 mod joins;
+#[cfg(feature = "smp")]
+mod moves;
 mod mutex;
 mod once;
 mod park;
@@ -41,6 +43,12 @@ const ALL: &[(&str, Program)] = &[
     ("wait_queue", wait_queue::play),
 ];
 
+/// What is played on several cores only.
+#[cfg(feature = "smp")]
+const FOR_CORES: &[(&str, Program)] = &[("moves", moves::play)];
+#[cfg(not(feature = "smp"))]
+const FOR_CORES: &[(&str, Program)] = &[];
+
 /// Most that a program adds.
 pub(crate) const MOST_FIBERS: usize = 6;
 
@@ -53,7 +61,8 @@ pub(crate) fn set_cells_in_order() {
 /// Puts one to three of them on the stage, at the same time, or only the one of this name.
 pub(crate) fn choose_some(only: Option<&str>, stage: &mut Stage) {
     if let Some(name) = only {
-        let mut all = ALL.iter().chain(&[("broken", broken::play as Program)]);
+        let broken = ("broken", broken::play as Program);
+        let mut all = ALL.iter().chain(FOR_CORES).chain([&broken]);
         let found = all.find(|(of, _)| *of == name);
         let (_, program) = found.expect("KFIBER_PROGRAM names a program");
         return program(stage);
@@ -62,7 +71,13 @@ pub(crate) fn choose_some(only: Option<&str>, stage: &mut Stage) {
         if stage.room() < MOST_FIBERS {
             break;
         }
-        let (name, program) = ALL[choose(ALL.len())];
+        let several = if stage.cores() > 1 { FOR_CORES } else { &[] };
+        let number = choose(ALL.len() + several.len());
+        let (name, program) = ALL
+            .iter()
+            .chain(several)
+            .nth(number)
+            .expect("it is one of them");
         note(|| format!("program: {name}"));
         program(stage);
     }

@@ -28,6 +28,7 @@ struct Part {
     name: &'static str,
     /// Whether it bears being asked to end at any time.
     may_be_cancelled: bool,
+    may_be_pinned: bool,
     level: u8,
     is_beside: bool,
     body: Box<dyn FnOnce() + Send>,
@@ -41,6 +42,8 @@ pub(crate) struct Stage {
     ends: Vec<Box<dyn FnOnce() + Send>>,
     /// The only loop for the fibers that are made next, if they must have one.
     is_on_main: bool,
+    /// How many cores play, or 0 or 1.
+    cores: usize,
 }
 
 /// A fiber that plays.
@@ -85,6 +88,7 @@ impl Stage {
         self.parts.push(Part {
             name,
             may_be_cancelled: false,
+            may_be_pinned: true,
             level,
             is_beside,
             body: Box::new(body),
@@ -95,6 +99,17 @@ impl Stage {
     pub(crate) fn that_may_be_cancelled(&mut self) {
         let last = self.parts.last_mut().expect("there is one");
         last.may_be_cancelled = true;
+    }
+
+    /// The last fiber moves of its own will.
+    pub(crate) fn that_is_not_pinned(&mut self) {
+        let last = self.parts.last_mut().expect("there is one");
+        last.may_be_pinned = false;
+    }
+
+    /// How many cores play.
+    pub(crate) const fn cores(&self) -> usize {
+        self.cores
     }
 
     /// The fibers that are made next are all of one loop.
@@ -183,7 +198,10 @@ pub(crate) fn play(seed: u64, way: &Way) {
         });
         baton::settle();
     }
-    let mut stage = Stage::default();
+    let mut stage = Stage {
+        cores,
+        ..Stage::default()
+    };
     programs::choose_some(way.program.as_deref(), &mut stage);
     let Stage {
         parts,
@@ -195,7 +213,7 @@ pub(crate) fn play(seed: u64, way: &Way) {
     *lock(&DEVICES) = devices;
     for part in parts {
         note(|| format!("{} of level {}", part.name, part.level));
-        let on = (way.has_cores && choose(3) == 2).then(|| choose(cores));
+        let on = (way.has_cores && part.may_be_pinned && choose(3) == 2).then(|| choose(cores));
         if part.is_beside && !way.has_cores {
             spawn(&BESIDE, &HOMES_BESIDE, part, None);
         } else if choose(3) == 2 {

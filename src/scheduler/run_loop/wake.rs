@@ -1,8 +1,6 @@
 //! Waking a fiber from anywhere, and computing the deadline of a wait with a timeout.
 
 use super::RunLoop;
-#[cfg(feature = "smp")]
-use crate::atomic::{Mistake, is_planted};
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::lock_free::state::Woken;
 use crate::scheduler::task::header::Header;
@@ -17,14 +15,7 @@ pub(crate) unsafe fn wake(fiber: *const Header) {
     // SAFETY: the caller's promise.
     let state = unsafe { &(*fiber).state };
     #[cfg(feature = "smp")]
-    if is_planted(Mistake::LoopReadFirst) {
-        // SAFETY: none: the mistake is that it may be another loop by the time of the post.
-        let run_loop = unsafe { RunLoop::of(fiber) };
-        if state.wake() == Woken::Enqueue {
-            // SAFETY: as above.
-            unsafe { run_loop.post(fiber) };
-        }
-    } else if state.wake() == Woken::Enqueue {
+    if state.wake() == Woken::Enqueue {
         // SAFETY: it waited, and nobody woke it before.
         unsafe { RunLoop::take_or_post(fiber) };
     }
