@@ -77,5 +77,10 @@ fn a_loop_that_is_read_before_the_bit_is_set_is_found() {
 #[cfg(kfiber_threads)]
 fn a_running_fiber_that_is_given_away_is_found() {
     let name = "mistakes::a_running_fiber_that_is_given_away_is_found";
-    finds(name, Mistake::RunningGivenAway, None, &["x"]);
+    finds(
+        name,
+        Mistake::RunningGivenAway,
+        None,
+        &["fibers wait for ever", "hangs"],
+    );
 }

@@ -35,7 +35,7 @@ pub(super) fn play(stage: &mut Stage) {
     let bench: Arc<Bench> = Arc::default();
     let cores = stage.cores();
     let wakers = 2 + choose(3);
-    let wakes = 1 + choose(4);
+    let wakes = 1 + choose(16);
     let waker = bench.clone();
     stage.fiber("who moves", move || {
         *bench.unparker.lock().expect("no holder panics") = scheduler::unparker();
