@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(
     not(kfiber_steps),
-    expect(unreachable_pub, reason = "an exploration names it")
+    expect(unreachable_pub, dead_code, reason = "an exploration names it")
 )]
 pub enum Mistake {
     /// A core that is about to sleep looks at its inbox before the others can see that it sleeps:

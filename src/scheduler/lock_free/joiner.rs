@@ -12,8 +12,8 @@
 //!
 //! A waker may wait, and the handle may be polled again meanwhile. That waker is called too, and
 //! from then on wakers are refused, so that the fiber ends at last. A fiber that joins is never
-//! refused before TOO_LATE, for it would look again and again, and would not leave the core to the
-//! fiber that ends. TOO_LATE comes when only the switch is left.
+//! refused before `TOO_LATE`, for it would look again and again, and would not leave the core to the
+//! fiber that ends. `TOO_LATE` comes when only the switch is left.
 //!
 //! - **J1**: there is a waker in its place while the word is WAKER. Whoever changes the word from
 //!   WAKER owns the waker.

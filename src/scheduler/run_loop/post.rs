@@ -30,10 +30,9 @@ impl RunLoop {
         if self.team().roster.wake(self.index)
             && !self.is_idle_here()
             && let Some(platform) = self.team().platform.get()
+            && !is_planted(Mistake::NoKick)
         {
-            if !is_planted(Mistake::NoKick) {
-                platform.kick(self.core());
-            }
+            platform.kick(self.core());
         }
     }
 
