@@ -69,6 +69,9 @@ pub use atomic::steps;
 #[cfg(not(loom))]
 pub mod platform;
 
+#[cfg(all(feature = "smp", not(target_os = "linux")))]
+mod core_local;
+
 #[cfg(all(not(loom), any(test, not(target_os = "linux"))))]
 pub mod hardware;
 

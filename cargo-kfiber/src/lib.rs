@@ -1,5 +1,23 @@
 //! Commands for kernels that use kfiber, each in a file of its own.
 
+#![expect(
+    clippy::std_instead_of_core,
+    reason = "a program of the host, where `std` is the one place to look"
+)]
+
+pub mod console;
+pub mod gdb;
+pub mod input;
+pub mod kernel;
+pub mod machine;
+pub mod options;
+pub mod program;
+pub mod project;
+pub mod qemu_test;
+pub mod report;
+pub mod stacks;
+pub mod test;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -21,14 +39,21 @@ struct Arguments {
 
 /// What can be asked for: a variant for each command.
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    /// Show the fibers of a kernel in QEMU as threads, to any debugger: gdb, LLDB, VS Code
+    Gdb(gdb::Arguments),
+    Test(test::Options),
+    Report(report::Options),
+    Stacks(stacks::Options),
+}
 
 /// Runs the program, and prints an error if there is one.
+#[must_use]
 pub fn main() -> ExitCode {
     match run(Arguments::parse_from(words())) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            console::error(&error);
             ExitCode::FAILURE
         }
     }
@@ -45,5 +70,15 @@ fn words() -> impl Iterator<Item = OsString> {
 
 /// Does what a command asks for.
 fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    match arguments.command {}
+    let is_good = match arguments.command {
+        Command::Gdb(arguments) => return gdb::command(&arguments),
+        Command::Test(options) => test::run(&options)?,
+        Command::Report(options) => report::run(&options).map(|()| true)?,
+        Command::Stacks(options) => stacks::run(&options)?,
+    };
+    Ok(if is_good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(101)
+    })
 }

@@ -4,14 +4,14 @@ use crate::machine;
 use crate::scheduler::SCHEDULER;
 use crate::{console, ends, shell, trouble};
 use kfiber::scheduler::{FiberCell, Priority};
-use tests_qemu::{command_line, exit, interrupts, println, stacks};
+use tests_qemu::exceptions::{self, TIMER_VECTOR, TrapFrame};
+use tests_qemu::{command_line, exit, println, stacks};
 
 static SHELL: FiberCell<{ 64 * 1024 }> = FiberCell::new();
 
 /// Called by the boot code.
 pub(crate) fn main() -> ! {
-    // The timer's handler only says that the time has come; sleepers are woken by the scheduler.
-    interrupts::on_tick(trouble::on_tick);
+    exceptions::hook(TIMER_VECTOR, on_timer);
     SCHEDULER.set_hooks(&trouble::Kernel).expect("the first");
     ends::init();
     console::init();
@@ -34,4 +34,10 @@ pub(crate) fn main() -> ! {
     }
     println!("Something is not as it should be.");
     exit::fail()
+}
+
+/// The timer's handler. It only says that the time has come; sleepers are woken by the scheduler.
+fn on_timer(frame: &mut TrapFrame) {
+    trouble::on_tick(frame);
+    machine::end_of_timer_interrupt();
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use cargo_kfiber::options::{Accelerator, Machine, TestOptions};
+
 /// Build, boot, test and look into kfiber
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
@@ -34,6 +36,8 @@ pub(crate) enum Verb {
     Bench(Bench),
     /// Show how much of each stack a kernel uses, suggest its size, and compare it with the committed table
     Stacks(Stacks),
+    /// Boot a kernel, or one of its tests, under a debugger that sees fibers as threads
+    Gdb(Gdb),
     /// Show which tools this machine has, which are missing, and how they would be installed
     Doctor(Doctor),
     /// Run everything that continuous integration runs: formatting, lints, documentation, house rules and all tests
@@ -68,62 +72,6 @@ pub(crate) struct Build {
     pub(crate) core: Option<CoreSource>,
 }
 
-/// The kind of PC that QEMU plays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum MachineKind {
-    /// The PC of the last fifteen years: PCI Express, PIT, HPET, LAPIC
-    Q35,
-    /// The least machine that runs a kernel; boots twice as fast, has no PCI
-    Microvm,
-    /// The PC of 1996
-    Pc,
-}
-
-/// Who executes the guest's instructions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Accelerator {
-    /// QEMU's own translator: works everywhere, the same everywhere
-    Tcg,
-    /// The host's processor, where /dev/kvm exists and works (it may exist and be slow or unusable)
-    Kvm,
-}
-
-/// The virtual machine of a test.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Machine {
-    /// The kind of PC
-    #[arg(long, value_enum, default_value = "q35", help_heading = "Machine")]
-    pub(crate) machine: MachineKind,
-    /// Who executes the guest's instructions
-    #[arg(long, value_enum, default_value = "tcg", help_heading = "Machine")]
-    pub(crate) accel: Accelerator,
-    /// Number of processors
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=255), help_heading = "Machine")]
-    pub(crate) smp: u32,
-}
-
-/// How the results are written while the tests run; the words are libtest's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// One line per test
-    Pretty,
-    /// One character per test
-    Terse,
-    /// One JSON object per event
-    Json,
-}
-
-/// When output is coloured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Color {
-    /// On a terminal
-    Auto,
-    /// Always
-    Always,
-    /// Never
-    Never,
-}
-
 /// Tests are listed from the kernel's ELF file; each runs in a virtual machine of its own.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
@@ -132,61 +80,8 @@ status 33. Everything else is one of: fail, panic, fault, timeout, crash.
 
 The same tests under nextest: cargo nextest run --package xtask --test qemu")]
 pub(crate) struct QemuTest {
-    /// Run only tests whose name contains one of these
-    #[arg(value_name = "FILTER")]
-    pub(crate) filters: Vec<String>,
-    /// Take each FILTER as a whole name, not as a part of one
-    #[arg(long)]
-    pub(crate) exact: bool,
-    /// Leave out tests whose name contains this (with --exact: is this); can be given several times
-    #[arg(long, value_name = "FILTER")]
-    pub(crate) skip: Vec<String>,
-    /// List the tests, without booting anything
-    #[arg(long)]
-    pub(crate) list: bool,
-    /// Run only the tests that are ignored by default
-    #[arg(long)]
-    pub(crate) ignored: bool,
-    /// Run the ignored tests too
-    #[arg(long, conflicts_with = "ignored")]
-    pub(crate) include_ignored: bool,
-    /// Run at most N virtual machines at a time; by default one per processor of this machine
-    #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) test_threads: Option<u16>,
-    /// Show what the test kernels print while they run
-    #[arg(long, alias = "no-capture")]
-    pub(crate) nocapture: bool,
-    /// How results are written
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    pub(crate) format: Option<Format>,
-    /// The same as --format terse
-    #[arg(long, short, conflicts_with = "format")]
-    pub(crate) quiet: bool,
-    /// When to colour
-    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
-    pub(crate) color: Color,
-    /// Accepted because libtest has it
-    #[arg(short = 'Z', value_name = "OPTION", hide = true)]
-    pub(crate) unstable: Option<String>,
-
-    /// End each test after this time, whatever the test itself allows [default: 30, or what the test allows]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) timeout: Option<u32>,
-    /// Seed of the randomised tests [default: random, and printed]
-    #[arg(long, value_name = "N")]
-    pub(crate) seed: Option<u32>,
-    /// Make N rounds in the tests that loop, instead of their own number
-    #[arg(long, value_name = "N")]
-    pub(crate) rounds: Option<u64>,
-    /// Run each test N times, with seeds that count up
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) repeat: u32,
-    /// Write the results to FILE as `JUnit` XML
-    #[arg(long, value_name = "FILE")]
-    pub(crate) junit: Option<PathBuf>,
-    /// Start the one selected test stopped, print the gdb command that attaches to it, and wait
-    #[arg(long, conflicts_with_all = ["list", "junit", "repeat"])]
-    pub(crate) gdb: bool,
+    #[command(flatten)]
+    pub(crate) tests: TestOptions,
     /// The test kernel: `suite`, to which `smp` with the tests of several cores belongs, or another binary of the crate
     /// `tests-qemu`, or `adapters`
     #[arg(long, value_name = "NAME", default_value = "suite")]
@@ -195,8 +90,6 @@ pub(crate) struct QemuTest {
     #[arg(long, help_heading = "Building")]
     pub(crate) with_smp: bool,
 
-    #[command(flatten)]
-    pub(crate) machine: Machine,
     #[command(flatten)]
     pub(crate) build: Build,
 }
@@ -353,6 +246,35 @@ pub(crate) struct Stacks {
     /// Use this source of the bare-metal `core`; by default rustup's if it is available, otherwise the distribution's
     #[arg(long, value_enum, env = "KFIBER_CORE", hide_env_values = true)]
     pub(crate) core: Option<CoreSource>,
+}
+
+/// A debugger that `gdb` can start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Debugger {
+    /// The debugger of GNU
+    Gdb,
+    /// The debugger of LLVM
+    Lldb,
+}
+
+/// The kernel is built, QEMU waits with it before its first instruction, and the debugger is started with a bridge between the
+/// two. `info threads` (in LLDB `thread list`) then shows the fibers too, by name; `thread apply all bt` works. What the kernel
+/// prints has a bar in front. docs/debugging.md has more, also about VS Code.
+#[derive(Debug, Args)]
+pub(crate) struct Gdb {
+    /// The kernel, a binary of the crate `tests-qemu`, or `adapters`; with a slash and a name, one of its tests
+    #[arg(value_name = "KERNEL[/TEST]", default_value = "demo")]
+    pub(crate) target: String,
+    /// The debugger
+    #[arg(long, value_enum, default_value = "gdb")]
+    pub(crate) debugger: Debugger,
+    /// Start no debugger, but say where one can connect, such as VS Code
+    #[arg(long, conflicts_with = "debugger")]
+    pub(crate) wait: bool,
+    #[command(flatten)]
+    pub(crate) machine: Machine,
+    #[command(flatten)]
+    pub(crate) build: Build,
 }
 
 /// Without --fix, nothing is installed or changed. On a terminal, --fix asks first, unless `KFIBER_INSTALL` is `yes` or `no`.

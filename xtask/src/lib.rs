@@ -7,14 +7,6 @@
     reason = "a program of the host, where `std` is the one place to look"
 )]
 
-#[path = "../../tests-qemu/src/protocol.rs"]
-#[expect(
-    dead_code,
-    unreachable_pub,
-    reason = "the file is shared with the kernels, and each side uses its own half of the words"
-)]
-mod protocol;
-
 mod backtraces;
 mod bench;
 mod ci;
@@ -23,10 +15,10 @@ mod console;
 mod debugger;
 mod demo;
 mod doctor;
+mod gdb;
 mod host_tests;
 mod kernel;
 mod links;
-mod machine;
 mod matrix;
 mod parallel;
 mod prove;
@@ -56,6 +48,7 @@ pub fn main() -> ExitCode {
         cli::Verb::Prove(options) => prove::verb(&options),
         cli::Verb::Backtraces(options) => backtraces::verb(&options),
         cli::Verb::Bench(options) => bench::verb(&options),
+        cli::Verb::Gdb(options) => gdb::verb(&options),
         cli::Verb::Stacks(options) => stacks::verb(&options),
         cli::Verb::Demo(options) => demo::verb(&options),
         cli::Verb::Doctor(options) => doctor::verb(&options),

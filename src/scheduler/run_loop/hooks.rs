@@ -78,6 +78,15 @@ impl<'a> Reporting<'a> {
             }
         }
     }
+
+    /// Returns `None` if this core reports already, and if another one does, unless `patiently`.
+    pub(super) fn try_begin(team: &'a Team, patiently: bool) -> Option<Self> {
+        if !patiently && team.reporter.load(Ordering::Relaxed) != 0 {
+            return None;
+        }
+        let alone = Self::begin(team);
+        alone.0.is_some().then_some(alone)
+    }
 }
 
 #[cfg(feature = "smp")]

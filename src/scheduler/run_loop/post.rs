@@ -48,9 +48,15 @@ impl RunLoop {
     /// and this is called once for it.
     #[cfg(feature = "smp")]
     pub(super) unsafe fn take_or_post(fiber: *const Header) {
+        #[cfg(debug_assertions)]
+        crate::scheduler::cpu::current::check_words();
         // SAFETY: it waits, so it is alive.
         let run_loop = unsafe { Self::of(fiber) };
-        if run_loop.is_owner() {
+        // SAFETY: as above.
+        let is_held = unsafe { (*fiber).state.is_held() };
+        // One that another core looks at waits in the inbox for the next scheduling point: here the
+        // caller may have what the other core needs in order to finish.
+        if run_loop.is_owner() && !is_held {
             run_loop.take_posted(fiber);
         } else {
             // SAFETY: the caller's promise.
@@ -69,13 +75,34 @@ impl RunLoop {
         unsafe {
             self.inbox.drain(|fiber| {
                 if ptr::eq(fiber, &raw const self.root) {
-                    if self.root.state.take_requests() {
-                        self.wake_sleepers();
-                    }
+                    self.do_requests();
                 } else {
                     self.take_posted(fiber);
                 }
             });
+        }
+    }
+
+    /// Does what root was asked for.
+    #[cfg(not(feature = "smp"))]
+    #[inline(always)]
+    fn do_requests(&self) {
+        if self.root.state.take_requests() {
+            self.wake_sleepers();
+        }
+    }
+
+    /// Does what root was asked for.
+    #[cfg(feature = "smp")]
+    #[inline(always)]
+    fn do_requests(&self) {
+        let requests = self.root.state.take_requests();
+        if requests.timer {
+            self.wake_sleepers();
+        }
+        if requests.levels {
+            // SAFETY: only the owner drains.
+            unsafe { self.take_changed() };
         }
     }
 
@@ -84,6 +111,6 @@ impl RunLoop {
         // SAFETY: R2.
         unsafe { (*fiber).state.unpark_from_inbox() };
         // SAFETY: it waited and is out of the inbox; only the owner drains.
-        unsafe { self.enqueue(fiber) };
+        unsafe { self.enqueue_at_any_level(fiber) };
     }
 }

@@ -3,37 +3,69 @@
 
 use super::RunLoop;
 use super::team::Team;
-use crate::atomic::{Mistake, is_planted};
+use crate::atomic::{Mistake, full_barrier, is_planted};
 use crate::platform::{NEVER, interrupts};
+use core::cell::Cell;
 use core::sync::atomic::Ordering;
 
 /// A loop that is in `run`, until this is dropped, also by unwinding.
 pub(super) struct Turn<'a> {
     run_loop: &'a RunLoop,
-    /// The team's counts when the turn began.
-    idle_times: u32,
+    /// The team's counts when the turn began, or when the loop went on after all fibers had waited.
+    idle_times: Cell<u32>,
     stops: u32,
+    has_left: Cell<bool>,
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let team = self.run_loop.team();
-        if let Some(sleeper) = team.roster.leave(self.run_loop.index) {
-            team.loops()[sleeper].rouse();
+        if !self.has_left.get() {
+            self.leave();
         }
     }
 }
 
 impl Turn<'_> {
-    /// Returns whether the loop returns from `run`.
-    fn is_over(&self, team: &Team, until_idle: bool) -> bool {
-        team.is_none_left() || self.is_stopped(team, until_idle)
+    fn leave(&self) {
+        self.has_left.set(true);
+        let team = self.run_loop.team();
+        // A fiber that has left this loop must not stay in its list.
+        // SAFETY: root is the owner.
+        unsafe { self.run_loop.take_changed() };
+        if let Some(sleeper) = team.roster.leave(self.run_loop.index) {
+            team.loops()[sleeper].rouse();
+        }
     }
 
-    /// Returns whether the loop returns from `run` although fibers may be left.
-    fn is_stopped(&self, team: &Team, until_idle: bool) -> bool {
+    /// Leaves, because all fibers waited at some moment. Returns false if one was made ready before the
+    /// loop had left: it goes on.
+    ///
+    /// Whoever posts a fiber does so before or after the loop has left. If before, it is found here.
+    fn leaves_while_idle(&self, team: &Team) -> bool {
+        self.leave();
+        full_barrier();
+        if self.run_loop.inbox.is_empty_now() {
+            return true;
+        }
+        team.roster.enter(self.run_loop.index);
+        self.has_left.set(false);
+        self.idle_times.set(team.idle_times.load(Ordering::SeqCst));
+        false
+    }
+
+    /// Returns whether the loop returns from `run`.
+    fn is_over(&self, team: &Team, until_idle: bool) -> bool {
+        team.is_none_left() || self.is_stopped(team) || self.was_idle(team, until_idle)
+    }
+
+    /// Returns whether the loop returns because all fibers waited at some moment.
+    fn was_idle(&self, team: &Team, until_idle: bool) -> bool {
+        until_idle && team.idle_times.load(Ordering::SeqCst) != self.idle_times.get()
+    }
+
+    /// Returns whether all loops return, whatever is in their inboxes, although fibers are left.
+    fn is_stopped(&self, team: &Team) -> bool {
         team.stops.load(Ordering::SeqCst) != self.stops
-            || until_idle && team.idle_times.load(Ordering::SeqCst) != self.idle_times
     }
 }
 
@@ -44,8 +76,9 @@ impl RunLoop {
         self.is_until_idle.store(until_idle, Ordering::Relaxed);
         let turn = Turn {
             run_loop: self,
-            idle_times: team.idle_times.load(Ordering::SeqCst),
+            idle_times: Cell::new(team.idle_times.load(Ordering::SeqCst)),
             stops: team.stops.load(Ordering::SeqCst),
+            has_left: Cell::new(false),
         };
         team.roster.enter(self.index);
         team.last_stall.store(0, Ordering::Relaxed);
@@ -93,7 +126,9 @@ impl RunLoop {
             // The next ones may begin on another thread, and one may be spawned before we return.
             self.place.set(None);
         }
-        is_none_left || turn.is_stopped(team, until_idle)
+        is_none_left
+            || turn.is_stopped(team)
+            || turn.was_idle(team, until_idle) && turn.leaves_while_idle(team)
     }
 
     /// Handles the case that all loops sleep, of which this one is the last.

@@ -5,7 +5,7 @@
 //!
 //! A scheduler has a loop for each core. Each loop has its own ready rings, sleep queue and inbox,
 //! and is its own owner (**R1**), so a yield takes no lock and no atomic, whatever other cores do.
-//! Loops meet in three places only:
+//! Apart from priorities that are lent, loops meet in three places only:
 //!
 //! ```text
 //!            ┌──────────── team: live fibers, list of all, roster ────────────┐
@@ -21,6 +21,7 @@
 //!   then is it asked which loop it belongs to, and put into that loop's inbox. (Before, it may have
 //!   been woken by another, moved, and parked elsewhere.)
 //! - *Sleeping*: see `lock_free::roster`.
+//! - *Levels*: a wait on one core may change the level of a fiber of another: see `lending`.
 //! - *Moving*: only the owner of a loop gives its fibers away, at its scheduling points, and only
 //!   fibers in its rings that do not run. Their registers are stored by construction. See
 //!   `share`.
@@ -32,7 +33,6 @@
 //!
 //! Without the feature `smp` a loop contains all this itself, and pays for none of it.
 
-#[cfg(feature = "smp")]
 use super::RunLoop;
 use crate::atomic::AtomicUsize;
 #[cfg(feature = "smp")]
@@ -47,7 +47,7 @@ use core::cell::Cell;
 #[cfg(feature = "smp")]
 use core::ptr;
 #[cfg(feature = "smp")]
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use spin::Once;
 
 /// What the loops of one scheduler share; see the [module](self).
@@ -82,6 +82,9 @@ pub(crate) struct Team {
     /// The core that reports, or 0.
     #[cfg(feature = "smp")]
     pub(super) reporter: AtomicUsize,
+    /// Whether it holds fibers: see [`hold`](super::hold).
+    #[cfg(feature = "smp")]
+    pub(super) is_holding: AtomicBool,
 }
 
 impl Team {
@@ -109,6 +112,8 @@ impl Team {
             last_stall: AtomicU64::new(0),
             #[cfg(feature = "smp")]
             reporter: AtomicUsize::new(0),
+            #[cfg(feature = "smp")]
+            is_holding: AtomicBool::new(false),
         }
     }
 }
@@ -170,4 +175,21 @@ pub(super) unsafe extern "sysv64" fn count_failed(block: *mut ControlBlock) {
     // SAFETY: the header stays, and its loop does not change any more.
     let run_loop = unsafe { RunLoop::of(block.cast_const().cast()) };
     run_loop.team().one_has_ended();
+}
+
+impl RunLoop {
+    /// Stores the platform. The first one stays.
+    #[cfg_attr(feature = "smp", track_caller)]
+    pub(crate) fn set_platform(&self, platform: &'static dyn AnyPlatform) {
+        #[cfg(feature = "smp")]
+        if cfg!(debug_assertions) || !self.team().platform.is_completed() {
+            crate::scheduler::cpu::current::check_words();
+        }
+        self.team().platform.call_once(|| platform);
+    }
+
+    /// Returns the platform, which is set before any fiber exists.
+    pub(crate) fn platform(&self) -> &'static dyn AnyPlatform {
+        *self.team().platform.get().expect("spawn and run set it")
+    }
 }
