@@ -61,6 +61,10 @@ pub mod stack;
 pub mod context;
 
 mod atomic;
+/// What an exploration of the scheduler's schedules sees and plants.
+#[cfg(kfiber_steps)]
+#[doc(hidden)]
+pub use atomic::steps;
 
 #[cfg(not(loom))]
 pub mod platform;

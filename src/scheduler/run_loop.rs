@@ -55,6 +55,7 @@ pub(crate) mod wake;
 
 pub(crate) use wake::{deadline_after, wake};
 
+use crate::atomic::AtomicBool;
 #[cfg(feature = "smp")]
 use crate::atomic::NextLine;
 use crate::platform::{Core, NEVER, Nanoseconds, SwitchHook};
@@ -67,7 +68,7 @@ use crate::scheduler::task::wait::Wait;
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use team::Team;
 
 #[cfg(all(feature = "gdb-script", not(target_os = "uefi")))]

@@ -193,16 +193,25 @@ impl<'a> Waits<'a> {
                 .unwrap_or(Need::Anybody),
             Giver::Scope => Need::All(All::Scope(wait.object.cast())),
             Giver::Holder(holder_of) => {
-                let need = self.need_of_holder(fiber, wait, holder_of);
-                #[cfg(feature = "smp")]
-                if let Need::Ended(_) = need {
-                    // On another core the holder may have given it back and have ended since it was
-                    // seen here. If it is the holder still, it has kept it.
-                    return self.need_of_holder(fiber, wait, holder_of);
-                }
-                need
+                Self::twice_if_ended(|| self.need_of_holder(fiber, wait, holder_of))
             }
         }
+    }
+
+    /// Looks again if a holder has ended: on another core it may have given up what it held, and
+    /// ended, between the two things that a look reads. One that is still the holder after its end
+    /// will always be.
+    fn twice_if_ended(look: impl Fn() -> Need) -> Need {
+        let mut need = look();
+        while cfg!(any(target_os = "linux", feature = "smp"))
+            && let Need::Ended(first) = need
+        {
+            need = look();
+            if matches!(need, Need::Ended(second) if second == first) {
+                break;
+            }
+        }
+        need
     }
 
     #[inline(always)]

@@ -14,6 +14,8 @@ mod holds;
 mod joiners;
 #[path = "loom_tests/levels.rs"]
 mod levels;
+#[path = "loom_tests/planted.rs"]
+mod planted;
 #[path = "loom_tests/wakes.rs"]
 mod wakes;
 

@@ -74,7 +74,7 @@ impl<'a> Reporting<'a> {
             {
                 Ok(_) => return Self(Some(team)),
                 Err(core) if core == this_core => return Self(None),
-                Err(_) => core::hint::spin_loop(),
+                Err(_) => crate::atomic::spin_loop(),
             }
         }
     }

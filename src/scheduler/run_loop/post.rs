@@ -1,6 +1,8 @@
 //! The inbox of a loop: how fibers get in, and how they get out.
 
 use super::RunLoop;
+#[cfg(feature = "smp")]
+use crate::atomic::{Mistake, is_planted};
 use crate::scheduler::task::header::Header;
 use core::ptr;
 
@@ -28,6 +30,7 @@ impl RunLoop {
         if self.team().roster.wake(self.index)
             && !self.is_idle_here()
             && let Some(platform) = self.team().platform.get()
+            && !is_planted(Mistake::NoKick)
         {
             platform.kick(self.core());
         }

@@ -8,7 +8,7 @@
 
 use super::RunLoop;
 use super::team::Team;
-use crate::atomic::full_barrier;
+use crate::atomic::{Mistake, full_barrier, is_planted};
 use crate::platform::{NEVER, interrupts};
 use crate::scheduler::lock_free::state::State;
 use core::cell::Cell;
@@ -72,13 +72,17 @@ impl Turn<'_> {
 
     /// Returns whether the loop returns from `run`.
     fn is_over(&self, team: &Team, until_idle: bool) -> bool {
-        self.is_stopped(team)
-            || until_idle && team.idle_times.load(Ordering::SeqCst) != self.idle_times.get()
+        team.is_none_left() || self.is_stopped(team) || self.was_idle(team, until_idle)
     }
 
-    /// Returns whether all loops return, whatever is in their inboxes.
+    /// Returns whether the loop returns because all fibers waited at some moment.
+    fn was_idle(&self, team: &Team, until_idle: bool) -> bool {
+        until_idle && team.idle_times.load(Ordering::SeqCst) != self.idle_times.get()
+    }
+
+    /// Returns whether all loops return, whatever is in their inboxes, although fibers are left.
     fn is_stopped(&self, team: &Team) -> bool {
-        team.live.load(Ordering::SeqCst) == 0 || team.stops.load(Ordering::SeqCst) != self.stops
+        team.stops.load(Ordering::SeqCst) != self.stops
     }
 }
 
@@ -105,6 +109,16 @@ impl RunLoop {
             return turn.is_stopped(team);
         }
         let has_work = || !self.inbox.is_empty_now() || turn.is_over(team, until_idle);
+        #[cfg(kfiber_steps)]
+        let has_early_work = has_work();
+        #[cfg(kfiber_steps)]
+        let has_work = || {
+            if is_planted(Mistake::NoBarrier) {
+                has_early_work
+            } else {
+                has_work()
+            }
+        };
         let next = self.sleepers.next_deadline();
         if next != self.timer.load(Ordering::Relaxed) {
             // The timer was set for a sleeper that was woken before its deadline, which must not
@@ -124,8 +138,17 @@ impl RunLoop {
             self.ask_for_work(team);
             self.idle();
         }
-        team.roster.awake(self.index);
-        turn.is_stopped(team) || turn.is_over(team, until_idle) && turn.leaves_while_idle(team)
+        if !(is_planted(Mistake::NotWithdrawn) && turn.is_over(team, until_idle)) {
+            team.roster.awake(self.index);
+        }
+        let is_none_left = team.is_none_left();
+        if is_none_left {
+            // The next ones may begin on another thread, and one may be spawned before we return.
+            self.place.set(None);
+        }
+        is_none_left
+            || turn.is_stopped(team)
+            || turn.was_idle(team, until_idle) && turn.leaves_while_idle(team)
     }
 
     /// Looks for a while whether the only ready fiber, which is about to wait, is woken, or another one
@@ -201,6 +224,11 @@ impl RunLoop {
 }
 
 impl Team {
+    /// Returns whether all fibers have ended.
+    fn is_none_left(&self) -> bool {
+        self.live.load(Ordering::SeqCst) == 0
+    }
+
     /// Makes the caller the owner of all loops that run, if all of them sleep.
     pub(super) fn look(&self) -> Option<Look<'_>> {
         self.roster.begin_look().then(|| Look {

@@ -26,6 +26,7 @@
 use super::RunLoop;
 use super::debt::Debt;
 use super::team::Team;
+use crate::atomic::{Mistake, is_planted};
 use crate::scheduler::task::header::Header;
 use core::ptr;
 use core::sync::atomic::Ordering;
@@ -98,7 +99,8 @@ impl RunLoop {
         let receivers = debt.receivers & roster.runners();
         let most = debt.count.min(MOST_GIFTS);
         let (mut given, mut receiver) = (0, self);
-        let is_movable = |fiber| !ptr::eq(fiber, prev) && can_move(fiber);
+        let runs = |fiber| ptr::eq(fiber, prev) && !is_planted(Mistake::RunningGivenAway);
+        let is_movable = |fiber| !runs(fiber) && can_move(fiber);
         let give = |fiber: *const Header| {
             given += 1;
             receiver = receiver.next_in(receivers).unwrap_or(self);
@@ -158,7 +160,8 @@ impl RunLoop {
 fn can_move(fiber: *const Header) -> bool {
     // SAFETY: R2.
     let header = unsafe { &*fiber };
-    !header.state.is_pinned()
+    let is_pinned = header.state.is_pinned() && !is_planted(Mistake::PinnedMoved);
+    !is_pinned
         && !header.state.is_failed()
         && (STARTED_FIBERS_MOVE || header.dispatches().get() == 0)
 }

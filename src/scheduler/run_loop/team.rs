@@ -34,6 +34,7 @@
 //! Without the feature `smp` a loop contains all this itself, and pays for none of it.
 
 use super::RunLoop;
+use crate::atomic::AtomicUsize;
 #[cfg(feature = "smp")]
 use crate::atomic::NextLine;
 #[cfg(feature = "smp")]
@@ -47,7 +48,6 @@ use crate::scheduler::report::hooks::Hooks;
 use core::cell::Cell;
 #[cfg(feature = "smp")]
 use core::ptr;
-use core::sync::atomic::AtomicUsize;
 #[cfg(feature = "smp")]
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use spin::Once;
