@@ -29,6 +29,18 @@ pub(crate) const fn is_planted(_mistake: Mistake) -> bool {
     false
 }
 
+/// What a lock of the crate `spin` does while another core holds it.
+#[cfg(all(feature = "smp", not(loom)))]
+pub(crate) enum Spin {}
+
+#[cfg(all(feature = "smp", not(loom)))]
+impl spin::RelaxStrategy for Spin {
+    #[inline(always)]
+    fn relax() {
+        spin_loop();
+    }
+}
+
 /// Keeps the atomic accesses before it from being reordered with those after it, on one side of a
 /// handshake in which each side writes and then reads what the other has written.
 ///

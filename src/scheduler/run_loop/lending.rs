@@ -38,7 +38,7 @@ use core::sync::atomic::Ordering;
 /// What is behind the last fiber of a list of changed fibers.
 const END: *const Header = ptr::without_provenance(1);
 
-static LOCK: spin::Mutex<()> = spin::Mutex::new(());
+static LOCK: spin::mutex::SpinMutex<(), crate::atomic::Spin> = spin::mutex::SpinMutex::new(());
 
 /// Calls `f` inside the lock, with interrupts off.
 fn locked<R>(f: impl FnOnce() -> R) -> R {
