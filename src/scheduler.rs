@@ -61,20 +61,16 @@
 //! # }
 //! ```
 //!
-//! - The [`Platform`] says on which [`core`](Platform::core) it runs, and
-//!   [kicks](Platform::kick) a core that sleeps. It has one clock for all cores, and a timer for each,
-//!   whose handler calls [`timer_interrupt`](Scheduler::timer_interrupt) on its core.
-//!   `hardware::ApicCores` is such a platform, for PCs.
-//! - On the bare machine each core first gives kfiber its words, and gets its number: see
-//!   `CoreLocal`.
+//! - The [`Platform`] says on which [`core`](Platform::core) it runs, [kicks](Platform::kick) a core
+//!   that sleeps, and has one clock for all cores and a timer for each: `hardware::ApicCores` is one.
+//! - On the bare machine each core first gives kfiber its words, and its number: see `CoreLocal`.
 //! - Whatever wakes, joins, cancels or hands over works between cores as on one. A yield takes no
 //!   lock and no atomic read-modify-write there either.
 //! - A ready fiber that is not pinned (`Builder::on`) moves to a core that has nothing to do, and which
 //!   gets as many as stay. The running fiber and a fiber that waits do not move. On a host a fiber stays
 //!   on the thread on which it began. A fiber can move itself: see `move_to`.
-//! - A core that has nothing to do looks for a few microseconds, with interrupts on, whether another one
-//!   has something for it, and only then [sleeps](Platform::idle). A wake-up that comes meanwhile needs
-//!   no [kick](Platform::kick). While all others sleep, it sleeps at once.
+//! - Before a core [sleeps](Platform::idle), it looks for a few microseconds, with interrupts on, whether
+//!   another one has something for it, which then needs no kick. While all others sleep, it sleeps at once.
 //! - A core is asked for work at its next scheduling point. If its running fiber never lets others run,
 //!   the [`Watchdog`] of that core names it, and those that wait for it: see [`SoftLockup`].
 //! - Order is first come, first served within one core and one priority. A fiber of higher priority
@@ -106,13 +102,7 @@ pub mod overflow;
 pub(crate) mod queue;
 pub(crate) mod report;
 pub(crate) mod run_loop;
-#[cfg(all(
-    test,
-    feature = "smp",
-    target_os = "linux",
-    not(miri),
-    not(kfiber_threads)
-))]
+#[cfg(all(test, feature = "smp"))]
 mod sharing_tests;
 pub(crate) mod spawn;
 pub(crate) mod task;

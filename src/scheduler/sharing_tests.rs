@@ -1,6 +1,8 @@
 //! Tests of what a loop gives to one that sleeps, between two threads that play cores. Each waits until
 //! the other core sleeps, so that nothing depends on time.
 
+#![cfg(all(target_os = "linux", not(miri), not(kfiber_threads)))]
+
 use crate::platform::{Core, Host, Platform as _};
 use crate::scheduler::{FiberCell, FiberPool, Scheduler, yield_now};
 use core::hint::spin_loop;
