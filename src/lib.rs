@@ -65,6 +65,9 @@ mod atomic;
 #[cfg(not(loom))]
 pub mod platform;
 
+#[cfg(not(loom))]
+pub mod trace;
+
 #[cfg(all(not(loom), any(test, not(target_os = "linux"))))]
 pub mod hardware;
 
@@ -77,6 +80,9 @@ pub mod scheduler;
 mod scheduler {
     mod lock_free;
 }
+
+#[cfg(all(feature = "trace", not(loom)))]
+mod recorder;
 
 #[cfg(not(target_os = "linux"))]
 pub mod exceptions;

@@ -54,6 +54,7 @@ use crate::scheduler::queue::ready::{Ready, Ring};
 use crate::scheduler::queue::sleepers::Sleepers;
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::wait::Wait;
+use crate::trace::points as trace;
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr;
@@ -139,6 +140,12 @@ impl RunLoop {
     #[inline(always)]
     pub(crate) const fn address(&self) -> *const () {
         ptr::from_ref(self).cast()
+    }
+
+    /// Returns the address by which the loop's own context is known.
+    #[cfg(feature = "trace")]
+    pub(crate) fn root_address(&self) -> usize {
+        (&raw const self.root).addr()
     }
 
     /// Creates the loop of a core.
@@ -309,6 +316,7 @@ impl RunLoop {
 
     #[cold]
     fn start_sleeping(&self, fiber: *const Header, wait: &Wait, deadline: Nanoseconds) {
+        trace::sleep(deadline);
         self.check_timer(self.last_look());
         // SAFETY: the caller takes it out before it goes away.
         unsafe { self.sleepers.insert(wait, fiber, deadline) };
@@ -369,6 +377,7 @@ impl RunLoop {
             // SAFETY: it waited, so it is in no ring, and it was not woken before, so it is in no
             // inbox.
             unsafe { self.enqueue(fiber) };
+            trace::ready(fiber);
         }
     }
 
@@ -383,6 +392,7 @@ impl RunLoop {
                 if unsafe { (*fiber).state.wake_as_owner() } {
                     // SAFETY: it waited; only the owner comes here.
                     unsafe { self.enqueue(fiber) };
+                    trace::ready(fiber);
                 }
             }
             // The deadline may be the same: a timer that interrupted too early must do so again.

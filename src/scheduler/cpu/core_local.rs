@@ -45,7 +45,13 @@ pub struct CoreLocal {
     /// The address of this value.
     this: UnsafeCell<*const Self>,
     words: UnsafeCell<[*const (); 3]>,
+    /// The ring of the flight recorder.
+    #[cfg(feature = "trace")]
+    ring: UnsafeCell<*const crate::trace::ring::Ring>,
 }
+
+#[cfg(feature = "trace")]
+const _: () = assert!(offset_of!(CoreLocal, ring) == crate::trace::here::RING_AT);
 
 // SAFETY: only the core that it belongs to uses the words.
 unsafe impl Sync for CoreLocal {}
@@ -67,6 +73,8 @@ impl CoreLocal {
         Self {
             this: UnsafeCell::new(ptr::null()),
             words: UnsafeCell::new([NOBODY, ptr::null(), ptr::null()]),
+            #[cfg(feature = "trace")]
+            ring: UnsafeCell::new(crate::trace::here::NOWHERE.head()),
         }
     }
 
