@@ -1,5 +1,17 @@
 //! Commands for kernels that use kfiber, each in a file of its own.
 
+#![expect(
+    clippy::std_instead_of_core,
+    reason = "a program of the host, where `std` is the one place to look"
+)]
+
+pub mod console;
+pub mod kernel;
+pub mod machine;
+pub mod options;
+pub mod qemu_test;
+pub mod stacks;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 

@@ -20,7 +20,7 @@
 //! On the host the harness is empty, so that `cargo check --workspace` needs no bare-metal target.
 #![no_std]
 
-pub mod protocol;
+pub use kfiber_test::protocol;
 
 #[cfg(target_os = "none")]
 pub mod apic;
@@ -47,7 +47,7 @@ pub mod panic;
 #[cfg(target_os = "none")]
 pub mod platform;
 #[cfg(target_os = "none")]
-pub mod registry;
+pub use kfiber_test::{kernel_test, registry};
 #[cfg(target_os = "none")]
 pub mod run;
 #[cfg(target_os = "none")]

@@ -11,15 +11,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use cargo_kfiber::machine::Machine;
+use cargo_kfiber::machine::qemu::{self, End};
+use cargo_kfiber::qemu_test::verdict::{Outcome, judge};
 use clap::Parser as _;
+use kfiber_test::protocol::TEST_KEY;
 
 use crate::cli::{Bench, CoreSource, Nextest};
 use crate::kernel::cargo;
 use crate::kernel::cargo::Counted;
-use crate::machine::Machine;
-use crate::machine::qemu::{self, End};
-use crate::protocol::TEST_KEY;
-use crate::qemu_test::verdict::{Outcome, judge};
 use crate::steps::Counts;
 use crate::{console, setup, workspace};
 
@@ -168,5 +168,5 @@ fn runs_to_success(program: &Path, kernel: &Path) -> Result<()> {
 /// The same machine on every machine.
 fn machine(program: &Path, kernel: &Path, words: String) -> Machine {
     let options = Nextest::parse_from(["bench"]).options;
-    Machine::new(program, &options.machine, kernel, words)
+    Machine::new(program, &options.tests.machine, kernel, words)
 }

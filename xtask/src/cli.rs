@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use cargo_kfiber::options::{Accelerator, Machine, TestOptions};
+
 /// Build, boot, test and look into kfiber
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
@@ -68,62 +70,6 @@ pub(crate) struct Build {
     pub(crate) core: Option<CoreSource>,
 }
 
-/// The kind of PC that QEMU plays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum MachineKind {
-    /// The PC of the last fifteen years: PCI Express, PIT, HPET, LAPIC
-    Q35,
-    /// The least machine that runs a kernel; boots twice as fast, has no PCI
-    Microvm,
-    /// The PC of 1996
-    Pc,
-}
-
-/// Who executes the guest's instructions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Accelerator {
-    /// QEMU's own translator: works everywhere, the same everywhere
-    Tcg,
-    /// The host's processor, where /dev/kvm exists and works (it may exist and be slow or unusable)
-    Kvm,
-}
-
-/// The virtual machine of a test.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Machine {
-    /// The kind of PC
-    #[arg(long, value_enum, default_value = "q35", help_heading = "Machine")]
-    pub(crate) machine: MachineKind,
-    /// Who executes the guest's instructions
-    #[arg(long, value_enum, default_value = "tcg", help_heading = "Machine")]
-    pub(crate) accel: Accelerator,
-    /// Number of processors
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=255), help_heading = "Machine")]
-    pub(crate) smp: u32,
-}
-
-/// How the results are written while the tests run; the words are libtest's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// One line per test
-    Pretty,
-    /// One character per test
-    Terse,
-    /// One JSON object per event
-    Json,
-}
-
-/// When output is coloured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Color {
-    /// On a terminal
-    Auto,
-    /// Always
-    Always,
-    /// Never
-    Never,
-}
-
 /// Tests are listed from the kernel's ELF file; each runs in a virtual machine of its own.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
@@ -132,61 +78,8 @@ status 33. Everything else is one of: fail, panic, fault, timeout, crash.
 
 The same tests under nextest: cargo nextest run --package xtask --test qemu")]
 pub(crate) struct QemuTest {
-    /// Run only tests whose name contains one of these
-    #[arg(value_name = "FILTER")]
-    pub(crate) filters: Vec<String>,
-    /// Take each FILTER as a whole name, not as a part of one
-    #[arg(long)]
-    pub(crate) exact: bool,
-    /// Leave out tests whose name contains this (with --exact: is this); can be given several times
-    #[arg(long, value_name = "FILTER")]
-    pub(crate) skip: Vec<String>,
-    /// List the tests, without booting anything
-    #[arg(long)]
-    pub(crate) list: bool,
-    /// Run only the tests that are ignored by default
-    #[arg(long)]
-    pub(crate) ignored: bool,
-    /// Run the ignored tests too
-    #[arg(long, conflicts_with = "ignored")]
-    pub(crate) include_ignored: bool,
-    /// Run at most N virtual machines at a time; by default one per processor of this machine
-    #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) test_threads: Option<u16>,
-    /// Show what the test kernels print while they run
-    #[arg(long, alias = "no-capture")]
-    pub(crate) nocapture: bool,
-    /// How results are written
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    pub(crate) format: Option<Format>,
-    /// The same as --format terse
-    #[arg(long, short, conflicts_with = "format")]
-    pub(crate) quiet: bool,
-    /// When to colour
-    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
-    pub(crate) color: Color,
-    /// Accepted because libtest has it
-    #[arg(short = 'Z', value_name = "OPTION", hide = true)]
-    pub(crate) unstable: Option<String>,
-
-    /// End each test after this time, whatever the test itself allows [default: 30, or what the test allows]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) timeout: Option<u32>,
-    /// Seed of the randomised tests [default: random, and printed]
-    #[arg(long, value_name = "N")]
-    pub(crate) seed: Option<u32>,
-    /// Make N rounds in the tests that loop, instead of their own number
-    #[arg(long, value_name = "N")]
-    pub(crate) rounds: Option<u64>,
-    /// Run each test N times, with seeds that count up
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) repeat: u32,
-    /// Write the results to FILE as `JUnit` XML
-    #[arg(long, value_name = "FILE")]
-    pub(crate) junit: Option<PathBuf>,
-    /// Start the one selected test stopped, print the gdb command that attaches to it, and wait
-    #[arg(long, conflicts_with_all = ["list", "junit", "repeat"])]
-    pub(crate) gdb: bool,
+    #[command(flatten)]
+    pub(crate) tests: TestOptions,
     /// The test kernel: `suite`, to which `smp` with the tests of several cores belongs, or another binary of the crate
     /// `tests-qemu`, or `adapters`
     #[arg(long, value_name = "NAME", default_value = "suite")]
@@ -195,8 +88,6 @@ pub(crate) struct QemuTest {
     #[arg(long, help_heading = "Building")]
     pub(crate) with_smp: bool,
 
-    #[command(flatten)]
-    pub(crate) machine: Machine,
     #[command(flatten)]
     pub(crate) build: Build,
 }

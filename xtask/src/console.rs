@@ -7,16 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use anstream::eprintln;
-use anstyle::{AnsiColor, Style};
 use anyhow::{Context as _, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Style of what went well.
-pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
-/// Style of what needs attention.
-pub(crate) const LOUD: Style = AnsiColor::Yellow.on_default().bold();
-/// Style of what went wrong.
-pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
+pub(crate) use cargo_kfiber::console::{BAD, GOOD, LOUD, error, line};
 
 /// Says what is being done.
 pub(crate) fn say(text: impl Display) {
@@ -26,11 +20,6 @@ pub(crate) fn say(text: impl Display) {
 /// Says what could not be done, so that nobody takes silence for success.
 pub(crate) fn loud(text: impl Display) {
     eprintln!("{LOUD}xtask: {text}{LOUD:#}");
-}
-
-/// Says why a verb ended without an answer.
-pub(crate) fn error(error: &anyhow::Error) {
-    eprintln!("{BAD}error:{BAD:#} {error:#}");
 }
 
 /// Runs a command that may take a while: its last line spins on a terminal, all its lines are shown elsewhere.
@@ -60,34 +49,6 @@ pub(crate) fn run(what: &str, command: &mut Command) -> Result<()> {
         bail!("{} ended with {status}", line(command));
     }
     Ok(())
-}
-
-/// A command as one could type it.
-pub(crate) fn line(command: &Command) -> String {
-    let variables = command.get_envs().filter_map(|(key, value)| {
-        Some(format!(
-            "{}={}",
-            key.to_string_lossy(),
-            quote(&value?.to_string_lossy())
-        ))
-    });
-    let words = [command.get_program()]
-        .into_iter()
-        .chain(command.get_args());
-    variables
-        .chain(words.map(|word| quote(&word.to_string_lossy())))
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
-/// A word as a shell would need it.
-pub(crate) fn quote(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,+@%".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }
 
 fn spinner() -> ProgressBar {

@@ -10,12 +10,12 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use cargo_kfiber::machine::qemu::{self, End};
+use cargo_kfiber::machine::{Machine, Serial};
 use clap::Parser as _;
 
 use crate::cli::{Build, Demo};
 use crate::kernel::cargo;
-use crate::machine::qemu::{self, End};
-use crate::machine::{Machine, Serial};
 use crate::steps::Counts;
 use crate::{console, setup, whole_kernels, workspace};
 use recording::Line;

@@ -7,14 +7,6 @@
     reason = "a program of the host, where `std` is the one place to look"
 )]
 
-#[path = "../../tests-qemu/src/protocol.rs"]
-#[expect(
-    dead_code,
-    unreachable_pub,
-    reason = "the file is shared with the kernels, and each side uses its own half of the words"
-)]
-mod protocol;
-
 mod backtraces;
 mod bench;
 mod ci;
@@ -26,7 +18,6 @@ mod doctor;
 mod host_tests;
 mod kernel;
 mod links;
-mod machine;
 mod matrix;
 mod parallel;
 mod prove;

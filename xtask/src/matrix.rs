@@ -1,20 +1,19 @@
 //! The verb `matrix`: the switch in every kind of build that a kernel may have, many million times each.
 
 use std::path::Path;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use cargo_kfiber::qemu_test::report;
+use cargo_kfiber::qemu_test::runner::Runner;
+use cargo_kfiber::qemu_test::verdict::Outcome;
 use clap::Parser as _;
 
-use crate::cli::{Build, Matrix, Nextest, QemuTest};
+use crate::cli::{Build, Matrix, Nextest, QemuTest, TestOptions};
 use crate::kernel::cargo;
 use crate::kernel::elf::{self, TestCase};
-use crate::qemu_test::report;
-use crate::qemu_test::runner::Runner;
-use crate::qemu_test::verdict::Outcome;
 use crate::seeds::random_seed;
-use crate::{console, parallel, setup};
+use crate::{console, parallel, qemu_test, setup};
 
 /// The test that makes the switches.
 const FUZZ: &str = "fuzz::randomised_switches_keep_all_callee_saved_registers";
@@ -160,14 +159,13 @@ fn prepare(variant: &Variant, options: &Matrix, program: &Path) -> Result<Built>
     } else {
         options.rounds.div_ceil(10)
     };
-    let runner = |rounds| Runner {
-        options: QemuTest {
+    let origin = qemu_test::origin(&test_options, test_options.kernel.clone())?;
+    let runner = |rounds| {
+        let options = TestOptions {
             rounds,
-            ..test_options.clone()
-        },
-        program: program.to_owned(),
-        kernel: kernel.clone(),
-        symbols: Mutex::default(),
+            ..test_options.tests.clone()
+        };
+        Runner::new(&options, program.to_owned(), kernel.clone(), origin.clone())
     };
     Ok(Built {
         name: variant.name,

@@ -1,22 +1,35 @@
 //! The verb `stacks`: runs a kernel, shows how much of each stack it used, and how large each might be.
 
-mod table;
-
 use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use cargo_kfiber::machine::Machine;
+use cargo_kfiber::machine::qemu::{self, End};
+use cargo_kfiber::stacks::Table;
+use kfiber_test::protocol::TEST_KEY;
 
 use crate::cli::{Build, CoreSource, Nextest, Stacks};
 use crate::kernel::cargo;
-use crate::machine::Machine;
-use crate::machine::qemu::{self, End};
-use crate::protocol::TEST_KEY;
 use crate::steps::Counts;
 use crate::{console, setup, workspace};
 
 use clap::Parser as _;
-use table::Table;
+
+/// Begins the line that names the compiler.
+const COMPILER: &str = "Compiler: ";
+
+const HEAD: &str = "\
+# Stacks
+
+`cargo xtask stacks` runs the demo kernel and prints this table. It fails if a stack is used more
+than the table says. `cargo xtask stacks --update` writes this file, and `--kernel NAME` shows the
+stacks of another kernel.
+
+If several fibers share a name, the row shows the deepest. The suggestion is the use plus a quarter
+of it, or plus 512 bytes if that is more. This leaves room for what did not happen in this run:
+debug builds and deeper interrupts need more.
+";
 
 /// Where the table of the demo is committed.
 const COMMITTED: &str = "docs/stacks.md";
@@ -30,14 +43,15 @@ const DEADLINE: Duration = Duration::from_secs(300);
 /// Runs the verb; true if no stack is used more than the committed table says, or if there is none.
 pub(crate) fn verb(options: &Stacks) -> Result<bool> {
     let compiler = setup::core::ensure(options.core)?.version()?;
-    let table = Table::parse(&compiler, &run(options)?)?;
-    print!("{}", table.text());
+    let table = Table::parse(&run(options)?)?;
+    let text = format!("{HEAD}\n{COMPILER}{compiler}\n\n{}", table.text());
+    print!("{text}");
     if options.kernel != KERNEL {
         return Ok(true);
     }
     let path = workspace::root().join(COMMITTED);
     if options.update {
-        fs::write(&path, table.text())?;
+        fs::write(&path, text)?;
         console::say(format!("wrote {COMMITTED}"));
         return Ok(true);
     }
@@ -52,7 +66,7 @@ pub(crate) fn verb(options: &Stacks) -> Result<bool> {
         console::say(format!("no more than in {COMMITTED}"));
         return Ok(true);
     }
-    let theirs = table::compiler_of(&committed).unwrap_or("an unknown compiler");
+    let theirs = compiler_of(&committed).unwrap_or("an unknown compiler");
     if theirs != compiler {
         console::loud(format!(
             "{COMMITTED} was made by {theirs}, and this is {compiler}: not a failure"
@@ -89,7 +103,7 @@ fn run(options: &Stacks) -> Result<String> {
         .as_ref()
         .map_or_else(String::new, |test| format!(" {TEST_KEY}{test}"));
     let words = format!("stacks{words}");
-    let machine = Nextest::parse_from(["stacks"]).options.machine;
+    let machine = Nextest::parse_from(["stacks"]).options.tests.machine;
     let mut machine = Machine::new(&program, &machine, &kernel, words);
     // Interrupts come at the same instructions each time, and so find the stacks as deep as they did.
     machine.icount = true;
@@ -109,4 +123,11 @@ fn run(options: &Stacks) -> Result<String> {
         options.kernel
     );
     Ok(serial)
+}
+
+/// The compiler that made a committed table.
+fn compiler_of(committed: &str) -> Option<&str> {
+    committed
+        .lines()
+        .find_map(|line| line.strip_prefix(COMPILER))
 }

@@ -136,7 +136,7 @@ pub(crate) fn in_qemu(words: &[&str], build: &Build, seeds: Seeds) -> Result<Cou
     let words = ["qemu-test"].iter().chain(words);
     let mut options = Nextest::parse_from(words).options;
     options.build = build.clone();
-    options.seed = Some(seeds.in_qemu());
+    options.tests.seed = Some(seeds.in_qemu());
     let conclusion = qemu_test::counts(&options)?;
     Ok(Counts {
         passed: conclusion.num_passed,

@@ -20,13 +20,15 @@ use anyhow::{Context as _, Result};
 use crate::{console, workspace};
 
 /// Folders with files of ours.
-const FOLDERS: [&str; 11] = [
+const FOLDERS: [&str; 13] = [
     "src",
     "adapters",
     "kernels",
     "tests",
     "examples",
     "benches",
+    "cargo-kfiber",
+    "kfiber-test",
     "linker",
     "peers",
     "tests-qemu",

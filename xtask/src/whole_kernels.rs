@@ -12,10 +12,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use cargo_kfiber::machine::qemu;
 use clap::ValueEnum as _;
 
 use crate::cli::{Accelerator, Build, Demo, Loaders, WholeKernel};
-use crate::machine::qemu;
 use crate::setup::core::{self, TARGET};
 use crate::setup::loaders;
 use crate::{console, setup, workspace};

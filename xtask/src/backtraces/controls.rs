@@ -2,20 +2,19 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::Mutex;
 use std::{fs, iter};
 
 use anyhow::{Context as _, Result};
+use cargo_kfiber::qemu_test::runner::Runner;
+use cargo_kfiber::qemu_test::verdict::Outcome;
 
 use super::gdb::{self, Stepping};
 use super::suite::{KERNEL, options};
 use super::tables::Tables;
 use crate::cli::{Build, CoreSource};
 use crate::kernel::{cargo, elf};
-use crate::qemu_test::runner::Runner;
-use crate::qemu_test::verdict::Outcome;
 use crate::steps::Counts;
-use crate::{console, parallel, setup};
+use crate::{console, parallel, qemu_test, setup};
 
 const BASE: &str = "kfiber::context::x86_64::base";
 const TAIL: &str = "kfiber::context::x86_64::tail";
@@ -211,12 +210,10 @@ fn wrong_in_kernel(kernel: &Path, test: &str) -> Result<u64> {
         .iter()
         .find(|candidate| candidate.name == test)
         .with_context(|| format!("no test is named {test}"))?;
-    let runner = Runner {
-        options: options(&[]),
-        program: setup::qemu::ensure()?,
-        kernel: kernel.to_owned(),
-        symbols: Mutex::default(),
-    };
+    let options = options(&[]);
+    let origin = qemu_test::origin(&options, KERNEL.to_owned())?;
+    let program = setup::qemu::ensure()?;
+    let runner = Runner::new(&options.tests, program, kernel.to_owned(), origin);
     let finished = runner.run(test, 1)?;
     let serial = String::from_utf8_lossy(&finished.run.serial);
     let wrong: u64 = serial

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use anyhow::{Context as _, Result, bail};
+use cargo_kfiber::machine::Machine;
+use cargo_kfiber::machine::qemu;
+use kfiber_test::protocol::TEST_KEY;
 
 use super::suite::{KERNEL, options};
 use crate::cli::Build;
 use crate::kernel::cargo;
-use crate::machine::Machine;
-use crate::machine::qemu;
-use crate::protocol::TEST_KEY;
 use crate::steps::Counts;
 use crate::{console, setup, workspace};
 
@@ -104,7 +104,7 @@ pub(super) fn check(build: &Build) -> Result<Counts> {
 pub(super) fn run(kernel: &Path, scenes: u64, stepping: Stepping) -> Result<Findings> {
     let folder = tempfile::tempdir()?;
     let socket = folder.path().join("gdb");
-    let machine_options = options(&[]).machine;
+    let machine_options = options(&[]).tests.machine;
     let program = setup::qemu::ensure()?;
     let command_line = format!("{TEST_KEY}{TEST}");
     let mut machine = Machine::new(&program, &machine_options, kernel, command_line);

@@ -11,8 +11,8 @@ use iced_x86::{Decoder, DecoderOptions, Formatter as _, Instruction, IntelFormat
 use object::{Object as _, ObjectSection as _};
 
 use super::figures::Figures;
-use crate::console;
 use crate::kernel::symbolize::Symbols;
+use crate::{console, workspace};
 
 /// Prints the instructions of an operation.
 pub(super) fn print(kernel: &Path, operation: &str, serial: &str) -> Result<()> {
@@ -23,7 +23,7 @@ pub(super) fn print(kernel: &Path, operation: &str, serial: &str) -> Result<()> 
             figures.names().collect::<Vec<_>>().join(" ")
         )
     })?;
-    let symbols = Symbols::load(kernel)?;
+    let symbols = Symbols::load(kernel, workspace::root())?;
     let instructions = region(kernel, serial)?;
     let mut formatter = IntelFormatter::new();
     let mut last = String::new();

@@ -7,6 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use cargo_kfiber::machine::Machine;
+use cargo_kfiber::machine::qemu;
 
 use clap::Parser as _;
 use object::LittleEndian;
@@ -14,8 +16,6 @@ use object::elf::FileHeader64;
 use object::read::elf::FileHeader as _;
 
 use crate::cli::Nextest;
-use crate::machine::Machine;
-use crate::machine::qemu;
 use crate::{setup, workspace};
 
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -25,7 +25,7 @@ pub(super) fn of_kernel(kernel: &Path, core: &Path) -> Result<String> {
     let folder = tempfile::tempdir()?;
     let socket = folder.path().join("gdb");
     let program = setup::qemu::ensure()?;
-    let options = Nextest::parse_from(["qemu-test"]).options.machine;
+    let options = Nextest::parse_from(["qemu-test"]).options.tests.machine;
     let mut machine = Machine::new(&program, &options, kernel, String::new());
     machine.gdb_socket = Some(socket.clone());
     thread::scope(|scope| {

@@ -4,9 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-
-use crate::machine::Machine;
-use crate::machine::qemu::{self, End};
+use cargo_kfiber::machine::Machine;
+use cargo_kfiber::machine::qemu::{self, End};
 
 const CTRL_C: u8 = 3;
 const CTRL_D: u8 = 4;

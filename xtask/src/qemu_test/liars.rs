@@ -3,14 +3,14 @@
 use std::sync::Mutex;
 use std::thread;
 
+use cargo_kfiber::qemu_test::report;
+use cargo_kfiber::qemu_test::runner::Runner;
+use cargo_kfiber::qemu_test::verdict::Outcome;
 use clap::Parser as _;
 
 use crate::cli::Nextest;
 use crate::kernel::elf::TestCase;
 use crate::kernel::{cargo, elf};
-use crate::qemu_test::report;
-use crate::qemu_test::runner::Runner;
-use crate::qemu_test::verdict::Outcome;
 use crate::setup;
 
 /// The outcome of each test of the kernel `liars`, and words that must be in what a person reads about it.
@@ -170,12 +170,8 @@ fn runner(words: &[&str]) -> Runner {
         Nextest::parse_from([&["qemu-test", "--kernel", "liars"], words].concat()).options;
     let kernel = cargo::build_kernel(&options.kernel, &options.build).expect("the kernel is built");
     let program = setup::qemu::ensure().expect("QEMU is there");
-    Runner {
-        options,
-        program,
-        kernel,
-        symbols: Mutex::default(),
-    }
+    let origin = super::origin(&options, options.kernel.clone()).expect("a target folder");
+    Runner::new(&options.tests, program, kernel, origin)
 }
 
 #[test]

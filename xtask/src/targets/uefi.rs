@@ -6,12 +6,14 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use cargo_kfiber::machine::qemu::{self, End};
+use kfiber_test::protocol;
 
 use crate::kernel::cargo;
-use crate::machine::qemu::{self, End};
 use crate::setup::{self, packages, rustup};
 use crate::steps::Counts;
-use crate::{console, protocol, workspace};
+
+use crate::{console, workspace};
 
 const TARGET: &str = "x86_64-unknown-uefi";
 const APPLICATION: &str = "tests-uefi";

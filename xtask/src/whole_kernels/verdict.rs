@@ -1,8 +1,7 @@
 //! Judges a run of a whole kernel: all that it has to show must be in what it said, and then it must end by itself.
 
 use anyhow::{Result, bail};
-
-use crate::machine::qemu::End;
+use cargo_kfiber::machine::qemu::End;
 
 /// After this line the kernel waits for keys.
 pub(super) const PROMPT: &str = "keyboard: press keys, and q to end";

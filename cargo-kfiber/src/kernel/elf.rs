@@ -9,56 +9,67 @@ use object::elf::FileHeader64;
 use object::read::elf::{ElfFile64, FileHeader as _, ProgramHeader as _};
 use object::{LittleEndian, Object as _, ObjectSection as _};
 
-use crate::protocol::{self, Record, Text};
+use kfiber_test::protocol::{self, Record, Text};
 
 type Elf<'data> = ElfFile64<'data, LittleEndian>;
 
 /// One test of a kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TestCase {
+pub struct TestCase {
     /// `module::path::name`, as the kernel knows it.
-    pub(crate) name: String,
+    pub name: String,
     /// The test's function as gdb knows it: the name with the crate in front.
-    pub(crate) function: String,
+    pub function: String,
     /// Source file, relative to the workspace.
-    pub(crate) file: String,
+    pub file: String,
     /// Line in `file`.
-    pub(crate) line: u32,
+    pub line: u32,
     /// Words for QEMU's command line.
-    pub(crate) machine: String,
+    pub machine: String,
     /// `FLAG_…` bits of the protocol.
-    pub(crate) flags: u32,
+    pub flags: u32,
     /// Deadline in seconds, 0 for the default.
-    pub(crate) timeout_seconds: u32,
+    pub timeout_seconds: u32,
     /// Number of cores that the machine must have, 0 if the test does not care.
-    pub(crate) cores: u16,
+    pub cores: u16,
 }
 
 impl TestCase {
     /// Whether the test runs only when asked for.
-    pub(crate) const fn is_ignored(&self) -> bool {
+    #[must_use]
+    pub const fn is_ignored(&self) -> bool {
         self.flags & protocol::FLAG_IGNORED != 0
     }
 
     /// Whether interrupts must be able to arrive between any two instructions.
-    pub(crate) const fn needs_icount(&self) -> bool {
+    #[must_use]
+    pub const fn needs_icount(&self) -> bool {
         self.flags & protocol::FLAG_ICOUNT != 0
     }
 
     /// Whether the kernel's unwind tables are passed to it as a module.
-    pub(crate) const fn needs_debug_frame(&self) -> bool {
+    #[must_use]
+    pub const fn needs_debug_frame(&self) -> bool {
         self.flags & protocol::FLAG_DEBUG_FRAME != 0
     }
 }
 
 /// The tests of a kernel, in the order of their names.
-pub(crate) fn tests(kernel: &Path) -> Result<Vec<TestCase>> {
+///
+/// # Errors
+///
+/// Fails if the file is no kernel, or has no tests.
+pub fn tests(kernel: &Path) -> Result<Vec<TestCase>> {
     let data = fs::read(kernel).with_context(|| format!("cannot read {}", kernel.display()))?;
     parse(&data).with_context(|| format!("reading the tests of {}", kernel.display()))
 }
 
 /// The end of the highest segment that is loaded. Reads the headers only: kernels are large.
-pub(crate) fn memory_end(kernel: &Path) -> Result<u64> {
+///
+/// # Errors
+///
+/// Fails if the file is no ELF file, or loads nothing.
+pub fn memory_end(kernel: &Path) -> Result<u64> {
     const HEADERS_BYTES: u64 = 4096;
     let mut data = Vec::new();
     let file = fs::File::open(kernel)?;

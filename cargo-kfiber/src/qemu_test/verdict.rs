@@ -6,11 +6,11 @@ mod tests;
 use std::fmt;
 
 use crate::machine::qemu::End;
-use crate::protocol::{EXIT_FAIL, EXIT_PASS, FAIL, FAULT, PANIC, PASS, PREFIX, RUN};
+use kfiber_test::protocol::{EXIT_FAIL, EXIT_PASS, FAIL, FAULT, PANIC, PASS, PREFIX, RUN};
 
 /// What a test came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// The guest said so in its last line, and the exit device too.
     Pass,
     /// The test ended, but not as it promised, or its report cannot be trusted.
@@ -40,10 +40,11 @@ impl fmt::Display for Outcome {
 
 /// An outcome and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Verdict {
-    pub(crate) outcome: Outcome,
+pub struct Verdict {
+    /// What the test came to.
+    pub outcome: Outcome,
     /// One sentence for a person; empty for a pass.
-    pub(crate) reason: String,
+    pub reason: String,
 }
 
 impl Verdict {
@@ -77,7 +78,8 @@ impl Message {
 }
 
 /// Judges the run of the test `name`.
-pub(crate) fn judge(name: &str, serial: &[u8], end: End) -> Verdict {
+#[must_use]
+pub fn judge(name: &str, serial: &[u8], end: End) -> Verdict {
     let messages = messages(serial);
     let first_final = messages.iter().find(|message| message.is_final());
     let said = first_final.map_or_else(

@@ -12,7 +12,11 @@ use crate::qemu_test::runner::{Runner, keep_tail};
 use crate::qemu_test::verdict::{Outcome, judge};
 
 /// Runs the test under gdb; true if it passed.
-pub(crate) fn debug(runner: &Runner, test: &TestCase, seed: u32) -> Result<bool> {
+///
+/// # Errors
+///
+/// Fails if QEMU cannot be started.
+pub fn debug(runner: &Runner, test: &TestCase, seed: u32) -> Result<bool> {
     let port = free_port()?;
     let mut machine = runner.machine(test, seed)?;
     machine.gdb_port = Some(port);

@@ -1,26 +1,11 @@
-//! The table of stacks, as it is committed, and the comparison with the committed one.
+//! The table of stacks, from what a kernel printed about them, and the comparison with an older table.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result};
 
-use crate::protocol::STACK;
-
-/// Begins the line that names the compiler.
-const COMPILER: &str = "Compiler: ";
-
-const HEAD: &str = "\
-# Stacks
-
-`cargo xtask stacks` runs the demo kernel and prints this table. It fails if a stack is used more
-than the table says. `cargo xtask stacks --update` writes this file, and `--kernel NAME` shows the
-stacks of another kernel.
-
-If several fibers share a name, the row shows the deepest. The suggestion is the use plus a quarter
-of it, or plus 512 bytes if that is more. This leaves room for what did not happen in this run:
-debug builds and deeper interrupts need more.
-";
+use kfiber_test::protocol::STACK;
 
 /// The smallest stack that the library accepts, and what its size must be a multiple of.
 const SMALLEST: u64 = 1024;
@@ -38,14 +23,17 @@ struct Stack {
 
 /// All stacks of one run.
 #[derive(Debug)]
-pub(super) struct Table {
-    compiler: String,
+pub struct Table {
     stacks: BTreeMap<String, Stack>,
 }
 
 impl Table {
     /// Takes the lines `stack used=N size=N NAME` from what a kernel printed.
-    pub(super) fn parse(compiler: &str, serial: &str) -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// Fails if such a line has no number where one must be.
+    pub fn parse(serial: &str) -> Result<Self> {
         let mut stacks: BTreeMap<String, Stack> = BTreeMap::new();
         for line in serial.lines() {
             let Some(rest) = line
@@ -72,16 +60,19 @@ impl Table {
                 stack.size.min(size)
             };
         }
-        Ok(Self {
-            compiler: compiler.to_owned(),
-            stacks,
-        })
+        Ok(Self { stacks })
     }
 
-    /// The table as it is committed.
-    pub(super) fn text(&self) -> String {
-        let mut text = format!("{HEAD}\n{COMPILER}{}\n\n", self.compiler);
-        text.push_str("| fiber | stacks | size | used | head-room | suggestion |\n");
+    /// Whether the kernel printed nothing about its stacks.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.stacks.is_empty()
+    }
+
+    /// The table as Markdown.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = "| fiber | stacks | size | used | head-room | suggestion |\n".to_owned();
         text.push_str("|---|---:|---:|---:|---:|---:|\n");
         for (name, stack) in &self.stacks {
             let Stack { count, size, used } = stack;
@@ -95,8 +86,9 @@ impl Table {
         text
     }
 
-    /// What is used more than the committed table says.
-    pub(super) fn regressions(&self, committed: &str) -> Vec<String> {
+    /// What is used more than an older table says.
+    #[must_use]
+    pub fn regressions(&self, committed: &str) -> Vec<String> {
         let before = used(committed);
         let mut regressions = Vec::new();
         for (name, stack) in &self.stacks {
@@ -124,13 +116,6 @@ fn suggestion(used: u64) -> u64 {
         .next_multiple_of(STEP)
 }
 
-/// The compiler that made a committed table.
-pub(super) fn compiler_of(committed: &str) -> Option<&str> {
-    committed
-        .lines()
-        .find_map(|line| line.strip_prefix(COMPILER))
-}
-
 /// Name and use in the lines of a committed table.
 fn used(committed: &str) -> BTreeMap<&str, u64> {
     let lines = committed.lines().filter(|line| line.starts_with("| `"));
@@ -156,7 +141,7 @@ stack used=8000 size=8192
 ";
 
     fn table(serial: &str) -> Table {
-        Table::parse("rustc 1", serial).expect("well-formed")
+        Table::parse(serial).expect("well-formed")
     }
 
     #[test]
@@ -205,10 +190,5 @@ stack used=8000 size=8192
                 "`the long one` is gone: nobody measures it"
             ]
         );
-    }
-
-    #[test]
-    fn the_compiler_is_found_again() {
-        assert_eq!(compiler_of(&table(SERIAL).text()), Some("rustc 1"));
     }
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use crate::cli::QemuTest;
 use crate::kernel::elf::TestCase;
 use crate::kernel::symbolize::Symbols;
 use crate::kernel::{callers, unwind_tables};
@@ -15,9 +14,10 @@ use crate::machine::Machine;
 use crate::machine::interrupt_log::{self, Exception};
 use crate::machine::monitor::{self, Processor};
 use crate::machine::qemu::{self, End, Run};
-use crate::protocol::{FAULT, PREFIX, ROUNDS_KEY, SEED_KEY, STACK_WORDS, TEST_KEY};
+use crate::options::TestOptions;
+use crate::qemu_test::origin::Origin;
 use crate::qemu_test::verdict::{Outcome, Verdict, judge};
-use crate::workspace;
+use kfiber_test::protocol::{FAULT, PREFIX, ROUNDS_KEY, SEED_KEY, STACK_WORDS, TEST_KEY};
 
 /// Deadline of a test that names none. A boot takes a tenth of a second; the rest is for slow and busy machines.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
@@ -29,31 +29,55 @@ const LOG_TAIL: usize = 1 << 20;
 static SEVERAL_CORES: Mutex<()> = Mutex::new(());
 
 /// What all tests of one run have in common.
-pub(crate) struct Runner {
-    /// The options of the verb.
-    pub(crate) options: QemuTest,
+#[expect(
+    missing_debug_implementations,
+    reason = "the symbols show nothing of themselves"
+)]
+pub struct Runner {
+    /// What was asked for.
+    pub options: TestOptions,
     /// The QEMU program.
-    pub(crate) program: PathBuf,
+    pub program: PathBuf,
     /// The kernel's ELF file.
-    pub(crate) kernel: PathBuf,
+    pub kernel: PathBuf,
+    /// Where the kernel comes from.
+    pub origin: Origin,
     /// Loaded when the first address has to be explained.
-    pub(crate) symbols: Mutex<Option<Symbols>>,
+    symbols: Mutex<Option<Symbols>>,
 }
 
 /// A test that was run.
 #[derive(Debug)]
-pub(crate) struct Finished {
-    pub(crate) verdict: Verdict,
-    pub(crate) run: Run,
+pub struct Finished {
+    /// What it came to.
+    pub verdict: Verdict,
+    /// The run that was judged.
+    pub run: Run,
     /// Where the processors were at the deadline.
-    pub(crate) processors: Vec<Processor>,
+    pub processors: Vec<Processor>,
     /// QEMU's log of the second run of a crash.
-    pub(crate) interrupt_log: Option<PathBuf>,
+    pub interrupt_log: Option<PathBuf>,
 }
 
 impl Runner {
+    /// What runs the tests of a kernel's file.
+    #[must_use]
+    pub fn new(options: &TestOptions, program: PathBuf, kernel: PathBuf, origin: Origin) -> Self {
+        Self {
+            options: options.clone(),
+            program,
+            kernel,
+            origin,
+            symbols: Mutex::default(),
+        }
+    }
+
     /// Runs one test to its verdict.
-    pub(crate) fn run(&self, test: &TestCase, seed: u32) -> Result<Finished> {
+    ///
+    /// # Errors
+    ///
+    /// Fails if QEMU cannot be started, or a file beside the kernel cannot be written.
+    pub fn run(&self, test: &TestCase, seed: u32) -> Result<Finished> {
         let mut machine = self.machine(test, seed)?;
         let _alone = (test.cores > 1).then(|| {
             SEVERAL_CORES
@@ -90,7 +114,11 @@ impl Runner {
     }
 
     /// The machine that runs a test.
-    pub(crate) fn machine(&self, test: &TestCase, seed: u32) -> Result<Machine> {
+    ///
+    /// # Errors
+    ///
+    /// Fails if the unwind tables that the test needs cannot be written beside the kernel.
+    pub fn machine(&self, test: &TestCase, seed: u32) -> Result<Machine> {
         let mut words = format!("{TEST_KEY}{} {SEED_KEY}{seed}", test.name);
         if let Some(rounds) = self.options.rounds {
             words += &format!(" {ROUNDS_KEY}{rounds}");
@@ -108,7 +136,7 @@ impl Runner {
     }
 
     /// What lies at an address of the kernel.
-    pub(crate) fn describe(&self, address: u64) -> String {
+    pub fn describe(&self, address: u64) -> String {
         self.with_symbols(|symbols| symbols.describe(address))
             .unwrap_or_else(|error| {
                 format!("unknown, for the debug information cannot be read: {error:#}")
@@ -116,7 +144,7 @@ impl Runner {
     }
 
     /// The callers of what faulted, up to the first that is the workspace's own, if it faulted in a function of `core`.
-    pub(crate) fn callers(&self, serial: &str) -> Vec<String> {
+    pub fn callers(&self, serial: &str) -> Vec<String> {
         let Some((words, rip)) = faulted(serial) else {
             return Vec::new();
         };
@@ -145,7 +173,7 @@ impl Runner {
             .expect("nothing panics while it holds the symbols");
         let symbols = match &mut *symbols {
             Some(loaded) => loaded,
-            none => none.insert(Symbols::load(&self.kernel)?),
+            none => none.insert(Symbols::load(&self.kernel, &self.origin.root)?),
         };
         Ok(look(symbols))
     }
@@ -160,8 +188,8 @@ impl Runner {
 
     /// Runs a crash again with QEMU's log of interrupts. Whatever comes of it, the verdict stays a crash.
     fn explain_crash(&self, test: &TestCase, mut machine: Machine) -> Result<(String, PathBuf)> {
-        let folder = workspace::target_directory()?.join("qemu-test");
-        fs::create_dir_all(&folder)?;
+        let folder = &self.origin.logs;
+        fs::create_dir_all(folder)?;
         let log = folder.join(format!("{}.interrupts.log", test.name.replace("::", ".")));
         machine.interrupt_log = Some(log.clone());
         let again = qemu::run(&mut machine.command(), Some(self.deadline(test)), &|_| ())?;
@@ -214,7 +242,11 @@ fn faulted(serial: &str) -> Option<(Vec<u64>, u64)> {
 }
 
 /// Cuts a log down to its end and returns that.
-pub(crate) fn keep_tail(log: &Path) -> Result<String> {
+///
+/// # Errors
+///
+/// Fails if there is no such file.
+pub fn keep_tail(log: &Path) -> Result<String> {
     use std::io::{Read as _, Seek as _, SeekFrom};
     let mut file =
         fs::File::open(log).with_context(|| format!("QEMU wrote no {}", log.display()))?;

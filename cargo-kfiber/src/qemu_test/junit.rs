@@ -12,23 +12,32 @@ use crate::qemu_test::verdict::{Outcome, Verdict};
 
 /// One line of the table.
 #[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) name: String,
+pub struct Entry {
+    /// The test's name.
+    pub name: String,
     /// `None`: the test was ignored.
-    pub(crate) result: Option<Ran>,
+    pub result: Option<Ran>,
 }
 
 /// A test that was run.
 #[derive(Debug)]
-pub(crate) struct Ran {
-    pub(crate) verdict: Verdict,
-    pub(crate) duration: Duration,
-    pub(crate) serial: Vec<u8>,
-    pub(crate) stderr: String,
+pub struct Ran {
+    /// What it came to.
+    pub verdict: Verdict,
+    /// How long its machine ran.
+    pub duration: Duration,
+    /// What the guest said.
+    pub serial: Vec<u8>,
+    /// What QEMU said.
+    pub stderr: String,
 }
 
 /// Writes the table.
-pub(crate) fn write(file: &Path, suite: &str, entries: Vec<Entry>) -> Result<()> {
+///
+/// # Errors
+///
+/// Fails if the file cannot be written.
+pub fn write(file: &Path, suite: &str, entries: Vec<Entry>) -> Result<()> {
     let mut report = Report::new("kfiber");
     let mut table = TestSuite::new(suite);
     for entry in entries {

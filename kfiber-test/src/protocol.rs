@@ -1,4 +1,4 @@
-//! What a test kernel and the runner say to each other. `xtask` includes this very file.
+//! What a kernel with tests and the runner on the host say to each other.
 //!
 //! The runner passes the test's name and a seed on the kernel's command line. The kernel answers on the first serial
 //! port: free text, and lines that begin with [`PREFIX`]. Exactly one of those ends a run, and together with the exit

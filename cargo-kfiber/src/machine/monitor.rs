@@ -14,17 +14,21 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where a processor is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Processor {
+pub struct Processor {
     /// Its number, from 0 on.
-    pub(crate) number: u32,
+    pub number: u32,
     /// The next instruction.
-    pub(crate) rip: u64,
+    pub rip: u64,
     /// Whether it waits for an interrupt.
-    pub(crate) is_halted: bool,
+    pub is_halted: bool,
 }
 
 /// Stops the machine that listens at this socket, and returns where its processors are.
-pub(crate) fn processors(socket: &Path) -> Result<Vec<Processor>> {
+///
+/// # Errors
+///
+/// Fails if the monitor does not answer.
+pub fn processors(socket: &Path) -> Result<Vec<Processor>> {
     let mut monitor = UnixStream::connect(socket)?;
     monitor.set_read_timeout(Some(PATIENCE))?;
     monitor.set_write_timeout(Some(PATIENCE))?;

@@ -8,10 +8,14 @@ use object::read::elf::ElfFile64;
 use object::{LittleEndian, Object as _, ObjectSection as _};
 
 /// The section that holds them.
-pub(crate) const SECTION: &str = ".debug_frame";
+pub const SECTION: &str = ".debug_frame";
 
 /// The bytes of the tables, and where in the ELF file they begin.
-pub(crate) fn read(kernel: &Path) -> Result<(Vec<u8>, usize)> {
+///
+/// # Errors
+///
+/// Fails if the file has no such section: it was built without debug information.
+pub fn read(kernel: &Path) -> Result<(Vec<u8>, usize)> {
     let data = fs::read(kernel).with_context(|| format!("cannot read {}", kernel.display()))?;
     let elf = ElfFile64::<LittleEndian>::parse(&*data).context("not an ELF file of 64 bits")?;
     let section = elf.section_by_name(SECTION).with_context(|| {
@@ -29,7 +33,11 @@ pub(crate) fn read(kernel: &Path) -> Result<(Vec<u8>, usize)> {
 }
 
 /// A file with the tables, beside the kernel, where it is made when the kernel is newer.
-pub(crate) fn beside(kernel: &Path) -> Result<PathBuf> {
+///
+/// # Errors
+///
+/// Fails as [`read`] does, and if the file cannot be written.
+pub fn beside(kernel: &Path) -> Result<PathBuf> {
     let file = kernel.with_extension("debug_frame");
     let time = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
     if time(&file).is_ok_and(|made| time(kernel).is_ok_and(|built| made > built)) {
@@ -41,7 +49,11 @@ pub(crate) fn beside(kernel: &Path) -> Result<PathBuf> {
 }
 
 /// Writes a file at once, so that another process that runs the same test never sees half of it.
-pub(crate) fn write(file: &Path, bytes: &[u8]) -> Result<()> {
+///
+/// # Errors
+///
+/// Fails if the file cannot be written.
+pub fn write(file: &Path, bytes: &[u8]) -> Result<()> {
     let folder = file.parent().unwrap_or(Path::new("."));
     let new = tempfile::NamedTempFile::new_in(folder)?;
     fs::write(new.path(), bytes)?;

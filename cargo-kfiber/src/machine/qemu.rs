@@ -12,20 +12,20 @@ use crate::console;
 
 /// What became of a machine.
 #[derive(Debug)]
-pub(crate) struct Run {
+pub struct Run {
     /// Everything the guest wrote to its serial port.
-    pub(crate) serial: Vec<u8>,
+    pub serial: Vec<u8>,
     /// Everything QEMU itself had to say.
-    pub(crate) stderr: String,
+    pub stderr: String,
     /// How it ended.
-    pub(crate) end: End,
+    pub end: End,
     /// Time from start to end.
-    pub(crate) duration: Duration,
+    pub duration: Duration,
 }
 
 /// How a machine ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+pub enum End {
     /// QEMU ended by itself with this status.
     Status(i32),
     /// A signal ended QEMU.
@@ -35,13 +35,17 @@ pub(crate) enum End {
 }
 
 /// Is told each line of the guest as it comes.
-pub(crate) type Listener<'listener> = dyn Fn(&str) + Sync + 'listener;
+pub type Listener<'listener> = dyn Fn(&str) + Sync + 'listener;
 
 /// Is told each line of the guest as it comes, and returns what to type then.
-pub(crate) type Typist<'typist> = dyn Fn(&str) -> &'static [u8] + Sync + 'typist;
+pub type Typist<'typist> = dyn Fn(&str) -> &'static [u8] + Sync + 'typist;
 
 /// Runs the machine to its end, or to the deadline if there is one.
-pub(crate) fn run(
+///
+/// # Errors
+///
+/// Fails if QEMU cannot be started.
+pub fn run(
     command: &mut Command,
     deadline: Option<Duration>,
     listener: &Listener<'_>,
@@ -50,7 +54,11 @@ pub(crate) fn run(
 }
 
 /// As [`run`], and calls `look` at the deadline, while the machine still runs.
-pub(crate) fn run_and_look(
+///
+/// # Errors
+///
+/// Fails if QEMU cannot be started.
+pub fn run_and_look(
     command: &mut Command,
     deadline: Option<Duration>,
     listener: &Listener<'_>,
@@ -64,11 +72,11 @@ pub(crate) fn run_and_look(
 }
 
 /// Behaves like [`run`], and types what `typist` returns into the machine's serial port.
-pub(crate) fn converse(
-    command: &mut Command,
-    deadline: Duration,
-    typist: &Typist<'_>,
-) -> Result<Run> {
+///
+/// # Errors
+///
+/// Fails if QEMU cannot be started.
+pub fn converse(command: &mut Command, deadline: Duration, typist: &Typist<'_>) -> Result<Run> {
     run_with_input(command, Some(deadline), Stdio::piped(), typist, || ())
 }
 

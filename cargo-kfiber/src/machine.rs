@@ -1,18 +1,18 @@
 //! The virtual machine as a value, and the command line it becomes. Each flag has its reason above it.
 
-pub(crate) mod interrupt_log;
-pub(crate) mod monitor;
-pub(crate) mod qemu;
+pub mod interrupt_log;
+pub mod monitor;
+pub mod qemu;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::cli::{self, Accelerator, MachineKind};
 use crate::kernel::elf;
+use crate::options::{self, Accelerator, MachineKind};
 
 /// Who is connected to the first serial port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Serial {
+pub enum Serial {
     /// The runner, which only listens.
     Captured,
     /// A person at a terminal, who also types, and ends QEMU with Ctrl-A X.
@@ -24,40 +24,41 @@ const USUAL_MEMORY_MIB: u64 = 64;
 
 /// One virtual machine and what it boots.
 #[derive(Debug, Clone)]
-pub(crate) struct Machine {
+pub struct Machine {
     /// The QEMU program.
-    pub(crate) program: PathBuf,
+    pub program: PathBuf,
     /// Kind of PC, accelerator and number of processors.
-    pub(crate) options: cli::Machine,
+    pub options: options::Machine,
     /// The ELF file to boot.
-    pub(crate) kernel: PathBuf,
+    pub kernel: PathBuf,
     /// The kernel's command line.
-    pub(crate) command_line: String,
+    pub command_line: String,
     /// Megabytes of memory: more than usual for a kernel that has more.
-    pub(crate) memory_mib: u64,
+    pub memory_mib: u64,
     /// A file that is loaded beside the kernel.
-    pub(crate) module: Option<PathBuf>,
+    pub module: Option<PathBuf>,
     /// More words of its command line, separated by spaces, which win over those from here.
-    pub(crate) words: String,
+    pub words: String,
     /// Who is connected to the first serial port.
-    pub(crate) serial: Serial,
+    pub serial: Serial,
     /// Whether interrupts can arrive between any two instructions, at exactly reproducible ones.
-    pub(crate) icount: bool,
+    pub icount: bool,
     /// Where QEMU logs interrupts and resets.
-    pub(crate) interrupt_log: Option<PathBuf>,
+    pub interrupt_log: Option<PathBuf>,
     /// Port of the gdb stub; the machine then waits for gdb before its first instruction.
-    pub(crate) gdb_port: Option<u16>,
+    pub gdb_port: Option<u16>,
     /// Socket of the gdb stub, which needs no number that somebody else may have taken; it waits likewise.
-    pub(crate) gdb_socket: Option<PathBuf>,
+    pub gdb_socket: Option<PathBuf>,
     /// Socket of QEMU's monitor, which tells where the processors are.
-    pub(crate) monitor: Option<PathBuf>,
+    pub monitor: Option<PathBuf>,
 }
 
 impl Machine {
     /// A machine that boots `kernel` with `command_line` and listens to its serial port.
-    pub(crate) fn new(
+    #[must_use]
+    pub fn new(
         program: &Path,
-        options: &cli::Machine,
+        options: &options::Machine,
         kernel: &Path,
         command_line: String,
     ) -> Self {
@@ -79,7 +80,8 @@ impl Machine {
     }
 
     /// The command that runs it.
-    pub(crate) fn command(&self) -> Command {
+    #[must_use]
+    pub fn command(&self) -> Command {
         let mut qemu = Command::new(&self.program);
         // The kind of PC. The accelerator is always named: QEMU's own choice differs between its builds.
         qemu.arg("-machine").arg(self.machine());
@@ -114,7 +116,7 @@ impl Machine {
         // A triple fault ends the machine instead of booting it again, for ever.
         qemu.arg("-no-reboot");
         // The guest ends by writing to this port; the status of QEMU is then twice the value plus one.
-        let port = crate::protocol::EXIT_PORT;
+        let port = kfiber_test::protocol::EXIT_PORT;
         qemu.args([
             "-device",
             &format!("isa-debug-exit,iobase={port:#x},iosize=0x04"),

@@ -2,27 +2,35 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use addr2line::Context;
 use anyhow::Result;
 use gimli::{Dwarf, EndianArcSlice, LittleEndian};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 
-use crate::workspace;
-
 type Reader = EndianArcSlice<LittleEndian>;
 
 /// The debug information and the symbols of one kernel.
-pub(crate) struct Symbols {
+#[expect(
+    missing_debug_implementations,
+    reason = "millions of entries, and the reader of the debug information shows none"
+)]
+pub struct Symbols {
     context: Context<Reader>,
     /// Address, size and demangled name of each function, in the order of their addresses.
     functions: Vec<(u64, u64, String)>,
+    /// Folder of the sources, to which their paths are shown relative.
+    root: PathBuf,
 }
 
 impl Symbols {
-    /// Reads them from the kernel's ELF file.
-    pub(crate) fn load(kernel: &Path) -> Result<Self> {
+    /// Reads them from the kernel's ELF file. The paths of sources below `root` are shown relative to it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be read, or is no file with symbols.
+    pub fn load(kernel: &Path, root: &Path) -> Result<Self> {
         let data = fs::read(kernel)?;
         let elf = object::File::parse(&*data)?;
         let dwarf = Dwarf::load(|id| -> Result<Reader> {
@@ -49,11 +57,13 @@ impl Symbols {
         Ok(Self {
             context: Context::from_dwarf(dwarf)?,
             functions,
+            root: root.to_owned(),
         })
     }
 
     /// `function+0x1a at file:line`, then the functions it was inlined into, innermost first.
-    pub(crate) fn describe(&self, address: u64) -> String {
+    #[must_use]
+    pub fn describe(&self, address: u64) -> String {
         // The linker leaves behind debug information of functions that it removed, all at address 0.
         let Some(mut text) = self.function(address) else {
             return "no function of the kernel".to_owned();
@@ -66,7 +76,7 @@ impl Symbols {
             let place = frame.location.as_ref().and_then(|location| {
                 Some(format!(
                     "{}:{}",
-                    shorten(location.file?),
+                    self.shorten(location.file?),
                     location.line.unwrap_or(0)
                 ))
             });
@@ -89,22 +99,24 @@ impl Symbols {
     }
 
     /// The innermost function of the workspace, inlined or not, and its line: `function at file:line`.
-    pub(crate) fn innermost(&self, address: u64) -> String {
+    #[must_use]
+    pub fn innermost(&self, address: u64) -> String {
         let mut place = None;
         if let Ok(mut frames) = self.context.find_frames(address).skip_all_loads() {
             while let (None, Ok(Some(frame))) = (&place, frames.next()) {
-                place = of_the_workspace(&frame);
+                place = self.of_the_workspace(&frame);
             }
         }
         place.or_else(|| self.function(address)).unwrap_or_default()
     }
 
     /// Whether the innermost function at an address was written in this workspace.
-    pub(crate) fn is_of_the_workspace(&self, address: u64) -> bool {
+    #[must_use]
+    pub fn is_of_the_workspace(&self, address: u64) -> bool {
         let frames = self.context.find_frames(address).skip_all_loads();
         frames.is_ok_and(|mut frames| {
             let frame = frames.next().ok().flatten();
-            frame.is_some_and(|frame| of_the_workspace(&frame).is_some())
+            frame.is_some_and(|frame| self.of_the_workspace(&frame).is_some())
         })
     }
 
@@ -121,29 +133,36 @@ impl Symbols {
             });
         nearest.map(|(start, _, name)| format!("{name}+{:#x}", address - start))
     }
-}
 
-fn of_the_workspace(frame: &addr2line::Frame<'_, Reader>) -> Option<String> {
-    let location = frame.location.as_ref()?;
-    let file = location.file?;
-    let name = frame.function.as_ref()?.demangle().ok()?;
-    let line = location.line.unwrap_or(0);
-    (shorten(file) != file).then(|| format!("{name} at {}:{line}", shorten(file)))
+    fn of_the_workspace(&self, frame: &addr2line::Frame<'_, Reader>) -> Option<String> {
+        let location = frame.location.as_ref()?;
+        let file = location.file?;
+        let name = frame.function.as_ref()?.demangle().ok()?;
+        let line = location.line.unwrap_or(0);
+        let short = self.shorten(file);
+        (short != file).then(|| format!("{name} at {short}:{line}"))
+    }
+
+    /// Paths below the root are shown relative to it, those of a toolchain as they are.
+    fn shorten<'file>(&self, file: &'file str) -> &'file str {
+        let relative = file.strip_prefix(&*self.root.to_string_lossy());
+        relative.map_or(file, |rest| rest.trim_start_matches('/'))
+    }
 }
 
 fn demangle(name: &str) -> String {
     format!("{:#}", rustc_demangle::demangle(name))
 }
 
-/// Paths inside the workspace are shown relative to it, those of a toolchain by their end.
-fn shorten(file: &str) -> &str {
-    let relative = file.strip_prefix(&*workspace::root().to_string_lossy());
-    relative.map_or(file, |rest| rest.trim_start_matches('/'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn of_this_program() -> Symbols {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+        let program = std::env::current_exe().expect("a path");
+        Symbols::load(&program, root.expect("a workspace")).expect("debug information")
+    }
 
     #[inline(never)]
     fn landmark() -> u32 {
@@ -152,8 +171,7 @@ mod tests {
 
     #[test]
     fn a_function_of_this_program_is_found_by_its_address() {
-        let symbols =
-            Symbols::load(&std::env::current_exe().expect("a path")).expect("debug information");
+        let symbols = of_this_program();
         let line = landmark() - 1;
         let (start, ..) = symbols
             .functions
@@ -163,7 +181,7 @@ mod tests {
         let text = symbols.describe(*start);
         assert!(
             text.starts_with(
-                "xtask::kernel::symbolize::tests::landmark+0x0 at xtask/src/kernel/symbolize.rs:"
+                "cargo_kfiber::kernel::symbolize::tests::landmark+0x0 at cargo-kfiber/src/kernel/symbolize.rs:"
             ),
             "{text}"
         );
@@ -172,8 +190,7 @@ mod tests {
 
     #[test]
     fn an_address_outside_is_said_to_be_outside() {
-        let symbols =
-            Symbols::load(&std::env::current_exe().expect("a path")).expect("debug information");
+        let symbols = of_this_program();
         assert_eq!(symbols.describe(1), "no function of the kernel");
     }
 }

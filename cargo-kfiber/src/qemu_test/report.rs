@@ -3,14 +3,11 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use clap::ValueEnum;
+use clap::ValueEnum as _;
 
-use crate::cli::QemuTest;
 use crate::console::quote;
 use crate::kernel::elf::TestCase;
-use crate::qemu_test::SUITE;
 use crate::qemu_test::runner::{Finished, Runner};
-use crate::workspace;
 
 /// Of a long output its beginning is shown,
 const FIRST_LINES: usize = 50;
@@ -18,7 +15,7 @@ const FIRST_LINES: usize = 50;
 const LAST_LINES: usize = 200;
 
 /// Everything about a failure.
-pub(crate) fn failure(runner: &Runner, test: &TestCase, seed: u32, finished: &Finished) -> String {
+pub fn failure(runner: &Runner, test: &TestCase, seed: u32, finished: &Finished) -> String {
     let mut text = format!(
         "{}: {}\n",
         finished.verdict.outcome, finished.verdict.reason
@@ -42,7 +39,7 @@ pub(crate) fn failure(runner: &Runner, test: &TestCase, seed: u32, finished: &Fi
     for caller in runner.callers(&serial) {
         let _ = writeln!(text, "  called by {caller}");
     }
-    let source = fs::read_to_string(workspace::root().join(&test.file)).unwrap_or_default();
+    let source = fs::read_to_string(runner.origin.root.join(&test.file)).unwrap_or_default();
     let line = line_of(test, &source);
     let _ = writeln!(text, "  the test is at {}:{line}", test.file);
     section(&mut text, "serial port", &serial);
@@ -50,29 +47,26 @@ pub(crate) fn failure(runner: &Runner, test: &TestCase, seed: u32, finished: &Fi
     if let Some(log) = &finished.interrupt_log {
         let _ = writeln!(text, "interrupt log: {}", log.display());
     }
-    let rerun = rerun(&runner.options, test, seed);
+    let rerun = rerun(runner, test, seed);
     let _ = writeln!(text, "run it again:  {rerun}\nin gdb:        {rerun} --gdb");
     text
 }
 
 /// The command that runs one test again, with everything that makes a difference to it.
-pub(crate) fn rerun(options: &QemuTest, test: &TestCase, seed: u32) -> String {
+#[must_use]
+pub fn rerun(runner: &Runner, test: &TestCase, seed: u32) -> String {
+    let options = &runner.options;
     let mut words = vec![
-        "cargo xtask qemu-test --exact".to_owned(),
+        format!("{} --exact", runner.origin.command),
         quote(&test.name),
         format!("--seed {seed}"),
     ];
+    words.extend(runner.origin.words.iter().map(|word| quote(word)));
     let mut add = |condition: bool, word: String| {
         if condition {
             words.push(word);
         }
     };
-    add(
-        !SUITE.contains(&&*options.kernel),
-        format!("--kernel {}", quote(&options.kernel)),
-    );
-    add(options.with_smp, "--with-smp".to_owned());
-    add(options.build.release, "--release".to_owned());
     add(
         options.machine.smp != 1,
         format!("--smp {}", options.machine.smp),
@@ -84,11 +78,6 @@ pub(crate) fn rerun(options: &QemuTest, test: &TestCase, seed: u32) -> String {
             "q35",
         ),
         ("--accel", options.machine.accel.to_possible_value(), "tcg"),
-        (
-            "--core",
-            options.build.core.and_then(|core| core.to_possible_value()),
-            "",
-        ),
     ] {
         if let Some(value) = value {
             add(
@@ -156,10 +145,7 @@ fn addresses(serial: &str) -> Vec<u64> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
-
     use super::*;
-    use crate::cli::Nextest;
 
     fn test_case() -> TestCase {
         TestCase {
@@ -171,27 +157,6 @@ mod tests {
             timeout_seconds: 0,
             cores: 0,
             machine: String::new(),
-        }
-    }
-
-    #[test]
-    fn the_command_to_rerun_repeats_what_matters_and_nothing_else() {
-        let mut plain =
-            Nextest::parse_from(["qemu", "a", "--test-threads", "3", "--repeat", "9"]).options;
-        // The environment may ask for a way to `core`, which would rightly be repeated.
-        plain.build.core = None;
-        assert_eq!(
-            rerun(&plain, &test_case(), 5),
-            "cargo xtask qemu-test --exact a::b --seed 5"
-        );
-        let words = "qemu --release --smp 2 --machine pc --kernel liars --rounds 10 --timeout 3 --core distribution --with-smp";
-        let special = Nextest::parse_from(words.split(' ')).options;
-        let again = rerun(&special, &test_case(), 5);
-        for option in words.split(" --").skip(1) {
-            assert!(
-                again.contains(&format!("--{option}")),
-                "--{option} is missing in {again}"
-            );
         }
     }
 

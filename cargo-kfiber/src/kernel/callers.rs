@@ -5,11 +5,7 @@ use gimli::{
 };
 
 /// The return address of the function at `rip`, and the words of the stack above it. `None` if the tables do not say where it is.
-pub(crate) fn step<'words>(
-    tables: &[u8],
-    rip: u64,
-    words: &'words [u64],
-) -> Option<(u64, &'words [u64])> {
+pub fn step<'words>(tables: &[u8], rip: u64, words: &'words [u64]) -> Option<(u64, &'words [u64])> {
     let mut tables = DebugFrame::new(tables, LittleEndian);
     tables.set_address_size(8);
     let mut context = UnwindContext::new();

@@ -5,11 +5,11 @@ mod tests;
 
 /// One exception on the way to the triple fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Exception {
+pub struct Exception {
     /// Its vector, 0 to 31.
-    pub(crate) vector: u8,
+    pub vector: u8,
     /// What the CPU was about to push, for those that it could begin to deliver.
-    pub(crate) delivery: Option<Delivery>,
+    pub delivery: Option<Delivery>,
 }
 
 impl Exception {
@@ -22,19 +22,20 @@ impl Exception {
 
 /// The state of the CPU when it delivers an exception.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Delivery {
+pub struct Delivery {
     /// The error code.
-    pub(crate) error: u64,
+    pub error: u64,
     /// The instruction that raised it.
-    pub(crate) rip: u64,
+    pub rip: u64,
     /// The stack pointer at that instruction.
-    pub(crate) rsp: u64,
+    pub rsp: u64,
     /// The address that a page fault is about.
-    pub(crate) cr2: Option<u64>,
+    pub cr2: Option<u64>,
 }
 
 /// The exceptions that led to a triple fault, the original one first; `None` if there was no triple fault.
-pub(crate) fn triple_fault(log: &str) -> Option<Vec<Exception>> {
+#[must_use]
+pub fn triple_fault(log: &str) -> Option<Vec<Exception>> {
     let end = log.find("Triple fault")?;
     let mut chain: Vec<Exception> = Vec::new();
     let mut before: Option<Exception> = None;
@@ -76,7 +77,8 @@ pub(crate) fn triple_fault(log: &str) -> Option<Vec<Exception>> {
 }
 
 /// The architecture's name of an exception.
-pub(crate) const fn name(vector: u8) -> &'static str {
+#[must_use]
+pub const fn name(vector: u8) -> &'static str {
     match vector {
         0 => "#DE (division)",
         1 => "#DB (debug)",
