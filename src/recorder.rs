@@ -162,10 +162,7 @@ impl<const EVENTS: usize, const CORES: usize> Recorder<EVENTS, CORES> {
         self.export_to(&mut write)
     }
 
-    fn export_to<E>(
-        &'static self,
-        write: &mut dyn FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
+    fn export_to<E>(&'static self, write: &mut dyn FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         let clock = self.run_loop.get().map(|run_loop| now(run_loop));
         export::write(self.rings(), [counter(), clock.unwrap_or(0)], write)
     }

@@ -35,15 +35,16 @@
 //! # How an event is written
 //!
 //! ```text
-//!   head ──xadd 32──► slot    time │ subject │ detail │ kind │ check        32 bytes
-//!                              1.       2.        3.      4.     5. = position ^ time
+//!   head ──xadd 32──► slot    time │ subject │ detail │ check        32 bytes
+//!                              1.       2.       3.       4. = position + time + subject + detail + code
 //! ```
 //!
 //! One instruction reserves the slot, so a handler that interrupts the writer at any place gets a
 //! slot of its own. The core is the only writer of its ring, so the instruction needs no lock. The
-//! check is stored last, and contains the position in the ring and the time. A reader takes a slot
-//! only if the check is right for its position, before and after it read the rest, and the head has
-//! not come round meanwhile.
+//! check is stored last. A reader subtracts the position and the words from the check, and takes
+//! the slot only if the code of a kind of event is left, and if the head has not come round meanwhile. A slot
+//! that is half written, or in which two writers have met, is therefore never taken for an event.
+//! (The sum would have to fit by chance: some hundred numbers among 2^64 are codes.)
 //!
 //! - **TR1**: the detail of a slot is one word, which is null, the tagged address of a static, or a
 //!   tagged number. It is stored in one piece, so whatever a reader finds there is one of these,
@@ -64,6 +65,4 @@ pub(crate) mod ring;
 #[cfg(feature = "trace")]
 pub use crate::recorder::{LastEvents, Latency, Recorder, Statistics};
 pub use label::{Label, Span};
-#[cfg(not(target_os = "linux"))]
-#[doc(hidden)]
 pub use points::{interrupt_in, interrupt_out, is_traced};

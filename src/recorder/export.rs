@@ -8,7 +8,7 @@
 //!   F  address u64, generation u32, core u32, name       the fibers that the cells have now
 //!   P  address u64, line u32, column u32, file           a place in the source, before its first use
 //!   L  address u64, name                                 a label, before its first use
-//!   E  core u8, kind u8, reason u8, 0 u8, extra u32, time u64, subject u64, detail u64
+//!   E  core u8, kind u8, extra u8, 0 u8, time u64, subject u64, detail u64
 //!   Z                                                    the end
 //! ```
 //!
@@ -114,8 +114,7 @@ fn write_step<E>(
         }
     };
     let core = u8::try_from(step.core).expect("there are at most 31 cores");
-    sink(&[b'E', core, event.kind as u8, event.reason, 0])?;
-    sink(&u32::from(event.extra).to_le_bytes())?;
+    sink(&[b'E', core, event.kind as u8, event.extra, 0])?;
     for word in [event.time, event.subject, detail] {
         sink(&word.to_le_bytes())?;
     }

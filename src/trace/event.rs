@@ -16,7 +16,7 @@ pub(crate) enum Kind {
     /// The fiber of the subject was made ready by an interrupt handler or another core.
     Posted = 3,
     /// The running fiber waits for the object that is the subject, at the place that is the detail.
-    /// Its time has the low half only.
+    /// It has no time of its own: the switch follows at once.
     Wait = 4,
     /// The running fiber sleeps until the time that is the subject, in nanoseconds.
     Sleep = 5,
@@ -67,23 +67,54 @@ impl Kind {
         })
     }
 
-    /// Returns whether the event has a detail. Otherwise the word in the slot is an old one.
-    const fn has_detail(self) -> bool {
-        matches!(
-            self,
-            Self::Wait
-                | Self::Spawn
-                | Self::Name
-                | Self::Mark
-                | Self::SpanBegin
-                | Self::SpanEnd
-        )
+    /// Returns which words the events of this kind have.
+    const fn form(self) -> Form {
+        match self {
+            Self::Wait => Form::Untimed,
+            Self::Spawn | Self::Name | Self::Mark | Self::SpanBegin | Self::SpanEnd => Form::Full,
+            _ => Form::Short,
+        }
     }
 }
 
-/// The word of kind, reason and extra, as it lies in a slot.
-pub(crate) const fn word(kind: Kind, reason: u8, extra: u16) -> u32 {
-    kind as u32 | (reason as u32) << 8 | (extra as u32) << 16
+/// Which words an event has besides its check. The others in the slot are old ones. The high half of
+/// the time says which form it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Time and subject.
+    Short,
+    /// Time, subject and detail.
+    Full,
+    /// Subject and detail.
+    Untimed,
+}
+
+/// The bit of the high half of the time that says that there is a detail.
+pub(super) const HAS_DETAIL: u32 = 1 << 31;
+/// The high half of the time of an event without a time.
+pub(super) const UNTIMED: u32 = u32::MAX;
+
+/// The distance between the codes of two kinds, and of two extra numbers. They are odd and no
+/// numbers that occur, so that a sum with a word of another event is hardly ever another code:
+/// addresses and what a kernel records differ by small numbers, or by powers of two.
+const KIND_STEP: u32 = 0x04c1_1db7;
+const EXTRA_STEP: u32 = 0x2f9d;
+/// The largest extra number: of a core, of a reason to wait, of a part of a name.
+const MOST_EXTRA: u8 = 31;
+
+/// Returns the code of a kind with an extra number, which the check of a slot contains.
+pub(crate) const fn code(kind: Kind, extra: u8) -> u64 {
+    let code = kind as u32 * KIND_STEP + extra as u32 * EXTRA_STEP;
+    code as u64
+}
+
+/// Returns the kind and the extra number of a code.
+fn decode(code: u64) -> Option<(Kind, u8)> {
+    let code = u32::try_from(code).ok()?;
+    let kind = Kind::of(u8::try_from(code / KIND_STEP).ok()?)?;
+    let rest = code % KIND_STEP;
+    let extra = u8::try_from(rest / EXTRA_STEP).ok()?;
+    (rest % EXTRA_STEP == 0 && extra <= MOST_EXTRA).then_some((kind, extra))
 }
 
 /// A slot of a ring. All zeros is a slot that was never written.
@@ -93,8 +124,9 @@ pub(crate) struct Slot {
     pub(super) time_high: AtomicU32,
     pub(super) subject: AtomicU64,
     pub(super) detail: AtomicPtr<()>,
-    pub(super) kind: AtomicU32,
-    pub(super) check: AtomicU32,
+    /// The sum of the position in the ring, the low half of the time, the other words that the
+    /// event has, and the code of its kind.
+    pub(super) check: AtomicU64,
 }
 
 /// The size of a slot.
@@ -111,8 +143,7 @@ impl Slot {
         time_high: AtomicU32::new(0),
         subject: AtomicU64::new(0),
         detail: AtomicPtr::new(ptr::null_mut()),
-        kind: AtomicU32::new(0),
-        check: AtomicU32::new(0),
+        check: AtomicU64::new(0),
     };
 }
 
@@ -173,37 +204,57 @@ impl Detail {
 /// An event that was read.
 #[derive(Clone, Copy)]
 pub(crate) struct Event {
-    /// The time-stamp counter. For [`Kind::Wait`], its low half until the ring has completed it.
+    /// The time-stamp counter. A wait has none until the ring has completed it.
     pub(crate) time: u64,
     pub(crate) subject: u64,
     pub(crate) detail: Detail,
     pub(crate) kind: Kind,
-    pub(crate) reason: u8,
-    pub(crate) extra: u16,
+    /// A number whose meaning the kind says.
+    pub(crate) extra: u8,
 }
 
 impl Event {
-    /// Takes the words of a slot apart. Returns `None` if no such event exists.
+    /// Takes the words of a slot apart. Returns `None` if they are not those of one event at this
+    /// position.
+    ///
+    /// The check, less the position and the words, leaves a code. If one of the words belongs to
+    /// another event, it leaves another number, which is a code of this form only by chance: there
+    /// are some hundred among 2^64.
     ///
     /// # Safety
     ///
     /// The detail is a word that [`Detail::word`] returned.
-    pub(super) unsafe fn of(time: u64, subject: u64, detail: *const (), word: u32) -> Option<Self> {
-        let [kind, reason, low, high] = word.to_le_bytes();
-        let kind = Kind::of(kind)?;
-        let detail = if kind.has_detail() {
+    pub(super) unsafe fn of(
+        at: u64,
+        [low, high]: [u32; 2],
+        subject: u64,
+        detail: *const (),
+        check: u64,
+    ) -> Option<Self> {
+        let form = match high {
+            UNTIMED => Form::Untimed,
+            _ if high & HAS_DETAIL != 0 => Form::Full,
+            _ => Form::Short,
+        };
+        let mut code = check.wrapping_sub(at).wrapping_sub(subject);
+        if form != Form::Untimed {
+            code = code.wrapping_sub(low.into());
+        }
+        if form != Form::Short {
+            code = code.wrapping_sub(detail.addr() as u64);
+        }
+        let (kind, extra) = decode(code).filter(|(kind, _)| kind.form() == form)?;
+        let detail = match form {
+            Form::Short => Detail::Nothing,
             // SAFETY: the caller's promise.
-            unsafe { Detail::of(detail) }
-        } else {
-            Detail::Nothing
+            Form::Full | Form::Untimed => unsafe { Detail::of(detail) },
         };
         Some(Self {
-            time,
+            time: u64::from(high & !HAS_DETAIL) << 32 | u64::from(low),
             subject,
             detail,
             kind,
-            reason,
-            extra: u16::from_le_bytes([low, high]),
+            extra,
         })
     }
 }

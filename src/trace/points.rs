@@ -75,7 +75,7 @@ points! {
 #[inline(always)]
 pub(crate) fn moves<T>(fiber: *const T, core: usize) {
     #[cfg(feature = "trace")]
-    record_all(Kind::Move, 0, core as u16, fiber.addr() as u64, Detail::Nothing);
+    super::ring::record_with(Kind::Move, core as u8, fiber.addr() as u64);
     #[cfg(not(feature = "trace"))]
     let _nothing = (fiber, core);
 }
@@ -84,7 +84,7 @@ pub(crate) fn moves<T>(fiber: *const T, core: usize) {
 #[cfg(feature = "trace")]
 #[inline(always)]
 pub(super) fn labelled(kind: Kind, label: &'static Label, value: u64) {
-    record_all(kind, 0, 0, value, Detail::Label(label));
+    record_all(kind, 0, value, Detail::Label(label));
 }
 
 /// The bytes of a name in one event.
@@ -100,30 +100,44 @@ const NAME_EVENTS: usize = 4;
 #[cold]
 #[inline(never)]
 fn spawned(fiber: u64, generation: u32, name: &str) {
-    record_all(Kind::Spawn, 0, 0, fiber, Detail::Number(generation.into()));
-    for (index, part) in name.as_bytes().chunks(NAME_BYTES).take(NAME_EVENTS).enumerate() {
+    record_all(Kind::Spawn, 0, fiber, Detail::Number(generation.into()));
+    for (index, part) in name
+        .as_bytes()
+        .chunks(NAME_BYTES)
+        .take(NAME_EVENTS)
+        .enumerate()
+    {
         let mut bytes = [0; 8];
         bytes[..part.len()].copy_from_slice(part);
         let number = Detail::Number(u64::from_le_bytes(bytes));
-        record_all(Kind::Name, 0, index as u16, fiber, number);
+        record_all(Kind::Name, index as u8, fiber, number);
     }
 }
 
-/// Returns whether an interrupt with this vector is recorded. Exceptions are not: those of a fiber
-/// that fails are seen as its failure. With several cores the ring is found through GS, which the
-/// handler of an exception that can come at any instruction must not use.
+/// Returns whether [`interrupt_entry!`](crate::interrupt_entry) records an interrupt with this
+/// vector. Without the feature `trace` it is none.
 ///
-/// Only for [`interrupt_entry!`](crate::interrupt_entry).
-#[cfg(not(target_os = "linux"))]
-#[doc(hidden)]
+/// Exceptions are not recorded: those of a fiber that fails are seen as its failure. With several
+/// cores the ring is found through GS, which the handler of an exception that can come at any
+/// instruction must not use. An entry without a vector could be such a one.
+///
+/// # Context
+///
+/// Callable from: anywhere. Blocks: nothing.
 #[must_use]
 pub const fn is_traced(vector: u64) -> bool {
     cfg!(feature = "trace") && vector >= 32 && (vector < 256 || !cfg!(feature = "smp"))
 }
 
-/// Records that an interrupt begins. Only for [`interrupt_entry!`](crate::interrupt_entry).
-#[cfg(not(target_os = "linux"))]
-#[doc(hidden)]
+/// Records that an interrupt begins.
+///
+/// Entries that [`interrupt_entry!`](crate::interrupt_entry) has made do so themselves, for the
+/// vectors that [are traced](is_traced). A handler of another kind, such as an `extern
+/// "x86-interrupt" fn`, calls this first, and [`interrupt_out`] last.
+///
+/// # Context
+///
+/// Callable from: interrupt. Wait-free. Blocks: nothing.
 #[inline(always)]
 pub fn interrupt_in(vector: u64) {
     #[cfg(feature = "trace")]
@@ -132,9 +146,11 @@ pub fn interrupt_in(vector: u64) {
     let _nothing = vector;
 }
 
-/// Records that an interrupt ends. Only for [`interrupt_entry!`](crate::interrupt_entry).
-#[cfg(not(target_os = "linux"))]
-#[doc(hidden)]
+/// Records that the innermost interrupt ends. See [`interrupt_in`].
+///
+/// # Context
+///
+/// As [`interrupt_in`].
 #[inline(always)]
 pub fn interrupt_out() {
     #[cfg(feature = "trace")]

@@ -1,8 +1,8 @@
 //! The ring of one core: how an event is written, and how it is read.
 
-use super::event::{Detail, Event, Kind, SLOT_BYTES, Slot, word};
+use super::event::{Detail, Event, HAS_DETAIL, Kind, SLOT_BYTES, Slot, UNTIMED, code};
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence};
+use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
 
 /// The head of a ring, which its slots follow.
 #[repr(C, align(64))]
@@ -103,38 +103,48 @@ impl Ring {
         unsafe { &*slot }
     }
 
-    /// Writes an event. `high` is false for one whose time needs the low half only.
+    /// Writes an event. A detail that is there is part of the event.
     ///
     /// # Safety
     ///
     /// **TR2**: the ring is a static, and the pointer is valid for the slots.
     #[inline(always)]
-    pub(crate) unsafe fn write(
-        ring: *const Self,
-        subject: Option<u64>,
-        detail: Option<*const ()>,
-        kind: u32,
-        high: bool,
-    ) {
+    unsafe fn write(ring: *const Self, subject: u64, detail: Option<*const ()>, code: u64) {
         // SAFETY: TR2.
         let at = unsafe { (*ring).reserve() };
         // SAFETY: TR2.
         let slot = unsafe { Self::slot(ring, at) };
-        let (time_low, time_high) = read_counter();
-        slot.time_low.store(time_low, Ordering::Relaxed);
-        // The time is stored first, and the check last: see `read`.
-        compiler_fence(Ordering::AcqRel);
-        if high {
-            slot.time_high.store(time_high, Ordering::Relaxed);
-        }
-        if let Some(subject) = subject {
-            slot.subject.store(subject, Ordering::Relaxed);
-        }
+        let (low, high) = read_counter();
+        slot.time_low.store(low, Ordering::Relaxed);
+        let mark = if detail.is_some() { HAS_DETAIL } else { 0 };
+        slot.time_high.store(high | mark, Ordering::Relaxed);
+        slot.subject.store(subject, Ordering::Relaxed);
+        let mut check = at.wrapping_add(low.into());
         if let Some(detail) = detail {
             slot.detail.store(detail.cast_mut(), Ordering::Relaxed);
+            check = check.wrapping_add(detail.addr() as u64);
         }
-        slot.kind.store(kind, Ordering::Relaxed);
-        slot.check.store(at as u32 ^ time_low, Ordering::Release);
+        let check = check.wrapping_add(subject).wrapping_add(code);
+        slot.check.store(check, Ordering::Release);
+    }
+
+    /// Writes an event without a time.
+    ///
+    /// # Safety
+    ///
+    /// As [`write`](Self::write).
+    #[inline(always)]
+    unsafe fn write_untimed(ring: *const Self, subject: u64, detail: *const (), code: u64) {
+        // SAFETY: TR2.
+        let at = unsafe { (*ring).reserve() };
+        // SAFETY: TR2.
+        let slot = unsafe { Self::slot(ring, at) };
+        slot.time_high.store(UNTIMED, Ordering::Relaxed);
+        slot.subject.store(subject, Ordering::Relaxed);
+        slot.detail.store(detail.cast_mut(), Ordering::Relaxed);
+        let check = at.wrapping_add(subject).wrapping_add(code);
+        let check = check.wrapping_add(detail.addr() as u64);
+        slot.check.store(check, Ordering::Release);
     }
 }
 
@@ -191,9 +201,9 @@ impl Ring {
     /// Reads the event of a position. Returns `None` if it is being written, was overwritten, or
     /// will never be complete.
     ///
-    /// A slot can be written by two at once: a handler that interrupted the writer of an event
-    /// records as many events as the ring has. When the first writer continues, its first store
-    /// changes the time, so the check is wrong from then on.
+    /// Two may write to one slot at once: a handler that interrupted the writer of an event records
+    /// as many events as the ring has. The words are then not all of one event, and the check is
+    /// wrong, whichever of them are whose.
     ///
     /// # Safety
     ///
@@ -208,26 +218,16 @@ impl Ring {
         let high = slot.time_high.load(Ordering::Relaxed);
         let subject = slot.subject.load(Ordering::Relaxed);
         let detail = slot.detail.load(Ordering::Relaxed);
-        let kind = slot.kind.load(Ordering::Relaxed);
         fence(Ordering::Acquire);
-        let is_whole = slot.time_low.load(Ordering::Relaxed) == low
-            && slot.check.load(Ordering::Relaxed) == check
-            && check ^ low == at as u32;
         let end = this.end();
-        if !is_whole || at >= end || end - at > this.mask + SLOT_BYTES as u64 {
+        if at >= end || end - at > this.mask + Self::STEP {
             return None;
         }
-        let time = u64::from(high) << 32 | u64::from(low);
-        // SAFETY: TR1: the word was stored in one piece.
-        let mut event = unsafe { Event::of(time, subject, detail, kind) }?;
-        if event.kind == Kind::Wait {
-            event.time &= u64::from(u32::MAX);
-        }
-        Some(event)
+        // SAFETY: TR1: the detail was stored in one piece.
+        unsafe { Event::of(at, [low, high], subject, detail, check) }
     }
 
-    /// Behaves like [`read`](Self::read), and completes the time of a wait by that of the event
-    /// behind it, which is the switch to the next fiber.
+    /// Behaves like [`read`](Self::read), and gives a wait the time of the switch behind it.
     ///
     /// # Safety
     ///
@@ -236,42 +236,45 @@ impl Ring {
         // SAFETY: TR2.
         let mut event = unsafe { Self::read(ring, at) }?;
         if event.kind == Kind::Wait {
-            let near = [at.wrapping_add(Self::STEP), at.wrapping_sub(Self::STEP)]
+            let near = [at.wrapping_add(Self::STEP), at.wrapping_sub(Self::STEP)];
+            event.time = near
                 .into_iter()
                 // SAFETY: TR2.
-                .find_map(|near| unsafe { Self::read(ring, near) }.filter(|it| it.kind != Kind::Wait))
+                .filter_map(|near| unsafe { Self::read(ring, near) })
+                .find(|near| near.kind != Kind::Wait)
                 .map_or_else(counter, |near| near.time);
-            event.time = nearest(near, event.time as u32);
         }
         Some(event)
     }
-}
-
-/// Returns the time with this low half that is nearest to another time.
-fn nearest(to: u64, low: u32) -> u64 {
-    let ahead = low.wrapping_sub(to as u32).cast_signed();
-    to.wrapping_add_signed(ahead.into())
 }
 
 /// Writes an event with a subject into the ring of this core.
 #[inline(always)]
 pub(crate) fn record(kind: Kind, subject: u64) {
     // SAFETY: TR2.
-    unsafe { Ring::write(super::here::ring(), Some(subject), None, word(kind, 0, 0), true) };
+    unsafe { Ring::write(super::here::ring(), subject, None, code(kind, 0)) };
 }
 
-/// Writes an event with a subject, a detail and some bits into the ring of this core.
+/// Writes an event with a subject and an extra number into the ring of this core.
+#[cfg(feature = "smp")]
 #[inline(always)]
-pub(crate) fn record_all(kind: Kind, reason: u8, extra: u16, subject: u64, detail: Detail) {
-    let kind = word(kind, reason, extra);
+pub(crate) fn record_with(kind: Kind, extra: u8, subject: u64) {
     // SAFETY: TR2.
-    unsafe { Ring::write(super::here::ring(), Some(subject), Some(detail.word()), kind, true) };
+    unsafe { Ring::write(super::here::ring(), subject, None, code(kind, extra)) };
 }
 
-/// Writes a wait. Its time has the low half only, because the switch follows at once.
+/// Writes an event with a subject, a detail and an extra number into the ring of this core.
+#[inline(always)]
+pub(crate) fn record_all(kind: Kind, extra: u8, subject: u64, detail: Detail) {
+    let (detail, code) = (detail.word(), code(kind, extra));
+    // SAFETY: TR2.
+    unsafe { Ring::write(super::here::ring(), subject, Some(detail), code) };
+}
+
+/// Writes a wait.
 #[inline(always)]
 pub(crate) fn record_wait(reason: u8, object: u64, place: Detail) {
-    let kind = word(Kind::Wait, reason, 0);
+    let (place, code) = (place.word(), code(Kind::Wait, reason));
     // SAFETY: TR2.
-    unsafe { Ring::write(super::here::ring(), Some(object), Some(place.word()), kind, false) };
+    unsafe { Ring::write_untimed(super::here::ring(), object, place, code) };
 }

@@ -153,12 +153,13 @@ impl Names {
                 (is_it && !is_damaged).then_some(header)
             })
         });
-        header.map_or(Name::Address(address), |header: &'static Header| {
-            match header.name() {
+        header.map_or(
+            Name::Address(address),
+            |header: &'static Header| match header.name() {
                 "" => Name::Address(address),
                 name => Name::Text(name),
-            }
-        })
+            },
+        )
     }
 
     /// Writes what an event says.
@@ -185,7 +186,7 @@ impl Names {
 }
 
 fn describe_wait(event: &Event, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match WaitReason::ALL.get(usize::from(event.reason)) {
+    match WaitReason::ALL.get(usize::from(event.extra)) {
         Some(reason) => write!(f, "waits: {reason:?}")?,
         None => write!(f, "waits")?,
     }
