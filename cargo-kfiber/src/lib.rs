@@ -11,6 +11,7 @@ pub mod machine;
 pub mod options;
 pub mod qemu_test;
 pub mod stacks;
+pub mod trace;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -33,7 +34,10 @@ struct Arguments {
 
 /// What can be asked for: a variant for each command.
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    /// Turn what a flight recorder exported into a trace for Perfetto, text, numbers or a picture
+    Trace(trace::Options),
+}
 
 /// Runs the program, and prints an error if there is one.
 pub fn main() -> ExitCode {
@@ -57,5 +61,7 @@ fn words() -> impl Iterator<Item = OsString> {
 
 /// Does what a command asks for.
 fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    match arguments.command {}
+    match arguments.command {
+        Command::Trace(options) => trace::run(&options).map(|()| ExitCode::SUCCESS),
+    }
 }
