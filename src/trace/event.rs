@@ -71,7 +71,12 @@ impl Kind {
     const fn form(self) -> Form {
         match self {
             Self::Wait => Form::Untimed,
-            Self::Spawn | Self::Name | Self::Mark | Self::SpanBegin | Self::SpanEnd => Form::Full,
+            Self::Spawn
+            | Self::Name
+            | Self::Move
+            | Self::Mark
+            | Self::SpanBegin
+            | Self::SpanEnd => Form::Full,
             _ => Form::Short,
         }
     }
@@ -103,9 +108,15 @@ const EXTRA_STEP: u32 = 0x2f9d;
 const MOST_EXTRA: u8 = 31;
 
 /// Returns the code of a kind with an extra number, which the check of a slot contains.
-pub(crate) const fn code(kind: Kind, extra: u8) -> u64 {
-    let code = kind as u32 * KIND_STEP + extra as u32 * EXTRA_STEP;
-    code as u64
+pub(crate) const fn code(kind: Kind, extra: u8) -> u32 {
+    kind as u32 * KIND_STEP + extra as u32 * EXTRA_STEP
+}
+
+/// Returns the code of a kind as an instruction may contain it.
+pub(crate) const fn short_code(kind: Kind) -> i32 {
+    let code = code(kind, 0).cast_signed();
+    assert!(code > 0, "the instruction would extend its sign");
+    code
 }
 
 /// Returns the kind and the extra number of a code.

@@ -2,7 +2,7 @@
 //! these functions are empty.
 
 #[cfg(feature = "trace")]
-use super::event::{Detail, Kind};
+use super::event::{Detail, Kind, short_code};
 #[cfg(feature = "trace")]
 use super::label::Label;
 #[cfg(feature = "trace")]
@@ -26,17 +26,17 @@ macro_rules! points {
 points! {
     /// The fiber runs next.
     fn switch<T>(next: *const T) {
-        record(Kind::Switch, next.addr() as u64);
+        record::<{ short_code(Kind::Switch) }>(next.addr() as u64);
     }
 
     /// The fiber was made ready by code of its loop's core.
     fn ready<T>(fiber: *const T) {
-        record(Kind::Ready, fiber.addr() as u64);
+        record::<{ short_code(Kind::Ready) }>(fiber.addr() as u64);
     }
 
     /// The fiber was made ready by anybody else.
     fn posted<T>(fiber: *const T) {
-        record(Kind::Posted, fiber.addr() as u64);
+        record::<{ short_code(Kind::Posted) }>(fiber.addr() as u64);
     }
 
     /// The running fiber waits, for a reason that is a `WaitReason` as a number.
@@ -46,22 +46,22 @@ points! {
 
     /// The running fiber sleeps until this time.
     fn sleep(deadline: u64) {
-        record(Kind::Sleep, deadline);
+        record::<{ short_code(Kind::Sleep) }>(deadline);
     }
 
     /// A timer interrupt has asked for a look at the sleep queue.
     fn timer() {
-        record(Kind::Timer, 0);
+        record::<{ short_code(Kind::Timer) }>(0);
     }
 
     /// The running fiber has ended.
     fn end<T>(fiber: *const T) {
-        record(Kind::End, fiber.addr() as u64);
+        record::<{ short_code(Kind::End) }>(fiber.addr() as u64);
     }
 
     /// The running fiber has failed.
     fn failure<T>(fiber: *const T) {
-        record(Kind::Failure, fiber.addr() as u64);
+        record::<{ short_code(Kind::Failure) }>(fiber.addr() as u64);
     }
 
     /// A fiber begins.
@@ -75,7 +75,7 @@ points! {
 #[inline(always)]
 pub(crate) fn moves<T>(fiber: *const T, core: usize) {
     #[cfg(feature = "trace")]
-    super::ring::record_with(Kind::Move, core as u8, fiber.addr() as u64);
+    record_all(Kind::Move, core as u8, fiber.addr() as u64, Detail::Nothing);
     #[cfg(not(feature = "trace"))]
     let _nothing = (fiber, core);
 }
@@ -141,7 +141,7 @@ pub const fn is_traced(vector: u64) -> bool {
 #[inline(always)]
 pub fn interrupt_in(vector: u64) {
     #[cfg(feature = "trace")]
-    record(Kind::InterruptIn, vector);
+    record::<{ short_code(Kind::InterruptIn) }>(vector);
     #[cfg(not(feature = "trace"))]
     let _nothing = vector;
 }
@@ -154,5 +154,5 @@ pub fn interrupt_in(vector: u64) {
 #[inline(always)]
 pub fn interrupt_out() {
     #[cfg(feature = "trace")]
-    record(Kind::InterruptOut, 0);
+    record::<{ short_code(Kind::InterruptOut) }>(0);
 }

@@ -96,6 +96,8 @@ pub(crate) fn run() {
     }
     cores::on_all(|_| {
         interrupts::enable();
+        #[cfg(feature = "trace")]
+        crate::scheduler::RECORDER.start(&SCHEDULER);
         SCHEDULER.run();
     });
 }

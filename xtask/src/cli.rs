@@ -187,6 +187,9 @@ pub(crate) struct Demo {
     /// Play the demo's script, and write what it prints to FILE as an animated SVG
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
+    /// Play another script with the flight recorder on, and write a trace for Perfetto to FILE
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["record", "kernel"])]
+    pub(crate) trace: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) machine: Machine,
     #[command(flatten)]

@@ -62,7 +62,22 @@ impl LastEvents {
 
     /// Returns the events that concern the fiber, the oldest first.
     fn steps(self) -> impl Iterator<Item = Step> {
-        self.rings.steps().filter(move |step| self.concerns(step))
+        let earlier = self.events_of_earlier_fibers();
+        let steps = self.rings.steps().skip(earlier);
+        steps.filter(move |step| self.concerns(step))
+    }
+
+    /// Returns the number of events before the fiber was spawned, if that is still known: they
+    /// concern an earlier fiber of its cell.
+    fn events_of_earlier_fibers(&self) -> usize {
+        let Some(fiber) = self.fiber else { return 0 };
+        let is_spawn = |step: &Step| {
+            step.event.kind == Kind::Spawn
+                && step.event.subject == fiber.address().get() as u64
+                && matches!(step.event.detail, Detail::Number(number) if number == u64::from(fiber.generation))
+        };
+        let spawn = self.rings.steps().position(|step| is_spawn(&step));
+        spawn.unwrap_or(0)
     }
 
     fn concerns(&self, step: &Step) -> bool {
