@@ -30,7 +30,7 @@
 //! # }
 //! ```
 //!
-//! The chapter [tracing](crate::chapters) tells what to do with an export.
+//! The chapter *tracing* tells what to do with an export.
 //!
 //! # How an event is written
 //!

@@ -6,7 +6,7 @@ use super::event::{Detail, Kind, short_code};
 #[cfg(feature = "trace")]
 use super::label::Label;
 #[cfg(feature = "trace")]
-use super::ring::{record, record_all, record_wait};
+use super::ring::{record, record_all, record_constant, record_wait};
 use core::panic::Location;
 
 /// Defines functions that are empty without the feature.
@@ -51,7 +51,7 @@ points! {
 
     /// A timer interrupt has asked for a look at the sleep queue.
     fn timer() {
-        record::<{ short_code(Kind::Timer) }>(0);
+        record_constant(Kind::Timer, 0);
     }
 
     /// The running fiber has ended.
@@ -141,7 +141,7 @@ pub const fn is_traced(vector: u64) -> bool {
 #[inline(always)]
 pub fn interrupt_in(vector: u64) {
     #[cfg(feature = "trace")]
-    record::<{ short_code(Kind::InterruptIn) }>(vector);
+    record_constant(Kind::InterruptIn, vector);
     #[cfg(not(feature = "trace"))]
     let _nothing = vector;
 }
@@ -154,5 +154,5 @@ pub fn interrupt_in(vector: u64) {
 #[inline(always)]
 pub fn interrupt_out() {
     #[cfg(feature = "trace")]
-    record::<{ short_code(Kind::InterruptOut) }>(0);
+    record_constant(Kind::InterruptOut, 0);
 }

@@ -122,6 +122,26 @@ impl Ring {
         slot.check.store(check, Ordering::Release);
     }
 
+    /// Writes an event whose subject the compiler knows.
+    ///
+    /// # Safety
+    ///
+    /// As [`write_short`](Self::write_short).
+    #[inline(always)]
+    unsafe fn write_constant(ring: *const Self, subject: u64, code: u64) {
+        // SAFETY: TR2.
+        let at = unsafe { (*ring).reserve() };
+        // SAFETY: TR2.
+        let slot = unsafe { Self::slot(ring, at) };
+        let (low, high) = read_counter();
+        slot.time_low.store(low as u32, Ordering::Relaxed);
+        slot.time_high.store(high as u32, Ordering::Relaxed);
+        slot.subject.store(subject, Ordering::Relaxed);
+        let check = at.wrapping_add(low);
+        let check = check.wrapping_add(subject.wrapping_add(code));
+        slot.check.store(check, Ordering::Release);
+    }
+
     /// Writes an event with a detail.
     ///
     /// # Safety
@@ -294,6 +314,14 @@ impl Ring {
 pub(crate) fn record<const CODE: i32>(subject: u64) {
     // SAFETY: TR2.
     unsafe { Ring::write_short::<CODE>(super::here::ring(), subject) };
+}
+
+/// Writes an event whose subject the compiler knows into the ring of this core.
+#[inline(always)]
+pub(crate) fn record_constant(kind: Kind, subject: u64) {
+    let code = code(kind, 0);
+    // SAFETY: TR2.
+    unsafe { Ring::write_constant(super::here::ring(), subject, code.into()) };
 }
 
 /// Writes an event with a subject, a detail and an extra number into the ring of this core.

@@ -45,8 +45,8 @@ pub fn svg(timeline: &Timeline, part: Option<(u64, u64)>) -> String {
          <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n\
          <defs><marker id=\"tip\" viewBox=\"0 0 6 6\" refX=\"6\" refY=\"3\" markerWidth=\"6\" markerHeight=\"6\" \
          orient=\"auto\"><path d=\"M0,0L6,3L0,6z\" fill=\"#1d3557\"/></marker></defs>\n",
-        WIDTH + LEFT + 20,
-        WIDTH + LEFT + 20,
+        WIDTH + LEFT + 40,
+        WIDTH + LEFT + 40,
     );
     scale(&mut text, &window, height);
     for (number, core) in timeline.cores.iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use super::RunLoop;
 use crate::scheduler::task::header::Header;
-use crate::trace::points as trace;
+use crate::trace::points;
 use core::ptr;
 
 impl RunLoop {
@@ -13,7 +13,7 @@ impl RunLoop {
     /// The fiber is alive and in no ring and no inbox, and its state says that it waits and was
     /// woken.
     pub(crate) unsafe fn post(&self, fiber: *const Header) {
-        trace::posted(fiber);
+        points::posted(fiber);
         // SAFETY: the caller's promise.
         unsafe { self.inbox.push(fiber) };
         self.forbid_fast_yields();
@@ -50,7 +50,7 @@ impl RunLoop {
         // SAFETY: it waits, so it is alive.
         let run_loop = unsafe { Self::of(fiber) };
         if run_loop.is_owner() {
-            trace::ready(fiber);
+            points::ready(fiber);
             run_loop.take_posted(fiber);
         } else {
             // SAFETY: the caller's promise.

@@ -23,7 +23,7 @@ use super::team::Team;
 use crate::scheduler::task::control::Extra;
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::wait::WaitReason;
-use crate::trace::points as trace;
+use crate::trace::points;
 use core::ptr;
 use core::sync::atomic::Ordering;
 
@@ -119,7 +119,7 @@ impl RunLoop {
             unsafe { self.sleepers.remove(wait) };
         }
         header.change_run_loop(to.address());
-        trace::moves(fiber, to.index);
+        points::moves(fiber, to.index);
         // SAFETY: it is in no ring, and its state says that it waits and was woken.
         unsafe { to.post(fiber) };
     }

@@ -14,7 +14,7 @@ use crate::scheduler::cpu::current;
 use crate::scheduler::cpu::no_unwind::NoUnwind;
 use crate::scheduler::queue::ready::Ring;
 use crate::scheduler::task::header::Header;
-use crate::trace::points as trace;
+use crate::trace::points;
 use core::ptr;
 use core::sync::atomic::Ordering;
 
@@ -293,7 +293,7 @@ impl RunLoop {
     pub(crate) unsafe fn switch(&self, prev: *const Header, next: *const Header) {
         // SAFETY: the caller's promise.
         unsafe { Self::count_turn(prev) };
-        trace::switch(next);
+        points::switch(next);
         let (prev_block, next_block) = (Header::block(prev), Header::block(next));
         // SAFETY: C1 to C3: `next` does not run and its registers are stored: only the owner leaves
         // it, and only the owner takes it up again; or it is new. Headers do not move while their
@@ -339,8 +339,8 @@ impl RunLoop {
         unsafe { Self::count_turn(fiber) };
         // SAFETY: the caller's promise.
         let next = unsafe { self.next_for_good(fiber) };
-        trace::end(fiber);
-        trace::switch(next);
+        points::end(fiber);
+        points::switch(next);
         // SAFETY: the caller's promise.
         let end = unsafe { (*fiber).end.get() }.expect("set by spawn");
         #[cfg(feature = "smp")]

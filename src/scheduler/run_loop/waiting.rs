@@ -5,7 +5,7 @@ use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::run_loop::RunLoop;
 use crate::scheduler::task::header::{Header, is_cancelled};
 use crate::scheduler::task::wait::{Kind, Wait};
-use crate::trace::points as trace;
+use crate::trace::points;
 use core::fmt;
 use core::panic::Location;
 
@@ -116,7 +116,7 @@ fn wait_heeding(
         if deadline != NEVER && run_loop.look_at_clock() >= deadline {
             return Err(WaitError::TimedOut);
         }
-        trace::wait(kind.reason as u8, object, wait.location);
+        points::wait(kind.reason as u8, object, wait.location);
         // SAFETY: `waiting_fiber` says that it runs, and that we are the owner.
         unsafe { run_loop.block_on(fiber, &wait, deadline) };
     }
@@ -150,7 +150,7 @@ pub(crate) fn wait_shielded_at(
         #[cfg(feature = "smp")]
         // SAFETY: it runs. It may have moved to another core meanwhile.
         let run_loop = unsafe { RunLoop::of(fiber) };
-        trace::wait(kind.reason as u8, object, place);
+        points::wait(kind.reason as u8, object, place);
         // SAFETY: `waiting_fiber` says that it runs, and that we are the owner.
         unsafe { run_loop.block_on(fiber, &wait, NEVER) };
     }

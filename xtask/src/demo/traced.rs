@@ -28,20 +28,31 @@ pub(super) fn verb(options: &Demo, file: &Path) -> Result<()> {
         // Nobody is left to show it to if this fails, and the kernel runs to its end anyway.
         drop(std::io::stdout().flush());
     };
-    let (_, timeline) = record(options, &echo)?;
-    fs::write(file, perfetto::trace(&timeline))
-        .with_context(|| format!("cannot write {}", file.display()))?;
+    let Recorded {
+        export, timeline, ..
+    } = record(options, &echo)?;
+    let is_log = file.extension().is_some_and(|extension| extension == "log");
+    let bytes = if is_log {
+        export.into_bytes()
+    } else {
+        perfetto::trace(&timeline)
+    };
+    fs::write(file, bytes).with_context(|| format!("cannot write {}", file.display()))?;
     print!("\n{}", statistics::table(&timeline));
-    console::say(format!(
-        "open {} at https://ui.perfetto.dev",
-        file.display()
-    ));
+    let file = file.display();
+    console::say(if is_log {
+        format!("`cargo kfiber trace {file}` reads it")
+    } else {
+        format!("open {file} at https://ui.perfetto.dev")
+    });
     Ok(())
 }
 
 /// Compares the trace with what the demo has counted.
 pub(super) fn test(options: &Demo) -> Result<()> {
-    let (printed, timeline) = record(options, &|_| ())?;
+    let Recorded {
+        printed, timeline, ..
+    } = record(options, &|_| ())?;
     let compared = compare(&printed, &timeline);
     if compared.is_err() {
         print!("{printed}");
@@ -105,22 +116,36 @@ fn compare(printed: &str, timeline: &Timeline) -> Result<()> {
     Ok(())
 }
 
-/// Plays the script, and returns what the demo printed, without the export, and the trace.
-fn record(options: &Demo, echo: &(dyn Fn(&str) + Sync)) -> Result<(String, Timeline)> {
+/// What came of the script.
+struct Recorded {
+    /// What the demo printed, without the export.
+    printed: String,
+    /// The lines of the export.
+    export: String,
+    timeline: Timeline,
+}
+
+/// Plays the script.
+fn record(options: &Demo, echo: &(dyn Fn(&str) + Sync)) -> Result<Recorded> {
     let program = setup::qemu::ensure()?;
     let kernel = cargo::build_kernel_with_trace("demo", &options.build, options.machine.smp > 1)?;
     let machine = Machine::new(&program, &options.machine, &kernel, TRACE.to_owned());
-    let log = Mutex::new(String::new());
+    let lines = Mutex::new([String::new(), String::new()]);
     let keep = |line: &str| {
-        if !line.contains(decode::PREFIX) {
+        let [printed, export] = &mut *lines.lock().expect("no holder panics");
+        if line.contains(decode::PREFIX) {
+            export.push_str(line);
+        } else {
             echo(line);
+            printed.push_str(line);
         }
-        log.lock().expect("no holder panics").push_str(line);
     };
     play(&machine, options.timeout, &keep)?;
-    let log = log.into_inner().expect("no holder panics");
-    let export = decode::find(log.as_bytes())?;
-    let printed = log.lines().filter(|line| !line.contains(decode::PREFIX));
-    let printed = printed.flat_map(|line| [line, "\n"]).collect();
-    Ok((printed, Timeline::new(&export)))
+    let [printed, export] = lines.into_inner().expect("no holder panics");
+    let timeline = Timeline::new(&decode::find(export.as_bytes())?);
+    Ok(Recorded {
+        printed,
+        export,
+        timeline,
+    })
 }
