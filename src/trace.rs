@@ -56,13 +56,17 @@ pub(crate) mod event;
 #[cfg(feature = "trace")]
 pub(crate) mod here;
 mod label;
+mod marks;
 #[cfg(feature = "trace")]
 pub(crate) mod merge;
 pub(crate) mod points;
+#[cfg(feature = "trace")]
+mod record;
 #[cfg(feature = "trace")]
 pub(crate) mod ring;
 
 #[cfg(feature = "trace")]
 pub use crate::recorder::{LastEvents, Latency, Recorder, Statistics};
-pub use label::{Label, Span};
+pub use label::Label;
+pub use marks::Span;
 pub use points::{interrupt_in, interrupt_out, is_traced};

@@ -142,12 +142,6 @@ impl RunLoop {
         ptr::from_ref(self).cast()
     }
 
-    /// Returns the address by which the loop's own context is known.
-    #[cfg(feature = "trace")]
-    pub(crate) fn root_address(&self) -> usize {
-        (&raw const self.root).addr()
-    }
-
     /// Creates the loop of a core.
     pub(crate) const fn new(Core(index): Core) -> Self {
         #[cfg(not(feature = "smp"))]

@@ -4,9 +4,7 @@
 #[cfg(feature = "trace")]
 use super::event::{Detail, Kind, short_code};
 #[cfg(feature = "trace")]
-use super::label::Label;
-#[cfg(feature = "trace")]
-use super::ring::{record, record_all, record_constant, record_wait};
+use super::record::{record, record_all, record_constant, record_wait};
 use core::panic::Location;
 
 /// Defines functions that are empty without the feature.
@@ -78,13 +76,6 @@ pub(crate) fn moves<T>(fiber: *const T, core: usize) {
     record_all(Kind::Move, core as u8, fiber.addr() as u64, Detail::Nothing);
     #[cfg(not(feature = "trace"))]
     let _nothing = (fiber, core);
-}
-
-/// A mark, or an end of a span.
-#[cfg(feature = "trace")]
-#[inline(always)]
-pub(super) fn labelled(kind: Kind, label: &'static Label, value: u64) {
-    record_all(kind, 0, value, Detail::Label(label));
 }
 
 /// The bytes of a name in one event.

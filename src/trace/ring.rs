@@ -1,6 +1,6 @@
 //! The ring of one core: how an event is written, and how it is read.
 
-use super::event::{Detail, Event, HAS_DETAIL, Kind, SLOT_BYTES, Slot, UNTIMED, code};
+use super::event::{Event, HAS_DETAIL, Kind, SLOT_BYTES, Slot, UNTIMED};
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
 
@@ -109,7 +109,7 @@ impl Ring {
     ///
     /// **TR2**: the ring is a static, and the pointer is valid for the slots.
     #[inline(always)]
-    unsafe fn write_short<const CODE: i32>(ring: *const Self, subject: u64) {
+    pub(super) unsafe fn write_short<const CODE: i32>(ring: *const Self, subject: u64) {
         // SAFETY: TR2.
         let at = unsafe { (*ring).reserve() };
         // SAFETY: TR2.
@@ -128,7 +128,7 @@ impl Ring {
     ///
     /// As [`write_short`](Self::write_short).
     #[inline(always)]
-    unsafe fn write_constant(ring: *const Self, subject: u64, code: u64) {
+    pub(super) unsafe fn write_constant(ring: *const Self, subject: u64, code: u64) {
         // SAFETY: TR2.
         let at = unsafe { (*ring).reserve() };
         // SAFETY: TR2.
@@ -148,7 +148,7 @@ impl Ring {
     ///
     /// As [`write_short`](Self::write_short).
     #[inline(always)]
-    unsafe fn write_full(ring: *const Self, subject: u64, detail: *const (), code: u64) {
+    pub(super) unsafe fn write_full(ring: *const Self, subject: u64, detail: *const (), code: u64) {
         // SAFETY: TR2.
         let at = unsafe { (*ring).reserve() };
         // SAFETY: TR2.
@@ -171,7 +171,12 @@ impl Ring {
     ///
     /// As [`write_short`](Self::write_short).
     #[inline(always)]
-    unsafe fn write_untimed(ring: *const Self, subject: u64, detail: *const (), code: u64) {
+    pub(super) unsafe fn write_untimed(
+        ring: *const Self,
+        subject: u64,
+        detail: *const (),
+        code: u64,
+    ) {
         // SAFETY: TR2.
         let at = unsafe { (*ring).reserve() };
         // SAFETY: TR2.
@@ -307,35 +312,4 @@ impl Ring {
         }
         Some(event)
     }
-}
-
-/// Writes an event with a subject into the ring of this core. `CODE` is the code of its kind.
-#[inline(always)]
-pub(crate) fn record<const CODE: i32>(subject: u64) {
-    // SAFETY: TR2.
-    unsafe { Ring::write_short::<CODE>(super::here::ring(), subject) };
-}
-
-/// Writes an event whose subject the compiler knows into the ring of this core.
-#[inline(always)]
-pub(crate) fn record_constant(kind: Kind, subject: u64) {
-    let code = code(kind, 0);
-    // SAFETY: TR2.
-    unsafe { Ring::write_constant(super::here::ring(), subject, code.into()) };
-}
-
-/// Writes an event with a subject, a detail and an extra number into the ring of this core.
-#[inline(always)]
-pub(crate) fn record_all(kind: Kind, extra: u8, subject: u64, detail: Detail) {
-    let (detail, code) = (detail.word(), code(kind, extra));
-    // SAFETY: TR2.
-    unsafe { Ring::write_full(super::here::ring(), subject, detail, code.into()) };
-}
-
-/// Writes a wait.
-#[inline(always)]
-pub(crate) fn record_wait(reason: u8, object: u64, place: Detail) {
-    let (place, code) = (place.word(), code(Kind::Wait, reason));
-    // SAFETY: TR2.
-    unsafe { Ring::write_untimed(super::here::ring(), object, place, code.into()) };
 }

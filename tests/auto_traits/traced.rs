@@ -18,7 +18,7 @@ rows! {
     // type                                       Send,   Sync,   in T,   in 'a
     trace::LastEvents                          => Always, Always, Absent, Absent;
     trace::Latency                             => Always, Always, Absent, Absent;
-    trace::Recorder<16>                        => Never,  Always, Absent, Absent;
+    trace::Recorder<16>                        => Always, Always, Absent, Absent;
     trace::Statistics                          => Always, Always, Absent, Absent;
 }
 

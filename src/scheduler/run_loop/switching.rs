@@ -5,13 +5,12 @@
 //! is the ring from which the next fiber may be taken without further checks, or null.
 
 use super::RunLoop;
+use super::hooks::call_hook;
 use super::stack_check::{before_leaving, before_running};
 #[cfg(feature = "smp")]
 use super::team::count_failed;
 use crate::context::{self, Payload};
-use crate::platform::SwitchHook;
 use crate::scheduler::cpu::current;
-use crate::scheduler::cpu::no_unwind::NoUnwind;
 use crate::scheduler::queue::ready::Ring;
 use crate::scheduler::task::header::Header;
 use crate::trace::points;
@@ -390,15 +389,4 @@ impl RunLoop {
         // SAFETY: it is in no ring any more, and nobody wakes it.
         unsafe { self.next_without(fiber) }
     }
-}
-
-/// Calls a switch hook, in the middle of a switch from `prev` to `next`. A null pointer means root.
-#[inline(always)]
-fn call_hook(hook: SwitchHook, prev: *const Header, next: *const Header) {
-    let no_unwind = NoUnwind::begin(
-        "a switch hook panicked: it runs in the middle of a switch, and must neither wait nor panic",
-    );
-    current::enter_switch_hook(prev);
-    hook(prev.cast(), next.cast());
-    no_unwind.done();
 }
