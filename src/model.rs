@@ -28,8 +28,8 @@
 //!   before its fibers have ended, whether it returns, unwinds or fails. If all else fails, the
 //!   program ends.
 //! - **M7, failure**: a fiber that fails is removed from every list of waiters and from the sleep
-//!   queue, and all priorities that it lent or borrowed are given back. Anything that it was given
-//!   while it waited goes to the next waiter. The locks that it held are poisoned.
+//!   queue, and all priorities that it lent or borrowed are given back, on whatever cores. Anything
+//!   that it was given while it waited goes to the next waiter. The locks that it held are poisoned.
 //! - **M8, reuse**: a fiber finds no state of the fiber that used its cell before: no shield, no
 //!   name, no priority and no lock. Ids and owner words contain a generation.
 //! - **M9, the end**: a fiber fails if its closure returns with interrupts off, or where waiting is

@@ -67,15 +67,15 @@
 //! - On the bare machine each core first gives kfiber its words: see `CoreLocal`.
 //! - Whatever wakes, joins, cancels or hands over works between cores as on one. A yield takes no
 //!   lock and no atomic read-modify-write there either.
-//! - A ready fiber that is not pinned (`Builder::on`) moves to a core that sleeps. The running fiber, a
-//!   fiber that waits, and one that was lent a priority do not move. On a host a fiber stays on the
-//!   thread on which it began. A fiber can move itself: see `move_to`.
+//! - A ready fiber that is not pinned (`Builder::on`) moves to a core that sleeps. The running fiber and
+//!   a fiber that waits do not move. On a host a fiber stays on the thread on which it began. A fiber
+//!   can move itself: see `move_to`.
 //! - A core is asked for work at its next scheduling point. The fibers of a core whose running fiber
 //!   never lets others run wait for that fiber, and the [`Watchdog`] of that core names both.
 //! - Order is first come, first served within one core and one priority. A fiber of higher priority
 //!   waits no longer than until the next scheduling point of its core.
-//! - A mutex lends the priority of those that wait for it on the core of its owner. A fiber of another
-//!   core neither lends nor inherits.
+//! - A mutex lends the priority of those that wait for it to its owner, on whatever cores they are,
+//!   along chains as on one core. The core of the owner acts on it at its next scheduling point.
 //! - A cycle of waits within one core is found when it closes. One across cores is found when all cores
 //!   sleep: see [`Hooks::stalled`].
 //! - Only one core at a time [reports](Hooks::report), so reports do not mix.

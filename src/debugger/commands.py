@@ -121,7 +121,7 @@ def kfiber_waits_for(fiber):
 
 def kfiber_core(thread):
     """The number of a core as QEMU says it, or gdb's number of a thread of the host."""
-    found = re.search(r"CPU#(\d+)", getattr(thread, "details", None) or thread.name or "")
+    found = re.search(r"CPU#(\d+)", f"{getattr(thread, 'details', None)} {thread.name}")
     return found[1] if found else str(thread.num)
 
 

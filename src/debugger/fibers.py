@@ -277,7 +277,7 @@ def kfiber_mark_running(fibers):
     except gdb.error:
         pass
     with KfiberSelection.suspended():
-        for thread in gdb.selected_inferior().threads():
+        for thread in kfiber_cores():
             thread.switch()
             fiber = kfiber_fiber_of(fibers)
             if fiber is not None:
@@ -286,6 +286,13 @@ def kfiber_mark_running(fibers):
             selected.switch()
     if frame_before is not None and frame_before.is_valid():
         frame_before.select()
+
+
+def kfiber_cores():
+    """The threads that run something. QEMU names its cores; other threads there are fibers that `cargo kfiber gdb` shows."""
+    threads = gdb.selected_inferior().threads()
+    cores = [thread for thread in threads if "CPU#" in f"{getattr(thread, 'details', None)} {thread.name}"]
+    return cores or threads
 
 
 def kfiber_fiber_of(fibers):

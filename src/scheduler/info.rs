@@ -11,6 +11,7 @@ use crate::scheduler::task::id::FiberId;
 use crate::scheduler::task::priority::Priority;
 use crate::scheduler::task::wait::WaitReason;
 use crate::stack::{StackBounds, StackUsage, usage_of};
+use core::fmt;
 use core::panic::Location;
 use core::ptr;
 use core::sync::atomic::Ordering;
@@ -131,14 +132,14 @@ impl FiberInfo {
             None => FiberState::OnAnotherCore,
         };
         // SAFETY: as above.
-        let longest = unsafe { Extra::of(fiber) }
-            .longest_run
-            .load(Ordering::Relaxed);
+        let extra = unsafe { Extra::of(fiber) };
+        let longest = extra.longest_run.load(Ordering::Relaxed);
+        let level = extra.lending.level.load(Ordering::Relaxed);
         Self {
             // SAFETY: it is alive, or held.
             id: unsafe { FiberId::of(header) },
             name: header.name(),
-            priority: Priority::new(header.own_level.get()).expect("levels come from priorities"),
+            priority: Priority::new(level).expect("levels come from priorities"),
             // SAFETY: it had a fiber, so it has a loop.
             core: unsafe { RunLoop::of(fiber) }.core(),
             state,
@@ -231,6 +232,8 @@ impl FiberInfo {
 }
 
 /// How much of the stack of one cell was ever used, by all fibers that lived in it.
+///
+/// Its `Display` is the line that `cargo kfiber stacks` reads: `stack used=700 size=16384 NAME`.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct HighWaterMark {
@@ -238,6 +241,17 @@ pub struct HighWaterMark {
     pub name: &'static str,
     /// How much of the stack was used.
     pub usage: StackUsage,
+}
+
+impl fmt::Display for HighWaterMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let StackUsage {
+            used_bytes,
+            size_bytes,
+            ..
+        } = self.usage;
+        write!(f, "stack used={used_bytes} size={size_bytes} {}", self.name)
+    }
 }
 
 impl HighWaterMark {

@@ -11,20 +11,22 @@
 //!
 //! # Invariants
 //!
-//! - **R1**: everything but the inbox is used by the owner alone. The owner is the core (on a host,
-//!   the thread) that runs the loop, outside of interrupt handlers. By **P1**, code that runs in a
-//!   fiber of the loop with interrupts on is the owner.
+//! - **R1**: everything but the inbox, and the list of `lending`, is used by the owner alone. The
+//!   owner is the core (on a host, the thread) that runs the loop, outside of interrupt handlers. By
+//!   **P1**, code that runs in a fiber of the loop with interrupts on is the owner.
 //! - **R2**: a header in a ring, an inbox or the list of all is alive.
 //! - **R3**: the running fiber is the first of the ring of its level. A fiber that waits is in no
 //!   ring.
 //! - **R4**: `fast_ring` is null, or it is the ring of the running fiber, which is then the
-//!   highest, and there is no hook. It is null, or about to become null, when the inbox is not
-//!   empty.
+//!   highest and not empty, and there is no hook. It is null, or about to become null, when the
+//!   inbox is not empty.
 
 pub(crate) mod deadlock;
 #[cfg(feature = "smp")]
 pub(crate) mod emigrate;
 pub(crate) mod hooks;
+#[cfg(feature = "smp")]
+pub(crate) mod lending;
 pub(crate) mod level;
 pub(crate) mod ownership;
 #[cfg(feature = "smp")]
@@ -65,17 +67,15 @@ use team::Team;
 crate::debugger::gdb_script!();
 
 /// The run loop. See the [module documentation](self).
+#[repr(C)] // The rings come first, so that the address of one takes the fewest instructions.
 pub(crate) struct RunLoop {
     pub(crate) ready: Ready,
     pub(super) inbox: Inbox<Header>,
     /// The ring from which a yield may take the next fiber without checking anything else, or null.
     pub(super) fast_ring: AtomicPtr<Ring>,
-    pub(crate) sleepers: Sleepers,
     /// The time when the loop last read the clock.
     pub(super) last_look: AtomicU64,
-    /// What all fibers waited for when the waits were last found hopeless.
-    #[cfg(not(feature = "smp"))]
-    pub(super) last_stall: Cell<u64>,
+    pub(super) hook: Cell<Option<SwitchHook>>,
     /// The deadline to which the timer was last set.
     pub(super) timer: AtomicU64,
     /// When the timer was first found to be late. It is 0 if it was not, and [`NEVER`] if that was
@@ -84,6 +84,10 @@ pub(crate) struct RunLoop {
     /// The core that sleeps in the platform's `idle`, or 0.
     pub(super) idle_on: AtomicUsize,
     pub(super) root: Header,
+    pub(crate) sleepers: Sleepers,
+    /// What all fibers waited for when the waits were last found hopeless.
+    #[cfg(not(feature = "smp"))]
+    pub(super) last_stall: Cell<u64>,
     pub(crate) is_running: AtomicBool,
     /// What the loops of the scheduler share.
     #[cfg(not(feature = "smp"))]
@@ -103,6 +107,9 @@ pub(crate) struct RunLoop {
     /// The fiber that moves to another core of its own will, and the number of that core.
     #[cfg(feature = "smp")]
     pub(super) emigrant: Cell<(*const Header, usize)>,
+    /// The first of the fibers whose level has changed, or null: see [`lending`].
+    #[cfg(feature = "smp")]
+    changed: Cell<*const Header>,
     /// Whether `run_until_idle` runs the loop.
     #[cfg(feature = "smp")]
     pub(super) is_until_idle: AtomicBool,
@@ -110,7 +117,6 @@ pub(crate) struct RunLoop {
     /// [`overflow`](crate::scheduler::fail::overflow).
     #[cfg(feature = "smp")]
     pub(crate) last_overflow: [AtomicU64; 6],
-    pub(super) hook: Cell<Option<SwitchHook>>,
     /// Where the loop's fibers began to run. What they hold may not be sent elsewhere.
     place: Cell<Option<Place>>,
 }
@@ -171,6 +177,8 @@ impl RunLoop {
             is_asked: AtomicBool::new(false),
             #[cfg(feature = "smp")]
             emigrant: Cell::new((ptr::null(), 0)),
+            #[cfg(feature = "smp")]
+            changed: Cell::new(ptr::null()),
             #[cfg(feature = "smp")]
             is_until_idle: AtomicBool::new(false),
             #[cfg(feature = "smp")]
@@ -286,20 +294,26 @@ impl RunLoop {
     }
 
     /// Blocks the running fiber, with a record of the wait, until it is woken or the deadline has
-    /// passed. Returns at once if the fiber was woken since it last waited.
+    /// passed. Returns at once if the fiber was woken since it last waited, or if it heeds a
+    /// cancellation and was cancelled.
     ///
     /// # Safety
     ///
     /// `fiber` must be the running fiber of this loop, and the caller must be the owner.
     #[inline(always)]
-    pub(crate) unsafe fn block_on(&self, fiber: *const Header, wait: &Wait, deadline: Nanoseconds) {
+    pub(crate) unsafe fn block_on<const HEEDS_CANCELLATION: bool>(
+        &self,
+        fiber: *const Header,
+        wait: &Wait,
+        deadline: Nanoseconds,
+    ) {
         // SAFETY: it runs.
         unsafe { (*fiber).wait.set(wait) };
         if deadline != NEVER {
             self.start_sleeping(fiber, wait, deadline);
         }
         // SAFETY: the caller's promise.
-        unsafe { self.block(fiber) };
+        unsafe { self.block::<HEEDS_CANCELLATION>(fiber) };
         if deadline != NEVER && wait.is_sleeping() {
             // SAFETY: it was inserted, and not removed since.
             unsafe { self.sleepers.remove(wait) };
@@ -349,6 +363,40 @@ impl RunLoop {
     /// The fiber is alive and in no ring and no inbox. The caller is the owner.
     #[inline]
     pub(super) unsafe fn enqueue(&self, fiber: *const Header) {
+        let fast_ring = self.fast_ring.load(Ordering::Relaxed).cast_const();
+        // SAFETY: it is alive.
+        let ring = self.ready.ring(unsafe { (*fiber).level() });
+        if ptr::eq(ring, fast_ring) {
+            // SAFETY: R4: the running fiber is in this ring. The rest is the caller's promise.
+            unsafe { ring.append(fiber) };
+        } else {
+            // SAFETY: the caller's promise.
+            return unsafe { self.enqueue_aside(fiber) };
+        }
+        #[cfg(feature = "smp")]
+        self.offer();
+    }
+
+    /// Does what [`enqueue`](Self::enqueue) does, out of line.
+    ///
+    /// # Safety
+    ///
+    /// The requirements of [`enqueue`](Self::enqueue) apply.
+    #[cold]
+    #[inline(never)]
+    unsafe fn enqueue_aside(&self, fiber: *const Header) {
+        // SAFETY: the caller's promise.
+        unsafe { self.enqueue_at_any_level(fiber) };
+    }
+
+    /// Behaves like [`enqueue`](Self::enqueue). It is faster if the level of the fiber is not that
+    /// of the running one.
+    ///
+    /// # Safety
+    ///
+    /// The requirements of [`enqueue`](Self::enqueue) apply.
+    #[inline]
+    pub(super) unsafe fn enqueue_at_any_level(&self, fiber: *const Header) {
         // SAFETY: the caller's promise.
         let ring = unsafe { self.ready.push_back(fiber) };
         if ptr::from_ref(ring) > self.fast_ring.load(Ordering::Relaxed).cast_const() {

@@ -135,6 +135,8 @@ pub(crate) unsafe fn spawn_in<H: CellSource, F: FnOnce() -> T, T>(
     // Rule 8: this fiber finds nothing that the last one left, such as a guard or a suspended
     // `Fiber` that it leaked. (Locals are unbound however a fiber ends.)
     extra.wanted.set(ptr::null());
+    #[cfg(feature = "smp")]
+    extra.lending.begin(builder.priority.level());
     fiber.shields.set(0);
     extra.longest_run.store(0, Ordering::Relaxed);
     fiber.end.set(Some(end::<H::Cell, T>));

@@ -210,7 +210,7 @@ impl<T, const CAP: usize> Channel<T, CAP> {
     ) -> Result<(), SendError<T>> {
         let slot = Slot::new(MaybeUninit::new(message));
         let waiter = Waiter::new(fiber);
-        waiter.note.set(slot.get().cast());
+        waiter.set_note(slot.get().cast());
         // SAFETY: it is new, and waits next, which keeps it and the slot in place.
         unsafe { shared.senders.push(&raw const waiter) };
         shared.is_plain = false;
@@ -218,7 +218,7 @@ impl<T, const CAP: usize> Channel<T, CAP> {
         let object = ptr::from_ref(self).cast();
         let leave = Shared::leave_senders;
         match waiter.wait(&self.shared, Self::SEND, object, deadline, leave) {
-            Ok(()) if waiter.note.get().is_null() => Ok(()),
+            Ok(()) if waiter.note().is_null() => Ok(()),
             Ok(()) => Err(not_sent(slot, SendErrorKind::Closed)),
             Err(error) => Err(not_sent(slot, error.into())),
         }

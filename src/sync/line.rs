@@ -12,6 +12,7 @@
 //! - **L1**: a line is accessed only inside its [`Locked`].
 //! - **L2**: a waiter stays in place until it has left the line or is served: [`Waiter::wait`] does
 //!   not return before.
+//! - **L3**: the note of a waiter is initialized, except in a semaphore, which does not look at it.
 
 use super::lock_error::LockError;
 use super::locked::Locked;
@@ -36,7 +37,7 @@ pub(super) struct Waiter {
     pub(super) fiber: *const Header,
     /// A word through which the primitive and the waiter exchange information. It is accessed like
     /// the line (**L1**), or by the waiter itself while that is in no line.
-    pub(super) note: Cell<*mut ()>,
+    note: Cell<MaybeUninit<*mut ()>>,
     stage: AtomicU8,
     /// The neighbours. They are initialized once the waiter was in a line.
     next: Cell<MaybeUninit<*const Self>>,
@@ -223,11 +224,40 @@ impl Waiter {
     pub(super) const fn new(fiber: *const Header) -> Self {
         Self {
             fiber,
-            note: Cell::new(ptr::null_mut()),
+            note: Cell::new(MaybeUninit::new(ptr::null_mut())),
             stage: AtomicU8::new(ALONE),
             next: Cell::new(MaybeUninit::uninit()),
             prev: Cell::new(MaybeUninit::uninit()),
         }
+    }
+
+    /// Behaves like [`new`](Self::new), for a primitive that never looks at the note.
+    #[inline(always)]
+    pub(super) const fn without_note(fiber: *const Header) -> Self {
+        Self {
+            note: Cell::new(MaybeUninit::uninit()),
+            ..Self::new(fiber)
+        }
+    }
+
+    /// Returns the note. The primitive must have created the waiter with [`new`](Self::new).
+    #[inline(always)]
+    pub(super) const fn note(&self) -> *mut () {
+        // SAFETY: L3.
+        unsafe { self.note.get().assume_init() }
+    }
+
+    #[inline(always)]
+    pub(super) fn set_note(&self, note: *mut ()) {
+        self.note.set(MaybeUninit::new(note));
+    }
+
+    /// Returns the note, and leaves null in its place.
+    #[inline(always)]
+    pub(super) fn take_note(&self) -> *mut () {
+        let note = self.note();
+        self.set_note(ptr::null_mut());
+        note
     }
 
     /// Returns the object that a failed fiber waited for, and its waiter, from the two words in the

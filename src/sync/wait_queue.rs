@@ -326,8 +326,8 @@ impl Queue {
             self.places += 1;
             self.places
         });
-        waiter.note.set(ptr::without_provenance_mut(place));
-        let is_behind = |other: &Waiter| other.note.get().addr() < place;
+        waiter.set_note(ptr::without_provenance_mut(place));
+        let is_behind = |other: &Waiter| other.note().addr() < place;
         // SAFETY: the caller's promise.
         unsafe { self.line.insert_behind(waiter, is_behind) };
     }

@@ -2,12 +2,16 @@
 //! a host a program. `cargo xtask test debugger` runs both.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", not(feature = "smp")))]
 mod kernel;
 mod scene;
+#[cfg(all(target_os = "none", feature = "smp"))]
+mod several_cores;
 
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", not(feature = "smp")))]
 tests_qemu::entry!(kernel::main);
+#[cfg(all(target_os = "none", feature = "smp"))]
+tests_qemu::entry!(several_cores::main);
 
 #[cfg(not(target_os = "none"))]
 fn main() {

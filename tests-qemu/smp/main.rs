@@ -16,6 +16,8 @@ mod meetings;
 #[cfg(target_os = "none")]
 mod moving;
 #[cfg(target_os = "none")]
+mod priorities;
+#[cfg(target_os = "none")]
 mod reports;
 #[cfg(target_os = "none")]
 mod team;

@@ -8,5 +8,6 @@ mod ends;
 mod failing;
 mod moving;
 mod pinned;
+mod priorities;
 mod reports;
 mod tokens;

@@ -36,6 +36,8 @@ pub(crate) enum Verb {
     Bench(Bench),
     /// Show how much of each stack a kernel uses, suggest its size, and compare it with the committed table
     Stacks(Stacks),
+    /// Boot a kernel, or one of its tests, under a debugger that sees fibers as threads
+    Gdb(Gdb),
     /// Show which tools this machine has, which are missing, and how they would be installed
     Doctor(Doctor),
     /// Run everything that continuous integration runs: formatting, lints, documentation, house rules and all tests
@@ -248,6 +250,35 @@ pub(crate) struct Stacks {
     /// Use this source of the bare-metal `core`; by default rustup's if it is available, otherwise the distribution's
     #[arg(long, value_enum, env = "KFIBER_CORE", hide_env_values = true)]
     pub(crate) core: Option<CoreSource>,
+}
+
+/// A debugger that `gdb` can start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Debugger {
+    /// The debugger of GNU
+    Gdb,
+    /// The debugger of LLVM
+    Lldb,
+}
+
+/// The kernel is built, QEMU waits with it before its first instruction, and the debugger is started with a bridge between the
+/// two. `info threads` (in LLDB `thread list`) then shows the fibers too, by name; `thread apply all bt` works. What the kernel
+/// prints has a bar in front. docs/debugging.md has more, also about VS Code.
+#[derive(Debug, Args)]
+pub(crate) struct Gdb {
+    /// The kernel, a binary of the crate `tests-qemu`, or `adapters`; with a slash and a name, one of its tests
+    #[arg(value_name = "KERNEL[/TEST]", default_value = "demo")]
+    pub(crate) target: String,
+    /// The debugger
+    #[arg(long, value_enum, default_value = "gdb")]
+    pub(crate) debugger: Debugger,
+    /// Start no debugger, but say where one can connect, such as VS Code
+    #[arg(long, conflicts_with = "debugger")]
+    pub(crate) wait: bool,
+    #[command(flatten)]
+    pub(crate) machine: Machine,
+    #[command(flatten)]
+    pub(crate) build: Build,
 }
 
 /// Without --fix, nothing is installed or changed. On a terminal, --fix asks first, unless `KFIBER_INSTALL` is `yes` or `no`.

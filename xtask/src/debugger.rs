@@ -6,9 +6,14 @@
 //! ```
 
 mod answers;
+pub(crate) mod bridge;
+mod dap;
+pub(crate) mod live;
+mod mi;
 mod session;
 
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
@@ -46,8 +51,37 @@ pub(crate) fn check(build: &Build) -> Result<Counts> {
         let program = cargo::build_for_host(KERNEL, release)?;
         let hosted = session::of_program(&program)?;
         counts = counts.plus(compare(&format!("host-{profile}"), &hosted)?);
+        let bridged = bridge::gdb(&kernel, 1)?;
+        counts = counts.plus(compare(&format!("bridge-{profile}"), &bridged)?);
+        let edited = bridge::editor(&kernel)?;
+        counts = counts.plus(compare(&format!("editor-{profile}"), &edited)?);
+        counts = counts.plus(check_four_cores(&build, profile)?);
     }
     Ok(counts)
+}
+
+/// The sessions with four cores.
+fn check_four_cores(build: &Build, profile: &str) -> Result<Counts> {
+    let kernel = cargo::build_kernel_with_smp(KERNEL, build)?;
+    let live = session::of_four_cores(&kernel)?;
+    let mut counts = compare(&format!("four-cores-{profile}"), &live)?;
+    let bridged = bridge::gdb(&kernel, 4)?;
+    counts = counts.plus(compare(&format!("bridge-four-cores-{profile}"), &bridged)?);
+    let Some(adapter) = lldb_adapter() else {
+        console::loud(format!(
+            "SKIPPED: LLDB is missing, so it is not tried with the bridge. Install it with\n  {}",
+            setup::packages::apt_line(&["lldb"])
+        ));
+        return Ok(counts.plus(Counts::SKIPPED));
+    };
+    let lldb = bridge::lldb(&adapter, &kernel)?;
+    Ok(counts.plus(compare(&format!("lldb-{profile}"), &lldb)?))
+}
+
+/// The program that VS Code starts for LLDB, under any of the names that it had.
+fn lldb_adapter() -> Option<PathBuf> {
+    let names = ["lldb-dap", "lldb-vscode", "lldb-vscode-14"];
+    names.into_iter().find_map(setup::find_program)
 }
 
 /// Compares what gdb answered with what is committed.

@@ -15,6 +15,7 @@ mod console;
 mod debugger;
 mod demo;
 mod doctor;
+mod gdb;
 mod host_tests;
 mod kernel;
 mod links;
@@ -47,6 +48,7 @@ pub fn main() -> ExitCode {
         cli::Verb::Prove(options) => prove::verb(&options),
         cli::Verb::Backtraces(options) => backtraces::verb(&options),
         cli::Verb::Bench(options) => bench::verb(&options),
+        cli::Verb::Gdb(options) => gdb::verb(&options),
         cli::Verb::Stacks(options) => stacks::verb(&options),
         cli::Verb::Demo(options) => demo::verb(&options),
         cli::Verb::Doctor(options) => doctor::verb(&options),

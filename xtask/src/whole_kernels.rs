@@ -5,6 +5,7 @@ mod chapter;
 mod copy;
 pub(crate) mod step;
 mod verdict;
+mod with_tests;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;

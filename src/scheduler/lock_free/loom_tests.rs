@@ -10,6 +10,8 @@ mod cores;
 mod ends;
 #[path = "loom_tests/joiners.rs"]
 mod joiners;
+#[path = "loom_tests/levels.rs"]
+mod levels;
 #[path = "loom_tests/wakes.rs"]
 mod wakes;
 

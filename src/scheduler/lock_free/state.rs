@@ -18,8 +18,10 @@
 #[cfg(any(feature = "smp", loom))]
 mod cores;
 mod look;
+mod requests;
 
 use crate::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::compiler_fence;
 
 /// The fiber waits. It is still on its stack until the owner has switched to another fiber.
 const PARKED: u64 = 2;
@@ -37,7 +39,6 @@ const FINISHED: u64 = 64;
 const DETACHED: u64 = 128;
 /// The fiber has panicked or faulted, and is being ended or has ended. Its closure never returns,
 /// and its cell is not used again.
-#[cfg(not(loom))]
 const FAILED: u64 = 256;
 /// The closure has returned, and the result, if it has a destructor, is in its place.
 const RETURNED: u64 = 1024;
@@ -106,10 +107,35 @@ impl State {
         // The bit is clear, so an addition sets it, in one instruction that also returns the
         // previous value.
         let before = self.0.fetch_add(PARKED, Ordering::AcqRel);
-        if before & WAKE == 0 {
+        before & WAKE == 0 || self.unpark()
+    }
+
+    /// Behaves like [`park`](Self::park), but returns false also if the fiber was cancelled and
+    /// `is_to_end`, which is asked only then, returns true.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn park_unless_cancelled(&self, is_to_end: impl FnOnce() -> bool) -> bool {
+        // As in `park`.
+        let before = self.0.fetch_add(PARKED, Ordering::AcqRel);
+        before & (WAKE | CANCELLED) == 0 || self.stays_parked(before, is_to_end)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn stays_parked(&self, before: u64, is_to_end: impl FnOnce() -> bool) -> bool {
+        // If somebody else sets the bit first while the fiber is parked, the fiber is in the inbox
+        // by now.
+        let is_woken = before & WAKE != 0;
+        if !is_woken && (!is_to_end() || self.0.fetch_or(WAKE, Ordering::AcqRel) & WAKE != 0) {
             return true;
         }
-        // The fiber may have been woken since the line above, with nothing left to notice. What the
+        self.unpark()
+    }
+
+    /// Ends a wait that was not to begin. Returns false.
+    #[inline(always)]
+    fn unpark(&self) -> bool {
+        // The fiber may have been woken since it was parked, with nothing left to notice. What the
         // waking code wrote is visible after this.
         self.0.fetch_sub(PARKED | WAKE, Ordering::Acquire);
         false
@@ -137,17 +163,20 @@ impl State {
     #[inline]
     #[must_use]
     pub(crate) fn wake_as_owner(&self) -> bool {
+        // Only the owner sets and clears PARKED, so it may look at it first.
+        let before = self.0.load(Ordering::Relaxed);
         // This form compiles to one instruction.
         if self.0.fetch_or(WAKE, Ordering::AcqRel) & WAKE != 0 {
             return false;
         }
-        // This code set the bit first, so nobody else enqueues the fiber. Only the owner sets and
-        // clears PARKED.
-        let is_parked = self.0.load(Ordering::Relaxed) & PARKED != 0;
-        if is_parked {
-            self.0.fetch_sub(PARKED | WAKE, Ordering::Acquire);
+        // Without this the compiler computes one condition of the two, with more instructions.
+        compiler_fence(Ordering::SeqCst);
+        if before & PARKED == 0 {
+            return false;
         }
-        is_parked
+        // This code set the bit first, so nobody else enqueues the fiber.
+        self.0.fetch_sub(PARKED | WAKE, Ordering::Acquire);
+        true
     }
 
     /// Records that the owner has taken the fiber out of the inbox, into which a [`Woken::Enqueue`]
@@ -209,44 +238,6 @@ impl State {
     fn take(&self, bit: u64) -> bool {
         self.0.load(Ordering::Relaxed) & bit != 0
             && self.0.fetch_and(!bit, Ordering::Acquire) & bit != 0
-    }
-
-    /// Requests a check of the sleep queue. Used only for the root of a run loop. Returns whether
-    /// root must be put into the inbox.
-    #[must_use]
-    pub(crate) fn request_timer_check(&self) -> bool {
-        self.0.fetch_or(NOTIFIED, Ordering::AcqRel) & (NOTIFIED | TOKEN) == 0
-    }
-
-    /// Returns whether a check of the sleep queue was requested and has not been made yet. Used
-    /// only for the root of a run loop.
-    #[cfg(not(loom))]
-    pub(crate) fn has_timer_request(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & NOTIFIED != 0
-    }
-
-    /// Returns whether root is in the inbox, or about to be. Used only for the root of a run loop.
-    #[cfg(all(not(target_os = "linux"), not(feature = "smp")))]
-    pub(crate) fn has_requests(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & (NOTIFIED | TOKEN) != 0
-    }
-
-    /// Leaves a note that the loop removes when it has examined its inbox. Used only for the root
-    /// of a run loop. Returns whether root must be put into the inbox.
-    #[must_use]
-    pub(crate) fn leave_note(&self) -> bool {
-        self.0.fetch_or(TOKEN, Ordering::AcqRel) & (NOTIFIED | TOKEN) == 0
-    }
-
-    /// Returns whether the note was removed.
-    pub(crate) fn has_read_note(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & TOKEN == 0
-    }
-
-    /// Takes the requests, so that a later request counts again. Returns whether a check of the
-    /// sleep queue was requested.
-    pub(crate) fn take_requests(&self) -> bool {
-        self.0.fetch_and(!(NOTIFIED | TOKEN), Ordering::AcqRel) & NOTIFIED != 0
     }
 
     /// Returns whether the fiber waits and was not woken yet.

@@ -32,6 +32,22 @@ impl Ring {
         self.0.set(fiber);
     }
 
+    /// Adds a fiber as the last of this ring.
+    ///
+    /// # Safety
+    ///
+    /// The ring must not be empty. The fiber must be alive, of the level of this ring, in no ring
+    /// and in no inbox.
+    #[inline(always)]
+    pub(crate) unsafe fn append(&self, fiber: *const Header) {
+        // SAFETY: the ring is not empty, and fibers in a ring are alive.
+        let last_link = unsafe { (*self.0.get()).link() };
+        // SAFETY: the caller vouches for the fiber.
+        unsafe { (*fiber).link() }.set(last_link.get());
+        last_link.set(fiber);
+        self.0.set(fiber);
+    }
+
     /// Takes the first fiber, whose successor is `second`, out of the ring.
     ///
     /// # Safety
@@ -45,9 +61,10 @@ impl Ring {
 }
 
 /// The ready queue; see the [module](self).
+#[repr(C)]
 pub(crate) struct Ready {
-    levels: Cell<usize>,
     rings: [Ring; Priority::COUNT],
+    levels: Cell<usize>,
 }
 
 impl Ready {
@@ -310,6 +327,25 @@ impl Ready {
                 }
             }
         }
+    }
+
+    /// Returns whether a fiber is in the ring of its level.
+    #[cfg(feature = "smp")]
+    pub(crate) fn has(&self, fiber: *const Header) -> bool {
+        // SAFETY: the fiber is alive.
+        let last = self.tail(unsafe { (*fiber).level() }).get();
+        let mut at = last;
+        // SAFETY: fibers in a ring are alive.
+        while let Some(before) = unsafe { at.as_ref() } {
+            at = before.next();
+            if ptr::eq(at, fiber) {
+                return true;
+            }
+            if ptr::eq(at, last) {
+                break;
+            }
+        }
+        false
     }
 
     /// Returns whether a fiber is the first in the ring of its level.

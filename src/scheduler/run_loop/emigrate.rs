@@ -3,7 +3,7 @@
 //! It waits, and the loop's own context sends it on: by then it has left its stack.
 
 use super::RunLoop;
-use super::share::{STARTED_FIBERS_MOVE, is_lent_a_level};
+use super::share::STARTED_FIBERS_MOVE;
 use super::stack_check::before_leaving;
 use crate::platform::Core;
 use crate::scheduler::cpu::current;
@@ -23,8 +23,6 @@ static KIND: Kind = Kind::new(WaitReason::Move, Giver::Anybody);
 pub enum MoveError {
     /// The scheduler has no such core.
     NoSuchCore,
-    /// The fiber has a mutex for which others of its core wait.
-    HasAwaitedMutex,
     /// On a host a fiber stays on the thread on which it began.
     NotOnHost,
 }
@@ -35,9 +33,6 @@ impl fmt::Display for MoveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoSuchCore => "the scheduler has no such core: its cores are counted from 0",
-            Self::HasAwaitedMutex => {
-                "the fiber has a mutex for which others of its core wait: unlock it before moving"
-            }
             Self::NotOnHost => {
                 "on a host a fiber that has begun stays on its thread: spawn it there, with `on`"
             }
@@ -77,9 +72,6 @@ pub fn move_to(core: Core) -> Result<(), MoveError> {
         if !STARTED_FIBERS_MOVE {
             return Err(MoveError::NotOnHost);
         }
-        if is_lent_a_level(fiber) {
-            return Err(MoveError::HasAwaitedMutex);
-        }
         let wait = Wait::new(&KIND, ptr::null(), Location::caller(), run_loop.last_look());
         // SAFETY: it runs.
         let header = unsafe { &*fiber };
@@ -101,6 +93,7 @@ impl RunLoop {
     unsafe fn block_for_root(&self, prev: *const Header) {
         // SAFETY: it runs, and does not wait yet.
         unsafe { before_leaving(prev) };
+        self.forbid_fast_yields(); // R4: the ring may become empty.
         // SAFETY: R3.
         unsafe { self.ready.remove_first(prev) };
         // SAFETY: it runs.

@@ -69,13 +69,34 @@ impl RunLoop {
         unsafe {
             self.inbox.drain(|fiber| {
                 if ptr::eq(fiber, &raw const self.root) {
-                    if self.root.state.take_requests() {
-                        self.wake_sleepers();
-                    }
+                    self.do_requests();
                 } else {
                     self.take_posted(fiber);
                 }
             });
+        }
+    }
+
+    /// Does what root was asked for.
+    #[cfg(not(feature = "smp"))]
+    #[inline(always)]
+    fn do_requests(&self) {
+        if self.root.state.take_requests() {
+            self.wake_sleepers();
+        }
+    }
+
+    /// Does what root was asked for.
+    #[cfg(feature = "smp")]
+    #[inline(always)]
+    fn do_requests(&self) {
+        let requests = self.root.state.take_requests();
+        if requests.timer {
+            self.wake_sleepers();
+        }
+        if requests.levels {
+            // SAFETY: only the owner drains.
+            unsafe { self.take_changed() };
         }
     }
 
@@ -84,6 +105,6 @@ impl RunLoop {
         // SAFETY: R2.
         unsafe { (*fiber).state.unpark_from_inbox() };
         // SAFETY: it waited and is out of the inbox; only the owner drains.
-        unsafe { self.enqueue(fiber) };
+        unsafe { self.enqueue_at_any_level(fiber) };
     }
 }

@@ -17,6 +17,9 @@ pub(super) struct Turn<'a> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let team = self.run_loop.team();
+        // A fiber that has left this loop must not stay in its list.
+        // SAFETY: root is the owner.
+        unsafe { self.run_loop.take_changed() };
         if let Some(sleeper) = team.roster.leave(self.run_loop.index) {
             team.loops()[sleeper].rouse();
         }

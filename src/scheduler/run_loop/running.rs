@@ -5,6 +5,7 @@ use super::RunLoop;
 use crate::platform::NEVER;
 use crate::platform::interrupts;
 use crate::scheduler::cpu::current;
+use core::ptr;
 use core::sync::atomic::Ordering;
 
 impl RunLoop {
@@ -74,7 +75,7 @@ impl RunLoop {
             if !self.ready.is_empty() {
                 let root = &raw const self.root;
                 // SAFETY: one is ready.
-                let next = unsafe { self.announce_first(root) };
+                let next = unsafe { self.announce_first(root, ptr::null()) };
                 // SAFETY: R2.
                 unsafe { current::set_first(next) };
                 // SAFETY: root runs, the next does not.

@@ -14,15 +14,13 @@
 //! makes a fiber ready while another one sleeps asks itself.
 //!
 //! - **M1**: a fiber is given away only by the owner of its loop, out of a ring, and not while it
-//!   runs. Its registers are therefore stored, and it is in no line of another loop's making: not in
-//!   the sleep queue, and nobody inherits its level. While it is on its way, its state says that it
-//!   waits and was woken, so nobody else enqueues it.
+//!   runs. Its registers are therefore stored, and it is not in the sleep queue. While it is on its
+//!   way, its state says that it waits and was woken, so nobody else enqueues it. A change of its
+//!   level follows it: see [`lending`](super::lending).
 
 use super::RunLoop;
 use super::team::Team;
-use crate::scheduler::task::control::Extra;
 use crate::scheduler::task::header::Header;
-use crate::scheduler::task::wait::WaitReason;
 use crate::trace::points;
 use core::ptr;
 use core::sync::atomic::Ordering;
@@ -129,23 +127,7 @@ impl RunLoop {
 fn can_move(fiber: *const Header) -> bool {
     // SAFETY: R2.
     let header = unsafe { &*fiber };
-    // SAFETY: we are the owner of its loop.
-    let wait = unsafe { header.waits_for() };
-    // The level of the owner of a mutex is computed in the loop of those that wait for it. A fiber
-    // that has just stopped waiting for one has yet to tell that loop.
-    let waited_for_mutex = wait.is_some_and(|wait| wait.reason() == WaitReason::Mutex);
     !header.state.is_pinned()
         && !header.state.is_failed()
-        && !waited_for_mutex
-        && !is_lent_a_level(fiber)
         && (STARTED_FIBERS_MOVE || header.dispatches().get() == 0)
-}
-
-/// Returns whether fibers of the same loop wait for a mutex that the fiber has.
-pub(super) const fn is_lent_a_level(fiber: *const Header) -> bool {
-    // SAFETY: only cells' fibers are asked about.
-    let extra = unsafe { Extra::of(fiber) };
-    // SAFETY: it is alive.
-    let header = unsafe { &*fiber };
-    !extra.wanted.get().is_null() || header.level.get() != header.own_level.get()
 }

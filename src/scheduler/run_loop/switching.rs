@@ -73,17 +73,17 @@ impl RunLoop {
         // SAFETY: R3.
         unsafe { self.ready.rotate(prev) };
         // SAFETY: the running fiber is ready, so the queue is not empty; the caller is the owner.
-        unsafe { self.announce_first(prev) }
+        unsafe { self.announce_first(prev, prev) }
     }
 
     /// Makes the running fiber wait until it is woken. Returns at once if it was woken since it
-    /// last waited.
+    /// last waited, or if it heeds a cancellation and was cancelled.
     ///
     /// # Safety
     ///
     /// The requirements of [`yield_now`](Self::yield_now) apply, and the wait must be recorded.
     #[inline(always)]
-    pub(crate) unsafe fn block(&self, prev: *const Header) {
+    pub(crate) unsafe fn block<const HEEDS_CANCELLATION: bool>(&self, prev: *const Header) {
         // SAFETY: it runs, and does not wait yet.
         unsafe { before_leaving(prev) };
         let ring = self.fast_ring.load(Ordering::Relaxed);
@@ -91,7 +91,7 @@ impl RunLoop {
         let mut next = unsafe { (*prev).next() };
         if ring.is_null() || ptr::eq(next, prev) {
             // SAFETY: the caller's promise.
-            next = unsafe { self.next_after_wait(prev) };
+            next = unsafe { self.next_after_wait(prev, HEEDS_CANCELLATION) };
             if ptr::eq(next, prev) {
                 return;
             }
@@ -103,7 +103,7 @@ impl RunLoop {
             // SAFETY: R4: `prev` is its first, and not its only one.
             unsafe { ring.cut_first(next) };
             // SAFETY: it runs.
-            if unsafe { !(*prev).state.park() } {
+            if unsafe { !Self::park::<HEEDS_CANCELLATION>(prev) } {
                 // SAFETY: it is in no ring.
                 return unsafe { self.stay(prev) };
             }
@@ -120,12 +120,25 @@ impl RunLoop {
     /// # Safety
     ///
     /// The requirements of [`block`](Self::block) apply.
+    #[cold]
     #[inline(never)]
-    unsafe fn next_after_wait(&self, prev: *const Header) -> *const Header {
+    unsafe fn next_after_wait(
+        &self,
+        prev: *const Header,
+        heeds_cancellation: bool,
+    ) -> *const Header {
+        self.forbid_fast_yields(); // R4: the ring may become empty.
         // SAFETY: R3.
         unsafe { self.ready.remove_first(prev) };
         // SAFETY: it runs.
-        if unsafe { !(*prev).state.park() } {
+        let is_parked = unsafe {
+            if heeds_cancellation {
+                Self::park::<true>(prev)
+            } else {
+                Self::park::<false>(prev)
+            }
+        };
+        if !is_parked {
             // SAFETY: it is in no ring any more.
             unsafe { self.stay(prev) };
             return prev;
@@ -137,6 +150,25 @@ impl RunLoop {
         }
         // SAFETY: as above.
         unsafe { self.next_without(prev) }
+    }
+
+    /// Marks the running fiber as one that waits. Returns false if it is not to wait: see
+    /// [`block`](Self::block).
+    ///
+    /// # Safety
+    ///
+    /// `fiber` must run.
+    #[inline(always)]
+    unsafe fn park<const HEEDS_CANCELLATION: bool>(fiber: *const Header) -> bool {
+        // SAFETY: the caller's promise.
+        let header = unsafe { &*fiber };
+        if HEEDS_CANCELLATION {
+            header
+                .state
+                .park_unless_cancelled(|| header.shields.get() == 0)
+        } else {
+            header.state.park()
+        }
     }
 
     /// Makes the running fiber the first of its ring again: it was about to wait, but was woken
@@ -171,7 +203,7 @@ impl RunLoop {
             return &raw const self.root;
         }
         // SAFETY: it is not empty, and the caller is the owner.
-        unsafe { self.announce_first(prev) }
+        unsafe { self.announce_first(prev, prev) }
     }
 
     /// Empties the inbox like [`drain`](Self::drain), out of line.
@@ -187,20 +219,24 @@ impl RunLoop {
     }
 
     /// Announces the first of the ready fibers as the next to run, after `prev`, and returns it.
-    /// `prev` may be the same fiber, or root.
+    /// `prev` may be the same fiber, or root. `prev_fiber` is null in place of root.
     ///
     /// # Safety
     ///
     /// At least one fiber must be ready, and the caller must be the owner.
     #[inline]
-    pub(crate) unsafe fn announce_first(&self, prev: *const Header) -> *const Header {
+    pub(crate) unsafe fn announce_first(
+        &self,
+        prev: *const Header,
+        prev_fiber: *const Header,
+    ) -> *const Header {
         // SAFETY: the caller's promise.
         let next = unsafe { self.ready.first() };
         // SAFETY: R2; `prev` itself, if it is the next, left its stack pointer in its stack the
         // last time.
         unsafe { before_running(next) };
         // SAFETY: it is the first, and the caller is the owner.
-        unsafe { self.announce(prev, next) };
+        unsafe { self.announce(prev_fiber, next) };
         if !ptr::eq(next, prev) {
             // SAFETY: R2.
             unsafe { Self::set_running(next) };
@@ -216,8 +252,8 @@ impl RunLoop {
         current::set_nobody();
     }
 
-    /// Announces to the hook and to yields that the fiber `next` runs next, after `prev`, which may
-    /// be root.
+    /// Announces to the hook and to yields that the fiber `next` runs next, after `prev`, which is
+    /// null in place of root.
     ///
     /// # Safety
     ///
@@ -230,8 +266,7 @@ impl RunLoop {
             return self.allow_fast_yields(self.ready.ring(level));
         };
         if !ptr::eq(next, prev) {
-            let is_root = ptr::eq(prev, &raw const self.root);
-            call_hook(hook, if is_root { ptr::null() } else { prev }, next);
+            call_hook(hook, prev, next);
         }
     }
 
@@ -384,6 +419,7 @@ impl RunLoop {
     /// The requirements of [`exit`](Self::exit) apply.
     #[inline(never)]
     unsafe fn next_for_good_slowly(&self, fiber: *const Header) -> *const Header {
+        self.forbid_fast_yields(); // R4: the ring may become empty.
         // SAFETY: R3.
         unsafe { self.ready.remove_first(fiber) };
         // SAFETY: it is in no ring any more, and nobody wakes it.

@@ -5,7 +5,7 @@
 //!
 //! A scheduler has a loop for each core. Each loop has its own ready rings, sleep queue and inbox,
 //! and is its own owner (**R1**), so a yield takes no lock and no atomic, whatever other cores do.
-//! Loops meet in three places only:
+//! Apart from priorities that are lent, loops meet in three places only:
 //!
 //! ```text
 //!            ┌──────────── team: live fibers, list of all, roster ────────────┐
@@ -21,6 +21,7 @@
 //!   then is it asked which loop it belongs to, and put into that loop's inbox. (Before, it may have
 //!   been woken by another, moved, and parked elsewhere.)
 //! - *Sleeping*: see `lock_free::roster`.
+//! - *Levels*: a wait on one core may change the level of a fiber of another: see `lending`.
 //! - *Moving*: only the owner of a loop gives its fibers away, at its scheduling points, and only
 //!   fibers in its rings that do not run. Their registers are stored by construction. See
 //!   `share`.

@@ -89,6 +89,14 @@ impl RunLoop {
         }
     }
 
+    /// Asks the loop to look at the levels of its fibers that were changed. This is wait-free.
+    #[cfg(feature = "smp")]
+    pub(super) fn request_levels(&self) {
+        if self.root.state.request_levels() {
+            self.post_root();
+        }
+    }
+
     fn post_root(&self) {
         // SAFETY: root is as static as the loop, and is in no inbox: the request was the first.
         unsafe { self.inbox.push(&raw const self.root) };

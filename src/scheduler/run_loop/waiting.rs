@@ -42,12 +42,18 @@ pub(crate) fn wait_until(
     kind: &'static Kind,
     object: *const (),
     deadline: Nanoseconds,
-    is_done: impl FnMut() -> bool,
+    mut is_done: impl FnMut() -> bool,
 ) -> Result<(), WaitError> {
-    wait_heeding(fiber, kind, object, None, deadline, is_cancelled, is_done)
+    if is_done() {
+        return Ok(());
+    }
+    wait_heeding::<true>(fiber, kind, object, None, deadline, is_done)
 }
 
 /// Behaves like [`wait_until`], for a fiber that stands in a line with this waiter.
+///
+/// The fiber must not have waited since it is in the line, so that whoever has changed the result
+/// of `is_done` by now has also woken it.
 #[inline(always)]
 #[track_caller]
 pub(crate) fn wait_in_line_until(
@@ -58,11 +64,11 @@ pub(crate) fn wait_in_line_until(
     deadline: Nanoseconds,
     is_done: impl FnMut() -> bool,
 ) -> Result<(), WaitError> {
-    let waiter = Some(waiter);
-    wait_heeding(fiber, kind, object, waiter, deadline, is_cancelled, is_done)
+    wait_heeding::<true>(fiber, kind, object, Some(waiter), deadline, is_done)
 }
 
-/// Behaves like [`wait_in_line_until`], but a cancellation does not end the wait.
+/// Behaves like [`wait_in_line_until`], but a cancellation does not end the wait, and `is_done` may
+/// be true from the beginning.
 #[inline(always)]
 #[track_caller]
 pub(crate) fn wait_in_line_shielded_until(
@@ -71,29 +77,23 @@ pub(crate) fn wait_in_line_shielded_until(
     kind: &'static Kind,
     object: *const (),
     deadline: Nanoseconds,
-    is_done: impl FnMut() -> bool,
+    mut is_done: impl FnMut() -> bool,
 ) -> Result<(), WaitError> {
-    let waiter = Some(waiter);
-    wait_heeding(
-        fiber,
-        kind,
-        object,
-        waiter,
-        deadline,
-        |_fiber| false,
-        is_done,
-    )
+    if is_done() {
+        return Ok(());
+    }
+    wait_heeding::<false>(fiber, kind, object, Some(waiter), deadline, is_done)
 }
 
+/// Waits at least once, unless the fiber was woken, or the wait is to end for another reason.
 #[inline(always)]
 #[track_caller]
-fn wait_heeding(
+fn wait_heeding<const HEEDS_CANCELLATION: bool>(
     fiber: *const Header,
     kind: &'static Kind,
     object: *const (),
     waiter: Option<*const ()>,
     deadline: Nanoseconds,
-    is_to_end: impl Fn(*const Header) -> bool,
     mut is_done: impl FnMut() -> bool,
 ) -> Result<(), WaitError> {
     // SAFETY: it runs.
@@ -107,19 +107,31 @@ fn wait_heeding(
         // It may have moved to another core meanwhile.
         // SAFETY: it runs.
         let run_loop = unsafe { RunLoop::of(fiber) };
-        if is_done() {
-            return Ok(());
-        }
-        if is_to_end(fiber) {
-            return Err(WaitError::Cancelled);
-        }
         if deadline != NEVER && run_loop.look_at_clock() >= deadline {
-            return Err(WaitError::TimedOut);
+            return Err(if HEEDS_CANCELLATION && was_cancelled(fiber) {
+                WaitError::Cancelled
+            } else {
+                WaitError::TimedOut
+            });
         }
         points::wait(kind.reason as u8, object, wait.location);
         // SAFETY: `waiting_fiber` says that it runs, and that we are the owner.
-        unsafe { run_loop.block_on(fiber, &wait, deadline) };
+        unsafe { run_loop.block_on::<HEEDS_CANCELLATION>(fiber, &wait, deadline) };
+        if is_done() {
+            return Ok(());
+        }
+        if was_cancelled(fiber) && HEEDS_CANCELLATION {
+            return Err(WaitError::Cancelled);
+        }
     }
+}
+
+/// Returns whether the running fiber was cancelled. It is out of line so that the compiler does not
+/// take the loop around it for one that goes round often.
+#[cold]
+#[inline(never)]
+fn was_cancelled(fiber: *const Header) -> bool {
+    is_cancelled(fiber)
 }
 
 /// Behaves like [`wait_until`], but neither a deadline nor a cancellation ends the wait.
@@ -152,6 +164,6 @@ pub(crate) fn wait_shielded_at(
         let run_loop = unsafe { RunLoop::of(fiber) };
         points::wait(kind.reason as u8, object, place);
         // SAFETY: `waiting_fiber` says that it runs, and that we are the owner.
-        unsafe { run_loop.block_on(fiber, &wait, NEVER) };
+        unsafe { run_loop.block_on::<false>(fiber, &wait, NEVER) };
     }
 }

@@ -12,10 +12,9 @@ use crate::scheduler::task::header::Header;
 /// `fiber` must be alive.
 #[inline]
 pub(crate) unsafe fn wake(fiber: *const Header) {
-    // SAFETY: the caller's promise.
-    let state = unsafe { &(*fiber).state };
     #[cfg(feature = "smp")]
-    if state.wake() == Woken::Enqueue {
+    // SAFETY: the caller's promise.
+    if unsafe { (*fiber).state.wake() } == Woken::Enqueue {
         // SAFETY: it waited, and nobody woke it before.
         unsafe { RunLoop::take_or_post(fiber) };
     }
@@ -26,9 +25,25 @@ pub(crate) unsafe fn wake(fiber: *const Header) {
     if run_loop.is_owner() {
         // SAFETY: the caller's promise.
         unsafe { run_loop.wake_own(fiber) };
-    } else if state.wake() == Woken::Enqueue {
-        // SAFETY: it waited, and nobody woke it before.
-        unsafe { run_loop.post(fiber) };
+    } else {
+        // SAFETY: as above.
+        unsafe { wake_from_elsewhere(fiber) };
+    }
+}
+
+/// Wakes a fiber of a loop that the caller does not own.
+///
+/// # Safety
+///
+/// `fiber` must be alive.
+#[cfg(not(feature = "smp"))]
+#[cold]
+#[inline(never)]
+unsafe fn wake_from_elsewhere(fiber: *const Header) {
+    // SAFETY: the caller's promise.
+    if unsafe { (*fiber).state.wake() } == Woken::Enqueue {
+        // SAFETY: it waited, and nobody woke it before, so it is alive.
+        unsafe { RunLoop::of(fiber).post(fiber) };
     }
 }
 

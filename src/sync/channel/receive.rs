@@ -163,7 +163,7 @@ impl<T, const CAP: usize> Channel<T, CAP> {
         let receiver: *const Receiver<T> = waiter.cast();
         // SAFETY: the caller's promise.
         let (this, waiter) = unsafe { Waiter::of_failed::<Self>(object, waiter) };
-        if waiter.has_left(&this.shared, Shared::leave_receivers) || !waiter.note.get().is_null() {
+        if waiter.has_left(&this.shared, Shared::leave_receivers) || !waiter.note().is_null() {
             return;
         }
         // SAFETY: `wait_for_message` made it, around its waiter.
@@ -191,7 +191,7 @@ impl<T, const CAP: usize> Channel<T, CAP> {
             slot: Slot::new(MaybeUninit::uninit()),
         };
         let Receiver { waiter, slot } = &receiver;
-        waiter.note.set(slot.get().cast());
+        waiter.set_note(slot.get().cast());
         // SAFETY: it is new, and waits next, which keeps it and the slot in place.
         unsafe { shared.receivers.push((&raw const receiver).cast()) };
         shared.is_plain = false;
@@ -199,7 +199,7 @@ impl<T, const CAP: usize> Channel<T, CAP> {
         let object = ptr::from_ref(self).cast();
         let leave = Shared::leave_receivers;
         waiter.wait(&self.shared, Self::RECEIVE, object, deadline, leave)?;
-        if waiter.note.get().is_null() {
+        if waiter.note().is_null() {
             // SAFETY: the sender that took the note away has put it there.
             Ok(unsafe { receiver.slot.into_inner().assume_init() })
         } else {

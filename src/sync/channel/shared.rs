@@ -100,7 +100,7 @@ impl<T, const CAP: usize> Shared<T, CAP> {
             self.is_plain = self.receivers.is_empty();
             // SAFETY: what was taken out stays in place until it is served.
             let receiver = unsafe { &*waiter };
-            let place: *mut T = receiver.note.replace(ptr::null_mut()).cast();
+            let place: *mut T = receiver.take_note().cast();
             // SAFETY: the caller's promise, and the receiver's: it waits, with a place for a
             // message.
             unsafe { ptr::copy_nonoverlapping(slot, place, 1) };
@@ -131,7 +131,7 @@ impl<T, const CAP: usize> Shared<T, CAP> {
             self.look_again();
             // SAFETY: what was taken out stays in place until it is served.
             let sender = unsafe { &*waiter };
-            let message: *const T = sender.note.replace(ptr::null_mut()).cast();
+            let message: *const T = sender.take_note().cast();
             if is_taken {
                 // SAFETY: the sender waits, with a message; one has just left the ring.
                 unsafe { self.ring.push(message) };

@@ -24,7 +24,7 @@ unsafe fn leave_failed(object: *const (), waiter: *const ()) {
         return;
     }
     // SAFETY: as in `set`; it was served, so nobody else touches it any more.
-    let request = unsafe { &*waiter.note.get().cast::<Request>() };
+    let request = unsafe { &*waiter.note().cast::<Request>() };
     if request.wanted.clears {
         let _set = this.set(request.initial, request.found);
     }
@@ -109,7 +109,7 @@ impl Bits {
                 next = waiter.behind();
                 // SAFETY: `wait_until` has it point to its request, which only this lock's holder
                 // touches (L1).
-                let request = unsafe { &mut *waiter.note.get().cast::<Request>() };
+                let request = unsafe { &mut *waiter.note().cast::<Request>() };
                 if let Some(found) = request.wanted.find_in(set) {
                     request.found = found;
                     if request.wanted.clears {
@@ -151,7 +151,7 @@ impl Bits {
             found: 0,
         };
         let request: *mut Request = &raw mut request;
-        waiter.note.set(request.cast());
+        waiter.set_note(request.cast());
         let found = self.state.with(|state| {
             let found = state.take(initial, wanted);
             if found.is_none() {

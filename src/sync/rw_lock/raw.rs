@@ -33,7 +33,7 @@ unsafe fn leave_failed(object: *const (), waiter: *const ()) {
     let (this, waiter) = unsafe { Waiter::of_failed::<RawRwLock>(object, waiter) };
     let has_left = waiter.has_left(&this.holders, |holders, waiter| this.leave(holders, waiter));
     // If the lock was handed over to a writer before, that writer has poisoned it.
-    if !has_left && waiter.note.get().is_null() {
+    if !has_left && waiter.note().is_null() {
         // SAFETY: the caller's promise: it runs.
         this.unlock_read(unsafe { OwnerWord::of(waiter.fiber) });
     }
@@ -102,7 +102,7 @@ unsafe fn holder<const WRITES: bool>(
 }
 
 const fn is_writer(waiter: &Waiter) -> bool {
-    !waiter.note.get().is_null()
+    !waiter.note().is_null()
 }
 
 impl Holders {
@@ -196,7 +196,7 @@ impl RawRwLock {
         }
         let waiter = Waiter::new(fiber);
         if access == Access::Write {
-            waiter.note.set(ptr::dangling_mut());
+            waiter.set_note(ptr::dangling_mut());
         }
         let is_given = self.holders.with(|holders| {
             let is_given = holders.line.is_empty() && self.give(holders, access, owner);

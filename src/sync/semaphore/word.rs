@@ -44,7 +44,10 @@ const IN_LINE: *mut Waiter = ptr::without_provenance_mut(usize::MAX);
 /// Returns the word for a fiber that waits alone, in no line: half the address of its waiter, and
 /// the bit. Whoever changes the word has taken the waiter.
 fn alone(waiter: *const Waiter) -> *mut Waiter {
-    waiter.cast_mut().map_addr(|address| address >> 1 | AWAITED)
+    // The address is even, so this moves the bit to the highest place.
+    waiter
+        .cast_mut()
+        .map_addr(|address| (address | 1).rotate_right(1))
 }
 
 /// Returns the waiter that waits alone.
@@ -78,6 +81,26 @@ impl Semaphore {
             .is_ok()
     }
 
+    /// Gives a permit to the fiber that waits alone, if one does and `word` is the current word.
+    /// Returns whether it did.
+    #[inline(always)]
+    pub(super) fn give_to_lone(&self, word: *mut Waiter) -> bool {
+        let is_alone = word.addr() & AWAITED != 0 && word != IN_LINE;
+        if !is_alone {
+            return false;
+        }
+        // Acquire: this makes visible what the waiter wrote into its node.
+        let order = Ordering::AcqRel;
+        let taken = self
+            .word
+            .compare_exchange(word, of(0), order, Ordering::Relaxed);
+        let Ok(word) = taken else { return false };
+        // SAFETY: the exchange took it, from no line.
+        unsafe { Waiter::wake(waiter_in(word)) };
+        true
+    }
+
+    #[cold]
     #[inline(never)]
     pub(super) fn release_slowly(&self, count: usize) -> Result<(), TooManyPermits> {
         loop {
@@ -154,7 +177,7 @@ impl Semaphore {
     #[inline(always)]
     #[track_caller]
     pub(super) fn wait(&self, fiber: *const Header) -> Result<(), WaitError> {
-        let waiter = Waiter::new(fiber);
+        let waiter = Waiter::without_note(fiber);
         let word = alone(&raw const waiter);
         // Release: this publishes the content of the node.
         if !self.change(of(0), word, Ordering::Release) {

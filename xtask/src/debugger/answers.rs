@@ -14,7 +14,12 @@ static DIFFERENT: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"\b[0-9a-f]{5,}\.(\d+)\)", "ADDRESS.$1)"),
         (r"\b\d+\.\d{3} s", "TIME s"),
         (r"\d+ of (\d{4,})", "N of $1"),
-        (r"#\d+ +(?:0xADDRESS in )?", "#N "),
+        (r"(?m)^#\d+ +(?:0xADDRESS in )?", "#N "),
+        // Where the library's switch stands is no matter of these sessions.
+        (
+            r"(kfiber::context::x86_64::switch) \(.*\) at .*\n\d+\t +asm!\(",
+            "$1",
+        ),
         (r"  +", "  "),
         (r" +(?m:$)", ""),
     ];

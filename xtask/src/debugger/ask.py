@@ -1,6 +1,8 @@
 """The commands of the sessions: `ask COMMAND` shows a command and the answer, also if that is an error; `ask-part NAME`
 begins a part; `program-frames` prints the frames of the program itself, because those of the library differ between builds;
-`break-at-switch` has the next switch stop the program."""
+`program-threads` prints the threads with those frames; `up-to-program` selects the innermost of them; `thread-named NAME` selects a
+thread, and `quietly COMMAND` gives a command, without the frame that gdb prints; `break-at-switch` has the next switch stop the
+program."""
 
 import gdb
 
@@ -30,11 +32,60 @@ class ProgramFrames(gdb.Command):
         super().__init__("program-frames", gdb.COMMAND_USER)
 
     def invoke(self, argument, from_tty):
-        frame = gdb.newest_frame()
-        while frame is not None:
-            if KfiberSelection.shows(frame) and (frame.name() or "").startswith("debugged::"):
-                print(frame.name())
-            frame = frame.older()
+        for frame in frames_of_program():
+            print(frame.name())
+
+
+def frames_of_program():
+    frame = gdb.newest_frame()
+    while frame is not None:
+        # Through the bridge gdb knows no fibers, but threads.
+        is_shown = "KfiberSelection" not in globals() or KfiberSelection.shows(frame)
+        if is_shown and (frame.name() or "").startswith("debugged::"):
+            yield frame
+        frame = frame.older()
+
+
+class ProgramThreads(gdb.Command):
+    def __init__(self):
+        super().__init__("program-threads", gdb.COMMAND_USER)
+
+    def invoke(self, argument, from_tty):
+        gdb.execute("info threads", to_string=True)
+        selected = gdb.selected_thread()
+        for thread in sorted(gdb.selected_inferior().threads(), key=lambda thread: thread.ptid[1]):
+            mark = "*" if thread.num == selected.num else " "
+            thread.switch()
+            frames = ", ".join(frame.name().split("::")[-1] for frame in frames_of_program())
+            print(mark, thread.name, "|", thread.details, "|", frames)
+        selected.switch()
+
+
+class ThreadNamed(gdb.Command):
+    def __init__(self):
+        super().__init__("thread-named", gdb.COMMAND_USER)
+
+    def invoke(self, argument, from_tty):
+        gdb.execute("info threads", to_string=True)
+        next(thread for thread in gdb.selected_inferior().threads() if thread.name == argument).switch()
+
+
+class Quietly(gdb.Command):
+    def __init__(self):
+        super().__init__("quietly", gdb.COMMAND_USER)
+
+    def invoke(self, argument, from_tty):
+        for line in gdb.execute(argument, to_string=True).splitlines():
+            if line.startswith(("Thread ", "[Fiber ")):
+                print(line)
+
+
+class UpToProgram(gdb.Command):
+    def __init__(self):
+        super().__init__("up-to-program", gdb.COMMAND_USER)
+
+    def invoke(self, argument, from_tty):
+        next(frames_of_program()).select()
 
 
 class BreakAtSwitch(gdb.Command):
@@ -50,6 +101,10 @@ class BreakAtSwitch(gdb.Command):
 
 
 Ask()
+ProgramThreads()
+ThreadNamed()
+Quietly()
+UpToProgram()
 BreakAtSwitch()
 AskPart()
 ProgramFrames()

@@ -29,6 +29,9 @@ ask print debugged::scene::BENCH
 set max-value-size unlimited
 ask print debugged::scene::CELLS[0]
 python gdb.execute("monitor dump-guest-memory -p " + __import__("os").environ["KFIBER_CORE_DUMP"])
+ask-part The top of what lies directly below a stack is not in it
+python lowest = kfiber_all()[0]
+ask python print(lowest.holds(lowest.bottom), lowest.holds(lowest.bottom + 8), lowest.holds(lowest.address))
 ask-part In an interrupt handler
 tbreak kfiber_debugged_stop
 continue

@@ -3,54 +3,33 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use cargo_kfiber::machine::Machine;
-use cargo_kfiber::machine::qemu;
-
-use clap::Parser as _;
 use object::LittleEndian;
 use object::elf::FileHeader64;
 use object::read::elf::FileHeader as _;
 
-use crate::cli::Nextest;
-use crate::{setup, workspace};
-
-const DEADLINE: Duration = Duration::from_secs(300);
+use super::live;
+use crate::workspace;
 
 /// Boots the kernel, gives the commands of the session, and writes a core dump at the first stop.
 pub(super) fn of_kernel(kernel: &Path, core: &Path) -> Result<String> {
-    let folder = tempfile::tempdir()?;
-    let socket = folder.path().join("gdb");
-    let program = setup::qemu::ensure()?;
-    let options = Nextest::parse_from(["qemu-test"]).options.tests.machine;
-    let mut machine = Machine::new(&program, &options, kernel, String::new());
-    machine.gdb_socket = Some(socket.clone());
-    thread::scope(|scope| {
-        let machine =
-            scope.spawn(move || qemu::run(&mut machine.command(), Some(DEADLINE), &|_| ()));
-        let start = Instant::now();
-        while !socket.exists() && !machine.is_finished() && start.elapsed() < DEADLINE {
-            thread::sleep(Duration::from_millis(10));
-        }
-        let output = if machine.is_finished() {
-            None
-        } else {
-            let mut gdb = gdb(kernel);
-            gdb.arg("-ex")
-                .arg(format!("target remote {}", socket.display()));
-            gdb.env("KFIBER_CORE_DUMP", core);
-            Some(output_of(gdb.arg("-x").arg(commands("kernel.gdb"))))
-        };
-        let run = machine
-            .join()
-            .expect("the machine's thread does not panic")?;
-        match output {
-            Some(output) => output,
-            None => bail!("QEMU ended before gdb came: {:?}\n{}", run.end, run.stderr),
-        }
+    live::with_kernel(kernel, 1, |socket| {
+        let mut gdb = gdb(kernel);
+        gdb.arg("-ex")
+            .arg(format!("target remote {}", socket.display()));
+        gdb.env("KFIBER_CORE_DUMP", core);
+        output_of(gdb.arg("-x").arg(commands("kernel.gdb")))
+    })
+}
+
+/// Boots the kernel on four cores, and gives the commands of that session.
+pub(super) fn of_four_cores(kernel: &Path) -> Result<String> {
+    live::with_kernel(kernel, 4, |socket| {
+        let mut gdb = gdb(kernel);
+        gdb.arg("-ex")
+            .arg(format!("target remote {}", socket.display()));
+        output_of(gdb.arg("-x").arg(commands("four-cores.gdb")))
     })
 }
 
@@ -101,7 +80,7 @@ pub(super) fn of_program(program: &Path) -> Result<String> {
 }
 
 /// gdb with a program, without any file of the user's, and with permission to run the script in the program's file.
-fn gdb(program: &Path) -> Command {
+pub(super) fn gdb(program: &Path) -> Command {
     let mut gdb = Command::new("gdb");
     let safe = program.parent().unwrap_or(program).display();
     gdb.args(["-nx", "-batch", "-iex"])
@@ -116,11 +95,11 @@ fn gdb(program: &Path) -> Command {
     gdb
 }
 
-fn commands(name: &str) -> std::path::PathBuf {
+pub(super) fn commands(name: &str) -> std::path::PathBuf {
     workspace::root().join(format!("xtask/src/debugger/{name}"))
 }
 
-fn output_of(gdb: &mut Command) -> Result<String> {
+pub(super) fn output_of(gdb: &mut Command) -> Result<String> {
     let output = gdb.output().context("cannot start gdb")?;
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
     // A command that ends a session, or an error in the script, is an answer as well.

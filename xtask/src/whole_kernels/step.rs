@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::ValueEnum as _;
 
 use super::copy::Package;
-use super::{Kernel, WholeKernel};
+use super::{Kernel, WholeKernel, with_tests};
 use crate::cli::{Build, Ci};
 use crate::console;
 use crate::steps::Counts;
@@ -15,6 +15,8 @@ use crate::steps::Counts;
 const SAME: [&str; 3] = ["src/kernel.rs", "src/machine.rs", "src/cores.rs"];
 /// The same for those that may have two cores.
 const SAME_WITH_TWO_CORES: &str = "src/two_cores.rs";
+/// The kernels whose copies get tests: QEMU starts one of them, and its own program the other.
+const WITH_TESTS: [WholeKernel; 2] = [WholeKernel::Pvh, WholeKernel::Multiboot2];
 /// A slow machine under load boots firmware for half a minute.
 const TIMEOUT_S: u32 = 180;
 
@@ -47,6 +49,9 @@ pub(crate) fn step(ci: &Ci) -> Result<Counts> {
             ..ci.build.clone()
         };
         counts = counts.plus(tested(&copy));
+        if WITH_TESTS.contains(kind) {
+            counts = counts.plus(counted_by(with_tests::step(&copy)));
+        }
     }
     Ok(counts)
 }
@@ -77,6 +82,13 @@ fn lints(kernel: &Kernel) -> Counts {
         console::run("lints", &mut clippy)
     };
     counted(formatted()).plus(counted(linted()))
+}
+
+fn counted_by(result: Result<Counts>) -> Counts {
+    result.unwrap_or_else(|error| {
+        console::error(&error);
+        Counts::FAILED
+    })
 }
 
 fn counted(result: Result<()>) -> Counts {

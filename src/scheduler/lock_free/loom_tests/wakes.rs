@@ -85,6 +85,55 @@ fn loom_cancel_and_park() {
 }
 
 #[test]
+fn loom_cancelled_before_it_parks() {
+    model("cancelled before it parks", || {
+        let core = Core::new(true);
+        let cancel = {
+            let core = Arc::clone(&core);
+            thread::spawn(move || core.signal(State::cancel))
+        };
+        let unpark = {
+            let core = Arc::clone(&core);
+            thread::spawn(move || core.signal(State::give_token))
+        };
+        // A fiber whose wait was to end, but which somebody else has put into the inbox meanwhile,
+        // has to come out of the inbox.
+        while !core.fiber.state.is_cancelled() {
+            if core.fiber.state.park_unless_cancelled(|| true) {
+                core.until_taken();
+            }
+        }
+        if core.fiber.state.park_unless_cancelled(|| true) {
+            core.until_taken();
+        }
+        assert_ne!(cancel.join().expect("does not panic"), Woken::Stale);
+        assert_ne!(unpark.join().expect("does not panic"), Woken::Stale);
+        assert!(core.inbox.is_empty(), "ready, and in the inbox too");
+        core.wait_until(|| core.fiber.state.take_token());
+    });
+}
+
+#[test]
+fn loom_cancelled_and_shielded() {
+    model("cancelled and shielded", || {
+        let core = Core::new(true);
+        assert_eq!(core.signal(State::cancel), Woken::Nothing);
+        assert!(!core.fiber.state.park(), "the cancellation has woken it");
+        let unpark = {
+            let core = Arc::clone(&core);
+            thread::spawn(move || core.signal(State::give_token))
+        };
+        while !core.fiber.state.take_token() {
+            if core.fiber.state.park_unless_cancelled(|| false) {
+                core.until_taken();
+            }
+        }
+        assert_ne!(unpark.join().expect("does not panic"), Woken::Stale);
+        assert!(core.inbox.is_empty());
+    });
+}
+
+#[test]
 fn loom_deadline_and_unpark() {
     model("deadline and unpark", || {
         let core = Core::new(true);
