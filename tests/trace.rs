@@ -21,7 +21,7 @@ macro_rules! kernel {
 }
 
 /// The lines of a report without their times.
-fn lines(recorder: &impl std::fmt::Display) -> Vec<String> {
+fn lines(recorder: &impl core::fmt::Display) -> Vec<String> {
     let text = recorder.to_string();
     let without_time = |line: &str| {
         let line = line

@@ -8,6 +8,9 @@ pub mod statistics;
 pub mod text;
 pub mod timeline;
 
+#[cfg(test)]
+mod tests;
+
 use std::fs;
 use std::path::PathBuf;
 

@@ -125,7 +125,7 @@ fn decode(code: u64) -> Option<(Kind, u8)> {
     let kind = Kind::of(u8::try_from(code / KIND_STEP).ok()?)?;
     let rest = code % KIND_STEP;
     let extra = u8::try_from(rest / EXTRA_STEP).ok()?;
-    (rest % EXTRA_STEP == 0 && extra <= MOST_EXTRA).then_some((kind, extra))
+    (rest.is_multiple_of(EXTRA_STEP) && extra <= MOST_EXTRA).then_some((kind, extra))
 }
 
 /// A slot of a ring. All zeros is a slot that was never written.
@@ -186,7 +186,14 @@ impl Detail {
                 let label: *const () = ptr::from_ref(label).cast();
                 label.map_addr(|address| address | IS_LABEL)
             }
-            Self::Number(number) => ptr::without_provenance((number << 2) as usize | IS_NUMBER),
+            Self::Number(number) => {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "pointers have 64 bits here"
+                )]
+                let number = (number << 2) as usize;
+                ptr::without_provenance(number | IS_NUMBER)
+            }
         }
     }
 

@@ -62,7 +62,7 @@ impl Rings {
     }
 
     /// Returns the ring of a core, which must be one of them.
-    pub(crate) fn ring(&self, core: usize) -> *const Ring {
+    pub(crate) const fn ring(&self, core: usize) -> *const Ring {
         // SAFETY: TR2.
         let bytes = unsafe { (*self.first).whole_bytes() };
         self.first.wrapping_byte_add(core * bytes)

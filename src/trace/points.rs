@@ -73,7 +73,12 @@ points! {
 #[inline(always)]
 pub(crate) fn moves<T>(fiber: *const T, core: usize) {
     #[cfg(feature = "trace")]
-    record_all(Kind::Move, core as u8, fiber.addr() as u64, Detail::Nothing);
+    record_all(
+        Kind::Move,
+        u8::try_from(core).unwrap_or(u8::MAX),
+        fiber.addr() as u64,
+        Detail::Nothing,
+    );
     #[cfg(not(feature = "trace"))]
     let _nothing = (fiber, core);
 }
@@ -92,16 +97,12 @@ const NAME_EVENTS: usize = 4;
 #[inline(never)]
 fn spawned(fiber: u64, generation: u32, name: &str) {
     record_all(Kind::Spawn, 0, fiber, Detail::Number(generation.into()));
-    for (index, part) in name
-        .as_bytes()
-        .chunks(NAME_BYTES)
-        .take(NAME_EVENTS)
-        .enumerate()
-    {
+    let parts = name.as_bytes().chunks(NAME_BYTES).take(NAME_EVENTS);
+    for (index, part) in (0_u8..).zip(parts) {
         let mut bytes = [0; 8];
         bytes[..part.len()].copy_from_slice(part);
         let number = Detail::Number(u64::from_le_bytes(bytes));
-        record_all(Kind::Name, index as u8, fiber, number);
+        record_all(Kind::Name, index, fiber, number);
     }
 }
 

@@ -26,6 +26,23 @@ pub(crate) struct Ring {
 const SLOTS_AT: usize = size_of::<Ring>();
 const _: () = assert!(SLOTS_AT == 64);
 
+/// Returns a number of bytes.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "addresses have 64 bits here"
+)]
+#[inline(always)]
+const fn bytes(count: u64) -> usize {
+    count as usize
+}
+
+/// Returns the lower half of a word.
+#[expect(clippy::cast_possible_truncation, reason = "the upper half is zero")]
+#[inline(always)]
+const fn half(word: u64) -> u32 {
+    word as u32
+}
+
 /// A ring with its slots.
 #[repr(C)]
 pub(crate) struct RingOf<const EVENTS: usize> {
@@ -95,9 +112,9 @@ impl Ring {
     ///
     /// **TR2**: the pointer is valid for the slots.
     #[inline(always)]
-    unsafe fn slot<'a>(ring: *const Self, at: u64) -> &'a Slot {
+    const unsafe fn slot<'a>(ring: *const Self, at: u64) -> &'a Slot {
         // SAFETY: TR2.
-        let offset = (at & unsafe { (*ring).mask }) as usize;
+        let offset = bytes(at & unsafe { (*ring).mask });
         let slot: *const Slot = ring.wrapping_byte_add(SLOTS_AT + offset).cast();
         // SAFETY: the mask keeps it within the ring.
         unsafe { &*slot }
@@ -115,8 +132,8 @@ impl Ring {
         // SAFETY: TR2.
         let slot = unsafe { Self::slot(ring, at) };
         let (low, high) = read_counter();
-        slot.time_low.store(low as u32, Ordering::Relaxed);
-        slot.time_high.store(high as u32, Ordering::Relaxed);
+        slot.time_low.store(half(low), Ordering::Relaxed);
+        slot.time_high.store(half(high), Ordering::Relaxed);
         slot.subject.store(subject, Ordering::Relaxed);
         let check = sum::<CODE>(at.wrapping_add(low), subject);
         slot.check.store(check, Ordering::Release);
@@ -134,8 +151,8 @@ impl Ring {
         // SAFETY: TR2.
         let slot = unsafe { Self::slot(ring, at) };
         let (low, high) = read_counter();
-        slot.time_low.store(low as u32, Ordering::Relaxed);
-        slot.time_high.store(high as u32, Ordering::Relaxed);
+        slot.time_low.store(half(low), Ordering::Relaxed);
+        slot.time_high.store(half(high), Ordering::Relaxed);
         slot.subject.store(subject, Ordering::Relaxed);
         let check = at.wrapping_add(low);
         let check = check.wrapping_add(subject.wrapping_add(code));
@@ -154,9 +171,9 @@ impl Ring {
         // SAFETY: TR2.
         let slot = unsafe { Self::slot(ring, at) };
         let (low, high) = read_counter();
-        slot.time_low.store(low as u32, Ordering::Relaxed);
+        slot.time_low.store(half(low), Ordering::Relaxed);
         slot.time_high
-            .store(high as u32 | HAS_DETAIL, Ordering::Relaxed);
+            .store(half(high) | HAS_DETAIL, Ordering::Relaxed);
         slot.subject.store(subject, Ordering::Relaxed);
         slot.detail.store(detail.cast_mut(), Ordering::Relaxed);
         let check = at.wrapping_add(low).wrapping_add(subject);
@@ -246,7 +263,7 @@ pub(crate) fn counter() -> u64 {
 impl Ring {
     /// Returns the bytes of the ring with its slots.
     pub(super) const fn whole_bytes(&self) -> usize {
-        SLOTS_AT + self.mask as usize + SLOT_BYTES
+        SLOTS_AT + bytes(self.mask) + SLOT_BYTES
     }
 
     /// Returns the position behind the newest event.

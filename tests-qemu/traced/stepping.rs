@@ -59,10 +59,8 @@ fn check() {
             );
             assert!(event.subject < newest, "never recorded: {event:?}");
             // SAFETY: it reads the counter.
-            assert!(
-                event.time <= unsafe { core::arch::x86_64::_rdtsc() },
-                "from the future"
-            );
+            let now = unsafe { core::arch::x86_64::_rdtsc() };
+            assert!(event.time <= now, "from the future: {event:?}");
             let bit = 1 << (event.subject % 128);
             assert_eq!(seen & bit, 0, "twice: {event:?}");
             seen |= bit;
@@ -92,7 +90,7 @@ fn on_step(frame: &mut TrapFrame) {
 }
 
 #[inline(never)]
-extern "C" fn stop() {
+const extern "C" fn stop() {
     core::hint::black_box(());
 }
 

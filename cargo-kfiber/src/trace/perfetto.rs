@@ -3,6 +3,12 @@
 //!
 //! The messages are those parts of Perfetto's `trace.proto` that are needed, with its numbers.
 
+#[cfg(test)]
+pub(super) use check::check;
+
+#[cfg(test)]
+mod check;
+
 use prost::Message;
 
 use super::timeline::{Fiber, Slice, State, Timeline, Waker};

@@ -58,8 +58,7 @@ pub fn svg(timeline: &Timeline, part: Option<(u64, u64)>) -> String {
             bar(&mut text, &window, number, slice, INTERRUPT, false);
         }
     }
-    for &fiber in &shown {
-        let row = row_of(fiber).expect("it is shown");
+    for (row, &fiber) in (first_fiber..).zip(&shown) {
         let fiber = &timeline.fibers[fiber];
         name(&mut text, row, &fiber.name);
         for segment in &fiber.segments {

@@ -214,7 +214,7 @@ fn describe_wait(event: &Event, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
 }
 
-fn label(event: &Event) -> &'static str {
+const fn label(event: &Event) -> &'static str {
     match event.detail {
         Detail::Label(label) => label.name(),
         _ => "",
