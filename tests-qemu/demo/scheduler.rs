@@ -8,4 +8,4 @@ pub(crate) static SCHEDULER: Scheduler<Machine, CORES> = Scheduler::new(machine:
 
 /// The flight recorder of this kernel: `cargo xtask demo --trace FILE`.
 #[cfg(feature = "trace")]
-pub(crate) static RECORDER: kfiber::trace::Recorder<8192, CORES> = kfiber::trace::Recorder::new();
+pub(crate) static RECORDER: kfiber::trace::Recorder<32768, CORES> = kfiber::trace::Recorder::new();
