@@ -1,7 +1,7 @@
 //! The flight recorder: what each core did last, in a ring of events that survives a crash.
 //!
 //! With the feature `trace` the scheduler records each switch, wait, wake-up, interrupt, spawn and
-//! end in the ring of the core on which it happens. The rings lie in a [`Recorder`], which is a
+//! end in the ring of the core on which it happens. The rings lie in a `Recorder`, which is a
 //! static of the kernel:
 //!
 //! ```

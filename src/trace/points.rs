@@ -106,7 +106,7 @@ fn spawned(fiber: u64, generation: u32, name: &str) {
     }
 }
 
-/// Returns whether [`interrupt_entry!`](crate::interrupt_entry) records an interrupt with this
+/// Returns whether `interrupt_entry!` records an interrupt with this
 /// vector. Without the feature `trace` it is none.
 ///
 /// Exceptions are not recorded: those of a fiber that fails are seen as its failure. With several
@@ -123,7 +123,7 @@ pub const fn is_traced(vector: u64) -> bool {
 
 /// Records that an interrupt begins.
 ///
-/// Entries that [`interrupt_entry!`](crate::interrupt_entry) has made do so themselves, for the
+/// Entries that `interrupt_entry!` has made do so themselves, for the
 /// vectors that [are traced](is_traced). A handler of another kind, such as an `extern
 /// "x86-interrupt" fn`, calls this first, and [`interrupt_out`] last.
 ///
