@@ -61,12 +61,19 @@ pub mod stack;
 pub mod context;
 
 mod atomic;
+/// What an exploration of the scheduler's schedules sees and plants.
+#[cfg(kfiber_steps)]
+#[doc(hidden)]
+pub use atomic::steps;
 
 #[cfg(not(loom))]
 pub mod platform;
 
 #[cfg(not(loom))]
 pub mod trace;
+
+#[cfg(all(feature = "smp", not(target_os = "linux")))]
+mod core_local;
 
 #[cfg(all(not(loom), any(test, not(target_os = "linux"))))]
 pub mod hardware;

@@ -60,7 +60,7 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
     #[track_caller]
     pub(super) fn loop_to_run(&'static self) -> &'static RunLoop {
         #[cfg(not(target_os = "linux"))]
-        crate::scheduler::cpu::core_local::check();
+        crate::core_local::check();
         let Core(index) = self.platform.core();
         assert!(
             index < CORES,

@@ -21,9 +21,15 @@
 //!   highest and not empty, and there is no hook. It is null, or about to become null, when the
 //!   inbox is not empty.
 
+#[cfg(feature = "smp")]
+pub(crate) mod cycles;
 pub(crate) mod deadlock;
 #[cfg(feature = "smp")]
+mod debt;
+#[cfg(feature = "smp")]
 pub(crate) mod emigrate;
+#[cfg(feature = "smp")]
+pub(crate) mod hold;
 pub(crate) mod hooks;
 #[cfg(feature = "smp")]
 pub(crate) mod lending;
@@ -49,7 +55,10 @@ pub(crate) mod wake;
 
 pub(crate) use wake::{deadline_after, wake};
 
-use crate::platform::{AnyPlatform, Core, NEVER, Nanoseconds, SwitchHook};
+use crate::atomic::AtomicBool;
+#[cfg(feature = "smp")]
+use crate::atomic::NextLine;
+use crate::platform::{Core, NEVER, Nanoseconds, SwitchHook};
 use crate::scheduler::cpu::current::{self, Place};
 use crate::scheduler::lock_free::inbox::Inbox;
 use crate::scheduler::queue::ready::{Ready, Ring};
@@ -60,18 +69,40 @@ use crate::trace::points;
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use team::Team;
 
 #[cfg(all(feature = "gdb-script", not(target_os = "uefi")))]
 crate::debugger::gdb_script!();
 
 /// The run loop. See the [module documentation](self).
+///
+/// With several cores, what others touch when they post a fiber lies in a cache line of its own.
 #[repr(C)] // The rings come first, so that the address of one takes the fewest instructions.
 pub(crate) struct RunLoop {
     pub(crate) ready: Ready,
+    #[cfg(feature = "smp")]
+    others_line: NextLine,
+    #[cfg(feature = "smp")]
     pub(super) inbox: Inbox<Header>,
     /// The ring from which a yield may take the next fiber without checking anything else, or null.
+    #[cfg(feature = "smp")]
+    pub(super) fast_ring: AtomicPtr<Ring>,
+    /// What the loops of the scheduler share, or null before the scheduler is used.
+    #[cfg(feature = "smp")]
+    team: AtomicPtr<Team>,
+    /// The number of the loop's core.
+    #[cfg(feature = "smp")]
+    pub(crate) index: usize,
+    /// Whether another loop sleeps that could run some of the ready fibers.
+    #[cfg(feature = "smp")]
+    pub(super) is_asked: AtomicBool,
+    #[cfg(feature = "smp")]
+    own_line: NextLine,
+    #[cfg(not(feature = "smp"))]
+    pub(super) inbox: Inbox<Header>,
+    /// The ring from which a yield may take the next fiber without checking anything else, or null.
+    #[cfg(not(feature = "smp"))]
     pub(super) fast_ring: AtomicPtr<Ring>,
     /// The time when the loop last read the clock.
     pub(super) last_look: AtomicU64,
@@ -92,18 +123,12 @@ pub(crate) struct RunLoop {
     /// What the loops of the scheduler share.
     #[cfg(not(feature = "smp"))]
     team: Team,
-    /// The same, or null before the scheduler is used.
-    #[cfg(feature = "smp")]
-    team: AtomicPtr<Team>,
-    /// The number of the loop's core.
-    #[cfg(feature = "smp")]
-    pub(crate) index: usize,
     /// Whether a fiber of another loop looks at this one, which nobody runs.
     #[cfg(feature = "smp")]
     is_visited: AtomicBool,
-    /// Whether another loop sleeps that could run some of the ready fibers.
+    /// The fibers that it has yet to give to loops that asked.
     #[cfg(feature = "smp")]
-    pub(super) is_asked: AtomicBool,
+    debt: Cell<debt::Debt>,
     /// The fiber that moves to another core of its own will, and the number of that core.
     #[cfg(feature = "smp")]
     pub(super) emigrant: Cell<(*const Header, usize)>,
@@ -172,9 +197,15 @@ impl RunLoop {
             #[cfg(feature = "smp")]
             index,
             #[cfg(feature = "smp")]
+            others_line: NextLine,
+            #[cfg(feature = "smp")]
+            own_line: NextLine,
+            #[cfg(feature = "smp")]
             is_visited: AtomicBool::new(false),
             #[cfg(feature = "smp")]
             is_asked: AtomicBool::new(false),
+            #[cfg(feature = "smp")]
+            debt: Cell::new(debt::Debt::NONE),
             #[cfg(feature = "smp")]
             emigrant: Cell::new((ptr::null(), 0)),
             #[cfg(feature = "smp")]
@@ -244,16 +275,6 @@ impl RunLoop {
     #[cfg(feature = "smp")]
     pub(crate) fn cores(&self) -> usize {
         self.team().loops().len()
-    }
-
-    /// Stores the platform. The first one stays.
-    pub(crate) fn set_platform(&self, platform: &'static dyn AnyPlatform) {
-        self.team().platform.call_once(|| platform);
-    }
-
-    /// Returns the platform, which is set before any fiber exists.
-    pub(crate) fn platform(&self) -> &'static dyn AnyPlatform {
-        *self.team().platform.get().expect("spawn and run set it")
     }
 
     /// Returns the number of fibers of the scheduler that have failed.
@@ -369,12 +390,13 @@ impl RunLoop {
         if ptr::eq(ring, fast_ring) {
             // SAFETY: R4: the running fiber is in this ring. The rest is the caller's promise.
             unsafe { ring.append(fiber) };
+            self.ready.one_more();
+            #[cfg(feature = "smp")]
+            self.offer();
         } else {
             // SAFETY: the caller's promise.
-            return unsafe { self.enqueue_aside(fiber) };
+            unsafe { self.enqueue_aside(fiber) };
         }
-        #[cfg(feature = "smp")]
-        self.offer();
     }
 
     /// Does what [`enqueue`](Self::enqueue) does, out of line.

@@ -16,13 +16,13 @@
 
 use super::lock_error::LockError;
 use super::locked::Locked;
+use crate::atomic::spin_loop;
 use crate::platform::Nanoseconds;
 use crate::scheduler::WaitError;
 use crate::scheduler::run_loop::{waiting, wake};
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::wait::Kind;
 use core::cell::Cell;
-use core::hint::spin_loop;
 use core::mem::MaybeUninit;
 use core::ptr;
 use core::sync::atomic::{AtomicU8, Ordering};

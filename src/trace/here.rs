@@ -51,7 +51,7 @@ pub(crate) fn set(ring: *const Ring) {
 /// The offset of the ring's address in the words of a core: see
 /// [`CoreLocal`](crate::scheduler::CoreLocal).
 #[cfg(all(feature = "smp", not(target_os = "linux")))]
-pub(crate) const RING_AT: usize = 32;
+pub(crate) const RING_AT: usize = 40;
 
 /// Returns the ring of this core.
 #[cfg(all(feature = "smp", not(target_os = "linux")))]

@@ -4,14 +4,14 @@ use crate::machine;
 use crate::scheduler::SCHEDULER;
 use crate::{console, ends, shell, trouble};
 use kfiber::scheduler::{FiberCell, Priority};
-use tests_qemu::{command_line, exit, interrupts, println, stacks};
+use tests_qemu::exceptions::{self, TIMER_VECTOR, TrapFrame};
+use tests_qemu::{command_line, exit, println, stacks};
 
 static SHELL: FiberCell<{ 64 * 1024 }> = FiberCell::new();
 
 /// Called by the boot code.
 pub(crate) fn main() -> ! {
-    // The timer's handler only says that the time has come; sleepers are woken by the scheduler.
-    interrupts::on_tick(trouble::on_tick);
+    exceptions::hook(TIMER_VECTOR, on_timer);
     SCHEDULER.set_hooks(&trouble::Kernel).expect("the first");
     ends::init();
     console::init();
@@ -53,4 +53,10 @@ impl core::fmt::Write for Serial {
         tests_qemu::print!("{text}");
         Ok(())
     }
+}
+
+/// The timer's handler. It only says that the time has come; sleepers are woken by the scheduler.
+fn on_timer(frame: &mut TrapFrame) {
+    trouble::on_tick(frame);
+    machine::end_of_timer_interrupt();
 }

@@ -81,7 +81,7 @@ impl fmt::Display for Row {
                 let file = location.file().rsplit('/').next().unwrap_or("");
                 write!(f, "waits: {reason:?} at {file}:{}", location.line())
             }
-            FiberState::OnAnotherCore => write!(f, "is on that core"),
+            FiberState::OnAnotherCore => write!(f, "runs or waits on that core"),
             FiberState::Finished => write!(f, "has ended"),
             FiberState::Failed(failure) => write!(f, "{failure}"),
             other => write!(f, "{other:?}"),

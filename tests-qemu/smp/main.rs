@@ -2,6 +2,8 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
+mod apic_cores;
+#[cfg(target_os = "none")]
 mod endings;
 #[cfg(target_os = "none")]
 mod kicks;
@@ -23,6 +25,12 @@ mod reports;
 mod team;
 #[cfg(target_os = "none")]
 mod tokens;
+#[cfg(target_os = "none")]
+mod watchdogs;
+#[cfg(target_os = "none")]
+mod watchpoints;
+#[cfg(target_os = "none")]
+mod words;
 
 #[cfg(target_os = "none")]
 tests_qemu::entry!(tests_qemu::run::run_one_test);

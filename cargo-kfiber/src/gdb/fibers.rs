@@ -94,7 +94,11 @@ pub(super) fn all(kernel: &Kernel, memory: &mut impl Memory) -> Vec<Fiber> {
         let mut memory = WithFile { kernel, memory };
         let mut of_list = Vec::new();
         let mut next = memory.word(*list).unwrap_or(0);
-        while next != 0 && next % ALIGNMENT == 0 && seen.len() < MOST_FIBERS && seen.insert(next) {
+        while next != 0
+            && next.is_multiple_of(ALIGNMENT)
+            && seen.len() < MOST_FIBERS
+            && seen.insert(next)
+        {
             let Some(header) = Header::read(&kernel.layout, &mut memory, next) else {
                 break;
             };
@@ -160,7 +164,7 @@ fn place<M: Memory>(memory: &mut WithFile<'_, M>, at: u64) -> Option<String> {
         return None;
     }
     let file = memory.text(word(&location, file_at)?, length)?;
-    let line = word(&location, line_at)? as u32;
+    let line = word(&location, line_at)? & 0xffff_ffff;
     Some(format!("{}:{line}", file.trim_end_matches('\0')))
 }
 
@@ -222,7 +226,7 @@ impl<'a> Header<'a> {
 }
 
 /// The check value of a link, as `src/scheduler/queue/all.rs` of kfiber computes it.
-fn fold(link: u64) -> u64 {
+const fn fold(link: u64) -> u64 {
     (link ^ 0xf1be_57ac_f1be_57ac).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48
 }
 

@@ -14,7 +14,7 @@ pub(super) fn all(registers: &Registers, bytes: usize) -> Vec<u8> {
         (place::RSP, registers.rsp),
         (place::RIP, registers.rip),
     ] {
-        let from = place as usize * 2;
+        let from = usize::try_from(place).expect("a small number") * 2;
         if let Some(digits) = digits.get_mut(from..from + 16) {
             digits.copy_from_slice(hex(&value.to_le_bytes()).as_bytes());
         }
@@ -78,6 +78,6 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_too_short_stays_short() {
-        assert_eq!(super::all(&REGISTERS, 8), b"xxxxxxxxxxxxxxxx");
+        assert_eq!(all(&REGISTERS, 8), b"xxxxxxxxxxxxxxxx");
     }
 }

@@ -89,10 +89,10 @@ impl<'a> Session<'a> {
             };
             match event {
                 (From::Debugger, None) => return Ok(()),
-                (From::Debugger, Some(item)) => self.from_debugger(item)?,
+                (From::Debugger, Some(item)) => self.take_from_debugger(item)?,
                 (From::Qemu, None) => return Err(gone()),
                 (From::Qemu, Some(item)) => {
-                    if let Some(payload) = self.from_qemu(item)? {
+                    if let Some(payload) = self.take_from_qemu(item)? {
                         self.unasked(payload)?;
                     }
                 }
@@ -101,7 +101,7 @@ impl<'a> Session<'a> {
     }
 
     /// A packet of QEMU, if it is one.
-    fn from_qemu(&mut self, item: Item) -> io::Result<Option<Vec<u8>>> {
+    fn take_from_qemu(&mut self, item: Item) -> io::Result<Option<Vec<u8>>> {
         match item {
             Item::Packet(payload) => {
                 self.qemu.acknowledge(true)?;
@@ -147,7 +147,7 @@ impl<'a> Session<'a> {
         self.debugger.send(&payload)
     }
 
-    fn from_debugger(&mut self, item: Item) -> io::Result<()> {
+    fn take_from_debugger(&mut self, item: Item) -> io::Result<()> {
         match item {
             Item::Packet(payload) => {
                 self.debugger.acknowledge(true)?;
@@ -181,10 +181,21 @@ impl<'a> Session<'a> {
             _ if packet == b"QThreadSuffixSupported" => self.wants_names = true,
             _ => {}
         }
+        if packet.starts_with(b"vKill") {
+            return self.kill(packet);
+        }
         match self.own_answer(packet)? {
             Some(answer) => self.debugger.send(&answer),
             None => self.pass(packet),
         }
+    }
+
+    /// Ends the machine. QEMU may be gone before its answer has been sent.
+    fn kill(&mut self, packet: &[u8]) -> io::Result<()> {
+        let answer = self.ask(packet);
+        let text = answer.as_ref().map_or(&b"OK"[..], |answer| answer);
+        self.debugger.send(text)?;
+        answer.map(drop)
     }
 
     fn supported(&mut self, packet: &[u8]) -> io::Result<()> {
@@ -269,7 +280,7 @@ impl<'a> Session<'a> {
                 (From::Debugger, item) => self.waiting.push_back(item),
                 (From::Qemu, None) => return Err(gone()),
                 (From::Qemu, Some(item)) => {
-                    if let Some(payload) = self.from_qemu(item)? {
+                    if let Some(payload) = self.take_from_qemu(item)? {
                         return Ok(payload);
                     }
                 }

@@ -201,7 +201,7 @@ fn doubt(count: LineCount, name: &str, serial: &[u8], messages: &[Message]) -> O
         .split(|byte| *byte == b'\n')
         .skip(last.lines_before + 1)
         .flatten()
-        .filter(|byte| !byte.is_ascii_whitespace())
+        .filter(|byte| **byte != b'\r')
         .count();
     (after > 0).then(|| format!("{after} bytes came after its last line"))
 }

@@ -129,6 +129,8 @@ impl State {
         if !is_woken && (!is_to_end() || self.0.fetch_or(WAKE, Ordering::AcqRel) & WAKE != 0) {
             return true;
         }
+        #[cfg(any(feature = "smp", loom))]
+        self.await_release_if_held();
         self.unpark()
     }
 
@@ -175,6 +177,8 @@ impl State {
             return false;
         }
         // This code set the bit first, so nobody else enqueues the fiber.
+        #[cfg(any(feature = "smp", loom))]
+        self.await_release_if_held();
         self.0.fetch_sub(PARKED | WAKE, Ordering::Acquire);
         true
     }

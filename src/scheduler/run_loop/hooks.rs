@@ -77,9 +77,18 @@ impl<'a> Reporting<'a> {
             {
                 Ok(_) => return Self(Some(team)),
                 Err(core) if core == this_core => return Self(None),
-                Err(_) => core::hint::spin_loop(),
+                Err(_) => crate::atomic::spin_loop(),
             }
         }
+    }
+
+    /// Returns `None` if this core reports already, and if another one does, unless `patiently`.
+    pub(super) fn try_begin(team: &'a Team, patiently: bool) -> Option<Self> {
+        if !patiently && team.reporter.load(Ordering::Relaxed) != 0 {
+            return None;
+        }
+        let alone = Self::begin(team);
+        alone.0.is_some().then_some(alone)
     }
 }
 

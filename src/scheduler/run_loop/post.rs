@@ -1,6 +1,8 @@
 //! The inbox of a loop: how fibers get in, and how they get out.
 
 use super::RunLoop;
+#[cfg(feature = "smp")]
+use crate::atomic::{Mistake, is_planted};
 use crate::scheduler::task::header::Header;
 use crate::trace::points;
 use core::ptr;
@@ -30,6 +32,7 @@ impl RunLoop {
         if self.team().roster.wake(self.index)
             && !self.is_idle_here()
             && let Some(platform) = self.team().platform.get()
+            && !is_planted(Mistake::NoKick)
         {
             platform.kick(self.core());
         }
@@ -47,9 +50,15 @@ impl RunLoop {
     /// and this is called once for it.
     #[cfg(feature = "smp")]
     pub(super) unsafe fn take_or_post(fiber: *const Header) {
+        #[cfg(debug_assertions)]
+        crate::scheduler::cpu::current::check_words();
         // SAFETY: it waits, so it is alive.
         let run_loop = unsafe { Self::of(fiber) };
-        if run_loop.is_owner() {
+        // SAFETY: as above.
+        let is_held = unsafe { (*fiber).state.is_held() };
+        // One that another core looks at waits in the inbox for the next scheduling point: here the
+        // caller may have what the other core needs in order to finish.
+        if run_loop.is_owner() && !is_held {
             points::ready(fiber);
             run_loop.take_posted(fiber);
         } else {

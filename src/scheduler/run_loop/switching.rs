@@ -102,6 +102,7 @@ impl RunLoop {
             // the inbox.
             // SAFETY: R4: `prev` is its first, and not its only one.
             unsafe { ring.cut_first(next) };
+            self.ready.one_less();
             // SAFETY: it runs.
             if unsafe { !Self::park::<HEEDS_CANCELLATION>(prev) } {
                 // SAFETY: it is in no ring.
@@ -127,16 +128,21 @@ impl RunLoop {
         prev: *const Header,
         heeds_cancellation: bool,
     ) -> *const Header {
+        #[cfg(feature = "smp")]
+        if self.ready.fibers() == 1 {
+            // What it waits for may come soon. It then goes on as if it had not waited.
+            // SAFETY: it runs.
+            self.linger(unsafe { &(*prev).state });
+        }
         self.forbid_fast_yields(); // R4: the ring may become empty.
         // SAFETY: R3.
         unsafe { self.ready.remove_first(prev) };
-        // SAFETY: it runs.
-        let is_parked = unsafe {
-            if heeds_cancellation {
-                Self::park::<true>(prev)
-            } else {
-                Self::park::<false>(prev)
-            }
+        let is_parked = if heeds_cancellation {
+            // SAFETY: it runs.
+            unsafe { Self::park::<true>(prev) }
+        } else {
+            // SAFETY: it runs.
+            unsafe { Self::park::<false>(prev) }
         };
         if !is_parked {
             // SAFETY: it is in no ring any more.
@@ -407,6 +413,7 @@ impl RunLoop {
         let ring = unsafe { &*ring };
         // SAFETY: R4: the fiber is its first, and not its only one.
         unsafe { ring.cut_first(next) };
+        self.ready.one_less();
         // SAFETY: R2.
         unsafe { Self::set_running(next) };
         next
@@ -422,6 +429,12 @@ impl RunLoop {
         self.forbid_fast_yields(); // R4: the ring may become empty.
         // SAFETY: R3.
         unsafe { self.ready.remove_first(fiber) };
+        #[cfg(feature = "smp")]
+        if self.is_asked() {
+            // Root gives fibers away, when this one has left its stack: a joiner may be among them.
+            self.announce_root(fiber);
+            return &raw const self.root;
+        }
         // SAFETY: it is in no ring any more, and nobody wakes it.
         unsafe { self.next_without(fiber) }
     }

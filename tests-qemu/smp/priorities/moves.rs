@@ -2,7 +2,7 @@
 
 use core::{
     array,
-    mem::forget,
+    mem::ManuallyDrop,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
@@ -164,7 +164,7 @@ kernel_test! {
                 let builder = team().builder().on(Core(1)).priority(LOW);
                 let owner = builder.spawn(&CELL, move || {
                     assert_eq!(level(), LOW, "the last one left a level");
-                    forget(mutex.lock());
+                    let _leaked = ManuallyDrop::new(mutex.lock());
                     for _ in 0..spins {
                         core::hint::spin_loop();
                     }

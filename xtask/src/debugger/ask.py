@@ -2,7 +2,7 @@
 begins a part; `program-frames` prints the frames of the program itself, because those of the library differ between builds;
 `program-threads` prints the threads with those frames; `up-to-program` selects the innermost of them; `thread-named NAME` selects a
 thread, and `quietly COMMAND` gives a command, without the frame that gdb prints; `break-at-switch` has the next switch stop the
-program."""
+program; `end-machine` ends QEMU, which may be gone before it has said so."""
 
 import gdb
 
@@ -80,6 +80,17 @@ class Quietly(gdb.Command):
                 print(line)
 
 
+class EndMachine(gdb.Command):
+    def __init__(self):
+        super().__init__("end-machine", gdb.COMMAND_USER)
+
+    def invoke(self, argument, from_tty):
+        try:
+            gdb.execute("kill", to_string=True)
+        except gdb.error:
+            pass
+
+
 class UpToProgram(gdb.Command):
     def __init__(self):
         super().__init__("up-to-program", gdb.COMMAND_USER)
@@ -104,6 +115,7 @@ Ask()
 ProgramThreads()
 ThreadNamed()
 Quietly()
+EndMachine()
 UpToProgram()
 BreakAtSwitch()
 AskPart()

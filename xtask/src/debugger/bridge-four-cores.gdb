@@ -9,4 +9,4 @@ ask-part A step of a fiber that waits
 ask thread-named carpenter
 ask quietly stepi
 ask program-threads
-kill
+end-machine

@@ -35,4 +35,4 @@ ask-part At the end
 tbreak kfiber_debugged_stop
 quietly continue
 ask program-threads
-kill
+end-machine

@@ -33,8 +33,9 @@ pub(super) fn session(adapter: &Path, kernel: &Path, address: &str) -> Result<St
         let stack = client.ask("stackTrace", stack)?;
         for frame in stack["stackFrames"].as_array().context("frames")? {
             let name = frame["name"].as_str().context("a name")?;
-            // Names of closures differ between versions of LLDB.
-            if name.starts_with("debugged::") && !name.contains(['$', '{']) {
+            // Names of closures differ between versions of LLDB, and beyond the first frame of a fiber it may find data.
+            let is_code = frame["line"] != 0;
+            if is_code && name.starts_with("debugged::") && !name.contains(['$', '{']) {
                 text += &format!("  {name}, line {}\n", frame["line"]);
                 text += &client.variables(&frame["id"])?;
             }

@@ -21,4 +21,4 @@ ask-part In an interrupt handler
 tbreak kfiber_debugged_stop
 quietly continue
 ask info fibers
-kill
+end-machine

@@ -52,4 +52,4 @@ tbreak kfiber_debugged_stop
 continue
 ask info fibers
 ask info locks
-kill
+end-machine

@@ -107,7 +107,10 @@ impl Machine {
         ] {
             self.set(header + offset, value);
         }
-        self.write(header + LAYOUT.name_bytes, &[name.len() as u8]);
+        self.write(
+            header + LAYOUT.name_bytes,
+            &[u8::try_from(name.len()).expect("a short name")],
+        );
         let check = (next ^ 0xf1be_57ac_f1be_57ac).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
         self.write(header + LAYOUT.link_check, &check.to_le_bytes()[..2]);
         self.set(LIST, header);
@@ -224,7 +227,8 @@ impl Machine {
             (place::GS_BASE, gs),
             (place::KERNEL_GS_BASE, kernel_gs),
         ] {
-            bytes[place as usize..][..8].copy_from_slice(&value.to_le_bytes());
+            bytes[usize::try_from(place).expect("a small number")..][..8]
+                .copy_from_slice(&value.to_le_bytes());
         }
         bytes
     }

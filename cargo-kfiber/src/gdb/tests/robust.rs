@@ -76,6 +76,15 @@ fn a_machine_that_goes_ends_the_session() {
 }
 
 #[test]
+fn a_machine_that_is_killed_need_not_answer() {
+    let mut machine = Machine::new(1);
+    machine.dies_at = Some("vKill");
+    let mut debugger = Debugger::new(Some(kernel(Current::Unknown)), machine);
+    assert_eq!(debugger.ask("vKill;1"), "OK");
+    assert_eq!(debugger.next(), None);
+}
+
+#[test]
 fn no_packet_ends_the_session() {
     let mut seed = 0x5eed_u64;
     let mut random = move |below: u64| {
@@ -122,7 +131,7 @@ fn no_packet_ends_the_session() {
     for _ in 0..3000 {
         let count = random(4);
         let payload: String = (0..=count)
-            .map(|_| words[random(words.len() as u64) as usize])
+            .map(|_| words[usize::try_from(random(words.len() as u64)).expect("a small number")])
             .collect();
         // What is no single packet on the way, what only goes to the machine, and what has no answer.
         if payload.contains('#') || payload.starts_with(['m', 'k', 'c', 's', 'C', 'S', 'F']) {

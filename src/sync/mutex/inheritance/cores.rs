@@ -150,21 +150,22 @@ const fn waits_on<'a>(fiber: *const Header) -> &'a Cell<*const ()> {
 fn highest(mutex: &RawMutex, team: &Team) -> Option<u8> {
     mutex.line.with(|line| {
         line.iter()
-            .filter(|waiter| {
-                // SAFETY: it is in line, so it is alive, or has failed there.
-                let header = unsafe { &*waiter.fiber };
-                // SAFETY: as above.
-                team.has(unsafe { Header::loop_address(waiter.fiber) })
-                    && !header.state.is_finished()
-            })
-            // SAFETY: H3.
-            .map(|waiter| {
-                unsafe { Lending::of(waiter.fiber) }
-                    .level
-                    .load(Ordering::Relaxed)
-            })
+            .filter_map(|waiter| level_in_line(waiter.fiber, team))
             .max()
     })
+}
+
+/// Returns the level that is due to a fiber in a line, or `None` if it is of another scheduler, or
+/// has failed there.
+fn level_in_line(fiber: *const Header, team: &Team) -> Option<u8> {
+    // SAFETY: H3, or it has failed, and its header stays for good.
+    let header = unsafe { &*fiber };
+    // SAFETY: as above.
+    let run_loop = unsafe { Header::loop_address(fiber) };
+    // SAFETY: as above; only fibers stand in line, so it is a cell's.
+    let lending = unsafe { Lending::of(fiber) };
+    let is_ours = team.has(run_loop) && !header.state.is_finished();
+    is_ours.then(|| lending.level.load(Ordering::Relaxed))
 }
 
 /// Recomputes the level that is due to a fiber, and the levels that depend on it. `pin` is what

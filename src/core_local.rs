@@ -12,6 +12,7 @@
 //! The symbol `__kfiber_core_at` is the offset. It is 0 if nobody defines it. A read of a word is
 //! one instruction, `mov rax, gs:[__kfiber_core_at + 8]`, as it is one for a static.
 
+use crate::platform::Core;
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
 use core::ptr;
@@ -26,7 +27,7 @@ use x86_64::registers::model_specific::GsBase;
 /// ```ignore
 /// static CORES: [CoreLocal; 4] = [const { CoreLocal::new() }; 4];
 ///
-/// unsafe { CORES[core].install() };
+/// unsafe { CORES[number].install(Core(number)) };
 /// SCHEDULER.run();
 /// ```
 ///
@@ -36,15 +37,19 @@ use x86_64::registers::model_specific::GsBase;
 /// ld the symbol works in kernels that are linked statically; a position-independent one needs
 /// rust-lld, or offset 0 and no symbol.
 ///
-/// Nothing of this crate may run on a core before that, except [`CoreLocal`] itself: not `spawn`,
-/// not [`fiber_panicked`](crate::scheduler::fiber_panicked), not a lock. A handler of interrupts
-/// from user mode does `swapgs` before it calls anything of this crate, as it does for the kernel's
-/// own use of GS.
+/// Nothing of this crate may run on a core before that, except [`CoreLocal`] itself,
+/// [`fiber_panicked`](crate::scheduler::fiber_panicked) and
+/// [`exceptions::handle`](crate::exceptions::handle), which say then that no fiber runs. The first use
+/// of a scheduler, and each `run`, panic if the words are not there. In builds with debug assertions so
+/// do spawning and waking on any core. A lock does not look, and reads whatever is there, or faults. A
+/// handler of interrupts from user mode does `swapgs` before it calls anything of this crate, as it does
+/// for the kernel's own use of GS.
 #[repr(C, align(64))]
 pub struct CoreLocal {
     /// The address of this value.
     this: UnsafeCell<*const Self>,
-    words: UnsafeCell<[*const (); 3]>,
+    /// What the scheduler knows of the core, and at last the core's number.
+    words: UnsafeCell<[*const (); 4]>,
     /// The ring of the flight recorder.
     #[cfg(feature = "trace")]
     ring: UnsafeCell<*const crate::trace::ring::Ring>,
@@ -58,13 +63,15 @@ unsafe impl Sync for CoreLocal {}
 // SAFETY: as above.
 unsafe impl Send for CoreLocal {}
 
-/// What the word of the running fiber is while none runs: see [`current`](super::current).
-pub(super) const NOBODY: *const () = ptr::without_provenance(1);
+/// What the word of the running fiber is while none runs: see
+/// [`current`](crate::scheduler::cpu::current).
+const NOBODY: *const () = ptr::without_provenance(1);
 
 /// The words by their offsets, the first of which is that of the running fiber.
-pub(super) const FIBER_AT: usize = offset_of!(CoreLocal, words);
-pub(super) const RUN_LOOP_AT: usize = FIBER_AT + 8;
-pub(super) const PLACE_AT: usize = FIBER_AT + 16;
+pub(crate) const FIBER_AT: usize = offset_of!(CoreLocal, words);
+pub(crate) const RUN_LOOP_AT: usize = FIBER_AT + 8;
+pub(crate) const PLACE_AT: usize = FIBER_AT + 16;
+const NUMBER_AT: usize = FIBER_AT + 24;
 
 impl CoreLocal {
     /// Returns the words of a core that runs no fiber.
@@ -72,13 +79,14 @@ impl CoreLocal {
     pub const fn new() -> Self {
         Self {
             this: UnsafeCell::new(ptr::null()),
-            words: UnsafeCell::new([NOBODY, ptr::null(), ptr::null()]),
+            words: UnsafeCell::new([NOBODY, ptr::null(), ptr::null(), ptr::null()]),
             #[cfg(feature = "trace")]
             ring: UnsafeCell::new(crate::trace::here::NOWHERE.head()),
         }
     }
 
-    /// Makes these the words of the core that calls it, and gives kfiber its GS base.
+    /// Makes these the words of the core that calls it, and gives kfiber its GS base. The core gets
+    /// this number, which [`hardware::ApicCores`](crate::hardware::ApicCores) reads again.
     ///
     /// # Safety
     ///
@@ -88,14 +96,15 @@ impl CoreLocal {
     /// # Context
     ///
     /// Callable from: boot code of each core, once. Blocks: nothing.
-    pub unsafe fn install(&'static self) {
+    pub unsafe fn install(&'static self, number: Core) {
         let base = ptr::from_ref(self).addr().wrapping_sub(offset()) as u64;
         GsBase::write(VirtAddr::new_truncate(base));
         // SAFETY: the caller's promise.
-        unsafe { self.embed() };
+        unsafe { self.embed(number) };
     }
 
-    /// Makes these the words of the core whose GS base lies `__kfiber_core_at` bytes below them.
+    /// Makes these the words of the core whose GS base lies `__kfiber_core_at` bytes below them. The
+    /// core gets this number, as by [`install`](Self::install).
     ///
     /// # Panics
     ///
@@ -110,7 +119,7 @@ impl CoreLocal {
     /// # Context
     ///
     /// Callable from: boot code of each core, once. Blocks: nothing.
-    pub unsafe fn embed(&'static self) {
+    pub unsafe fn embed(&'static self, number: Core) {
         let base = usize::try_from(GsBase::read().as_u64()).unwrap_or(0);
         assert!(
             base.wrapping_add(offset()) == ptr::from_ref(self).addr(),
@@ -119,6 +128,7 @@ impl CoreLocal {
         );
         // SAFETY: the caller's promise: only this core uses them.
         unsafe { self.this.get().write(self) };
+        write::<NUMBER_AT>(ptr::without_provenance(number.0));
     }
 }
 
@@ -135,14 +145,29 @@ impl core::fmt::Debug for CoreLocal {
 }
 
 /// Panics unless the words of this core are where its GS base says.
+///
+/// It reads a register of the processor, so it is called where a scheduler is used first, in `run`, and
+/// in builds with debug assertions where something is spawned or woken.
 #[track_caller]
 pub(crate) fn check() {
-    let base = usize::try_from(GsBase::read().as_u64()).unwrap_or(0);
     assert!(
-        base != 0 && is_there(base),
+        are_there(),
         "this core has no words of kfiber: with the feature `smp`, call `CoreLocal::install` (or `embed`) on each core, before \
-         anything else of kfiber"
+         anything else of kfiber; a handler that came from user mode does `swapgs` first"
     );
+}
+
+/// Returns the number of this core, whose words are there.
+#[inline]
+pub(crate) fn number() -> Core {
+    Core(read::<NUMBER_AT>().addr())
+}
+
+/// Returns whether the words of this core are where its GS base says. If the GS base points to where no
+/// memory is, it must be 0.
+pub(crate) fn are_there() -> bool {
+    let base = usize::try_from(GsBase::read().as_u64()).unwrap_or(0);
+    base != 0 && is_there(base)
 }
 
 fn is_there(base: usize) -> bool {
@@ -167,7 +192,7 @@ fn offset() -> usize {
 
 /// Reads a word of this core.
 #[inline(always)]
-pub(super) fn read<const AT: usize>() -> *const () {
+pub(crate) fn read<const AT: usize>() -> *const () {
     let word;
     // SAFETY: `run` has checked that the words are there.
     unsafe {
@@ -184,7 +209,7 @@ pub(super) fn read<const AT: usize>() -> *const () {
 
 /// Writes a word of this core.
 #[inline(always)]
-pub(super) fn write<const AT: usize>(word: *const ()) {
+pub(crate) fn write<const AT: usize>(word: *const ()) {
     // SAFETY: as above, and nobody but this core uses them.
     unsafe {
         core::arch::asm!(
