@@ -50,7 +50,13 @@ pub struct CoreLocal {
     this: UnsafeCell<*const Self>,
     /// What the scheduler knows of the core, and at last the core's number.
     words: UnsafeCell<[*const (); 4]>,
+    /// The ring of the flight recorder.
+    #[cfg(feature = "trace")]
+    ring: UnsafeCell<*const crate::trace::ring::Ring>,
 }
+
+#[cfg(feature = "trace")]
+const _: () = assert!(offset_of!(CoreLocal, ring) == crate::trace::here::RING_AT);
 
 // SAFETY: only the core that it belongs to uses the words.
 unsafe impl Sync for CoreLocal {}
@@ -74,6 +80,8 @@ impl CoreLocal {
         Self {
             this: UnsafeCell::new(ptr::null()),
             words: UnsafeCell::new([NOBODY, ptr::null(), ptr::null(), ptr::null()]),
+            #[cfg(feature = "trace")]
+            ring: UnsafeCell::new(crate::trace::here::NOWHERE.head()),
         }
     }
 

@@ -69,6 +69,9 @@ pub use atomic::steps;
 #[cfg(not(loom))]
 pub mod platform;
 
+#[cfg(not(loom))]
+pub mod trace;
+
 #[cfg(all(feature = "smp", not(target_os = "linux")))]
 mod core_local;
 
@@ -84,6 +87,9 @@ pub mod scheduler;
 mod scheduler {
     mod lock_free;
 }
+
+#[cfg(all(feature = "trace", not(loom)))]
+mod recorder;
 
 #[cfg(not(target_os = "linux"))]
 pub mod exceptions;

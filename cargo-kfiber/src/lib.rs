@@ -17,6 +17,7 @@ pub mod qemu_test;
 pub mod report;
 pub mod stacks;
 pub mod test;
+pub mod trace;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -45,6 +46,8 @@ enum Command {
     Test(test::Options),
     Report(report::Options),
     Stacks(stacks::Options),
+    /// Turn what a flight recorder exported into a trace for Perfetto, text, numbers or a picture
+    Trace(trace::Options),
 }
 
 /// Runs the program, and prints an error if there is one.
@@ -75,6 +78,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Test(options) => test::run(&options)?,
         Command::Report(options) => report::run(&options).map(|()| true)?,
         Command::Stacks(options) => stacks::run(&options)?,
+        Command::Trace(options) => trace::run(&options).map(|()| true)?,
     };
     Ok(if is_good {
         ExitCode::SUCCESS

@@ -65,6 +65,7 @@ use crate::scheduler::queue::ready::{Ready, Ring};
 use crate::scheduler::queue::sleepers::Sleepers;
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::wait::Wait;
+use crate::trace::points;
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr;
@@ -344,6 +345,7 @@ impl RunLoop {
 
     #[cold]
     fn start_sleeping(&self, fiber: *const Header, wait: &Wait, deadline: Nanoseconds) {
+        points::sleep(deadline);
         self.check_timer(self.last_look());
         // SAFETY: the caller takes it out before it goes away.
         unsafe { self.sleepers.insert(wait, fiber, deadline) };
@@ -439,6 +441,7 @@ impl RunLoop {
             // SAFETY: it waited, so it is in no ring, and it was not woken before, so it is in no
             // inbox.
             unsafe { self.enqueue(fiber) };
+            points::ready(fiber);
         }
     }
 
@@ -453,6 +456,7 @@ impl RunLoop {
                 if unsafe { (*fiber).state.wake_as_owner() } {
                     // SAFETY: it waited; only the owner comes here.
                     unsafe { self.enqueue(fiber) };
+                    points::ready(fiber);
                 }
             }
             // The deadline may be the same: a timer that interrupted too early must do so again.

@@ -30,6 +30,7 @@ use crate::scheduler::task::id::FiberId;
 use crate::scheduler::task::owner;
 use crate::scheduler::task::scope_count::ScopeCount;
 use crate::stack::{FLOOR_BYTES, STACK_ALIGN, StackHandle, StackMemory, Storage};
+use crate::trace::points;
 use core::mem::needs_drop;
 use core::ptr;
 use core::sync::atomic::Ordering;
@@ -148,6 +149,7 @@ pub(crate) unsafe fn spawn_in<H: CellSource, F: FnOnce() -> T, T>(
     #[cfg(feature = "smp")]
     let generation = fiber.state.begin_as(is_owner, builder.is_pinned);
     fiber.tag.set(owner::tag_of(generation));
+    points::spawn(header, generation, builder.name);
     // SAFETY: the fiber is complete, and in no queue.
     unsafe { run_loop.adopt(header, is_first, is_owner) };
     // SAFETY: cells are statics.

@@ -29,11 +29,30 @@ pub(crate) fn main() -> ! {
         stacks::print(&SCHEDULER); // for `cargo xtask stacks`
     }
 
+    #[cfg(feature = "trace")]
+    if command_line::value("trace").is_some() {
+        crate::scheduler::RECORDER.stop();
+        // A serial port that does not take the text is noticed by the reader.
+        let _is_written = crate::scheduler::RECORDER.export(&mut Serial);
+    }
+
     if shell.try_join().expect("`run` returned, so it has ended") {
         exit::pass()
     }
     println!("Something is not as it should be.");
     exit::fail()
+}
+
+/// The serial port, which takes what is exported.
+#[cfg(feature = "trace")]
+struct Serial;
+
+#[cfg(feature = "trace")]
+impl core::fmt::Write for Serial {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        tests_qemu::print!("{text}");
+        Ok(())
+    }
 }
 
 /// The timer's handler. It only says that the time has come; sleepers are woken by the scheduler.

@@ -20,6 +20,8 @@ pub(crate) const fn machine() -> Machine {
 
 /// Runs all fibers. Interrupts are on.
 pub(crate) fn run() {
+    #[cfg(feature = "trace")]
+    crate::scheduler::RECORDER.start(&SCHEDULER);
     SCHEDULER.run();
 }
 

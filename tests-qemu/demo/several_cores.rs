@@ -111,6 +111,8 @@ pub(crate) fn run() {
             start_this_core().expect("as on the first core");
         }
         interrupts::enable();
+        #[cfg(feature = "trace")]
+        crate::scheduler::RECORDER.start(&SCHEDULER);
         SCHEDULER.run();
     });
 }

@@ -108,7 +108,13 @@ extern "C" fn kfiber_test_on_trap(frame: &mut TrapFrame) {
     }
     // SAFETY: `hook` above made it from such a function.
     let hook: Hook = unsafe { core::mem::transmute(hook) };
-    hook(frame);
+    if kfiber::trace::is_traced(frame.vector) {
+        kfiber::trace::interrupt_in(frame.vector);
+        hook(frame);
+        kfiber::trace::interrupt_out();
+    } else {
+        hook(frame);
+    }
 }
 
 /// Ends the run: as passed if the test promised this exception, else as a fault.

@@ -10,6 +10,7 @@ use crate::scheduler::cpu::current;
 use crate::scheduler::lock_free::state::Woken;
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::wait::{Giver, Kind, Wait, WaitReason};
+use crate::trace::points;
 use core::fmt;
 use core::panic::Location;
 use core::ptr;
@@ -75,6 +76,7 @@ pub fn move_to(core: Core) -> Result<(), MoveError> {
         // SAFETY: it runs.
         let header = unsafe { &*fiber };
         header.wait.set(&raw const wait);
+        points::wait(WaitReason::Move as u8, ptr::null(), wait.location);
         run_loop.emigrant.set((fiber, index));
         // SAFETY: `waiting_fiber` says that it runs, and that we are the owner.
         unsafe { run_loop.block_for_root(fiber) };
@@ -123,6 +125,7 @@ impl RunLoop {
         if header.state.wake() == Woken::Enqueue {
             let to = &self.team().loops()[index];
             header.change_run_loop(to.address());
+            points::moves(fiber, index);
             // SAFETY: it waited, nobody woke it before, and it has left its stack.
             unsafe { to.post(fiber) };
         }

@@ -4,6 +4,7 @@ use super::RunLoop;
 #[cfg(feature = "smp")]
 use crate::atomic::{Mistake, is_planted};
 use crate::scheduler::task::header::Header;
+use crate::trace::points;
 use core::ptr;
 
 impl RunLoop {
@@ -14,6 +15,7 @@ impl RunLoop {
     /// The fiber is alive and in no ring and no inbox, and its state says that it waits and was
     /// woken.
     pub(crate) unsafe fn post(&self, fiber: *const Header) {
+        points::posted(fiber);
         // SAFETY: the caller's promise.
         unsafe { self.inbox.push(fiber) };
         self.forbid_fast_yields();
@@ -57,6 +59,7 @@ impl RunLoop {
         // One that another core looks at waits in the inbox for the next scheduling point: here the
         // caller may have what the other core needs in order to finish.
         if run_loop.is_owner() && !is_held {
+            points::ready(fiber);
             run_loop.take_posted(fiber);
         } else {
             // SAFETY: the caller's promise.

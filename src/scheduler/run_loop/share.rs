@@ -28,6 +28,7 @@ use super::debt::Debt;
 use super::team::Team;
 use crate::atomic::{Mistake, is_planted};
 use crate::scheduler::task::header::Header;
+use crate::trace::points;
 use core::ptr;
 use core::sync::atomic::Ordering;
 
@@ -151,6 +152,7 @@ impl RunLoop {
             unsafe { self.sleepers.remove(wait) };
         }
         header.change_run_loop(to.address());
+        points::moves(fiber, to.index);
         // SAFETY: it is in no ring, and its state says that it waits and was woken.
         unsafe { to.post(fiber) };
     }

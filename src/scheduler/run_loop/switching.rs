@@ -5,15 +5,15 @@
 //! is the ring from which the next fiber may be taken without further checks, or null.
 
 use super::RunLoop;
+use super::hooks::call_hook;
 use super::stack_check::{before_leaving, before_running};
 #[cfg(feature = "smp")]
 use super::team::count_failed;
 use crate::context::{self, Payload};
-use crate::platform::SwitchHook;
 use crate::scheduler::cpu::current;
-use crate::scheduler::cpu::no_unwind::NoUnwind;
 use crate::scheduler::queue::ready::Ring;
 use crate::scheduler::task::header::Header;
+use crate::trace::points;
 use core::ptr;
 use core::sync::atomic::Ordering;
 
@@ -333,6 +333,7 @@ impl RunLoop {
     pub(crate) unsafe fn switch(&self, prev: *const Header, next: *const Header) {
         // SAFETY: the caller's promise.
         unsafe { Self::count_turn(prev) };
+        points::switch(next);
         let (prev_block, next_block) = (Header::block(prev), Header::block(next));
         // SAFETY: C1 to C3: `next` does not run and its registers are stored: only the owner leaves
         // it, and only the owner takes it up again; or it is new. Headers do not move while their
@@ -378,6 +379,8 @@ impl RunLoop {
         unsafe { Self::count_turn(fiber) };
         // SAFETY: the caller's promise.
         let next = unsafe { self.next_for_good(fiber) };
+        points::end(fiber);
+        points::switch(next);
         // SAFETY: the caller's promise.
         let end = unsafe { (*fiber).end.get() }.expect("set by spawn");
         #[cfg(feature = "smp")]
@@ -435,15 +438,4 @@ impl RunLoop {
         // SAFETY: it is in no ring any more, and nobody wakes it.
         unsafe { self.next_without(fiber) }
     }
-}
-
-/// Calls a switch hook, in the middle of a switch from `prev` to `next`. A null pointer means root.
-#[inline(always)]
-fn call_hook(hook: SwitchHook, prev: *const Header, next: *const Header) {
-    let no_unwind = NoUnwind::begin(
-        "a switch hook panicked: it runs in the middle of a switch, and must neither wait nor panic",
-    );
-    current::enter_switch_hook(prev);
-    hook(prev.cast(), next.cast());
-    no_unwind.done();
 }

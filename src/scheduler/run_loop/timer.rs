@@ -5,6 +5,7 @@ use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::cpu::current;
 use crate::scheduler::report::hooks::Report;
 use crate::scheduler::report::late_timer::LateTimer;
+use crate::trace::points;
 use core::sync::atomic::Ordering;
 use spin::Once;
 
@@ -30,6 +31,7 @@ impl RunLoop {
 
     /// Requests a check of the sleep queue soon. This is wait-free.
     pub(crate) fn timer_interrupt(&self) {
+        points::timer();
         // Root in its own inbox is the signal. Its state prevents it from being there twice.
         if self.root.state.request_timer_check() {
             self.post_root();

@@ -50,6 +50,65 @@ pub enum WaitReason {
     Move,
 }
 
+#[cfg(feature = "trace")]
+impl WaitReason {
+    /// All reasons, in the order of their numbers.
+    pub(crate) const ALL: &[Self] = &[
+        Self::Park,
+        Self::Sleep,
+        Self::Join,
+        Self::Scope,
+        Self::Future,
+        Self::WaitQueue,
+        Self::Mutex,
+        Self::Read,
+        Self::Write,
+        Self::Semaphore,
+        Self::Condvar,
+        Self::Event,
+        Self::Barrier,
+        Self::Once,
+        Self::Receive,
+        Self::Send,
+        #[cfg(feature = "smp")]
+        Self::Move,
+    ];
+
+    /// Returns the name, as `Debug` writes it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Park => "Park",
+            Self::Sleep => "Sleep",
+            Self::Join => "Join",
+            Self::Scope => "Scope",
+            Self::Future => "Future",
+            Self::WaitQueue => "WaitQueue",
+            Self::Mutex => "Mutex",
+            Self::Read => "Read",
+            Self::Write => "Write",
+            Self::Semaphore => "Semaphore",
+            Self::Condvar => "Condvar",
+            Self::Event => "Event",
+            Self::Barrier => "Barrier",
+            Self::Once => "Once",
+            Self::Receive => "Receive",
+            Self::Send => "Send",
+            #[cfg(feature = "smp")]
+            Self::Move => "Move",
+        }
+    }
+}
+
+// A number that is recorded leads back to its reason.
+#[cfg(feature = "trace")]
+const _: () = {
+    let mut index = 0;
+    while index < WaitReason::ALL.len() {
+        assert!(WaitReason::ALL[index] as usize == index);
+        index += 1;
+    }
+};
+
 /// The properties that all waits of one kind share. Each primitive has a static of this type. The
 /// scheduler calls back into the primitive through it, without depending on it.
 pub(crate) struct Kind {
