@@ -64,23 +64,21 @@
 //! - The [`Platform`] says on which [`core`](Platform::core) it runs, [kicks](Platform::kick) a core
 //!   that sleeps, and has one clock for all cores and a timer for each: `hardware::ApicCores` is one.
 //! - On the bare machine each core first gives kfiber its words, and its number: see `CoreLocal`.
-//! - Whatever wakes, joins, cancels or hands over works between cores as on one. A yield takes no
-//!   lock and no atomic read-modify-write there either.
-//! - A ready fiber that is not pinned (`Builder::on`) moves to a core that has nothing to do, and which
-//!   gets as many as stay. The running fiber and a fiber that waits do not move. On a host a fiber stays
-//!   on the thread on which it began. A fiber can move itself: see `move_to`.
+//! - Whatever wakes, joins, cancels or hands over works between cores. A yield still takes no lock.
+//! - A ready fiber that is not pinned (`Builder::on`) moves to a core that has nothing to do, which gets
+//!   as many as stay. The running fiber and those that wait do not move. On a host a fiber stays on the
+//!   thread on which it began. A fiber can move itself: see `move_to`.
 //! - Before a core [sleeps](Platform::idle), it looks for a few microseconds, with interrupts on, whether
 //!   another one has something for it, which then needs no kick. While all others sleep, it sleeps at once.
 //! - A core is asked for work at its next scheduling point. If its running fiber never lets others run,
 //!   the [`Watchdog`] of that core names it, and those that wait for it: see [`SoftLockup`].
 //! - Order is first come, first served within one core and one priority. A fiber of higher priority
-//!   waits no longer than until the next scheduling point of its core.
-//! - A mutex lends the priority of those that wait for it to its owner, on whatever cores they are,
-//!   along chains as on one core. The core of the owner acts on it at its next scheduling point.
-//! - A cycle of waits is found when it closes, also across cores, unless two cores close it at the same
-//!   moment, or the last to wait is a scope, or a writer, that needs a fiber of another core. Then it
-//!   is found by a [`Watchdog`], or when all cores sleep: see [`Hooks::stalled`].
-//! - Only one core at a time [reports](Hooks::report), so reports do not mix.
+//!   waits no longer than until the next scheduling point of its core. A mutex lends the priority of
+//!   those that wait for it to its owner across cores, along chains, from such a point on.
+//! - A cycle of waits is found when it closes. If two cores close it at the same moment, or the last to
+//!   wait is a scope or a writer that needs a fiber of another core, a [`Watchdog`] finds it, or the
+//!   last core to sleep: see [`Hooks::stalled`].
+//! - Only one core at a time [reports](Hooks::report).
 //!
 //! # Cancellation
 //!
