@@ -34,6 +34,12 @@ pub mod diagnosis {}
 pub mod debugging {}
 
 #[doc = include_str!("links.md")]
+#[doc = include_str!("../docs/tracing.md")]
+///
+#[doc = include_str!("../docs/trace.svg")]
+pub mod tracing {}
+
+#[doc = include_str!("links.md")]
 #[doc = include_str!("../docs/performance.md")]
 pub mod performance {}
 

@@ -199,7 +199,7 @@ pub unsafe fn handle_x86_interrupt(
 /// Callable from: exception handler, fiber. Takes no lock. Blocks: nothing.
 #[must_use]
 pub fn overflow_at(frame: &TrapFrame, address: u64) -> Option<Overflow> {
-    let fiber = current::get();
+    let fiber = current::get_warily();
     if fiber.is_null() {
         return None;
     }

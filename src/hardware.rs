@@ -6,7 +6,8 @@
 //!
 //! | part | what it is for |
 //! |---|---|
-//! | [`LocalApicTimer`] | the usual platform: the time-stamp counter as clock, the core's own timer |
+//! | [`LocalApicTimer`] | the usual timer of one core: the time-stamp counter as clock, the core's own timer |
+//! | [`ApicCores`] | the platform of several cores: their numbers, a timer for each, the interrupts that wake them |
 //! | [`PitTimer`] | the same clock with the timer of the first PCs, once or as a tick, for kernels that use the PIC |
 //! | [`TscClock`] | the clock alone, for kernels with a timer of their own |
 //! | [`LocalApic`] | end of interrupt, the number of this core, interrupts to other cores |
@@ -51,6 +52,56 @@
 //!
 //! `on_timer` is not an interrupt handler by itself: on stable Rust, `interrupt_entry!` makes one that
 //! calls it, and `exceptions::Tables` has a place for it.
+//!
+//! # Several cores
+//!
+//! [`ApicCores`] is the platform of a scheduler with the feature `smp`. Each core starts its part of
+//! it at boot, and then calls [`run`](crate::scheduler::Scheduler::run):
+//!
+//! ```no_run
+//! # #[cfg(feature = "smp")] {
+//! use kfiber::hardware::{ApicCores, ApicVectors, HardwareError, LocalApic, pic};
+//! use kfiber::platform::Core;
+//! use kfiber::scheduler::{CoreLocal, Scheduler};
+//! use kfiber::x86_64::VirtAddr;
+//!
+//! const SPURIOUS: u8 = 0xff;
+//! const VECTORS: ApicVectors = ApicVectors { timer: 0x40, kick: 0x41 };
+//!
+//! // SAFETY: no interrupt handler turns interrupts on again.
+//! static SCHEDULER: Scheduler<ApicCores<4>, 4> = Scheduler::new(unsafe { ApicCores::new() });
+//! static LOCALS: [CoreLocal; 4] = [const { CoreLocal::new() }; 4];
+//!
+//! /// Called on each core, with interrupts off, when its IDT has handlers for all three vectors; on
+//! /// the others after this has returned on core 0.
+//! fn start_core(number: usize) -> Result<(), HardwareError> {
+//!     // SAFETY: each core has its own words, and nobody else uses GS.
+//!     unsafe { LOCALS[number].install(Core(number)) };
+//!     // SAFETY: physical memory is mapped there, and the vector has a handler.
+//!     let apic = unsafe { LocalApic::enable(VirtAddr::new(0), SPURIOUS) }?;
+//!     let platform = SCHEDULER.platform();
+//!     if number == 0 {
+//!         pic::mask_all();
+//!         // SAFETY: the vectors have the handlers below, and nobody else uses the timer or the PIT.
+//!         unsafe { platform.start(apic, VECTORS) }
+//!     } else {
+//!         // SAFETY: as above, and the time-stamp counters of this machine agree.
+//!         unsafe { platform.start_on_this_core(apic) }
+//!     }
+//! }
+//!
+//! /// What the handler of the timer's vector calls.
+//! fn on_timer() {
+//!     SCHEDULER.timer_interrupt();
+//!     SCHEDULER.platform().end_of_timer_interrupt();
+//! }
+//!
+//! /// What the handler of the kicks calls.
+//! fn on_kick() {
+//!     SCHEDULER.platform().end_of_interrupt();
+//! }
+//! # }
+//! ```
 //!
 //! # Timers that never interrupt
 //!
@@ -102,6 +153,12 @@
 //! at the clock and asks again.
 
 #[cfg(not(target_os = "linux"))]
+mod apic_core;
+#[cfg(not(target_os = "linux"))]
+mod apic_cores;
+#[cfg(not(target_os = "linux"))]
+mod apic_timers;
+#[cfg(not(target_os = "linux"))]
 mod cpuid;
 #[cfg(not(target_os = "linux"))]
 mod error;
@@ -128,13 +185,17 @@ mod serial_port;
 mod tsc;
 
 #[cfg(not(target_os = "linux"))]
+pub use apic_cores::{ApicCores, ApicVectors};
+#[cfg(not(target_os = "linux"))]
+pub use apic_timers::ApicTimerMode;
+#[cfg(not(target_os = "linux"))]
 pub use error::HardwareError;
 #[cfg(not(target_os = "linux"))]
 pub use hpet::Hpet;
 #[cfg(not(target_os = "linux"))]
 pub use local_apic::{Destination, Ipi, LocalApic};
 #[cfg(not(target_os = "linux"))]
-pub use local_apic_timer::{ApicTimerMode, LocalApicTimer};
+pub use local_apic_timer::LocalApicTimer;
 #[cfg(not(target_os = "linux"))]
 pub use pit_timer::PitTimer;
 #[cfg(not(target_os = "linux"))]

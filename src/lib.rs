@@ -61,9 +61,19 @@ pub mod stack;
 pub mod context;
 
 mod atomic;
+/// What an exploration of the scheduler's schedules sees and plants.
+#[cfg(kfiber_steps)]
+#[doc(hidden)]
+pub use atomic::steps;
 
 #[cfg(not(loom))]
 pub mod platform;
+
+#[cfg(not(loom))]
+pub mod trace;
+
+#[cfg(all(feature = "smp", not(target_os = "linux")))]
+mod core_local;
 
 #[cfg(all(not(loom), any(test, not(target_os = "linux"))))]
 pub mod hardware;
@@ -77,6 +87,9 @@ pub mod scheduler;
 mod scheduler {
     mod lock_free;
 }
+
+#[cfg(all(feature = "trace", not(loom)))]
+mod recorder;
 
 #[cfg(not(target_os = "linux"))]
 pub mod exceptions;

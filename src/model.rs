@@ -28,8 +28,8 @@
 //!   before its fibers have ended, whether it returns, unwinds or fails. If all else fails, the
 //!   program ends.
 //! - **M7, failure**: a fiber that fails is removed from every list of waiters and from the sleep
-//!   queue, and all priorities that it lent or borrowed are given back. Anything that it was given
-//!   while it waited goes to the next waiter. The locks that it held are poisoned.
+//!   queue, and all priorities that it lent or borrowed are given back, on whatever cores. Anything
+//!   that it was given while it waited goes to the next waiter. The locks that it held are poisoned.
 //! - **M8, reuse**: a fiber finds no state of the fiber that used its cell before: no shield, no
 //!   name, no priority and no lock. Ids and owner words contain a generation.
 //! - **M9, the end**: a fiber fails if its closure returns with interrupts off, or where waiting is
@@ -51,7 +51,7 @@
 //! | closure of `scope` | the fiber that calls `scope` | fine | the scope waits for its fibers first | the end of the scope aborts a host's process if fibers of the scope still run; on the bare machine it panics |
 //! | closure of [`Fiber::new`](crate::fiber::Fiber::new) | on its own stack, in the fiber that resumes it | fine: the fiber around it waits | the process aborts, or the kernel panics: nothing unwinds out of a stack | as in the code around it |
 //! | future of `block_on`, its `poll` and destructor | the fiber | fine | the fiber's panic | as in the code around it |
-//! | waker given to a `JoinHandle` | the fiber that ends, before it leaves its stack | fine: the fiber has not ended yet; but if the handle is polled again meanwhile, with a waker that waits too, `join` must not be called during that second wait: it would spin for ever | the fiber fails and its result is forgotten | the fiber fails |
+//! | waker given to a `JoinHandle` | the fiber that ends, before it leaves its stack | fine: the fiber has not ended yet, and may be joined; a waker that polls again meanwhile is called too, and after that one a poll is told to ask again at once | the fiber fails and its result is forgotten | the fiber fails |
 //! | waker given to a `JoinHandle` of a fiber that fails | the end of the failing fiber, perhaps an exception handler | refused | fatal: the fiber has failed already | as in the handler |
 //! | waker's destructor, clone | where the handle is polled or dropped | fine in a fiber | the panic propagates to that code | as in that code |
 //! | waker of `block_on`, called by you | anywhere | it never waits | it never panics | – |

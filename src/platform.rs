@@ -1,7 +1,8 @@
 //! The platform that a kernel supplies to a scheduler: a clock, a timer, a way to sleep, and with
 //! several cores the number of each and a way to wake one.
 //!
-//! `BareX86_64` is the platform of a kernel on the bare machine, and needs a clock and a timer.
+//! `BareX86_64` is the platform of a kernel on one core of the bare machine, and needs a clock and a
+//! timer. `hardware::ApicCores` is that of several cores.
 //! `Host` is the platform of `cargo test` on Linux. Its clock jumps, so a test that sleeps for an
 //! hour takes no time.
 
@@ -10,6 +11,8 @@ mod bare;
 #[cfg(target_os = "linux")]
 mod host;
 
+#[cfg(not(target_os = "linux"))]
+pub(crate) use bare::sleep_until_interrupt;
 #[cfg(not(target_os = "linux"))]
 pub use bare::{BareX86_64, Timer};
 #[cfg(target_os = "linux")]

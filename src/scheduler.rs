@@ -61,24 +61,24 @@
 //! # }
 //! ```
 //!
-//! - The [`Platform`] says on which [`core`](Platform::core) it runs, and
-//!   [kicks](Platform::kick) a core that sleeps. It has one clock for all cores, and a timer for each,
-//!   whose handler calls [`timer_interrupt`](Scheduler::timer_interrupt) on its core.
-//! - On the bare machine each core first gives kfiber its words: see `CoreLocal`.
-//! - Whatever wakes, joins, cancels or hands over works between cores as on one. A yield takes no
-//!   lock and no atomic read-modify-write there either.
-//! - A ready fiber that is not pinned (`Builder::on`) moves to a core that sleeps. The running fiber, a
-//!   fiber that waits, and one that was lent a priority do not move. On a host a fiber stays on the
+//! - The [`Platform`] says on which [`core`](Platform::core) it runs, [kicks](Platform::kick) a core
+//!   that sleeps, and has one clock for all cores and a timer for each: `hardware::ApicCores` is one.
+//! - On the bare machine each core first gives kfiber its words, and its number: see `CoreLocal`.
+//! - Whatever wakes, joins, cancels or hands over works between cores. A yield still takes no lock.
+//! - A ready fiber that is not pinned (`Builder::on`) moves to a core that has nothing to do, which gets
+//!   as many as stay. The running fiber and those that wait do not move. On a host a fiber stays on the
 //!   thread on which it began. A fiber can move itself: see `move_to`.
-//! - A core is asked for work at its next scheduling point. The fibers of a core whose running fiber
-//!   never lets others run wait for that fiber, and the [`Watchdog`] of that core names both.
+//! - Before a core [sleeps](Platform::idle), it looks for a few microseconds, with interrupts on, whether
+//!   another one has something for it, which then needs no kick. While all others sleep, it sleeps at once.
+//! - A core is asked for work at its next scheduling point. If its running fiber never lets others run,
+//!   the [`Watchdog`] of that core names it, and those that wait for it: see [`SoftLockup`].
 //! - Order is first come, first served within one core and one priority. A fiber of higher priority
-//!   waits no longer than until the next scheduling point of its core.
-//! - A mutex lends the priority of those that wait for it on the core of its owner. A fiber of another
-//!   core neither lends nor inherits.
-//! - A cycle of waits within one core is found when it closes. One across cores is found when all cores
-//!   sleep: see [`Hooks::stalled`].
-//! - Only one core at a time [reports](Hooks::report), so reports do not mix.
+//!   waits no longer than until the next scheduling point of its core. A mutex lends the priority of
+//!   those that wait for it to its owner across cores, along chains, from such a point on.
+//! - A cycle of waits is found when it closes. If two cores close it at the same moment, or the last to
+//!   wait is a scope or a writer that needs a fiber of another core, a [`Watchdog`] finds it, or the
+//!   last core to sleep: see [`Hooks::stalled`].
+//! - Only one core at a time [reports](Hooks::report).
 //!
 //! # Cancellation
 //!
@@ -100,17 +100,19 @@ pub mod overflow;
 pub(crate) mod queue;
 pub(crate) mod report;
 pub(crate) mod run_loop;
+#[cfg(all(test, feature = "smp"))]
+mod sharing_tests;
 pub(crate) mod spawn;
 pub(crate) mod task;
 mod watchdog;
 
+#[cfg(all(feature = "smp", not(target_os = "linux")))]
+pub use crate::core_local::CoreLocal;
 pub use actions::{
     after, check_cancelled, current, current_name, is_cancelled, now, park, park_timeout,
     park_until, shield, sleep, sleep_until, unparker, yield_now,
 };
 pub use block_on::block_on;
-#[cfg(all(feature = "smp", not(target_os = "linux")))]
-pub use cpu::core_local::CoreLocal;
 pub use cpu::current::without_waiting;
 #[cfg(not(target_os = "linux"))]
 pub use fail::contain::fiber_panicked;
@@ -124,6 +126,8 @@ pub use report::hooks::{Hooks, HooksAlreadySet, Report};
 pub use report::late_timer::LateTimer;
 pub use report::print::PrintReports;
 pub use report::registers::Registers;
+#[cfg(feature = "smp")]
+pub use report::soft_lockup::DelayedFiber;
 pub use report::soft_lockup::SoftLockup;
 #[cfg(feature = "smp")]
 pub use run_loop::emigrate::{MoveError, move_to};
@@ -253,6 +257,11 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
 
     /// Runs fibers until all that are left wait for something that has not happened yet.
     ///
+    /// With several cores it returns on each core that called it, after a moment at which no fiber of
+    /// any core was ready. Cores that are in [`run`](Self::run) stay there. A fiber of this core that is
+    /// made ready before the core has left is run first. One that is made ready later waits for the next
+    /// run on this core, also while other cores run.
+    ///
     /// # Panics
     ///
     /// As [`run`](Self::run).
@@ -294,9 +303,10 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
     /// Returns an iterator over all fibers that have not ended or whose result nobody has taken, in
     /// no particular order.
     ///
-    /// With several cores, the state of a fiber is [`FiberState::OnAnotherCore`] while its core, which
-    /// is not the caller's, runs the scheduler. A fiber that ends, begins or moves meanwhile may be
-    /// listed or not.
+    /// With several cores each fiber is shown as it is at one moment. Of one that does not wait, and that
+    /// belongs to another core which runs, only that is known: see [`FiberState::OnAnotherCore`]. A fiber
+    /// that ends, begins or moves meanwhile may be listed or not. The iterator waits while another core
+    /// reports.
     ///
     /// # Panics
     ///
@@ -313,10 +323,6 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
         core::iter::from_fn(move || {
             run_loop
                 .while_owned(|| {
-                    #[cfg(not(feature = "smp"))]
-                    // SAFETY: they are this loop's, which is owned.
-                    let look = |header| unsafe { FiberInfo::of(header) };
-                    #[cfg(feature = "smp")]
                     // SAFETY: they are of this scheduler, and this loop is owned.
                     let look = |header| unsafe { FiberInfo::of_any(header, run_loop) };
                     headers.by_ref().find_map(look)
@@ -340,12 +346,14 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
     /// assert!(printed.is_some(), "the scheduler does not run elsewhere");
     /// ```
     ///
-    /// With several cores the graph has the fibers of the caller's core only, because the others may
-    /// change at any moment. What only a fiber of another core can give, it shows as what fibers can
-    /// give. (The graph of a [`Stall`], which is made while all cores sleep, has all fibers.)
+    /// With several cores the graph has the fibers of all of them that wait at one moment. One that is
+    /// woken while `f` runs goes on when `f` has returned, and until then its core may have to wait. So
+    /// `f` must be short, and must not wait for another core. Only one core at a time has a graph, or
+    /// reports. A fiber that runs on another core may give back what one of the graph waits for, which
+    /// then shows that it waits for nobody.
     ///
-    /// The graph cannot be kept. No fiber of the graph runs while `f` does, so nothing that the graph shows can
-    /// change. In a fiber, waiting is forbidden in `f`, and panics. Elsewhere, `f` cannot run the
+    /// The graph cannot be kept. No fiber of the graph runs while `f` does, so the waits that it shows do
+    /// not change. In a fiber, waiting is forbidden in `f`, and panics. Elsewhere, `f` cannot run the
     /// scheduler.
     ///
     /// # Context
@@ -357,9 +365,10 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
     }
 
     /// Returns an iterator over the greatest depth to which the stack of each cell was ever used.
-    /// It skips cells that never had a fiber, and those whose fiber failed; with several cores also
-    /// those that belong to another core while that one runs the scheduler. Print it at the end of
-    /// a typical run, or of the worst one. It reads up to the whole of each stack.
+    /// It skips cells that never had a fiber, and those whose fiber failed. With several cores it also
+    /// skips those of another core that runs, unless their fiber waits or its result was not taken yet.
+    /// Print it at the end of a typical run, or of the worst one. It reads up to the whole of each
+    /// stack.
     ///
     /// # Panics
     ///
@@ -372,10 +381,6 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
         let run_loop = self.loop_here();
         let mut headers = run_loop.team().all.iter();
         core::iter::from_fn(move || {
-            #[cfg(not(feature = "smp"))]
-            // SAFETY: it is of this loop's list, and we are the owner.
-            let of = |header| unsafe { HighWaterMark::of(header) };
-            #[cfg(feature = "smp")]
             // SAFETY: it is of this scheduler, and this loop is owned.
             let of = |header| unsafe { HighWaterMark::of_any(header, run_loop) };
             run_loop

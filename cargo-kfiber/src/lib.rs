@@ -7,11 +7,17 @@
 
 pub mod console;
 pub mod gdb;
+pub mod input;
 pub mod kernel;
 pub mod machine;
 pub mod options;
+pub mod program;
+pub mod project;
 pub mod qemu_test;
+pub mod report;
 pub mod stacks;
+pub mod test;
+pub mod trace;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -37,6 +43,11 @@ struct Arguments {
 enum Command {
     /// Show the fibers of a kernel in QEMU as threads, to any debugger: gdb, LLDB, VS Code
     Gdb(gdb::Arguments),
+    Test(test::Options),
+    Report(report::Options),
+    Stacks(stacks::Options),
+    /// Turn what a flight recorder exported into a trace for Perfetto, text, numbers or a picture
+    Trace(trace::Options),
 }
 
 /// Runs the program, and prints an error if there is one.
@@ -45,7 +56,7 @@ pub fn main() -> ExitCode {
     match run(Arguments::parse_from(words())) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            console::error(&error);
             ExitCode::FAILURE
         }
     }
@@ -62,7 +73,16 @@ fn words() -> impl Iterator<Item = OsString> {
 
 /// Does what a command asks for.
 fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    match arguments.command {
-        Command::Gdb(arguments) => gdb::command(&arguments),
-    }
+    let is_good = match arguments.command {
+        Command::Gdb(arguments) => return gdb::command(&arguments),
+        Command::Test(options) => test::run(&options)?,
+        Command::Report(options) => report::run(&options).map(|()| true)?,
+        Command::Stacks(options) => stacks::run(&options)?,
+        Command::Trace(options) => trace::run(&options).map(|()| true)?,
+    };
+    Ok(if is_good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(101)
+    })
 }

@@ -19,6 +19,16 @@ pub enum Serial {
     Terminal,
 }
 
+/// What starts the kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Loader {
+    /// QEMU itself, from an ELF file with a PVH note or a header for Multiboot.
+    Qemu,
+    /// A program that starts QEMU with the kernel, in any way: by GRUB, by Limine, by UEFI firmware. These are its name and its
+    /// first words. The kernel's file comes next, and then words for QEMU.
+    Program(Vec<String>),
+}
+
 /// Memory of every machine whose kernel is content with it.
 const USUAL_MEMORY_MIB: u64 = 64;
 
@@ -31,14 +41,20 @@ pub struct Machine {
     pub options: options::Machine,
     /// The ELF file to boot.
     pub kernel: PathBuf,
+    /// What starts it.
+    pub loader: Loader,
     /// The kernel's command line.
     pub command_line: String,
+    /// What is asked of a kernel that reads it from QEMU's device `fw_cfg`.
+    pub request: Option<String>,
     /// Megabytes of memory: more than usual for a kernel that has more.
     pub memory_mib: u64,
     /// A file that is loaded beside the kernel.
     pub module: Option<PathBuf>,
     /// More words of its command line, separated by spaces, which win over those from here.
     pub words: String,
+    /// More words for QEMU, which a project has for all its machines.
+    pub more: Vec<String>,
     /// Who is connected to the first serial port.
     pub serial: Serial,
     /// Whether interrupts can arrive between any two instructions, at exactly reproducible ones.
@@ -66,10 +82,13 @@ impl Machine {
             program: program.to_owned(),
             options: options.clone(),
             kernel: kernel.to_owned(),
+            loader: Loader::Qemu,
             command_line,
+            request: None,
             memory_mib: memory_mib(kernel),
             module: None,
             words: String::new(),
+            more: Vec::new(),
             serial: Serial::Captured,
             icount: false,
             interrupt_log: None,
@@ -82,6 +101,64 @@ impl Machine {
     /// The command that runs it.
     #[must_use]
     pub fn command(&self) -> Command {
+        let mut qemu = match &self.loader {
+            Loader::Qemu => self.whole_machine(),
+            Loader::Program(words) => self.program_of_the_project(words),
+        };
+        if self.icount {
+            // One instruction takes one tick of virtual time, and time does not wait for the host's clock.
+            qemu.args(["-icount", "shift=0,sleep=off"]);
+        }
+        if let Some(request) = &self.request {
+            // A comma in a value is written twice.
+            let request = request.replace(',', ",,");
+            let item = format!("name={},string={request}", kfiber_test::protocol::REQUEST);
+            qemu.args(["-fw_cfg", &item]);
+        }
+        // What the project needs.
+        qemu.args(&self.more);
+        // What one test needs, or must not have.
+        qemu.args(self.words.split_whitespace());
+        if let Some(file) = &self.interrupt_log {
+            // Exceptions with their registers, and the reset that a triple fault is.
+            qemu.args(["-d", "int,cpu_reset", "-D"]).arg(file);
+        }
+        if let Some(port) = self.gdb_port {
+            // Stopped before the first instruction, until gdb says otherwise; only this machine can connect.
+            qemu.args(["-S", "-gdb", &format!("tcp:127.0.0.1:{port}")]);
+        }
+        if let Some(socket) = &self.gdb_socket {
+            let socket = socket.display();
+            qemu.args(["-S", "-gdb", &format!("unix:{socket},server=on,wait=off")]);
+        }
+        qemu
+    }
+
+    /// A program that knows the machine, and is told only what differs from the usual.
+    fn program_of_the_project(&self, words: &[String]) -> Command {
+        use std::os::unix::process::CommandExt as _;
+        let (program, first) = words
+            .split_first()
+            .map_or(("", &[][..]), |(name, rest)| (name, rest));
+        let mut command = Command::new(program);
+        command.args(first).arg(&self.kernel);
+        // Processes that it starts end with it.
+        command.process_group(0);
+        if self.options.smp > 1 {
+            command.arg("-smp").arg(self.options.smp.to_string());
+        }
+        if self.options.accel == Accelerator::Kvm {
+            command.args(["-accel", "kvm"]);
+        }
+        if let Some(socket) = &self.monitor {
+            let socket = format!("unix:{},server=on,wait=off", socket.display());
+            command.args(["-monitor", &socket]);
+        }
+        command
+    }
+
+    /// QEMU with all that the machine consists of.
+    fn whole_machine(&self) -> Command {
         let mut qemu = Command::new(&self.program);
         // The kind of PC. The accelerator is always named: QEMU's own choice differs between its builds.
         qemu.arg("-machine").arg(self.machine());
@@ -130,24 +207,6 @@ impl Machine {
         if let Some(file) = &self.module {
             // PVH passes it on as a module.
             qemu.arg("-initrd").arg(file);
-        }
-        if self.icount {
-            // One instruction takes one tick of virtual time, and time does not wait for the host's clock.
-            qemu.args(["-icount", "shift=0,sleep=off"]);
-        }
-        // What one test needs, or must not have.
-        qemu.args(self.words.split_whitespace());
-        if let Some(file) = &self.interrupt_log {
-            // Exceptions with their registers, and the reset that a triple fault is.
-            qemu.args(["-d", "int,cpu_reset", "-D"]).arg(file);
-        }
-        if let Some(port) = self.gdb_port {
-            // Stopped before the first instruction, until gdb says otherwise; only this machine can connect.
-            qemu.args(["-S", "-gdb", &format!("tcp:127.0.0.1:{port}")]);
-        }
-        if let Some(socket) = &self.gdb_socket {
-            let socket = socket.display();
-            qemu.args(["-S", "-gdb", &format!("unix:{socket},server=on,wait=off")]);
         }
         qemu
     }

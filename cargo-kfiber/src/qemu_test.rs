@@ -7,6 +7,8 @@ pub mod report;
 pub mod runner;
 pub mod verdict;
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::mem;
 use std::sync::{Arc, Mutex};
 
@@ -76,6 +78,13 @@ pub fn run(
     }
     before();
     Ok(Some(run_all(options, &tests, seed)?))
+}
+
+/// Another seed in every run, so that the runs together see more than one could.
+#[must_use]
+pub fn random_seed() -> u32 {
+    let random = RandomState::new().build_hasher().finish();
+    u32::try_from(random >> 32).unwrap_or(1)
 }
 
 /// Whether a FILTER means a test.

@@ -14,6 +14,11 @@ pub fn exit_with(value: u8) -> ! {
     unsafe {
         asm!("out dx, eax", in("dx") EXIT_PORT, in("eax") u32::from(value), options(nomem, nostack, preserves_flags));
     }
+    halt()
+}
+
+/// Stops this core for good.
+pub(crate) fn halt() -> ! {
     loop {
         // SAFETY: Nothing is left to do for this core.
         unsafe { asm!("cli", "hlt", options(nomem, nostack)) };

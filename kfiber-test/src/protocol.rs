@@ -1,7 +1,7 @@
 //! What a kernel with tests and the runner on the host say to each other.
 //!
-//! The runner passes the test's name and a seed on the kernel's command line. The kernel answers on the first serial
-//! port: free text, and lines that begin with [`PREFIX`]. Exactly one of those ends a run, and together with the exit
+//! The runner passes the test's name and a seed in an item of QEMU's device `fw_cfg`, or on the kernel's command line. The
+//! kernel answers on a serial port: free text, and lines that begin with [`PREFIX`]. Exactly one of those ends a run, and together with the exit
 //! status of QEMU it is the verdict: neither alone is ever a pass.
 
 /// Begins each line that is meant for the runner.
@@ -9,7 +9,8 @@ pub const PREFIX: &str = "@kfiber ";
 
 /// `@kfiber run NAME`: the kernel found the test and starts it.
 pub const RUN: &str = "run";
-/// `@kfiber pass NAME lines=N`: the test did what it promised. `N` counts the lines sent before this one.
+/// `@kfiber pass NAME lines=N`: the test did what it promised. `N` counts the lines sent before this one; a kernel that does
+/// not count leaves it out.
 pub const PASS: &str = "pass";
 /// `@kfiber fail REASON`: the test ended, but not as it promised (an expected panic did not come).
 pub const FAIL: &str = "fail";
@@ -19,6 +20,10 @@ pub const PANIC: &str = "panic";
 /// `@kfiber fault NAME vector=N error=0x… rip=0x… rsp=0x… rbp=0x… cr2=0x…`: an unexpected CPU exception.
 pub const FAULT: &str = "fault";
 
+/// `kfiber: SYMBOL is at 0x…`: where a symbol of the kernel is at run time. Free text, by which addresses are explained of a kernel
+/// that is not loaded where its file says.
+pub const LOADED: &str = "kfiber: ";
+
 /// `stack words: 0x… 0x…`: what lies at the stack pointer of a fault. Free text, from which the runner finds the callers.
 pub const STACK_WORDS: &str = "stack words:";
 /// As many of them at most.
@@ -27,11 +32,13 @@ pub const STACK_WORDS_MOST: u64 = 48;
 /// `stack used=N size=N NAME`: how many bytes of a stack were used, and how many it has. Free text, for `cargo xtask stacks`.
 pub const STACK: &str = "stack";
 
-/// Key of the test's name on the kernel's command line: `test=stack::pool_is_exhausted`.
+/// Name of the item of `fw_cfg` that has the words of a request, for kernels that do not read their command line.
+pub const REQUEST: &str = "opt/kfiber/request";
+/// Key of the test's name in a request: `test=stack::pool_is_exhausted`.
 pub const TEST_KEY: &str = "test=";
-/// Key of the seed on the kernel's command line, decimal: `seed=42`.
+/// Key of the seed in a request, decimal: `seed=42`.
 pub const SEED_KEY: &str = "seed=";
-/// Key of a count of rounds on the kernel's command line, decimal, for tests that loop: `rounds=100000000`.
+/// Key of a count of rounds in a request, decimal, for tests that loop: `rounds=100000000`.
 pub const ROUNDS_KEY: &str = "rounds=";
 
 /// Value the kernel writes to the exit device on success; QEMU then exits with status 33.
@@ -42,7 +49,9 @@ pub const EXIT_FAIL: u8 = 0x11;
 pub const EXIT_PORT: u16 = 0xf4;
 
 /// Name of the ELF section that holds one [`Record`] per test, so that the runner lists them without booting.
-pub const SECTION: &str = ".kfiber.tests";
+///
+/// It is a word of C, so that the linker itself defines the symbols `__start_kfiber_tests` and `__stop_kfiber_tests`.
+pub const SECTION: &str = "kfiber_tests";
 
 /// The test is run only when asked for by `--ignored` or `--include-ignored`.
 pub const FLAG_IGNORED: u32 = 1;

@@ -32,7 +32,7 @@ macro_rules! kernel_test {
 
         const _: () = {
             #[used]
-            #[unsafe(link_section = ".kfiber.tests")]
+            #[unsafe(link_section = "kfiber_tests")]
             static TEST: $crate::registry::Test = $crate::registry::Test::new(
                 ::core::concat!(::core::module_path!(), "::", ::core::stringify!($name)),
                 ::core::file!(),
@@ -179,15 +179,20 @@ fn string(text: Text<*const u8>) -> &'static str {
 }
 
 unsafe extern "C" {
-    static __kfiber_tests_start: Test;
-    static __kfiber_tests_stop: Test;
+    static __start_kfiber_tests: Test;
+    static __stop_kfiber_tests: Test;
 }
 
 /// Returns all tests of this kernel.
 #[must_use]
 pub fn tests() -> &'static [Test] {
-    let start = &raw const __kfiber_tests_start;
-    let bytes = &raw const __kfiber_tests_stop as usize - start as usize;
-    // SAFETY: The linker script puts the section's bounds there, and nothing but `Test`s is in the section.
+    let start = &raw const __start_kfiber_tests;
+    let bytes = &raw const __stop_kfiber_tests as usize - start as usize;
+    // SAFETY: The linker defines both symbols as the bounds of the section, and nothing but `Test`s is in it.
     unsafe { slice::from_raw_parts(start, bytes / size_of::<Test>()) }
 }
+
+/// Makes sure that the section is there, for a kernel that has no tests.
+#[used]
+#[unsafe(link_section = "kfiber_tests")]
+static NONE: [Test; 0] = [];

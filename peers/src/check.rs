@@ -14,7 +14,8 @@ use crate::memory::Stack;
 /// Panics if anything is wrong.
 pub(crate) fn check() {
     notices_what_is_lost();
-    let entries = crate::entries(1, &[]);
+    let mut entries = crate::of_switches(1, &[]);
+    entries.extend(crate::of_schedulers(1, &[]));
     let count = entries.len();
     for entry in entries {
         go(entry);

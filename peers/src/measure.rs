@@ -7,21 +7,29 @@ use crate::bench::Entry;
 use crate::random::Random;
 use crate::sampling::Sampling;
 
+/// How much is measured.
+pub(crate) struct Effort {
+    pub(crate) repetitions: u64,
+    /// How long a sample is about to take.
+    pub(crate) sample: Duration,
+    /// Where the random orders begin.
+    pub(crate) seed: u64,
+}
+
 /// Prints samples: `sample REPETITION CONTENDER SHAPE NANOSECONDS`, and `clock REPETITION GIGAHERTZ`; before a sample
 /// `discarded REPETITION CONTENDER SHAPE RUNS` if so many runs were too short to be one.
-pub(crate) fn measure(repetitions: u64, microseconds: u64, seed: u64, shapes: &[&str]) {
-    stay_on_one_core();
-    let wanted = Duration::from_micros(microseconds);
-    let mut entries: Vec<_> = crate::entries(seed, shapes)
+pub(crate) fn measure(entries: Vec<Entry>, effort: &Effort) {
+    let mut entries: Vec<_> = entries
         .into_iter()
         .map(|mut entry| {
             let operations = entry.operations;
-            let sampling = Sampling::calibrate(wanted, operations, |laps| run(&mut entry, laps));
+            let sampling =
+                Sampling::calibrate(effort.sample, operations, |laps| run(&mut entry, laps));
             (sampling, entry)
         })
         .collect();
-    let mut random = Random::new(seed);
-    for repetition in 0..repetitions {
+    let mut random = Random::new(effort.seed);
+    for repetition in 0..effort.repetitions {
         println!("clock {repetition} {:.4}", gigahertz());
         random.shuffle(&mut entries);
         for (sampling, entry) in &mut entries {
@@ -41,7 +49,6 @@ pub(crate) fn measure(repetitions: u64, microseconds: u64, seed: u64, shapes: &[
     for (_, entry) in entries {
         entry.bench.finish();
     }
-    println!("verified");
 }
 
 fn run(entry: &mut Entry, laps: usize) -> Duration {
@@ -86,24 +93,4 @@ fn chain(mut product: u64) -> u64 {
         );
     }
     product
-}
-
-/// Threads that are started later stay there too.
-fn stay_on_one_core() {
-    // SAFETY: a set of bits, all of them zero.
-    let mut allowed = unsafe { std::mem::zeroed::<libc::cpu_set_t>() };
-    // SAFETY: it fills what it is given.
-    let result = unsafe { libc::sched_getaffinity(0, size_of_val(&allowed), &raw mut allowed) };
-    assert_eq!(result, 0, "the system does not say which cores there are");
-    let most = usize::try_from(libc::CPU_SETSIZE).expect("a positive number");
-    // SAFETY: below the size of the set.
-    let is_allowed = |core: &usize| unsafe { libc::CPU_ISSET(*core, &allowed) };
-    let last = (0..most).rev().find(is_allowed).expect("we run on one");
-    // SAFETY: as above.
-    let mut one = unsafe { std::mem::zeroed::<libc::cpu_set_t>() };
-    // SAFETY: below the size of the set.
-    unsafe { libc::CPU_SET(last, &mut one) };
-    // SAFETY: it reads what it is given.
-    let result = unsafe { libc::sched_setaffinity(0, size_of_val(&one), &raw const one) };
-    assert_eq!(result, 0, "the system does not keep us on core {last}");
 }

@@ -29,6 +29,28 @@ pub enum HardwareError {
         /// The vector.
         vector: u8,
     },
+    /// One vector was named for two kinds of interrupts.
+    VectorsAreEqual {
+        /// The vector.
+        vector: u8,
+    },
+    /// This core's number is too large for the platform.
+    TooManyCores {
+        /// The number of this core.
+        core: usize,
+        /// The number of cores that the platform has.
+        cores: usize,
+    },
+    /// A core with this number was started before.
+    CoreAlreadyStarted {
+        /// The number.
+        core: usize,
+        /// The number of the local APIC of the core that has it.
+        apic_id: u32,
+    },
+    /// The local APIC of this core is in x2APIC mode and that of the first core is not, or the other
+    /// way round.
+    ApicModesDiffer,
     /// The local APIC's timer does not count.
     ApicTimerDoesNotTick,
     /// The local APIC's timer has no TSC-deadline mode (CPUID leaf 1, ECX bit 24).
@@ -99,6 +121,32 @@ impl fmt::Display for HardwareError {
                     f,
                     "vector {vector} belongs to the processor's exceptions: choose one from 32 to 255"
                 );
+            }
+            Self::VectorsAreEqual { vector } => {
+                return write!(
+                    f,
+                    "vector {vector} is that of the timer and of the kicks: choose another one for the kicks, which would pass \
+                     for the timer's interrupts"
+                );
+            }
+            Self::TooManyCores { core, cores } => {
+                return write!(
+                    f,
+                    "core {core} is one too many for a platform of {cores}: raise the number in the types of the platform and of \
+                     the scheduler to {}, or leave the core stopped",
+                    core.saturating_add(1)
+                );
+            }
+            Self::CoreAlreadyStarted { core, apic_id } => {
+                return write!(
+                    f,
+                    "core {core} was started before, with APIC id {apic_id}: start each core once, and give each another number \
+                     by `CoreLocal::install`"
+                );
+            }
+            Self::ApicModesDiffer => {
+                "one core's local APIC is in x2APIC mode and another one's is not: use `LocalApic::x2apic` on all cores, or \
+                 `LocalApic::xapic` on all"
             }
             Self::ApicTimerDoesNotTick => {
                 "the timer of the local APIC does not count: use `PitTimer`"

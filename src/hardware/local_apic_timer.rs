@@ -1,55 +1,20 @@
-//! The timer of the local APIC as the timer of a scheduler.
+//! The timer of the local APIC as the timer of a scheduler with one core.
 
-use super::cpuid;
+use super::apic_timers::{ApicTimerMode, ApicTimers, CoreTimer};
 use super::error::HardwareError;
 use super::first_interrupt::FirstInterrupt;
-use super::local_apic::{
-    Destination, Ipi, LocalApic, TIMER, TIMER_CURRENT_COUNT, TIMER_DIVIDER, TIMER_INITIAL_COUNT,
-    check_vector, finish_writes,
-};
-use super::measure::{self, Counter, Sample};
-use super::scale::Scale;
+use super::local_apic::LocalApic;
 use super::tsc::TscClock;
-use crate::platform::{NEVER, Nanoseconds, Timer};
-use spin::Once;
-use x86_64::registers::model_specific::Msr;
-
-/// `IA32_TSC_DEADLINE`.
-const TSC_DEADLINE: u32 = 0x6e0;
-
-const MASKED: u32 = 1 << 16;
-const TSC_DEADLINE_MODE: u32 = 0b10 << 17;
-const DIVIDE_BY_1: u32 = 0b1011;
-
-/// The way in which the timer of a local APIC is told when to interrupt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ApicTimerMode {
-    /// By the value of the time-stamp counter. It is exact and cheap, and most processors since
-    /// 2011 have it.
-    TscDeadline,
-    /// By a count of the timer's own ticks. A deadline that is further away than 2^32 ticks, which
-    /// are some seconds, takes several interrupts.
-    OneShot,
-}
+use crate::platform::{Nanoseconds, Timer};
 
 /// The usual clock and timer of a platform: the time-stamp counter and the local APIC's timer.
 ///
 /// It can be kept in a static, and is started at boot. The example is in the documentation of the
-/// [module](super). Each core has its own timer, and all use the same clock, so one value serves
-/// all cores: see [`start_on_this_core`](Self::start_on_this_core).
+/// [module](super). A scheduler with several cores has [`ApicCores`](super::ApicCores) instead.
 #[derive(Debug)]
 pub struct LocalApicTimer {
-    clock: TscClock,
-    started: Once<Started>,
+    timers: ApicTimers,
     first_interrupt: FirstInterrupt,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Started {
-    apic: LocalApic,
-    vector: u8,
-    /// The frequency of the timer's own ticks, or nothing in TSC-deadline mode.
-    ticks: Option<Scale>,
 }
 
 impl LocalApicTimer {
@@ -57,8 +22,7 @@ impl LocalApicTimer {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            clock: TscClock::new(),
-            started: Once::new(),
+            timers: ApicTimers::new(),
             first_interrupt: FirstInterrupt::new(),
         }
     }
@@ -85,16 +49,8 @@ impl LocalApicTimer {
     ///
     /// Callable from: boot code. Blocks: the core, for up to 50 ms.
     pub unsafe fn start(&self, apic: LocalApic, vector: u8) -> Result<(), HardwareError> {
-        check_vector(vector)?;
-        self.clock.check_not_started()?;
         // SAFETY: the caller's promise.
-        let tsc_hz = unsafe { TscClock::find_hz() }?;
-        let mode = if cpuid::has_tsc_deadline() {
-            ApicTimerMode::TscDeadline
-        } else {
-            ApicTimerMode::OneShot
-        };
-        self.start_in(mode, apic, vector, tsc_hz)
+        unsafe { self.timers.start(apic, vector) }
     }
 
     /// Behaves as [`start`](Self::start), but takes the mode and the frequency of the time-stamp
@@ -121,73 +77,20 @@ impl LocalApicTimer {
         mode: ApicTimerMode,
         tsc_hz: u64,
     ) -> Result<(), HardwareError> {
-        check_vector(vector)?;
-        if mode == ApicTimerMode::TscDeadline && !cpuid::has_tsc_deadline() {
-            return Err(HardwareError::NoTscDeadline);
-        }
-        self.clock.check_not_started()?;
-        TscClock::check_hz(tsc_hz)?;
-        self.start_in(mode, apic, vector, tsc_hz)
-    }
-
-    fn start_in(
-        &self,
-        mode: ApicTimerMode,
-        apic: LocalApic,
-        vector: u8,
-        tsc_hz: u64,
-    ) -> Result<(), HardwareError> {
-        let ticks = match mode {
-            ApicTimerMode::TscDeadline => None,
-            ApicTimerMode::OneShot => {
-                let hz = measure::counter_hz(&Countdown(apic), tsc_hz)?;
-                Some(Scale::from_hz(hz))
-            }
-        };
-        // After all that can fail, so that a failed start can be tried again.
-        self.clock.start_with(tsc_hz)?;
-        let started = Started {
-            apic,
-            vector,
-            ticks,
-        };
-        self.started.call_once(|| started).listen();
-        Ok(())
-    }
-
-    /// Starts the timer of another core, with the frequencies that [`start`](Self::start) found.
-    /// The core's local APIC was enabled in the mode that was passed to `start`.
-    ///
-    /// # Panics
-    ///
-    /// Panics if the timer was not started on the first core.
-    ///
-    /// # Safety
-    ///
-    /// The first two requirements of [`start`](Self::start) apply to this core, and its time-stamp
-    /// counter agrees with that of the first core.
-    ///
-    /// # Context
-    ///
-    /// Callable from: boot code, any core. Blocks: nothing.
-    pub unsafe fn start_on_this_core(&self) {
-        self.started().listen();
+        // SAFETY: the caller's promise.
+        unsafe { self.timers.start_with(apic, vector, mode, tsc_hz) }
     }
 
     /// Returns the clock.
     #[must_use]
     pub const fn clock(&self) -> &TscClock {
-        &self.clock
+        self.timers.clock()
     }
 
     /// Returns the mode of the timer, or `None` if it was not started.
     #[must_use]
     pub fn mode(&self) -> Option<ApicTimerMode> {
-        let started = self.started.get()?;
-        Some(match started.ticks {
-            None => ApicTimerMode::TscDeadline,
-            Some(_) => ApicTimerMode::OneShot,
-        })
+        self.timers.mode()
     }
 
     /// Tells the local APIC that the handler of the timer's interrupt is done.
@@ -201,46 +104,16 @@ impl LocalApicTimer {
     /// Callable from: interrupt. Blocks: nothing.
     #[inline]
     pub fn end_of_interrupt(&self) {
-        self.first_interrupt.has_come();
-        self.started().apic.end_of_interrupt();
-    }
-
-    /// Ends the sleep of another core by the interrupt of this timer. Its handler calls
-    /// `timer_interrupt`, so that the core's scheduler looks at its clock once more than necessary.
-    /// The timer of that core was started before.
-    ///
-    /// # Errors
-    ///
-    /// Returns the errors of [`LocalApic::send_ipi`].
-    ///
-    /// # Panics
-    ///
-    /// Panics if the timer was not started.
-    ///
-    /// # Context
-    ///
-    /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
-    pub fn kick(&self, apic_id: u32) -> Result<(), HardwareError> {
-        let Started { apic, vector, .. } = self.started();
-        // SAFETY: the vector has a handler, as the callers of `start` and `start_on_this_core` vouched.
-        unsafe { apic.send_ipi(Destination::Core(apic_id), Ipi::Vector(*vector)) }
+        self.of_core().end_of_interrupt();
     }
 
     #[inline]
-    fn started(&self) -> &Started {
-        match self.started.get() {
-            Some(started) => started,
-            None => not_started(),
+    const fn of_core(&self) -> CoreTimer<'_> {
+        CoreTimer {
+            timers: &self.timers,
+            first_interrupt: &self.first_interrupt,
         }
     }
-}
-
-#[cold]
-#[inline(never)]
-fn not_started() -> ! {
-    panic!(
-        "the timer was not started: call `LocalApicTimer::start` at boot, before the scheduler runs"
-    );
 }
 
 impl Default for LocalApicTimer {
@@ -249,80 +122,19 @@ impl Default for LocalApicTimer {
     }
 }
 
-impl Started {
-    /// Sets this core's timer to its mode and vector. It does not run yet.
-    fn listen(&self) {
-        let mode = if self.ticks.is_some() {
-            0
-        } else {
-            TSC_DEADLINE_MODE
-        };
-        self.apic.write(TIMER_INITIAL_COUNT, 0);
-        self.apic.write(TIMER_DIVIDER, DIVIDE_BY_1);
-        self.apic.write(TIMER, mode | u32::from(self.vector));
-        // The mode must have changed before a deadline is written (Intel SDM, volume 3, 11.5.4.1).
-        self.apic.read(TIMER);
-        finish_writes();
-    }
-}
-
 impl Timer for LocalApicTimer {
     #[inline]
     fn now(&self) -> Nanoseconds {
-        self.clock.now()
+        self.timers.clock().now()
     }
 
+    #[inline]
     fn interrupt_at(&self, deadline: Nanoseconds) {
-        let Started { apic, ticks, .. } = self.started();
-        let deadline = self.first_interrupt.request(deadline, || self.clock.now());
-        let Some(scale) = ticks else {
-            // 0 turns the timer off, and the largest value is reached after some decades.
-            let counter = if deadline == NEVER {
-                0
-            } else {
-                self.clock.counter_at(deadline)
-            };
-            // SAFETY: the processor has the register, and the vector has a handler.
-            unsafe { Msr::new(TSC_DEADLINE).write(counter) };
-            return;
-        };
-        let count = if deadline == NEVER {
-            0
-        } else {
-            let delay = deadline.saturating_sub(self.clock.now());
-            u32::try_from(scale.ticks_for(delay).max(1)).unwrap_or(u32::MAX)
-        };
-        apic.write(TIMER_INITIAL_COUNT, count);
+        self.of_core().interrupt_at(deadline);
     }
 
     #[inline]
     fn deadline_before_first_interrupt(&self) -> Option<Nanoseconds> {
-        self.first_interrupt.awaited()
-    }
-}
-
-/// The timer as a counter that is measured. It does not interrupt meanwhile.
-struct Countdown(LocalApic);
-
-impl Counter for Countdown {
-    const BITS: u32 = 32;
-
-    fn stands_still(&self) -> HardwareError {
-        HardwareError::ApicTimerDoesNotTick
-    }
-
-    fn begin(&self) {
-        self.0.write(TIMER, MASKED);
-        self.0.write(TIMER_DIVIDER, DIVIDE_BY_1);
-        self.0.write(TIMER_INITIAL_COUNT, u32::MAX);
-    }
-
-    fn sample(&self) -> Sample {
-        Sample::take(|| u64::from(u32::MAX - self.0.read(TIMER_CURRENT_COUNT)))
-    }
-
-    /// It stops at zero.
-    fn has_wrapped(&self) -> bool {
-        self.0.read(TIMER_CURRENT_COUNT) == 0
+        self.of_core().deadline_before_first_interrupt()
     }
 }

@@ -29,9 +29,7 @@ pub trait Timer: Sync {
 
 /// The platform of the bare machine with one core and the clock and timer of `T`.
 ///
-/// A scheduler with several cores needs a platform of the kernel's own, because
-/// [`core`](super::Platform::core) and [`kick`](super::Platform::kick) depend on how the kernel numbers
-/// its cores and how it interrupts them.
+/// For several cores there is [`ApicCores`](crate::hardware::ApicCores).
 #[derive(Debug)]
 pub struct BareX86_64<T> {
     timer: T,
@@ -54,31 +52,41 @@ impl<T: Timer> BareX86_64<T> {
     }
 }
 
-impl<T: Timer> BareX86_64<T> {
-    /// Waits without sleeping, since nobody knows whether the timer would end a sleep.
-    ///
-    /// Returns at once while the deadline is far away. Otherwise, waits for the timer until it
-    /// counts as late, so that the scheduler, which looks at the clock next, finds out that it is.
-    #[cold]
-    fn wait_for_first_interrupt(&self, deadline: Nanoseconds) {
-        /// Longer than the scheduler takes until it looks at the clock.
-        const MARGIN: Nanoseconds = 1_000_000;
-        interrupts::enable();
-        let late = deadline.saturating_add(self.late_timer_limit());
-        loop {
-            spin_loop();
-            let now = self.timer.now();
-            let is_awaited = self.timer.deadline_before_first_interrupt().is_some();
-            if now.saturating_add(MARGIN) < deadline || now > late || !is_awaited {
-                return;
-            }
+/// Turns interrupts on and sleeps until one comes, unless the timer of this core has never
+/// interrupted, so that it might not end the sleep.
+///
+/// No interrupt is lost: `sti` lets none in before the next instruction has begun, so one that is
+/// pending, or comes, ends the `hlt` (Intel SDM, volume 2B, STI).
+#[inline]
+pub(crate) fn sleep_until_interrupt(timer: &impl Timer, late_limit: Nanoseconds) {
+    match timer.deadline_before_first_interrupt() {
+        None => interrupts::enable_and_hlt(),
+        Some(deadline) => wait_for_first_interrupt(timer, deadline, late_limit),
+    }
+}
+
+/// Waits without sleeping, since nobody knows whether the timer would end a sleep.
+///
+/// Returns at once while the deadline is far away. Otherwise, waits for the timer until it counts as
+/// late, so that the scheduler, which looks at the clock next, finds out that it is.
+#[cold]
+fn wait_for_first_interrupt(timer: &impl Timer, deadline: Nanoseconds, late_limit: Nanoseconds) {
+    /// Longer than the scheduler takes until it looks at the clock.
+    const MARGIN: Nanoseconds = 1_000_000;
+    interrupts::enable();
+    let late = deadline.saturating_add(late_limit);
+    loop {
+        spin_loop();
+        let now = timer.now();
+        let is_awaited = timer.deadline_before_first_interrupt().is_some();
+        if now.saturating_add(MARGIN) < deadline || now > late || !is_awaited {
+            return;
         }
     }
 }
 
-// SAFETY: `sti` lets no interrupt in before the next instruction has begun, so one that is pending, or comes, ends the
-// `hlt` (Intel SDM, volume 2B, STI). The wait for a timer's first interrupt does not sleep, and ends by itself.
-// P1 is the promise of `new`'s caller.
+// SAFETY: `sleep_until_interrupt` loses no interrupt, and its wait for a timer's first one ends by itself. P1 is the
+// promise of `new`'s caller.
 unsafe impl<T: Timer> Platform for BareX86_64<T> {
     #[inline]
     fn now(&self) -> Nanoseconds {
@@ -91,9 +99,6 @@ unsafe impl<T: Timer> Platform for BareX86_64<T> {
     }
 
     fn idle(&self) {
-        match self.timer.deadline_before_first_interrupt() {
-            None => interrupts::enable_and_hlt(),
-            Some(deadline) => self.wait_for_first_interrupt(deadline),
-        }
+        sleep_until_interrupt(&self.timer, self.late_timer_limit());
     }
 }

@@ -9,8 +9,9 @@ use crate::scheduler::task::control::Extra;
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::id::FiberId;
 use crate::scheduler::task::priority::Priority;
-use crate::scheduler::task::wait::WaitReason;
+use crate::scheduler::task::wait::{Wait, WaitReason};
 use crate::stack::{StackBounds, StackUsage, usage_of};
+use core::fmt;
 use core::panic::Location;
 use core::ptr;
 use core::sync::atomic::Ordering;
@@ -22,8 +23,8 @@ pub struct FiberInfo {
     pub id: FiberId,
     /// The name of the fiber, or an empty string if it has none.
     pub name: &'static str,
-    /// The priority of the fiber, including what it inherits. For a fiber
-    /// [on another core](FiberState::OnAnotherCore) it is the one that it was given.
+    /// The priority of the fiber, including what it inherits. For a fiber of another core, which runs,
+    /// it is the one that it was given.
     pub priority: Priority,
     /// The core that the fiber runs on, or ran on last.
     pub core: Core,
@@ -60,9 +61,18 @@ pub enum FiberState {
     Finished,
     /// The fiber panicked or faulted. Its cell is lost.
     Failed(&'static Failure),
-    /// The fiber has not ended, and belongs to another core, which runs: no more can be known of it
-    /// at this moment.
+    /// The fiber belongs to another core, and does not wait: it runs there, or is ready to.
     OnAnotherCore,
+}
+
+impl FiberState {
+    fn waiting(wait: &Wait) -> Self {
+        Self::Waiting {
+            reason: wait.reason(),
+            object: wait.object,
+            location: wait.location,
+        }
+    }
 }
 
 impl FiberInfo {
@@ -93,7 +103,20 @@ impl FiberInfo {
         }
     }
 
-    /// Returns what is known of a fiber whose loop runs on another core.
+    /// Returns a snapshot of a fiber of the scheduler, which has one core.
+    ///
+    /// # Safety
+    ///
+    /// As [`of`](Self::of).
+    #[cfg(not(feature = "smp"))]
+    #[inline(always)]
+    pub(crate) unsafe fn of_any(fiber: *const Header, _owned: &RunLoop) -> Option<Self> {
+        // SAFETY: the caller's promise.
+        unsafe { Self::of(fiber) }
+    }
+
+    /// Returns what is known of a fiber whose loop runs on another core. If it waits it is kept from
+    /// going on meanwhile.
     ///
     /// # Safety
     ///
@@ -102,12 +125,16 @@ impl FiberInfo {
     unsafe fn of_elsewhere(fiber: *const Header) -> Option<Self> {
         // SAFETY: the caller's promise.
         let header = unsafe { &*fiber };
+        // SAFETY: a header in the list has had a fiber, so it has a loop.
+        let held = unsafe { RunLoop::of(fiber) }.hold_one(fiber);
+        // SAFETY: V1: the record of its wait stays as it is.
+        let wait = unsafe { held.has(fiber).then(|| header.waits_for()).flatten() };
         let were_enabled = interrupts::are_enabled();
         interrupts::disable();
         let is_held = header.state.hold();
         // While it is held, the cell is not used again, and what `spawn` wrote stays.
         // SAFETY: only cells are looked at.
-        let found = is_held.then(|| unsafe { Self::of_held_elsewhere(fiber) });
+        let found = is_held.then(|| unsafe { Self::of_held_elsewhere(fiber, wait) });
         if is_held {
             header.state.end_look();
         }
@@ -121,24 +148,24 @@ impl FiberInfo {
     ///
     /// As [`of_elsewhere`](Self::of_elsewhere), and the fiber is held.
     #[cfg(feature = "smp")]
-    unsafe fn of_held_elsewhere(fiber: *const Header) -> Self {
+    unsafe fn of_held_elsewhere(fiber: *const Header, wait: Option<&Wait>) -> Self {
         // SAFETY: the caller's promise.
         let header = unsafe { &*fiber };
         // SAFETY: only cells are looked at.
         let state = match unsafe { failing::failure(fiber) } {
             Some(failure) => FiberState::Failed(failure),
             None if header.state.is_finished() => FiberState::Finished,
-            None => FiberState::OnAnotherCore,
+            None => wait.map_or(FiberState::OnAnotherCore, FiberState::waiting),
         };
         // SAFETY: as above.
-        let longest = unsafe { Extra::of(fiber) }
-            .longest_run
-            .load(Ordering::Relaxed);
+        let extra = unsafe { Extra::of(fiber) };
+        let longest = extra.longest_run.load(Ordering::Relaxed);
+        let level = extra.lending.level.load(Ordering::Relaxed);
         Self {
             // SAFETY: it is alive, or held.
             id: unsafe { FiberId::of(header) },
             name: header.name(),
-            priority: Priority::new(header.own_level.get()).expect("levels come from priorities"),
+            priority: Priority::new(level).expect("levels come from priorities"),
             // SAFETY: it had a fiber, so it has a loop.
             core: unsafe { RunLoop::of(fiber) }.core(),
             state,
@@ -195,11 +222,7 @@ impl FiberInfo {
         } else if let Some(wait) = unsafe { header.waits_for() }
             && header.state.is_parked()
         {
-            FiberState::Waiting {
-                reason: wait.reason(),
-                object: wait.object,
-                location: wait.location,
-            }
+            FiberState::waiting(wait)
         } else {
             FiberState::Ready
         };
@@ -231,6 +254,8 @@ impl FiberInfo {
 }
 
 /// How much of the stack of one cell was ever used, by all fibers that lived in it.
+///
+/// Its `Display` is the line that `cargo kfiber stacks` reads: `stack used=700 size=16384 NAME`.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct HighWaterMark {
@@ -240,8 +265,20 @@ pub struct HighWaterMark {
     pub usage: StackUsage,
 }
 
+impl fmt::Display for HighWaterMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let StackUsage {
+            used_bytes,
+            size_bytes,
+            ..
+        } = self.usage;
+        write!(f, "stack used={used_bytes} size={size_bytes} {}", self.name)
+    }
+}
+
 impl HighWaterMark {
-    /// Measures a cell of the scheduler, unless it belongs to another core, which runs.
+    /// Measures a cell of the scheduler. If it belongs to another core, which runs, its fiber must wait
+    /// or have ended.
     ///
     /// # Safety
     ///
@@ -257,7 +294,38 @@ impl HighWaterMark {
         }
         let other = its_loop();
         let looked = other.visit(|| ptr::eq(its_loop(), other).then(of).flatten());
-        looked.flatten()
+        if looked.is_some() {
+            return looked.flatten();
+        }
+        let held = other.hold_one(header);
+        if held.has(header) {
+            return of(); // V1: its stack stays as it is
+        }
+        // SAFETY: headers in the list stay for good.
+        let state = unsafe { &(*header).state };
+        let were_enabled = interrupts::are_enabled();
+        interrupts::disable();
+        let has_ended = state.begin_look();
+        let found = has_ended.then(of).flatten();
+        if has_ended {
+            state.end_look();
+        }
+        if were_enabled {
+            interrupts::enable();
+        }
+        found
+    }
+
+    /// Measures a cell of the scheduler, which has one core.
+    ///
+    /// # Safety
+    ///
+    /// As [`of`](Self::of).
+    #[cfg(not(feature = "smp"))]
+    #[inline(always)]
+    pub(crate) unsafe fn of_any(header: *const Header, _owned: &RunLoop) -> Option<Self> {
+        // SAFETY: the caller's promise.
+        unsafe { Self::of(header) }
     }
 
     /// Measures a cell that has, or had, a fiber. Returns `None` if that fiber failed, perhaps for

@@ -14,13 +14,13 @@ impl<P, const CORES: usize> Scheduler<P, CORES> {
 
     /// Returns a loop of this scheduler.
     #[inline(always)]
-    pub(super) const fn any_loop(&'static self) -> &'static RunLoop {
+    pub(crate) const fn any_loop(&'static self) -> &'static RunLoop {
         &self.loops[0]
     }
 
     /// Returns the loop of the core on which the caller runs.
     #[inline(always)]
-    pub(super) const fn loop_here(&'static self) -> &'static RunLoop {
+    pub(crate) const fn loop_here(&'static self) -> &'static RunLoop {
         &self.loops[0]
     }
 
@@ -44,13 +44,13 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
 
     /// Returns a loop of this scheduler, once the loops know each other.
     #[inline(always)]
-    pub(super) fn any_loop(&'static self) -> &'static RunLoop {
+    pub(crate) fn any_loop(&'static self) -> &'static RunLoop {
         self.team.unite(&self.loops);
         &self.loops[0]
     }
 
     /// Returns the loop of the core on which the caller runs.
-    pub(super) fn loop_here(&'static self) -> &'static RunLoop {
+    pub(crate) fn loop_here(&'static self) -> &'static RunLoop {
         let run_loop = self.any_loop();
         run_loop.set_platform(&self.platform);
         run_loop.here()
@@ -60,7 +60,7 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
     #[track_caller]
     pub(super) fn loop_to_run(&'static self) -> &'static RunLoop {
         #[cfg(not(target_os = "linux"))]
-        crate::scheduler::cpu::core_local::check();
+        crate::core_local::check();
         let Core(index) = self.platform.core();
         assert!(
             index < CORES,

@@ -5,6 +5,8 @@ pub(crate) mod backtrace;
 pub(crate) mod failure;
 pub(crate) mod fatal_reason;
 pub(crate) mod hooks;
+#[cfg(feature = "trace")]
+pub(crate) mod last_events;
 pub(crate) mod late_timer;
 pub(crate) mod neighbour;
 pub(crate) mod overflow;

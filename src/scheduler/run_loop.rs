@@ -11,9 +11,9 @@
 //!
 //! # Invariants
 //!
-//! - **R1**: everything but the inbox is used by the owner alone. The owner is the core (on a host,
-//!   the thread) that runs the loop, outside of interrupt handlers. By **P1**, code that runs in a
-//!   fiber of the loop with interrupts on is the owner.
+//! - **R1**: everything but the inbox, and the list of `lending`, is used by the owner alone. The
+//!   owner is the core (on a host, the thread) that runs the loop, outside of interrupt handlers. By
+//!   **P1**, code that runs in a fiber of the loop with interrupts on is the owner.
 //! - **R2**: a header in a ring, an inbox or the list of all is alive.
 //! - **R3**: the running fiber is the first of the ring of its level. A fiber that waits is in no
 //!   ring.
@@ -21,10 +21,20 @@
 //!   highest and not empty, and there is no hook. It is null, or about to become null, when the
 //!   inbox is not empty.
 
+pub(crate) mod announce;
+#[cfg(feature = "smp")]
+pub(crate) mod cycles;
 pub(crate) mod deadlock;
 #[cfg(feature = "smp")]
+mod debt;
+#[cfg(feature = "smp")]
 pub(crate) mod emigrate;
+pub(crate) mod enqueue;
+#[cfg(feature = "smp")]
+pub(crate) mod hold;
 pub(crate) mod hooks;
+#[cfg(feature = "smp")]
+pub(crate) mod lending;
 pub(crate) mod level;
 pub(crate) mod ownership;
 #[cfg(feature = "smp")]
@@ -47,28 +57,54 @@ pub(crate) mod wake;
 
 pub(crate) use wake::{deadline_after, wake};
 
-use crate::platform::{AnyPlatform, Core, NEVER, Nanoseconds, SwitchHook};
+use crate::atomic::AtomicBool;
+#[cfg(feature = "smp")]
+use crate::atomic::NextLine;
+use crate::platform::{Core, NEVER, Nanoseconds, SwitchHook};
 use crate::scheduler::cpu::current::{self, Place};
 use crate::scheduler::lock_free::inbox::Inbox;
 use crate::scheduler::queue::ready::{Ready, Ring};
 use crate::scheduler::queue::sleepers::Sleepers;
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::wait::Wait;
+use crate::trace::points;
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use team::Team;
 
 #[cfg(all(feature = "gdb-script", not(target_os = "uefi")))]
 crate::debugger::gdb_script!();
 
 /// The run loop. See the [module documentation](self).
+///
+/// With several cores, what others touch when they post a fiber lies in a cache line of its own.
 #[repr(C)] // The rings come first, so that the address of one takes the fewest instructions.
 pub(crate) struct RunLoop {
     pub(crate) ready: Ready,
+    #[cfg(feature = "smp")]
+    others_line: NextLine,
+    #[cfg(feature = "smp")]
     pub(super) inbox: Inbox<Header>,
     /// The ring from which a yield may take the next fiber without checking anything else, or null.
+    #[cfg(feature = "smp")]
+    pub(super) fast_ring: AtomicPtr<Ring>,
+    /// What the loops of the scheduler share, or null before the scheduler is used.
+    #[cfg(feature = "smp")]
+    team: AtomicPtr<Team>,
+    /// The number of the loop's core.
+    #[cfg(feature = "smp")]
+    pub(crate) index: usize,
+    /// Whether another loop sleeps that could run some of the ready fibers.
+    #[cfg(feature = "smp")]
+    pub(super) is_asked: AtomicBool,
+    #[cfg(feature = "smp")]
+    own_line: NextLine,
+    #[cfg(not(feature = "smp"))]
+    pub(super) inbox: Inbox<Header>,
+    /// The ring from which a yield may take the next fiber without checking anything else, or null.
+    #[cfg(not(feature = "smp"))]
     pub(super) fast_ring: AtomicPtr<Ring>,
     /// The time when the loop last read the clock.
     pub(super) last_look: AtomicU64,
@@ -89,21 +125,18 @@ pub(crate) struct RunLoop {
     /// What the loops of the scheduler share.
     #[cfg(not(feature = "smp"))]
     team: Team,
-    /// The same, or null before the scheduler is used.
-    #[cfg(feature = "smp")]
-    team: AtomicPtr<Team>,
-    /// The number of the loop's core.
-    #[cfg(feature = "smp")]
-    pub(crate) index: usize,
     /// Whether a fiber of another loop looks at this one, which nobody runs.
     #[cfg(feature = "smp")]
     is_visited: AtomicBool,
-    /// Whether another loop sleeps that could run some of the ready fibers.
+    /// The fibers that it has yet to give to loops that asked.
     #[cfg(feature = "smp")]
-    pub(super) is_asked: AtomicBool,
+    debt: Cell<debt::Debt>,
     /// The fiber that moves to another core of its own will, and the number of that core.
     #[cfg(feature = "smp")]
     pub(super) emigrant: Cell<(*const Header, usize)>,
+    /// The first of the fibers whose level has changed, or null: see [`lending`].
+    #[cfg(feature = "smp")]
+    changed: Cell<*const Header>,
     /// Whether `run_until_idle` runs the loop.
     #[cfg(feature = "smp")]
     pub(super) is_until_idle: AtomicBool,
@@ -166,11 +199,19 @@ impl RunLoop {
             #[cfg(feature = "smp")]
             index,
             #[cfg(feature = "smp")]
+            others_line: NextLine,
+            #[cfg(feature = "smp")]
+            own_line: NextLine,
+            #[cfg(feature = "smp")]
             is_visited: AtomicBool::new(false),
             #[cfg(feature = "smp")]
             is_asked: AtomicBool::new(false),
             #[cfg(feature = "smp")]
+            debt: Cell::new(debt::Debt::NONE),
+            #[cfg(feature = "smp")]
             emigrant: Cell::new((ptr::null(), 0)),
+            #[cfg(feature = "smp")]
+            changed: Cell::new(ptr::null()),
             #[cfg(feature = "smp")]
             is_until_idle: AtomicBool::new(false),
             #[cfg(feature = "smp")]
@@ -236,16 +277,6 @@ impl RunLoop {
     #[cfg(feature = "smp")]
     pub(crate) fn cores(&self) -> usize {
         self.team().loops().len()
-    }
-
-    /// Stores the platform. The first one stays.
-    pub(crate) fn set_platform(&self, platform: &'static dyn AnyPlatform) {
-        self.team().platform.call_once(|| platform);
-    }
-
-    /// Returns the platform, which is set before any fiber exists.
-    pub(crate) fn platform(&self) -> &'static dyn AnyPlatform {
-        *self.team().platform.get().expect("spawn and run set it")
     }
 
     /// Returns the number of fibers of the scheduler that have failed.
@@ -316,100 +347,12 @@ impl RunLoop {
 
     #[cold]
     fn start_sleeping(&self, fiber: *const Header, wait: &Wait, deadline: Nanoseconds) {
+        points::sleep(deadline);
         self.check_timer(self.last_look());
         // SAFETY: the caller takes it out before it goes away.
         unsafe { self.sleepers.insert(wait, fiber, deadline) };
         if self.sleepers.next_deadline() == deadline {
             self.set_timer(deadline);
-        }
-    }
-
-    /// Adds a fiber that was just spawned.
-    ///
-    /// # Safety
-    ///
-    /// Header, state and stack are complete, and the fiber is in no queue. If `is_owner`, the
-    /// caller is the owner, and the state says that the fiber is ready. Otherwise the state says
-    /// that it waits and was woken.
-    #[inline]
-    pub(crate) unsafe fn adopt(&self, fiber: *const Header, is_first: bool, is_owner: bool) {
-        self.team().live.fetch_add(1, Ordering::Relaxed);
-        if is_first {
-            // SAFETY: the caller's promise; a cell's header stays for good.
-            unsafe { self.team().all.push(fiber) };
-        }
-        if is_owner {
-            // SAFETY: the caller's promise.
-            unsafe { self.enqueue(fiber) };
-        } else {
-            // SAFETY: the caller's promise.
-            unsafe { self.post(fiber) };
-        }
-    }
-
-    /// Makes a fiber ready, as the last of its level.
-    ///
-    /// # Safety
-    ///
-    /// The fiber is alive and in no ring and no inbox. The caller is the owner.
-    #[inline]
-    pub(super) unsafe fn enqueue(&self, fiber: *const Header) {
-        let fast_ring = self.fast_ring.load(Ordering::Relaxed).cast_const();
-        // SAFETY: it is alive.
-        let ring = self.ready.ring(unsafe { (*fiber).level() });
-        if ptr::eq(ring, fast_ring) {
-            // SAFETY: R4: the running fiber is in this ring. The rest is the caller's promise.
-            unsafe { ring.append(fiber) };
-        } else {
-            // SAFETY: the caller's promise.
-            return unsafe { self.enqueue_aside(fiber) };
-        }
-        #[cfg(feature = "smp")]
-        self.offer();
-    }
-
-    /// Does what [`enqueue`](Self::enqueue) does, out of line.
-    ///
-    /// # Safety
-    ///
-    /// The requirements of [`enqueue`](Self::enqueue) apply.
-    #[cold]
-    #[inline(never)]
-    unsafe fn enqueue_aside(&self, fiber: *const Header) {
-        // SAFETY: the caller's promise.
-        unsafe { self.enqueue_at_any_level(fiber) };
-    }
-
-    /// Behaves like [`enqueue`](Self::enqueue). It is faster if the level of the fiber is not that
-    /// of the running one.
-    ///
-    /// # Safety
-    ///
-    /// The requirements of [`enqueue`](Self::enqueue) apply.
-    #[inline]
-    pub(super) unsafe fn enqueue_at_any_level(&self, fiber: *const Header) {
-        // SAFETY: the caller's promise.
-        let ring = unsafe { self.ready.push_back(fiber) };
-        if ptr::from_ref(ring) > self.fast_ring.load(Ordering::Relaxed).cast_const() {
-            self.forbid_fast_yields(); // rings lie in the order of their levels
-        }
-        #[cfg(feature = "smp")]
-        self.offer();
-    }
-
-    /// Wakes a fiber of this loop. With several cores the fiber could belong to another by then.
-    #[cfg(not(feature = "smp"))]
-    ///
-    /// # Safety
-    ///
-    /// The fiber is alive. The caller is the owner.
-    #[inline(always)]
-    pub(super) unsafe fn wake_own(&self, fiber: *const Header) {
-        // SAFETY: the caller's promise.
-        if unsafe { (*fiber).state.wake_as_owner() } {
-            // SAFETY: it waited, so it is in no ring, and it was not woken before, so it is in no
-            // inbox.
-            unsafe { self.enqueue(fiber) };
         }
     }
 
@@ -424,6 +367,7 @@ impl RunLoop {
                 if unsafe { (*fiber).state.wake_as_owner() } {
                     // SAFETY: it waited; only the owner comes here.
                     unsafe { self.enqueue(fiber) };
+                    points::ready(fiber);
                 }
             }
             // The deadline may be the same: a timer that interrupted too early must do so again.

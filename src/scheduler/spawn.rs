@@ -19,8 +19,6 @@ pub(crate) mod scope;
 
 use crate::context::{ControlBlock, Payload};
 use crate::scheduler::cpu::current;
-#[cfg(feature = "smp")]
-use crate::scheduler::lock_free::joiner::Joiner;
 use crate::scheduler::report::failure::Failure;
 use crate::scheduler::run_loop::{RunLoop, wake};
 use crate::scheduler::spawn::builder::{Builder, CellSource, SpawnError, SpawnErrorKind};
@@ -32,6 +30,7 @@ use crate::scheduler::task::id::FiberId;
 use crate::scheduler::task::owner;
 use crate::scheduler::task::scope_count::ScopeCount;
 use crate::stack::{FLOOR_BYTES, STACK_ALIGN, StackHandle, StackMemory, Storage};
+use crate::trace::points;
 use core::mem::needs_drop;
 use core::ptr;
 use core::sync::atomic::Ordering;
@@ -134,6 +133,8 @@ pub(crate) unsafe fn spawn_in<H: CellSource, F: FnOnce() -> T, T>(
     // Rule 8: this fiber finds nothing that the last one left, such as a guard or a suspended
     // `Fiber` that it leaked. (Locals are unbound however a fiber ends.)
     extra.wanted.set(ptr::null());
+    #[cfg(feature = "smp")]
+    extra.lending.begin(builder.priority.level());
     fiber.shields.set(0);
     extra.longest_run.store(0, Ordering::Relaxed);
     fiber.end.set(Some(end::<H::Cell, T>));
@@ -148,6 +149,7 @@ pub(crate) unsafe fn spawn_in<H: CellSource, F: FnOnce() -> T, T>(
     #[cfg(feature = "smp")]
     let generation = fiber.state.begin_as(is_owner, builder.is_pinned);
     fiber.tag.set(owner::tag_of(generation));
+    points::spawn(header, generation, builder.name);
     // SAFETY: the fiber is complete, and in no queue.
     unsafe { run_loop.adopt(header, is_first, is_owner) };
     // SAFETY: cells are statics.
@@ -227,18 +229,14 @@ unsafe extern "sysv64" fn body<C: FiberStorage, F: FnOnce() -> T, T>(
 #[cfg(feature = "smp")]
 #[inline(always)]
 fn close_for_joiner(extra: &Extra, run_loop: &RunLoop) -> *const Header {
-    match extra.joiner.end() {
+    match extra.joiner.end_late() {
         // SAFETY: headers stay readable for good.
-        Some(Joiner::Fiber(joiner)) if ptr::eq(unsafe { RunLoop::of(joiner) }, run_loop) => {
+        Some(joiner) if ptr::eq(unsafe { RunLoop::of(joiner) }, run_loop) => {
             // SAFETY: it waits for us.
             unsafe { wake(joiner) };
             ptr::null()
         }
-        Some(Joiner::Fiber(joiner)) => joiner,
-        Some(Joiner::Waker(waker)) => {
-            waker.wake();
-            ptr::null()
-        }
+        Some(joiner) => joiner,
         None => ptr::null(),
     }
 }
@@ -286,8 +284,12 @@ unsafe extern "sysv64" fn end<C: FiberStorage, T>(block: *mut ControlBlock) {
     // Whoever has the handle, perhaps on another core, may take the result and use the cell again
     // as soon as the fiber has finished. This is therefore the last look at the control block.
     // SAFETY: it is a cell's.
-    #[cfg(not(feature = "smp"))]
+    #[cfg(all(not(target_os = "linux"), not(feature = "smp")))]
     let joiner = unsafe { Extra::of(header) }.joiner.fiber();
+    // A joiner of another thread may have given up, and come back.
+    #[cfg(all(target_os = "linux", not(feature = "smp")))]
+    // SAFETY: it is a cell's.
+    let joiner = unsafe { Extra::of(header) }.joiner.end_late();
     #[cfg(feature = "smp")]
     // SAFETY: it is a cell's.
     let joiner = Some(unsafe { Extra::of(header) }.place.get()).filter(|it| !it.is_null());

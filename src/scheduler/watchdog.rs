@@ -7,6 +7,10 @@
 //! A fiber that yields while no other fiber is ready takes the note out, so it does not count as a
 //! soft lockup, although it is never switched away from.
 //!
+//! With several cores a fiber that is about to wait sees only those fibers of other cores that wait
+//! already, so a cycle of waits may close unseen. A tick therefore looks for cycles too, once in the time
+//! of its limit, and keeps the fibers that it looks at from running meanwhile.
+//!
 //! A scheduler is idle while its own loop lets the processor sleep and does not switch to a fiber.
 //! The tick looks at its fibers only when it has interrupted that sleep, because nothing is
 //! half-changed then.
@@ -63,6 +67,9 @@ pub struct Watchdog {
     /// The first tick that found the loop idle with this number.
     idle_since: AtomicU64,
     is_idle_reported: AtomicBool,
+    /// When it looks for cycles of waits again.
+    #[cfg(feature = "smp")]
+    next_look: AtomicU64,
 }
 
 impl Watchdog {
@@ -83,6 +90,8 @@ impl Watchdog {
             idle_runs: AtomicU64::new(u64::MAX),
             idle_since: AtomicU64::new(0),
             is_idle_reported: AtomicBool::new(false),
+            #[cfg(feature = "smp")]
+            next_look: AtomicU64::new(0),
         }
     }
 
@@ -100,7 +109,9 @@ impl Watchdog {
     /// Checks the running fiber and the scheduler, and reports what it finds to the hooks. The
     /// handler of a periodic interrupt calls this on the core that runs the scheduler, with the
     /// time by the scheduler's clock. It reports a soft lockup once for each of its runs, and once
-    /// that the scheduler's timer is late. With an [idle limit](Self::with_idle_limit) it also
+    /// that the scheduler's timer is late. With several cores the report of a soft lockup names those
+    /// that wait for the fiber, and a tick reports each cycle of waits that no fiber saw when it closed:
+    /// once in the time of the limit it looks at the fibers of all cores. With an [idle limit](Self::with_idle_limit) it also
     /// reports that all fibers wait.
     ///
     /// # Context
@@ -115,6 +126,8 @@ impl Watchdog {
         let run_loop = scheduler.loop_here();
         run_loop.has_seen(now);
         run_loop.check_timer(now);
+        #[cfg(feature = "smp")]
+        self.look_for_cycles(run_loop, now);
         let fiber = current::get();
         if fiber.is_null() || !run_loop.is_entered() {
             self.fiber.store(ptr::null_mut(), Ordering::Relaxed);
@@ -136,6 +149,17 @@ impl Watchdog {
         if runs_for >= self.limit && !self.is_reported.swap(true, Ordering::Relaxed) {
             // SAFETY: it runs.
             unsafe { report_soft_lockup(run_loop, fiber, runs_for, interrupted) };
+        }
+    }
+
+    /// Looks for cycles of waits, where there are several cores.
+    #[cfg(feature = "smp")]
+    fn look_for_cycles(&self, run_loop: &RunLoop, now: Nanoseconds) {
+        let next = self.next_look.load(Ordering::Relaxed);
+        if run_loop.cores() > 1 && now >= next {
+            self.next_look
+                .store(now.saturating_add(self.limit), Ordering::Relaxed);
+            run_loop.report_cycles();
         }
     }
 
@@ -202,6 +226,12 @@ unsafe fn report_soft_lockup(
             runs_for,
             interrupted,
         )
+    };
+    #[cfg(feature = "smp")]
+    let lockup = {
+        let mut lockup = lockup;
+        lockup.set_delayed(run_loop.delayed_by(fiber));
+        lockup
     };
     run_loop.report(&Report::SoftLockup(&lockup));
 }

@@ -1,11 +1,11 @@
 //! The interrupt-safe spin lock: a value that fibers, interrupt handlers and other cores access for
 //! a few instructions at a time.
 
+use crate::atomic::spin_loop;
 use crate::platform::interrupts;
 use crate::scheduler::cpu::current;
 use core::cell::UnsafeCell;
 use core::fmt;
-use core::hint::spin_loop;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicUsize, Ordering};

@@ -4,11 +4,11 @@
 //! - **K1**: the state is accessed only with interrupts off and the flag set, and so by one core at
 //!   a time. Code that accesses it neither waits, nor wakes, nor calls foreign code.
 
+use crate::atomic::{AtomicBool, spin_loop};
 use crate::platform::interrupts;
 use core::cell::UnsafeCell;
-use core::hint::spin_loop;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::Ordering;
 
 /// A value with a spin lock; see the [module](self).
 pub(super) struct Locked<S> {

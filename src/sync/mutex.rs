@@ -53,6 +53,13 @@ pub use guards::{MappedMutexGuard, MutexGuard};
 /// unlocks, and when the waiters stop waiting. The scheduler acts on the new priority when the
 /// owner next yields or waits. Fibers of different schedulers do not inherit from each other.
 ///
+/// With several cores, owner and waiters may be on any of them, and may move. The scheduler acts on
+/// a new priority at the next scheduling point of the owner's core. (If the owner has moved at that
+/// very moment, this may be the next scheduling point of the core that it has left.) Priorities are
+/// computed with interrupts off, in a lock that all mutexes share, which only fibers take that wait
+/// for a mutex or unlock one for which others wait. The time is proportional to the number of fibers
+/// that wait along the chain.
+///
 /// Of all waits in this crate, only the wait for a mutex lends priority. A wait for an
 /// [`RwLock`](super::RwLock), for a [`Once`](super::Once), or for the end of a fiber or of a
 /// [scope](crate::scheduler::scope()) does not. Neither does a wait for a semaphore, a message or

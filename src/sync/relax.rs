@@ -1,8 +1,8 @@
 //! A relax strategy for the locks of the crate `spin` that lets other fibers run.
 
+use crate::atomic::spin_loop;
 use crate::scheduler::cpu::current;
 use crate::scheduler::yield_now;
-use core::hint::spin_loop;
 use spin::RelaxStrategy;
 
 /// A relax strategy that yields where the caller may wait, and spins elsewhere: outside of fibers,

@@ -47,6 +47,8 @@
 /// - The gate is that of the vector, or of one without an error code if none was given. It is an
 ///   interrupt gate, which turns interrupts off, and its code segment is the kernel's.
 /// - The frame, when the handler returns, is one with which code can continue.
+/// - With the features `smp` and `trace`, the core has its
+///   [`CoreLocal`](crate::scheduler::CoreLocal) before the first interrupt.
 /// - In kernels that use GS bases, an exception that can come between a change of the privilege
 ///   level and its `swapgs` finds the user's GS base in kernel mode. These are NMI, `#MC`, `#DB` and
 ///   `#DF`. Their handlers must not access memory through GS.
@@ -61,10 +63,41 @@ macro_rules! interrupt_entry {
         $(#[$attribute])*
         #[unsafe(naked)]
         $visibility unsafe extern "sysv64" fn $name() {
-            extern "sysv64" fn handler($frame: $type) $body
+            $crate::__trap_handler!(($frame: $type) $body, $crate::__trap_vector!($($vector)?));
             $crate::__interrupt_entry!(handler, $crate::__trap_vector!($($vector)?))
         }
     )*};
+}
+
+/// The handler that an entry calls.
+#[cfg(not(feature = "trace"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __trap_handler {
+    (($frame:ident: $type:ty) $body:block, $vector:expr) => {
+        extern "sysv64" fn handler($frame: $type) $body
+    };
+}
+
+/// The handler that an entry calls, which records when it begins and ends.
+#[cfg(feature = "trace")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __trap_handler {
+    (($frame:ident: $type:ty) $body:block, $vector:expr) => {
+        extern "sysv64" fn handler($frame: $type) {
+            #[inline(always)]
+            fn of_the_kernel($frame: $type) $body
+            const VECTOR: u64 = $vector;
+            if const { $crate::trace::is_traced(VECTOR) } {
+                $crate::trace::interrupt_in(VECTOR);
+                of_the_kernel($frame);
+                $crate::trace::interrupt_out();
+            } else {
+                of_the_kernel($frame);
+            }
+        }
+    };
 }
 
 #[doc(hidden)]

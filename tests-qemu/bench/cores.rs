@@ -20,6 +20,8 @@ struct Quiet(Cores);
 
 static SCHEDULER: Scheduler<Quiet, 2> = Scheduler::new(Quiet(Cores::new()));
 static CELLS: FiberPool<8192, 4> = FiberPool::new();
+#[cfg(feature = "trace")]
+static RECORDER: kfiber::trace::Recorder<256, 2> = kfiber::trace::Recorder::new();
 
 /// How often the second core went to sleep.
 static SLEEPS: AtomicUsize = AtomicUsize::new(0);
@@ -75,6 +77,8 @@ tests_qemu::kernel_test! {
         measuring.detach();
         cores::on_all(|core| {
             interrupts::enable();
+            #[cfg(feature = "trace")]
+            RECORDER.start(&SCHEDULER);
             SCHEDULER.run();
             // That no fiber is left was not told to the second core either.
             if core == 0 {

@@ -14,6 +14,8 @@ tests_qemu::kernel_test! {
     fn instructions() icount timeout(120) {
         x86_64::instructions::interrupts::enable();
         test_the_counter();
+        #[cfg(all(feature = "trace", not(feature = "smp")))]
+        crate::scheduler::RECORDER.start(&crate::scheduler::SCHEDULER);
         switches::measure();
         yields::measure();
         states::measure();

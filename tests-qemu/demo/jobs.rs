@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 use kfiber::scheduler::{self, FiberPool, JoinHandle, SpawnErrorKind, WaitError};
 use kfiber::sync::{Channel, Mutex};
+use kfiber::trace::Label;
 
 /// A job: its name, what it does, and how many fibers do it.
 pub(crate) struct Job {
@@ -102,6 +103,10 @@ pub(crate) fn running() -> impl Iterator<Item = &'static str> {
         .map(|&(name, _)| name)
 }
 
+/// What a trace shows of a number that has come through, and of a meal. Without a recorder it is nothing.
+static NUMBER: Label = Label::new("number");
+static MEAL: Label = Label::new("meal");
+
 static NUMBERS: Channel<u32, 4> = Channel::new();
 /// How many numbers have come through.
 pub(crate) static CONSUMED: AtomicU32 = AtomicU32::new(0);
@@ -120,9 +125,10 @@ fn producer() -> Result<(), WaitError> {
 fn consumer() -> Result<(), WaitError> {
     loop {
         // Waits while the channel is empty.
-        if NUMBERS.recv().is_err() {
+        let Ok(number) = NUMBERS.recv() else {
             return Err(WaitError::Cancelled);
-        }
+        };
+        NUMBER.mark(number.into());
         CONSUMED.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -138,7 +144,9 @@ fn philosopher(seat: usize) -> Result<(), WaitError> {
     loop {
         let first = FORKS[first].lock();
         let second = FORKS[second].lock();
-        scheduler::sleep(Duration::from_millis(20))?; // eats
+        let meal = MEAL.span();
+        scheduler::sleep(Duration::from_millis(20))?;
+        drop(meal);
         MEALS[seat].fetch_add(1, Ordering::Relaxed);
         drop((first, second));
         scheduler::sleep(Duration::from_millis(10))?; // thinks

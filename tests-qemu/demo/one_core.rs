@@ -2,6 +2,7 @@
 
 use crate::scheduler::SCHEDULER;
 use kfiber::scheduler::FiberInfo;
+use tests_qemu::interrupts;
 use tests_qemu::platform::{self, Bare};
 
 /// The scheduler's platform.
@@ -19,7 +20,14 @@ pub(crate) const fn machine() -> Machine {
 
 /// Runs all fibers. Interrupts are on.
 pub(crate) fn run() {
+    #[cfg(feature = "trace")]
+    crate::scheduler::RECORDER.start(&SCHEDULER);
     SCHEDULER.run();
+}
+
+/// Ends the interrupt of the timer.
+pub(crate) fn end_of_timer_interrupt() {
+    interrupts::end_of_interrupt();
 }
 
 /// Returns the core of a fiber, where there are several.

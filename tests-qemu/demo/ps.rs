@@ -1,5 +1,9 @@
 //! `ps` and `top`: what all fibers do.
 
+#[cfg(feature = "trace")]
+#[path = "times.rs"]
+mod times;
+
 use crate::console;
 use crate::machine;
 use crate::scheduler::SCHEDULER;
@@ -12,8 +16,12 @@ use tests_qemu::{print, println};
 pub(crate) fn ps() -> usize {
     let core = if machine::KNOWS_CORES { " core" } else { "" };
     println!(
-        "  {:<12}{core} {:>4} {:>10} {:>15}  does",
-        "name", "prio", "switches", "stack used"
+        "  {:<12}{core} {:>4} {:>10} {:>15}{}  does",
+        "name",
+        "prio",
+        "switches",
+        "stack used",
+        times::HEAD,
     );
     let mut lines = 1;
     for fiber in SCHEDULER.fibers() {
@@ -36,6 +44,20 @@ pub(crate) fn top() {
     }
 }
 
+/// Without a recorder nobody knows the times.
+#[cfg(not(feature = "trace"))]
+mod times {
+    use core::fmt;
+    use kfiber::scheduler::FiberId;
+
+    pub(super) const HEAD: &str = "";
+
+    #[expect(clippy::unnecessary_wraps, reason = "as with a recorder")]
+    pub(super) const fn write(_f: &mut fmt::Formatter<'_>, _fiber: FiberId) -> fmt::Result {
+        Ok(())
+    }
+}
+
 struct Row(FiberInfo);
 
 impl fmt::Display for Row {
@@ -47,7 +69,9 @@ impl fmt::Display for Row {
             write!(f, " {core:>4}")?;
         }
         write!(f, " {:>4} {:>10}", fiber.priority.level(), fiber.switches)?;
-        write!(f, " {:>6} of {:>5}  ", usage.used_bytes, usage.size_bytes)?;
+        write!(f, " {:>6} of {:>5}", usage.used_bytes, usage.size_bytes)?;
+        times::write(f, fiber.id)?;
+        write!(f, "  ")?;
         match fiber.state {
             FiberState::Running => write!(f, "runs"),
             FiberState::Ready => write!(f, "is ready"),
@@ -57,7 +81,7 @@ impl fmt::Display for Row {
                 let file = location.file().rsplit('/').next().unwrap_or("");
                 write!(f, "waits: {reason:?} at {file}:{}", location.line())
             }
-            FiberState::OnAnotherCore => write!(f, "is on that core"),
+            FiberState::OnAnotherCore => write!(f, "runs or waits on that core"),
             FiberState::Finished => write!(f, "has ended"),
             FiberState::Failed(failure) => write!(f, "{failure}"),
             other => write!(f, "{other:?}"),

@@ -5,22 +5,29 @@
 use crate::scheduler::SCHEDULER;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
+use kfiber::hardware::{ApicCores, ApicVectors, HardwareError, LocalApic};
 use kfiber::platform::{Core, NEVER, Nanoseconds, Platform};
 use kfiber::scheduler::FiberInfo;
-use tests_qemu::platform::Cores;
+use kfiber::x86_64::VirtAddr;
+use kfiber::x86_64::instructions::interrupts;
+use tests_qemu::exceptions::{self, SPURIOUS_VECTOR, TIMER_VECTOR};
 use tests_qemu::{cores, println};
-use x86_64::instructions::interrupts;
 
 /// The number of cores of the scheduler. Those that the machine does not have never run.
 pub(crate) const CORES: usize = cores::MOST;
 /// Whether [`core_of`] has an answer.
 pub(crate) const KNOWS_CORES: bool = true;
+/// The vectors by which a core's timer and other cores interrupt it.
+const VECTORS: ApicVectors = ApicVectors {
+    timer: TIMER_VECTOR,
+    kick: cores::KICK_VECTOR,
+};
 /// A core with work is interrupted at least this often, so that the watchdog looks at it.
 const TICK_NS: Nanoseconds = 20_000_000;
 
 /// The scheduler's platform.
 pub(crate) struct Machine {
-    cores: Cores,
+    cores: ApicCores<CORES>,
     meters: [Meter; CORES],
 }
 
@@ -37,7 +44,8 @@ struct Meter {
 /// Returns the platform for a scheduler in a static.
 pub(crate) const fn machine() -> Machine {
     Machine {
-        cores: Cores::new(),
+        // SAFETY: the harness enters every interrupt with interrupts off, and no hook turns them on.
+        cores: unsafe { ApicCores::new() },
         meters: [const {
             Meter {
                 slept: AtomicU64::new(0),
@@ -48,7 +56,7 @@ pub(crate) const fn machine() -> Machine {
     }
 }
 
-// SAFETY: as that of `Cores`, which does the work.
+// SAFETY: as that of `ApicCores`, which does the work.
 unsafe impl Platform for Machine {
     fn now(&self) -> Nanoseconds {
         self.cores.now()
@@ -94,10 +102,38 @@ pub(crate) fn run() {
         Ok(count) => println!("{count} cores"),
         Err(error) => println!("not all cores were started: {error}"),
     }
-    cores::on_all(|_| {
+    exceptions::hook(VECTORS.kick, |_| {
+        SCHEDULER.platform().cores.end_of_interrupt();
+    });
+    start_this_core().expect("the machine is a PC");
+    cores::on_all(|core| {
+        if core > 0 {
+            start_this_core().expect("as on the first core");
+        }
         interrupts::enable();
+        #[cfg(feature = "trace")]
+        crate::scheduler::RECORDER.start(&SCHEDULER);
         SCHEDULER.run();
     });
+}
+
+/// Ends the interrupt of a core's timer.
+pub(crate) fn end_of_timer_interrupt() {
+    SCHEDULER.platform().cores.end_of_timer_interrupt();
+}
+
+/// Starts this core's part of the platform; on the first core first.
+fn start_this_core() -> Result<(), HardwareError> {
+    // SAFETY: all memory is mapped one to one, and the harness has a handler for the vector.
+    let apic = unsafe { LocalApic::enable(VirtAddr::zero(), SPURIOUS_VECTOR) }?;
+    let platform = &SCHEDULER.platform().cores;
+    if cores::this() == 0 {
+        // SAFETY: both vectors are hooked, and nobody else uses the timers or the PIT from here on.
+        unsafe { platform.start(apic, VECTORS) }
+    } else {
+        // SAFETY: as above, and the clocks of QEMU's cores agree.
+        unsafe { platform.start_on_this_core(apic) }
+    }
 }
 
 /// Returns the core of a fiber.

@@ -30,6 +30,18 @@ const SCRIPT: [&str; 18] = [
     "exit",
 ];
 
+/// The same for a trace, without what would fill the recorder's rings with switches.
+const TRACED: [&str; 8] = [
+    "spawn pipeline",
+    "spawn philosophers",
+    "sleep 300",
+    "top",
+    "kill producer",
+    "panic",
+    "sleep 100",
+    "exit",
+];
+
 const HELP: &str =
     "  ps              all fibers: what they do, what they wait for, how much stack they used
   top             the same, renewed until a key is pressed
@@ -51,7 +63,8 @@ const HELP: &str =
 pub(crate) fn run() -> bool {
     let is_terminal = command_line::value("terminal").is_some();
     println!("kfiber demo. Type `help`, or `exit` to leave.");
-    let mut script = SCRIPT.iter();
+    let is_traced = cfg!(feature = "trace") && command_line::value("trace").is_some();
+    let mut script = if is_traced { &TRACED[..] } else { &SCRIPT }.iter();
     loop {
         print!("\n> ");
         let line;
@@ -76,7 +89,10 @@ pub(crate) fn run() -> bool {
             "ps" => {
                 let _lines = ps::ps();
             }
-            "top" => ps::top(),
+            "top" if is_terminal => ps::top(),
+            "top" => {
+                let _lines = ps::ps();
+            }
             "spawn" => spawn(argument.trim()),
             "kill" => kill(argument.trim()),
             "sleep" => sleep(argument.trim()),

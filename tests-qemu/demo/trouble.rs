@@ -3,19 +3,19 @@
 use crate::machine::CORES;
 use crate::scheduler::SCHEDULER;
 use core::time::Duration;
-use kfiber::platform::Platform;
+use kfiber::platform::{Nanoseconds, Platform};
 use kfiber::scheduler::{
     self, AfterDeadlock, AfterStall, Deadlock, FiberPool, Hooks, Registers, Report, Stall,
     StallKind, Watchdog,
 };
 use kfiber::sync::Mutex;
 use tests_qemu::exceptions::TrapFrame;
-use tests_qemu::{cores, interrupts, println};
+use tests_qemu::{cores, println};
 
 /// Who runs for longer than this without letting others run is a hog. Each core has a watchdog of its own.
 static WATCHDOGS: [Watchdog; CORES] = [const { Watchdog::new(Duration::from_millis(100)) }; CORES];
 /// How often the timer looks, while a fiber runs.
-const TICK_NS: u32 = 20_000_000;
+const TICK_NS: Nanoseconds = 20_000_000;
 
 /// What this kernel does when something goes wrong: it prints, and goes on.
 pub(crate) struct Kernel;
@@ -41,18 +41,19 @@ impl Hooks for Kernel {
     }
 }
 
-/// The timer's handler.
+/// What is done at each interrupt of the timer.
 pub(crate) fn on_tick(frame: &mut TrapFrame) {
     let interrupted = Registers {
         rip: frame.rip,
         rsp: frame.rsp,
         rbp: frame.rbp,
     };
-    WATCHDOGS[cores::this()].tick(&SCHEDULER, SCHEDULER.platform().now(), interrupted);
+    let platform = SCHEDULER.platform();
+    WATCHDOGS[cores::this()].tick(&SCHEDULER, platform.now(), interrupted);
     SCHEDULER.timer_interrupt();
     if scheduler::current().is_some() {
         // Until the scheduler sets the timer anew, which it does when the fiber lets it.
-        interrupts::start_one_shot(TICK_NS);
+        platform.set_timer(platform.now() + TICK_NS);
     }
 }
 

@@ -13,7 +13,7 @@ use kfiber::{
     platform::Core,
     scheduler::{
         self, Failure, GuardedFiberPool, Hooks, JoinErrorKind, JoinHandle, Report, fiber_panicked,
-        yield_now,
+        move_to, yield_now,
     },
     stack::{PAGE_SIZE, Storage, guard},
     sync::Mutex,
@@ -111,6 +111,25 @@ kernel_test! {
             check(fiber, Way::ALL[index % 3]);
         }
         assert_eq!(REPORTS.load(Ordering::Relaxed), 8);
+    }
+
+    /// Each core and each way, after a move to that core; joined from another core.
+    fn a_fiber_fails_in_every_way_on_every_core_that_it_moved_to() cores(4) timeout(120) {
+        let count = start();
+        let joiners: [JoinHandle<()>; 12] = array::from_fn(|index| {
+            let (core, way) = (index % count, Way::ALL[index / count]);
+            let fails = spawn((core + 1) % count, move || {
+                move_to(Core(core)).expect("there is such a core");
+                assert_eq!(cores::this(), core);
+                way.fail()
+            });
+            team::spawn_on((core + 2) % count, move || check(fails, way))
+        });
+        team::run();
+        for joiner in joiners {
+            joiner.try_join().expect("all have failed as they should");
+        }
+        assert_eq!(REPORTS.load(Ordering::Relaxed), 12);
     }
 
     /// Its joiner is on another core, and the lock that it held is known there to be poisoned.

@@ -15,20 +15,21 @@ use crate::{
 };
 
 /// A machine whose kicks are counted, and can be left out.
-struct Kicked {
+pub(crate) struct Kicked {
     cores: Cores,
     kicks: AtomicUsize,
     are_lost: AtomicBool,
 }
 
-static SCHEDULER: Scheduler<Kicked, 2> = Scheduler::new(Kicked {
+pub(crate) static SCHEDULER: Scheduler<Kicked, 2> = Scheduler::new(Kicked {
     cores: Cores::new(),
     kicks: AtomicUsize::new(0),
     are_lost: AtomicBool::new(false),
 });
 static CELLS: [FiberCell<STACK>; 2] = [const { FiberCell::new() }; 2];
 static HAS_RUN: AtomicBool = AtomicBool::new(false);
-static SLEEPS: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+/// How often each core has gone to sleep.
+pub(crate) static SLEEPS: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 
 // SAFETY: as that of `Cores`, unless a test leaves a kick out on purpose: it then sends it itself.
 unsafe impl Platform for Kicked {
@@ -159,7 +160,7 @@ static READY: [AtomicBool; 2] = [const { AtomicBool::new(false) }; 2];
 static DONE: AtomicUsize = AtomicUsize::new(0);
 static BEHIND: AtomicUsize = AtomicUsize::new(0);
 
-fn run() {
+pub(crate) fn run() {
     cores::on_all(|_| {
         interrupts::enable();
         SCHEDULER.run();

@@ -2,6 +2,8 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
+mod apic_cores;
+#[cfg(target_os = "none")]
 mod endings;
 #[cfg(target_os = "none")]
 mod kicks;
@@ -16,11 +18,19 @@ mod meetings;
 #[cfg(target_os = "none")]
 mod moving;
 #[cfg(target_os = "none")]
+mod priorities;
+#[cfg(target_os = "none")]
 mod reports;
 #[cfg(target_os = "none")]
 mod team;
 #[cfg(target_os = "none")]
 mod tokens;
+#[cfg(target_os = "none")]
+mod watchdogs;
+#[cfg(target_os = "none")]
+mod watchpoints;
+#[cfg(target_os = "none")]
+mod words;
 
 #[cfg(target_os = "none")]
 tests_qemu::entry!(tests_qemu::run::run_one_test);

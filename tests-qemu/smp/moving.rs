@@ -9,7 +9,7 @@ use core::{
 
 use kfiber::{
     platform::Core,
-    scheduler::{JoinHandle, MoveError, Unparker, move_to, park, sleep, unparker, yield_now},
+    scheduler::{JoinHandle, Unparker, move_to, park, sleep, unparker, yield_now},
     sync::{IrqMutex, Mutex},
 };
 use tests_qemu::{command_line, cores, cpu::Random, kernel_test, println};
@@ -205,10 +205,8 @@ fn move_at_random() {
                     0 => {
                         let mut number = NUMBER.lock();
                         number[0] += 1;
-                        match move_to(to) {
-                            Ok(()) => assert_eq!(cores::this(), to.0),
-                            Err(refused) => assert_eq!(refused, MoveError::HasAwaitedMutex),
-                        }
+                        move_to(to).expect("there is such a core");
+                        assert_eq!(cores::this(), to.0);
                         number[1] += 1;
                         assert_eq!(number[0], number[1]);
                         locked += 1;
@@ -217,12 +215,7 @@ fn move_at_random() {
                         sleep(Duration::from_micros(random.below(100))).expect("nobody cancels it");
                     }
                     2 | 3 => yield_now(),
-                    // Whoever waited for the lock on another core may not know yet that it is free.
-                    _ => {
-                        while move_to(to) == Err(MoveError::HasAwaitedMutex) {
-                            yield_now();
-                        }
-                    }
+                    _ => move_to(to).expect("there is such a core"),
                 }
                 mine.iter_mut().for_each(|word| *word += round);
             }

@@ -11,7 +11,7 @@ use kfiber::{
     platform::Platform as _,
     scheduler::{
         AfterDeadlock, AfterStall, Deadlock, FiberPool, Hooks, Registers, Report, Scheduler, Stall,
-        StallKind, Watchdog, yield_now,
+        StallKind, WaitGraph, Watchdog, yield_now,
     },
     sync::Mutex,
 };
@@ -44,6 +44,9 @@ impl Hooks for Told {
         println!("{report}");
         if let Report::SoftLockup(lockup) = report {
             assert_eq!(lockup.name, "hog");
+            let mut delayed = lockup.delayed().map(|it| (it.name, it.core.0));
+            assert_eq!(delayed.next(), Some(("waits", 1)), "who waits for it");
+            assert_eq!(delayed.next(), None);
             HOGS.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -101,6 +104,13 @@ kernel_test! {
             SCHEDULER.timer_interrupt();
         });
         let hog = SCHEDULER.builder().name("hog").on(Core(2)).spawn(&CELLS, || {
+            let _held = LOCKS[0].lock();
+            let waits = SCHEDULER.builder().name("waits").on(Core(1));
+            waits.spawn(&CELLS, || drop(LOCKS[0].lock())).expect("a cell is free").detach();
+            let is_waiting = |graph: &WaitGraph<'_>| graph.fibers().count() == 1;
+            while SCHEDULER.wait_graph(is_waiting) != Some(true) {
+                yield_now();
+            }
             start_timer(5_000_000);
             while HOGS.load(Ordering::Acquire) == 0 {
                 core::hint::spin_loop();

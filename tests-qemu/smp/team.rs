@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use kfiber::{
     platform::Core,
-    scheduler::{Builder, FiberInfo, FiberPool, Hooks, JoinHandle, Scheduler},
+    scheduler::{Builder, FiberId, FiberInfo, FiberPool, Hooks, JoinHandle, Priority, Scheduler},
 };
 use tests_qemu::{cores, interrupts::on_tick, platform::Cores};
 use x86_64::instructions::interrupts;
@@ -30,6 +30,7 @@ pub(crate) trait Team: Sync {
     fn timer_interrupt(&'static self);
     fn set_hooks(&'static self, hooks: &'static dyn Hooks);
     fn count_fibers(&'static self) -> usize;
+    fn priority_of(&'static self, id: FiberId) -> Priority;
 }
 
 impl<const COUNT: usize> Team for Scheduler<Cores, COUNT> {
@@ -55,6 +56,11 @@ impl<const COUNT: usize> Team for Scheduler<Cores, COUNT> {
 
     fn count_fibers(&'static self) -> usize {
         Self::fibers(self).map(|_: FiberInfo| 1).sum()
+    }
+
+    fn priority_of(&'static self, id: FiberId) -> Priority {
+        let found = Self::fibers(self).find(|fiber| fiber.id == id);
+        found.expect("the fiber lives").priority
     }
 }
 

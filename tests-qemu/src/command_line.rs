@@ -1,13 +1,13 @@
 //! The words of the kernel's command line: `test=NAME seed=N rounds=N`.
 
+use kfiber_test::words;
+
 use crate::{protocol, start_info};
 
 /// Returns what follows `key` in the first word that begins with it.
 #[must_use]
 pub fn value(key: &str) -> Option<&'static str> {
-    start_info::command_line()
-        .split_ascii_whitespace()
-        .find_map(|word| word.strip_prefix(key))
+    words::value(start_info::command_line(), key)
 }
 
 /// Returns the number that follows `key`.
@@ -17,10 +17,7 @@ pub fn value(key: &str) -> Option<&'static str> {
 /// Panics if it is not a decimal number: a run with another number than the one asked for would mislead.
 #[must_use]
 pub fn number(key: &str) -> Option<u64> {
-    value(key).map(|text| match text.parse() {
-        Ok(number) => number,
-        Err(error) => panic!("`{key}{text}` on the command line is not a number: {error}"),
-    })
+    words::number(start_info::command_line(), key)
 }
 
 /// Returns the seed for everything random in this run, 1 if none was given.

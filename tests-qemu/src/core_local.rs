@@ -2,11 +2,12 @@
 
 use core::{
     arch::asm,
-    sync::atomic::{AtomicU32, AtomicUsize, Ordering},
+    mem::offset_of,
+    sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
 };
 
 #[cfg(feature = "smp")]
-use kfiber::scheduler::CoreLocal;
+use kfiber::{platform::Core, scheduler::CoreLocal};
 use x86_64::{
     VirtAddr,
     instructions::{hlt, interrupts::disable},
@@ -35,6 +36,9 @@ struct PerCore {
     apic_id: AtomicU32,
     /// How often the core was kicked.
     kicks: AtomicUsize,
+    /// For a kernel with system calls: the address of the core's task state segment, and room for a stack pointer of user
+    /// code.
+    system_calls: [AtomicU64; 2],
     /// What kfiber knows of the core.
     #[cfg(feature = "smp")]
     kfiber: CoreLocal,
@@ -42,17 +46,41 @@ struct PerCore {
 
 /// The offset that `build.rs` passes to the linker.
 #[cfg(feature = "smp")]
-const _: () = assert!(core::mem::offset_of!(PerCore, kfiber) == 64);
+const _: () = assert!(offset_of!(PerCore, kfiber) == 64);
 
 static LOCALS: [PerCore; MOST] = [const {
     PerCore {
         number: AtomicUsize::new(0),
         apic_id: AtomicU32::new(0),
         kicks: AtomicUsize::new(0),
+        system_calls: [const { AtomicU64::new(0) }; 2],
         #[cfg(feature = "smp")]
         kfiber: CoreLocal::new(),
     }
 }; MOST];
+
+/// The offset from the GS base of the address that [`set_task_state_segment`] stores. The next word is free for the entry
+/// of a system call.
+pub const SYSTEM_CALLS_AT: usize = offset_of!(PerCore, system_calls);
+
+/// Stores the address of the task state segment of a core, where the entry of a system call finds it.
+///
+/// # Panics
+///
+/// Panics if there is no such core.
+pub fn set_task_state_segment(core: usize, address: u64) {
+    LOCALS[core].system_calls[0].store(address, Ordering::Relaxed);
+}
+
+/// Returns the GS base of a core, as long as it is in the kernel.
+///
+/// # Panics
+///
+/// Panics if there is no such core.
+#[must_use]
+pub fn gs_base(core: usize) -> VirtAddr {
+    VirtAddr::from_ptr(&raw const LOCALS[core])
+}
 
 /// Makes this core the one of this number, before it does anything else.
 pub(crate) fn install(number: usize) {
@@ -62,7 +90,7 @@ pub(crate) fn install(number: usize) {
     #[cfg(feature = "smp")]
     // SAFETY: this core has just begun, has these words alone, and nobody changes the GS base again.
     unsafe {
-        local.kfiber.embed();
+        local.kfiber.embed(Core(number));
     }
 }
 

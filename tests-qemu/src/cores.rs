@@ -24,7 +24,10 @@ use crate::{
 };
 use memory::MEMORY;
 
-pub use crate::core_local::{KICK_VECTOR, MOST, apic_id, count, kick, kicks, stop, this};
+pub use crate::core_local::{
+    KICK_VECTOR, MOST, SYSTEM_CALLS_AT, apic_id, count, gs_base, kick, kicks,
+    set_task_state_segment, stop, this,
+};
 
 /// Vector by which the harness calls a core to work.
 const CALL_VECTOR: u8 = 35;

@@ -14,10 +14,13 @@ use core::{
 use x86_64::{VirtAddr, registers::control::Cr2, structures::paging::Translate as _};
 
 use crate::{
-    exit, paging,
-    protocol::{EXPECT_FAULT, FAULT, STACK_WORDS, STACK_WORDS_MOST},
-    run, serial,
+    paging,
+    protocol::{STACK_WORDS, STACK_WORDS_MOST},
+    run::Harness,
 };
+
+/// The exception's name as the manuals have it.
+pub use kfiber_test::faults::name;
 
 global_asm!(include_str!("exceptions/entry.s"));
 
@@ -105,26 +108,19 @@ extern "C" fn kfiber_test_on_trap(frame: &mut TrapFrame) {
     }
     // SAFETY: `hook` above made it from such a function.
     let hook: Hook = unsafe { core::mem::transmute(hook) };
-    hook(frame);
+    if kfiber::trace::is_traced(frame.vector) {
+        kfiber::trace::interrupt_in(frame.vector);
+        hook(frame);
+        kfiber::trace::interrupt_out();
+    } else {
+        hook(frame);
+    }
 }
 
 /// Ends the run: as passed if the test promised this exception, else as a fault.
 ///
 /// A hook calls it for what it does not want to handle.
 pub fn report(frame: &TrapFrame) -> ! {
-    if !run::begins_to_end() {
-        serial::send(b"\n@kfiber fail faulted while reporting a panic or a fault\n");
-        exit::fail();
-    }
-    let name = name(frame.vector);
-    let expectation = run::current().map(|test| test.expectation());
-    if expectation == Some((EXPECT_FAULT, name)) {
-        crate::println!("ended as expected in {name} at {:#x}", frame.rip);
-        run::pass();
-    }
-    if let Some((EXPECT_FAULT, expected)) = expectation {
-        crate::println!("expected to end in {expected}");
-    }
     let TrapFrame {
         vector,
         error_code,
@@ -134,13 +130,12 @@ pub fn report(frame: &TrapFrame) -> ! {
         ..
     } = frame;
     let cr2 = Cr2::read_raw();
-    serial::print_core();
-    crate::println!("{frame}");
-    print_stack(*rsp);
-    serial::print_to_runner(format_args!(
-        "{FAULT} {name} vector={vector} error={error_code:#x} rip={rip:#x} rsp={rsp:#x} rbp={rbp:#x} cr2={cr2:#x}"
-    ));
-    exit::fail()
+    let details =
+        format_args!("error={error_code:#x} rip={rip:#x} rsp={rsp:#x} rbp={rbp:#x} cr2={cr2:#x}");
+    kfiber_test::run::fault(&Harness, *vector, *rip, details, || {
+        crate::println!("{frame}");
+        print_stack(*rsp);
+    })
 }
 
 /// Prints the words at the stack pointer, by which the runner finds the callers.
@@ -161,16 +156,4 @@ fn print_stack(rsp: u64) {
         crate::print!(" {value:#x}");
     }
     crate::println!();
-}
-
-/// Returns the exception's name as the manuals have it.
-#[must_use]
-pub fn name(vector: u64) -> &'static str {
-    const NAMES: [&str; 32] = [
-        "#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "#9", "#TS", "#NP", "#SS",
-        "#GP", "#PF", "#15", "#MF", "#AC", "#MC", "#XM", "#VE", "#CP", "#22", "#23", "#24", "#25",
-        "#26", "#27", "#HV", "#VC", "#SX", "#31",
-    ];
-    let index = usize::try_from(vector).unwrap_or(usize::MAX);
-    NAMES.get(index).copied().unwrap_or("interrupt")
 }

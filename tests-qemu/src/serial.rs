@@ -101,12 +101,12 @@ pub(crate) fn print_core() {
     }
 }
 
-/// Prints a line for the runner: at the start of a line, whatever was printed before.
-pub(crate) fn print_to_runner(text: fmt::Arguments<'_>) {
+/// Prints a line at the start of a line, whatever was printed before.
+pub(crate) fn print_line(text: fmt::Arguments<'_>) {
     if !IS_AT_LINE_START.load(Ordering::Relaxed) {
         println!();
     }
-    println!("{}{text}", crate::protocol::PREFIX);
+    println!("{text}");
 }
 
 /// Returns the number of lines sent so far, including the one that has begun and will be ended before the next message
@@ -121,35 +121,6 @@ struct Output;
 impl Write for Output {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         send(text.as_bytes());
-        Ok(())
-    }
-}
-
-/// Shows a message on one line, as the protocol wants it: line breaks become `\n`, backslashes `\\`.
-#[derive(Debug)]
-pub(crate) struct OneLine<T>(pub(crate) T);
-
-impl<T: fmt::Display> fmt::Display for OneLine<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(Escape(f), "{}", self.0)
-    }
-}
-
-struct Escape<'a, 'b>(&'a mut fmt::Formatter<'b>);
-
-impl Write for Escape<'_, '_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for (index, line) in text.split('\n').enumerate() {
-            if index > 0 {
-                self.0.write_str("\\n")?;
-            }
-            for (index, part) in line.split('\\').enumerate() {
-                if index > 0 {
-                    self.0.write_str("\\\\")?;
-                }
-                self.0.write_str(part)?;
-            }
-        }
         Ok(())
     }
 }

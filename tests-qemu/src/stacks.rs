@@ -2,15 +2,11 @@
 
 use kfiber::{platform::Platform, scheduler::Scheduler};
 
-use crate::{println, protocol::STACK};
+use crate::println;
 
 /// Prints it. To be called when the kernel has done what is typical for it.
 pub fn print<P: Platform, const CORES: usize>(scheduler: &'static Scheduler<P, CORES>) {
     for mark in scheduler.high_water_marks() {
-        let usage = mark.usage;
-        println!(
-            "{STACK} used={} size={} {}",
-            usage.used_bytes, usage.size_bytes, mark.name
-        );
+        println!("{mark}");
     }
 }

@@ -5,7 +5,9 @@ use kfiber::{exceptions, hardware, platform, stack, switch_state};
 
 rows! {
     // type                                       Send,   Sync,   in T,   in 'a
+    hardware::ApicCores<1>                     => Always, Always, Absent, Absent;
     hardware::ApicTimerMode                    => Always, Always, Absent, Absent;
+    hardware::ApicVectors                      => Always, Always, Absent, Absent;
     hardware::Destination                      => Always, Always, Absent, Absent;
     hardware::HardwareError                    => Always, Always, Absent, Absent;
     hardware::Hpet                             => Always, Always, Absent, Absent;

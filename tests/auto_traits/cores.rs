@@ -3,7 +3,7 @@
 /// Those of a bare machine. Their `Send` and `Sync` are written out in the library.
 pub(crate) const BARE: &[&str] = &["scheduler::CoreLocal"];
 /// Those of every machine.
-pub(crate) const ALL: &[&str] = &["scheduler::MoveError"];
+pub(crate) const ALL: &[&str] = &["scheduler::DelayedFiber", "scheduler::MoveError"];
 
 #[cfg(feature = "smp")]
 use super::row::{If, Neither, Probe, Row, SendAndSync, SendOnly, SyncOnly, Variance, rows};
@@ -13,6 +13,7 @@ use kfiber::scheduler;
 #[cfg(feature = "smp")]
 rows! {
     // type                                       Send,   Sync,   in T,   in 'a
+    scheduler::DelayedFiber                    => Always, Always, Absent, Absent;
     scheduler::MoveError                       => Always, Always, Absent, Absent;
 }
 

@@ -5,6 +5,7 @@ mod cores;
 mod public;
 mod row;
 mod table;
+mod traced;
 mod variance;
 
 use std::collections::BTreeSet;
@@ -30,6 +31,7 @@ fn every_public_type_has_a_row() {
         .chain(bare)
         .chain(cores::BARE.iter().copied())
         .chain(cores::ALL.iter().copied())
+        .chain(traced::ALL.iter().copied())
         .map(|text| name(text).to_owned())
         .collect();
     let types = public::types();

@@ -4,7 +4,7 @@
 //! what `T` is both put into and taken out of, as a wider or a narrower `T` would be right for one of the two only.
 
 use super::row::{If, IsNot, Neither, Probe, Row, SendAndSync, SendOnly, SyncOnly, Variance, rows};
-use kfiber::{context, fiber, platform, scheduler, stack, switch_state, sync};
+use kfiber::{context, fiber, platform, scheduler, stack, switch_state, sync, trace};
 
 /// What a fiber lies in.
 type Memory = stack::StackHandle<stack::Stack<65536>>;
@@ -44,6 +44,9 @@ rows! {
     fiber::Leak                                       => Always, Always, Absent,    Absent;
 
     platform::Core                                    => Always, Always, Absent,    Absent;
+    trace::Label                                      => Always, Always, Absent,    Absent;
+    // It ends in the fiber in which it began.
+    trace::Span                                       => Never,  Never,  Absent,    Absent;
     platform::Host                                    => Always, Always, Absent,    Absent;
 
     // They are statics, and stay where they are.

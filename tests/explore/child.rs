@@ -90,6 +90,12 @@ pub(crate) fn run(test: &str, task: &Task) -> Result<(), Failure> {
     })
 }
 
+/// Whether this is a child.
+#[cfg(kfiber_steps)]
+pub(crate) fn is_child() -> bool {
+    env::var_os(COUNT).is_some()
+}
+
 /// What a child does: plays, and returns true. Elsewhere it returns false.
 pub(crate) fn played(way: &Way) -> bool {
     let Ok(count) = env::var(COUNT) else {

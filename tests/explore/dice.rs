@@ -32,12 +32,17 @@ pub(crate) const fn start_at(start: u64, index: u64) -> u64 {
 #[derive(Clone, Debug)]
 enum Style {
     /// At every point with the same chance, one in so many.
-    Walk { yields: u64, interrupts: u64 },
+    Walk {
+        yields: u64,
+        interrupts: u64,
+        cores: u64,
+    },
     /// At a few points chosen beforehand; else the fibers run by their priorities, all different. (Burckhardt, Kothari,
     /// Musuvathi, Nagarakatte: "A randomized scheduler with probabilistic guarantees of finding bugs", ASPLOS 2010.)
     Depth {
         demotions: Vec<u64>,
         interrupts: Vec<u64>,
+        cores: Vec<u64>,
     },
 }
 
@@ -50,6 +55,8 @@ pub(crate) enum Intrusion {
     Demotion,
     /// A device's handler.
     Interrupt,
+    /// Another core goes on.
+    Core,
 }
 
 struct Dice {
@@ -57,6 +64,8 @@ struct Dice {
     drawn: usize,
     /// How often it was asked whether something comes in between.
     points: u64,
+    /// How often that was another core.
+    steps: u64,
     calm: Vec<Range<usize>>,
     style: Style,
     /// What happened, for who replays one schedule.
@@ -67,10 +76,12 @@ static DICE: Mutex<Dice> = Mutex::new(Dice {
     seed: 0,
     drawn: 0,
     points: 0,
+    steps: 0,
     calm: Vec::new(),
     style: Style::Walk {
         yields: 2,
         interrupts: 2,
+        cores: 2,
     },
     trace: None,
 });
@@ -92,18 +103,21 @@ pub(crate) fn begin(seed: u64, calm: Vec<Range<usize>>, is_traced: bool) {
         Style::Walk {
             yields: 2 << below(5),
             interrupts: 2 << below(5),
+            cores: 4 << below(7),
         }
     } else {
         let points = 32 << below(5);
         Style::Depth {
             demotions: (0..3 + below(3)).map(|_| below(points)).collect(),
             interrupts: (0..below(12)).map(|_| below(points)).collect(),
+            cores: (0..below(24)).map(|_| below(16 * points)).collect(),
         }
     };
     *dice() = Dice {
         seed,
         drawn: 0,
         points: 0,
+        steps: 0,
         calm,
         style,
         trace: is_traced.then(String::new),
@@ -143,7 +157,7 @@ pub(crate) fn seed() -> u64 {
 pub(crate) fn note(words: impl FnOnce() -> String) {
     let is_traced = dice().trace.is_some();
     if is_traced {
-        let words = words();
+        let words = crate::baton::keep(words);
         let mut dice = dice();
         let drawn = dice.drawn;
         if let Some(trace) = &mut dice.trace {
@@ -173,17 +187,25 @@ impl Dice {
     }
 
     fn comes(&mut self, intrusion: Intrusion) -> bool {
-        self.points += 1;
+        if intrusion == Intrusion::Core {
+            self.steps += 1;
+        } else {
+            self.points += 1;
+        }
         match (&self.style, intrusion) {
             (&Style::Walk { yields, .. }, Intrusion::Yield) => self.one_in(yields),
             (&Style::Walk { yields, .. }, Intrusion::Demotion) => self.one_in(16 * yields),
             (&Style::Walk { interrupts, .. }, Intrusion::Interrupt) => self.one_in(interrupts),
+            (&Style::Walk { cores, .. }, Intrusion::Core) => self.one_in(cores),
             (Style::Depth { .. }, Intrusion::Yield) => self.one_in(64),
             (Style::Depth { demotions, .. }, Intrusion::Demotion) => {
                 demotions.contains(&(self.points / 3)) && self.choose(2) == 1
             }
             (Style::Depth { interrupts, .. }, Intrusion::Interrupt) => {
                 interrupts.contains(&(self.points / 3)) && self.choose(2) == 1
+            }
+            (Style::Depth { cores, .. }, Intrusion::Core) => {
+                cores.contains(&self.steps) && self.choose(2) == 1
             }
         }
     }

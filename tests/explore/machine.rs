@@ -1,6 +1,8 @@
 //! The machine that a schedule runs on: a clock, and interrupts that come wherever the scheduler asks the platform for
 //! something, and wherever a fiber lets them.
 
+use crate::baton;
+use crate::baton::Mutex;
 use crate::dice::{self, Intrusion, choose, comes, note};
 use crate::stage;
 use core::cell::Cell;
@@ -8,15 +10,20 @@ use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use kfiber::platform::{Core, Host, NEVER, Nanoseconds, Platform, SwitchHook};
 use kfiber::scheduler::{self, FiberInfo, FiberState, Scheduler, WaitError};
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
 /// More points than any schedule has that comes to an end.
 const MOST_POINTS: u64 = 1_000_000;
 /// More sleeps than there can be without a fiber that runs in between.
 const MOST_SLEEPS: usize = 10_000;
 
+/// With the feature for several cores a schedule may use them.
+#[cfg(feature = "smp")]
+type Main = Scheduler<Machine, { baton::CORES }>;
+#[cfg(not(feature = "smp"))]
+type Main = Scheduler<Machine>;
+
 /// The scheduler whose every step is the dice's, and another that runs beside it, in a thread of its own, in some schedules.
-pub(crate) static MAIN: Scheduler<Machine> = Scheduler::new(Machine::new(true));
+pub(crate) static MAIN: Main = Scheduler::new(Machine::new(true));
 pub(crate) static BESIDE: Scheduler<Machine> = Scheduler::new(Machine::new(false));
 
 /// Whether all of this schedule happens in one thread, so that what a test believes of it is exact.
@@ -65,6 +72,17 @@ impl Machine {
         }
     }
 
+    pub(crate) const fn host(&self) -> &Host {
+        &self.host
+    }
+
+    fn is_timer_due(&self) -> bool {
+        if baton::is_playing() {
+            return baton::is_timer_due();
+        }
+        self.timer.load(SeqCst) <= self.host.now()
+    }
+
     /// The machine sleeps, nothing will come, and fibers wait.
     fn sleep_alone(&self) {
         let timer = self.timer.load(SeqCst);
@@ -110,7 +128,7 @@ fn in_handler<R>(handler: impl FnOnce() -> R) -> R {
 
 /// Time passes, and interrupts come, perhaps. In anything but a handler.
 pub(crate) fn pulse() {
-    if IS_IN_HANDLER.get() || !is_alone() {
+    if IS_IN_HANDLER.get() || baton::is_kept() || !(is_alone() || baton::is_playing()) {
         return;
     }
     while comes(Intrusion::Interrupt) {
@@ -123,7 +141,7 @@ pub(crate) fn pulse() {
             2 => in_handler(|| MAIN.timer_interrupt()),
             _ => {
                 machine.host.advance(choose(20) as u64);
-                if machine.timer.load(SeqCst) <= machine.host.now() {
+                if machine.is_timer_due() {
                     in_handler(|| MAIN.timer_interrupt());
                 }
             }
@@ -138,7 +156,9 @@ pub(crate) fn point() {
         "the schedule does not come to an end"
     );
     go_on();
+    stage::check_core();
     pulse();
+    baton::step(false);
     if comes(Intrusion::Demotion) {
         note(|| format!("{} is the last to run", scheduler::current_name()));
         let deadline = scheduler::after(core::time::Duration::from_nanos(1));
@@ -153,8 +173,8 @@ pub(crate) fn point() {
 
 /// Yields, and looks whether everybody ran who was to.
 fn checked_yield() {
-    if !is_alone() || choose(4) != 3 {
-        return scheduler::yield_now();
+    if !(is_alone() || baton::is_playing()) || choose(4) != 3 {
+        return stage::yield_on_record();
     }
     let level = || own().expect("it runs").priority;
     let before = level();
@@ -163,12 +183,19 @@ fn checked_yield() {
         let given = stage::level_of(info.id).unwrap_or(info.priority.level());
         given >= before.level()
     };
+    // What is promised is an order within a core. Another core may be about to post a fiber that it has woken; one that
+    // yields is ready for certain.
+    let stays_here = |info: &FiberInfo| {
+        let is_here = info.core == MAIN.platform().core();
+        is_alone() || (is_here && !cfg!(kfiber_threads) && stage::does_yield(info.id))
+    };
     let ready: Vec<_> = MAIN
         .fibers()
         .filter(|info| matches!(info.state, FiberState::Ready) && info.priority >= before)
         .filter(has_own)
+        .filter(stays_here)
         .collect();
-    scheduler::yield_now();
+    stage::yield_on_record();
     let after = level();
     for then in ready {
         let Some(now) = MAIN.fibers().find(|info| info.id == then.id) else {
@@ -265,8 +292,12 @@ unsafe impl Platform for Machine {
     }
 
     fn set_timer(&self, deadline: Nanoseconds) {
-        self.timer.store(deadline, SeqCst);
-        self.host.set_timer(deadline);
+        if baton::is_playing() {
+            baton::set_timer(deadline);
+        } else {
+            self.timer.store(deadline, SeqCst);
+            self.host.set_timer(deadline);
+        }
         if self.is_main {
             pulse();
         }
@@ -280,11 +311,24 @@ unsafe impl Platform for Machine {
         );
         if is_alone() {
             self.sleep_alone();
+        } else if baton::is_playing() {
+            baton::sleep(|| in_handler(stage::some_device));
+            self.host.kick(self.host.core()); // what is left is to turn interrupts on
         }
         self.host.idle();
     }
 
+    fn core(&self) -> Core {
+        if baton::is_playing() {
+            return Core(baton::here());
+        }
+        self.host.core()
+    }
+
     fn kick(&self, core: Core) {
+        if baton::is_playing() {
+            return baton::kick(core.0);
+        }
         self.is_kicked.store(true, SeqCst);
         self.host.kick(core);
     }

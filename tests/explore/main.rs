@@ -5,9 +5,12 @@
 //! how many are played, `KFIBER_PROGRAM` plays one program alone. The seeds of a run are the same every time, so that a
 //! failure is the same for everybody, unless `KFIBER_START` is another number to draw them from, or `random`.
 
+mod baton;
 mod child;
 mod dice;
 mod machine;
+#[cfg(kfiber_steps)]
+mod mistakes;
 mod programs;
 mod shrink;
 mod stage;
@@ -44,6 +47,19 @@ fn schedules_with_other_threads_keep_every_promise() {
     };
     let name = "schedules_with_other_threads_keep_every_promise";
     explore(name, &way, schedules().div_ceil(10));
+}
+
+#[test]
+#[cfg(kfiber_steps)]
+fn schedules_of_several_cores_keep_every_promise() {
+    kfiber::steps::set(baton::step);
+    let way = Way {
+        has_cores: true,
+        program: env::var("KFIBER_PROGRAM").ok(),
+        ..Way::default()
+    };
+    let name = "schedules_of_several_cores_keep_every_promise";
+    explore(name, &way, schedules());
 }
 
 fn schedules() -> u64 {

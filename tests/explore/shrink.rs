@@ -7,6 +7,19 @@ use core::time::Duration;
 use std::path::Path;
 use std::time::Instant;
 
+/// What this program was built with, in front of a command.
+const BUILD: &str = match (cfg!(kfiber_steps), cfg!(kfiber_threads)) {
+    (true, true) => "RUSTFLAGS='--cfg kfiber_steps --cfg kfiber_threads' ",
+    (true, false) => "RUSTFLAGS='--cfg kfiber_steps' ",
+    (false, true) => "RUSTFLAGS='--cfg kfiber_threads' ",
+    (false, false) => "",
+};
+const FEATURES: &str = if cfg!(feature = "smp") {
+    "--features smp "
+} else {
+    ""
+};
+
 /// How often a schedule is tried, and how long: one that hangs takes its time.
 const MOST_TRIES: usize = 500;
 const LONGEST: Duration = Duration::from_secs(20);
@@ -100,7 +113,7 @@ pub(crate) fn report(test: &str, failure: Failure) -> String {
     writeln!(
         text,
         "Of its {choices} choices {} are needed. To play it again:\n  \
-         {}={seed:#x} {}={} cargo test --test explore {test}\n{}",
+         {BUILD}{}={seed:#x} {}={} cargo test {FEATURES}--test explore {test}\n{}",
         search.needed(),
         child::SEED,
         child::CALM,

@@ -119,6 +119,44 @@ fn a_waker_of_ones_own_is_called_at_the_end() {
     fiber.try_join().unwrap();
 }
 
+/// Waits in its waker, and counts how many have begun to.
+#[derive(Default)]
+struct Slow(core::sync::atomic::AtomicUsize);
+
+impl std::task::Wake for Slow {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
+        scheduler::sleep(Duration::from_secs(1)).unwrap();
+    }
+}
+
+#[test]
+fn a_fiber_is_joined_while_a_second_waker_waits() {
+    let result = in_fiber(|scheduler, cells| {
+        let slow = Arc::new(Slow::default());
+        let waker = Waker::from(Arc::clone(&slow));
+        let mut fiber = scheduler.spawn(cells, || 5).unwrap();
+        for waits in 1..=2 {
+            let polled = Pin::new(&mut fiber).poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
+            while slow.0.load(core::sync::atomic::Ordering::Relaxed) != waits {
+                scheduler::sleep(Duration::from_millis(1)).unwrap();
+            }
+        }
+        let handle = fiber.join_timeout(Duration::from_millis(1)).unwrap_err();
+        assert_eq!(handle.kind, scheduler::JoinErrorKind::TimedOut);
+        let told = Arc::new(Flag::default());
+        let mut fiber = handle.handle;
+        let waker = Waker::from(Arc::clone(&told));
+        let polled = Pin::new(&mut fiber).poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+        let is_told = told.0.load(core::sync::atomic::Ordering::Relaxed);
+        assert!(is_told, "a third is refused, and told to ask again");
+        fiber.join().unwrap()
+    });
+    assert_eq!(result, 5);
+}
+
 #[test]
 fn a_waker_is_called_from_an_interrupt_handler() {
     in_fiber(|scheduler, cells| {

@@ -4,9 +4,13 @@
 #![expect(clippy::unwrap_used, reason = "a test says what failed by its line")]
 
 mod cores;
+mod cycles;
 mod ends;
 mod failing;
+mod held_up;
+mod looks;
 mod moving;
 mod pinned;
+mod priorities;
 mod reports;
 mod tokens;

@@ -4,7 +4,8 @@ use crate::cores::{Cell, Cells, run, scheduler};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use kfiber::platform::Core;
 use kfiber::scheduler::{
-    self, AfterStall, FiberState, Hooks, JoinErrorKind, Report, Stall, StallKind,
+    self, AfterDeadlock, AfterStall, Deadlock, FiberState, Hooks, JoinErrorKind, Report, Stall,
+    StallKind,
 };
 use kfiber::sync::{Mutex, WaitQueue};
 use std::sync::Mutex as HostMutex;
@@ -19,6 +20,11 @@ struct Log {
 impl Hooks for Log {
     fn report(&self, report: &Report<'_>) {
         self.reports.lock().unwrap().push(report.to_string());
+    }
+
+    /// The fiber waits, so that all cores sleep.
+    fn deadlocked(&self, _: &Deadlock<'_>) -> AfterDeadlock {
+        AfterDeadlock::Wait
     }
 
     fn stalled(&self, stall: &Stall<'_>) -> AfterStall {

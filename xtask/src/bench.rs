@@ -60,12 +60,22 @@ pub(crate) fn verb(options: &Bench) -> Result<bool> {
         sizes.add_smallest(&smallest, counted)?;
     }
 
-    // The last two, since they have the same path as the first.
+    // The last ones, since they have the same path as the first.
     let unchecked = cargo::build_unchecked_kernel("bench", Counted::ForSpeed, options.core)?;
     let counted = Figures::parse(&boot(&program, &unchecked, COUNTING, "")?)?;
     figures.add("yield_2_unchecked", counted.reading("yield_2")?);
-    let several = cargo::build_counted_kernel_with_smp("bench", Counted::ForSpeed, options.core)?;
-    let several = Figures::parse(&boot(&program, &several, CORES, "")?)?;
+    let with = |features| {
+        cargo::build_counted_kernel_with(features, "bench", Counted::ForSpeed, options.core)
+    };
+    let traced = Figures::parse(&boot(&program, &with("trace")?, COUNTING, "")?)?;
+    for (key, of) in table::TRACED {
+        figures.add(key, traced.reading(of)?);
+    }
+    let mut several = Figures::parse(&boot(&program, &with("smp")?, CORES, "")?)?;
+    let traced = Figures::parse(&boot(&program, &with("smp,trace")?, CORES, "")?)?;
+    for (key, of) in table::SEVERAL_TRACED {
+        several.add(key, traced.reading(of)?);
+    }
 
     let compiler = setup::core::ensure(options.core)?.version()?;
     let table = Table::new(&compiler, &figures, &sizes, &several)?;

@@ -46,8 +46,10 @@ const STEPS: &[Step<Ci>] = &[
             let adapters = workspace::adapters_as_words()?;
             // The kernel for several cores is built only with its feature, and the others without it.
             let several_cores = ["--features", "tests-qemu/smp"];
+            let traced = ["--features", "tests-qemu/trace"];
+            let both = ["--features", "tests-qemu/smp,tests-qemu/trace"];
             let mut counts = Counts::default();
-            for features in [&[][..], &several_cores] {
+            for features in [&[][..], &several_cores, &traced, &both] {
                 let run = bare("clippy", &ci.build, |command| {
                     let command = command.args(packages.clone()).args(&adapters);
                     command.args(features).args(DENY_WARNINGS)
@@ -59,10 +61,15 @@ const STEPS: &[Step<Ci>] = &[
     },
     Step {
         name: "clippy-cores",
-        help: "no lint complains with the feature for several cores, on the host",
+        help: "no lint complains with the features for several cores and for the flight recorder, on the host",
         run: |_| {
-            let words = ["clippy", "--package", "kfiber", "--features", "smp"];
-            succeeds(cargo(&words).arg("--all-targets").args(DENY_WARNINGS))
+            let mut counts = Counts::default();
+            for features in ["smp", "trace", "smp,trace"] {
+                let words = ["clippy", "--package", "kfiber", "--features", features];
+                let mut command = cargo(&words);
+                counts = counts.plus(succeeds(command.arg("--all-targets").args(DENY_WARNINGS))?);
+            }
+            Ok(counts)
         },
     },
     Step {

@@ -189,6 +189,10 @@ pub(crate) struct Demo {
     /// Play the demo's script, and write what it prints to FILE as an animated SVG
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
+    /// Play another script with the flight recorder on, and write a trace for Perfetto to FILE, or
+    /// what `cargo kfiber trace` reads if FILE ends in .log
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["record", "kernel"])]
+    pub(crate) trace: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) machine: Machine,
     #[command(flatten)]

@@ -2,6 +2,7 @@
 
 mod keys;
 mod recording;
+mod traced;
 
 use std::fs;
 use std::io::{IsTerminal as _, Write as _};
@@ -29,6 +30,9 @@ const SUCCESS: i32 = 33;
 pub(crate) fn verb(options: &Demo) -> Result<bool> {
     if let Some(kernel) = options.kernel {
         return whole_kernels::demo(kernel, options);
+    }
+    if let Some(file) = &options.trace {
+        return traced::verb(options, file).map(|()| true);
     }
     let mut machine = machine(options)?;
     if let Some(file) = &options.record {
@@ -58,6 +62,20 @@ pub(crate) fn test(build: &Build) -> Result<Counts> {
         );
     }
     Ok(Counts::PASSED)
+}
+
+/// Has the demo play its script for a trace, as a test: the trace says what the demo has counted.
+pub(crate) fn test_trace(build: &Build) -> Result<Counts> {
+    let mut counts = Counts::default();
+    for words in [&["demo"][..], &["demo", "--smp", "4"]] {
+        let options = Demo {
+            build: build.clone(),
+            ..Demo::parse_from(words)
+        };
+        traced::test(&options)?;
+        counts = counts.plus(Counts::PASSED);
+    }
+    Ok(counts)
 }
 
 /// Has the demo play its script on four cores, as a test.

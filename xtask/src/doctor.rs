@@ -104,7 +104,7 @@ fn rows(wanted: Option<CoreSource>) -> Vec<Row> {
             )
         }),
         need: Need::Must,
-        advice: setup::qemu::advice().trim_start().to_owned(),
+        advice: cargo_kfiber::program::ADVICE.trim_start().to_owned(),
     });
     rows.push(Row {
         name: "GRUB",

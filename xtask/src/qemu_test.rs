@@ -6,10 +6,13 @@ mod manifest;
 
 use std::env;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
-use cargo_kfiber::qemu_test::origin::Origin;
+use cargo_kfiber::machine::Loader;
+use cargo_kfiber::qemu_test::origin::{AskedBy, Origin};
 use cargo_kfiber::qemu_test::runner::Runner;
+use cargo_kfiber::qemu_test::verdict::LineCount;
 use libtest_mimic::Conclusion;
 
 use crate::cli::QemuTest;
@@ -20,6 +23,9 @@ use crate::{console, setup, workspace};
 /// The kernels that together are the suite: one for most tests, and one for those that need several cores, which is
 /// built with the feature `smp`.
 pub(crate) const SUITE: [&str; 2] = ["suite", "smp"];
+
+/// Deadline of a test that names none. A boot takes a tenth of a second; the rest is for slow and busy machines.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A kernel that was built.
 struct Built {
@@ -152,6 +158,11 @@ pub(crate) fn origin(options: &QemuTest, name: String) -> Result<Origin> {
         logs: workspace::target_directory()?.join("qemu-test"),
         command: "cargo xtask qemu-test".to_owned(),
         words,
+        loader: Loader::Qemu,
+        qemu: Vec::new(),
+        asked_by: AskedBy::CommandLine,
+        line_count: LineCount::Required,
+        deadline: DEADLINE,
     })
 }
 

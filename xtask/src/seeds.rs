@@ -1,9 +1,9 @@
 //! What the random tests draw their seeds from.
 
-use std::collections::hash_map::RandomState;
 use std::env;
-use std::hash::{BuildHasher as _, Hasher as _};
 use std::process::Command;
+
+pub(crate) use cargo_kfiber::qemu_test::random_seed;
 
 use crate::console;
 
@@ -59,12 +59,6 @@ impl Seeds {
         variables.retain(|(name, _)| !is_set(name));
         variables
     }
-}
-
-/// Another seed in every run, so that the runs together see more than one could.
-pub(crate) fn random_seed() -> u32 {
-    let random = RandomState::new().build_hasher().finish();
-    u32::try_from(random >> 32).expect("32 bits are left")
 }
 
 #[cfg(test)]

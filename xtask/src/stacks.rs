@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use cargo_kfiber::machine::Machine;
 use cargo_kfiber::machine::qemu::{self, End};
-use cargo_kfiber::stacks::Table;
+use cargo_kfiber::stacks::table::Table;
 use kfiber_test::protocol::TEST_KEY;
 
 use crate::cli::{Build, CoreSource, Nextest, Stacks};

@@ -52,7 +52,7 @@ const STEPS: &[Step<Test>] = &[
     },
     Step {
         name: "explore",
-        help: "a hundred thousand random schedules of the scheduler and of all that fibers wait for",
+        help: "a hundred thousand random schedules of the scheduler and of all that fibers wait for; six thousand of several cores, and mistakes planted there",
         run: |test| explore::schedules(test.seeds()),
     },
     Step {
@@ -90,6 +90,16 @@ const STEPS: &[Step<Test>] = &[
         name: "demo-cores",
         help: "the demo kernel plays its script to a good end on four cores",
         run: |test| demo::test_cores(&test.build),
+    },
+    Step {
+        name: "demo-trace",
+        help: "a trace of the demo says what the demo has counted, on one core and on four",
+        run: |test| demo::test_trace(&test.build),
+    },
+    Step {
+        name: "traced",
+        help: "the flight recorder: on this machine, and in QEMU on one core and on several",
+        run: traced,
     },
     Step {
         name: "demo-keys",
@@ -143,6 +153,25 @@ pub(crate) fn in_qemu(words: &[&str], build: &Build, seeds: Seeds) -> Result<Cou
         failed: conclusion.num_failed,
         skipped: conclusion.num_ignored,
     })
+}
+
+fn traced(test: &Test) -> Result<Counts> {
+    let words = [
+        "--package",
+        "kfiber",
+        "--features",
+        "trace",
+        "--test",
+        "trace",
+    ];
+    let mut counts = host_tests::run(&words, &test.build, test.seeds())?;
+    for words in [
+        &["--kernel", "traced"][..],
+        &["--kernel", "traced", "--with-smp"],
+    ] {
+        counts = counts.plus(in_qemu(words, &test.build, test.seeds())?);
+    }
+    Ok(counts)
 }
 
 fn adapters(test: &Test) -> Result<Counts> {

@@ -38,7 +38,7 @@ const FOLDERS: [&str; 13] = [
 /// The table of promises and of the tests that hold them.
 const PROMISES: &str = "docs/promises.md";
 /// Folders with the sources of the crates whose files stand in an order. The adapters follow.
-const ORDERED: [&str; 2] = ["src", "xtask/src"];
+const ORDERED: [&str; 4] = ["src", "xtask/src", "kfiber-test/src", "cargo-kfiber/src"];
 /// The roots of crates whose files stand in no order, but make no large cycle either.
 const WITHOUT_CYCLES: [&str; 3] = [
     "tests-qemu/src/lib.rs",

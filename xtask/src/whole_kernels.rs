@@ -3,8 +3,10 @@
 #[cfg(test)]
 mod chapter;
 mod copy;
+mod keys;
 pub(crate) mod step;
 mod verdict;
+mod with_tests;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -19,13 +21,14 @@ use crate::cli::{Accelerator, Build, Demo, Loaders, WholeKernel};
 use crate::setup::core::{self, TARGET};
 use crate::setup::loaders;
 use crate::{console, setup, workspace};
+use keys::Keys;
 
 /// Where the kernels are, below the root of the workspace.
 const FOLDER: &str = "kernels";
 /// Folder below the target folder in which they are built. They share it, and with it the library.
 const TARGET_FOLDER: &str = "whole-kernels";
-/// What is typed to each when it says that it waits for keys. Earlier ones would be the firmware's.
-const KEYS: &[u8] = b"kq";
+/// The cores of those that can have several, with the feature `smp`. On a larger machine the others stay stopped.
+const MOST_CORES: u32 = 4;
 
 impl WholeKernel {
     /// The name of its folder.
@@ -46,8 +49,8 @@ impl WholeKernel {
         }
     }
 
-    /// Whether it has the feature `smp`, with which it uses a second core.
-    const fn has_second_core(self) -> bool {
+    /// Whether it has the feature `smp`, with which it uses several cores.
+    const fn has_several_cores(self) -> bool {
         matches!(self, Self::Pvh | Self::Multiboot2 | Self::Limine)
     }
 
@@ -81,7 +84,7 @@ struct Kernel {
     kind: WholeKernel,
     folder: PathBuf,
     build: Build,
-    /// How many cores the machine has. The kernel uses two of them at most.
+    /// How many cores the machine has.
     cores: u32,
     /// The variables by which `run.sh` finds the loader.
     loader: Vec<(&'static str, PathBuf)>,
@@ -92,7 +95,7 @@ struct Kernel {
 impl Kernel {
     /// The kernel in the workspace.
     fn in_tree(kind: WholeKernel, cores: u32, build: &Build, named: &Loaders) -> Result<Self> {
-        if cores > 1 && !kind.has_second_core() {
+        if cores > 1 && !kind.has_several_cores() {
             bail!(
                 "the kernel `{}` uses one core: leave --smp out, or take another kernel",
                 kind.name()
@@ -143,7 +146,7 @@ impl Kernel {
             "kernel `{}` ({profile}, {})",
             self.kind.name(),
             if self.cores > 1 {
-                "two cores"
+                "several cores"
             } else {
                 "one core"
             }
@@ -163,17 +166,20 @@ impl Kernel {
     /// Types to the kernel, and judges what it says and how it ends.
     fn play(&self, words: &[String], timeout: u32, echo: &qemu::Listener<'_>) -> Result<()> {
         let deadline = Duration::from_secs(timeout.into());
-        let typist = |line: &str| -> &'static [u8] {
+        // With one core the kernel is built without workers.
+        let workers = if self.cores > 1 {
+            self.cores.min(MOST_CORES)
+        } else {
+            0
+        };
+        let keys = Keys::after_all_of(workers);
+        let typist = |line: &str| {
             echo(line);
-            if line.contains(verdict::PROMPT) {
-                KEYS
-            } else {
-                &[]
-            }
+            keys.after(line)
         };
         let run = qemu::converse(&mut self.run(words)?, deadline, &typist)?;
         let said = String::from_utf8_lossy(&run.serial);
-        verdict::of(&said, self.cores, run.end).with_context(|| {
+        verdict::of(&said, workers, run.end).with_context(|| {
             let folder = self.folder.display();
             format!("the kernel in {folder} did not do its work\n{}", run.stderr)
         })

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail, ensure};
 use object::elf::FileHeader64;
 use object::read::elf::{ElfFile64, FileHeader as _, ProgramHeader as _};
-use object::{LittleEndian, Object as _, ObjectSection as _};
+use object::{LittleEndian, Object as _, ObjectSection as _, RelocationFlags};
 
 use kfiber_test::protocol::{self, Record, Text};
 
@@ -64,6 +64,20 @@ pub fn tests(kernel: &Path) -> Result<Vec<TestCase>> {
     parse(&data).with_context(|| format!("reading the tests of {}", kernel.display()))
 }
 
+/// Whether a file is a kernel with tests.
+#[must_use]
+pub fn has_tests(kernel: &Path) -> bool {
+    let Ok(data) = fs::read(kernel) else {
+        return false;
+    };
+    let elf = Elf::parse(&*data);
+    let section = elf
+        .as_ref()
+        .ok()
+        .and_then(|elf| elf.section_by_name(protocol::SECTION));
+    section.is_some_and(|section| section.size() > 0)
+}
+
 /// The end of the highest segment that is loaded. Reads the headers only: kernels are large.
 ///
 /// # Errors
@@ -91,7 +105,7 @@ fn parse(data: &[u8]) -> Result<Vec<TestCase>> {
             protocol::SECTION
         );
     };
-    let bytes = section.data()?;
+    let bytes = relocated(&elf, &section)?;
     let size = size_of::<Record<u64>>();
     ensure!(
         bytes.len().is_multiple_of(size),
@@ -108,6 +122,30 @@ fn parse(data: &[u8]) -> Result<Vec<TestCase>> {
         bail!("two tests are named `{}`", pair[0].name);
     }
     Ok(tests)
+}
+
+/// The bytes of a section as they are when the kernel is loaded at the addresses of its file. Those of a kernel that may be loaded
+/// anywhere lack its pointers.
+fn relocated<'data>(
+    elf: &Elf<'data>,
+    section: &impl object::ObjectSection<'data>,
+) -> Result<Vec<u8>> {
+    let mut bytes = section.data()?.to_vec();
+    for (address, relocation) in elf.dynamic_relocations().into_iter().flatten() {
+        let RelocationFlags::Elf {
+            r_type: object::elf::R_X86_64_RELATIVE,
+        } = relocation.flags()
+        else {
+            continue;
+        };
+        let offset = address.checked_sub(section.address());
+        let offset = offset.and_then(|offset| usize::try_from(offset).ok());
+        let place = offset.and_then(|offset| bytes.get_mut(offset..)?.first_chunk_mut());
+        if let Some(place) = place {
+            *place = relocation.addend().to_le_bytes();
+        }
+    }
+    Ok(bytes)
 }
 
 fn test_case(elf: &Elf<'_>, record: &Record<u64>) -> Result<TestCase> {
@@ -138,10 +176,7 @@ fn text(elf: &Elf<'_>, text: Text<u64>) -> Result<String> {
             return Ok(core::str::from_utf8(bytes)?.to_owned());
         }
     }
-    bail!(
-        "address {:#x} lies in no section: is the kernel linked as ET_EXEC?",
-        text.address
-    )
+    bail!("address {:#x} lies in no section", text.address)
 }
 
 /// Takes a record apart in the order of its fields.

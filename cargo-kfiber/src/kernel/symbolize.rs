@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use addr2line::Context;
 use anyhow::Result;
 use gimli::{Dwarf, EndianArcSlice, LittleEndian};
-use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
+use object::{Object as _, ObjectKind, ObjectSection as _, ObjectSymbol as _, SymbolKind};
+
+/// Begins a line in which a kernel says where it was loaded.
+const SLIDE: &str = kfiber_test::protocol::LOADED;
 
 type Reader = EndianArcSlice<LittleEndian>;
 
@@ -20,6 +23,11 @@ pub struct Symbols {
     context: Context<Reader>,
     /// Address, size and demangled name of each function, in the order of their addresses.
     functions: Vec<(u64, u64, String)>,
+    /// The same of each static.
+    objects: Vec<(u64, u64, String)>,
+    /// The same of each symbol of which only the linker knows.
+    others: Vec<(u64, u64, String)>,
+    is_position_independent: bool,
     /// Folder of the sources, to which their paths are shown relative.
     root: PathBuf,
 }
@@ -38,25 +46,24 @@ impl Symbols {
             let bytes = section.map_or(Ok(&[][..]), |section| section.data())?;
             Ok(Reader::new(bytes.into(), LittleEndian))
         })?;
-        let mut functions: Vec<_> = elf
-            .symbols()
-            .filter(|symbol| symbol.is_definition())
-            .filter(|symbol| {
-                symbol.kind() == object::SymbolKind::Text
-                    || symbol.kind() == object::SymbolKind::Label
-            })
-            .filter_map(|symbol| {
-                Some((
-                    symbol.address(),
-                    symbol.size(),
-                    demangle(symbol.name().ok()?),
-                ))
-            })
-            .collect();
-        functions.sort();
+        let of_kinds = |kinds: [SymbolKind; 2]| {
+            let mut symbols: Vec<_> = elf
+                .symbols()
+                .filter(|symbol| symbol.is_definition() && kinds.contains(&symbol.kind()))
+                .filter_map(|symbol| {
+                    let name = demangle(symbol.name().ok()?);
+                    Some((symbol.address(), symbol.size(), name))
+                })
+                .collect();
+            symbols.sort();
+            symbols
+        };
         Ok(Self {
             context: Context::from_dwarf(dwarf)?,
-            functions,
+            functions: of_kinds([SymbolKind::Text, SymbolKind::Label]),
+            objects: of_kinds([SymbolKind::Data, SymbolKind::Tls]),
+            others: of_kinds([SymbolKind::Unknown, SymbolKind::Section]),
+            is_position_independent: elf.kind() == ObjectKind::Dynamic,
             root: root.to_owned(),
         })
     }
@@ -96,6 +103,47 @@ impl Symbols {
             is_first = false;
         }
         text
+    }
+
+    /// As [`describe`](Self::describe), for the addresses of statics too; `None` if the address is the kernel's in no way.
+    #[must_use]
+    pub fn explain(&self, address: u64) -> Option<String> {
+        if self.function(address).is_some() {
+            return Some(self.describe(address));
+        }
+        let after = self
+            .objects
+            .partition_point(|(start, ..)| *start <= address);
+        let (start, size, name) = self.objects[..after].last()?;
+        let is_inside = address - start < *size;
+        is_inside.then(|| format!("in the static `{name}`+{:#x}", address - start))
+    }
+
+    /// Whether the kernel may be loaded at other addresses than those in its file.
+    #[must_use]
+    pub const fn is_position_independent(&self) -> bool {
+        self.is_position_independent
+    }
+
+    /// The address of the function or the static of this name, which may be the end of a path.
+    #[must_use]
+    pub fn address_of(&self, name: &str) -> Option<u64> {
+        let is_named = |own: &str| {
+            own.strip_suffix(name)
+                .is_some_and(|before| before.is_empty() || before.ends_with("::"))
+        };
+        let all = self.functions.iter().chain(&self.objects);
+        let all = all.chain(&self.others);
+        let mut named = all.filter(|(_, _, own)| is_named(own));
+        named.next().map(|(start, ..)| *start)
+    }
+
+    /// How far above the addresses in its file the kernel was loaded, if it says so in a line `kfiber: SYMBOL is at 0x…`.
+    #[must_use]
+    pub fn slide_said_in(&self, line: &str) -> Option<u64> {
+        let (name, address) = line.trim().strip_prefix(SLIDE)?.split_once(" is at 0x")?;
+        let address = u64::from_str_radix(address, 16).ok()?;
+        Some(address.wrapping_sub(self.address_of(name)?))
     }
 
     /// The innermost function of the workspace, inlined or not, and its line: `function at file:line`.
@@ -186,6 +234,18 @@ mod tests {
             "{text}"
         );
         assert!(text.contains(&format!(":{line}")), "line {line} in {text}");
+    }
+
+    #[test]
+    fn a_line_with_the_address_of_a_symbol_says_where_the_program_was_loaded() {
+        let symbols = of_this_program();
+        let own = symbols
+            .address_of("symbolize::tests::landmark")
+            .expect("the function is in the symbol table");
+        let line = format!("kfiber: tests::landmark is at {:#x}\r", own + 0x1000);
+        assert_eq!(symbols.slide_said_in(&line), Some(0x1000));
+        assert_eq!(symbols.slide_said_in("kfiber: nothing is at 0x1000"), None);
+        assert_eq!(symbols.slide_said_in("landmark is at 0x1000"), None);
     }
 
     #[test]

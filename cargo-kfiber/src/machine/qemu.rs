@@ -156,16 +156,32 @@ impl KillOnDrop {
             return Ok(status.into());
         }
         look();
-        self.0.kill()?;
+        self.kill();
         self.0.wait()?;
         Ok(End::Deadline(deadline))
     }
 }
 
+impl KillOnDrop {
+    /// Ends the process, and those that it has started if it leads a group of its own.
+    fn kill(&mut self) {
+        let runs = matches!(self.0.try_wait(), Ok(None));
+        if let (true, Ok(number)) = (runs, libc::pid_t::try_from(self.0.id())) {
+            // SAFETY: the call takes a number only. The process was not waited for, so the number is still its own.
+            let group = unsafe { libc::getpgid(number) };
+            if group == number {
+                // SAFETY: the call takes numbers only, and the group is that of the process.
+                unsafe { libc::kill(-number, libc::SIGKILL) };
+            }
+        }
+        // It fails only if the process has already been waited for, and then there is nothing left to end.
+        drop(self.0.kill());
+    }
+}
+
 impl Drop for KillOnDrop {
     fn drop(&mut self) {
-        // Both fail only if the process has already been waited for, and then there is nothing left to end.
-        drop(self.0.kill());
+        self.kill();
         drop(self.0.wait());
     }
 }
@@ -247,6 +263,19 @@ mod tests {
             (run.end, &*run.serial),
             (End::Deadline(deadline), &b"begun\n"[..])
         );
+    }
+
+    #[test]
+    fn the_deadline_ends_what_a_program_of_the_project_has_started_too() {
+        use std::os::unix::process::CommandExt as _;
+        let deadline = Duration::from_millis(100);
+        let mut command = Command::new("sh");
+        // The pipes are open until the sleeping process has ended as well.
+        command
+            .args(["-c", "sleep 1000; echo not reached"])
+            .process_group(0);
+        let run = run(&mut command, Some(deadline), &|_| ()).expect("sh starts");
+        assert_eq!((run.end, run.serial.len()), (End::Deadline(deadline), 0));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::kernel::elf::TestCase;
 use crate::machine::interrupt_log;
 use crate::machine::qemu::{self, End};
 use crate::qemu_test::runner::{Runner, keep_tail};
-use crate::qemu_test::verdict::{Outcome, judge};
+use crate::qemu_test::verdict::{Outcome, judge_by};
 
 /// Runs the test under gdb; true if it passed.
 ///
@@ -38,7 +38,7 @@ pub fn debug(runner: &Runner, test: &TestCase, seed: u32) -> Result<bool> {
         println!("gdb ended the machine before the test had ended");
         return Ok(true);
     }
-    let verdict = judge(&test.name, &run.serial, run.end);
+    let verdict = judge_by(runner.origin.line_count, &test.name, &run.serial, run.end);
     println!("{} {}", verdict.outcome, verdict.reason);
     Ok(verdict.outcome == Outcome::Pass)
 }

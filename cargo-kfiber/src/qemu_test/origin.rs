@@ -1,6 +1,10 @@
 //! Where a kernel with tests comes from: what is the same for all its tests, and differs between projects.
 
 use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::machine::Loader;
+use crate::qemu_test::verdict::LineCount;
 
 /// Where a kernel with tests comes from.
 #[derive(Debug, Clone)]
@@ -15,4 +19,23 @@ pub struct Origin {
     pub command: String,
     /// More words of that command, by which it finds the same kernel.
     pub words: Vec<String>,
+    /// What starts it.
+    pub loader: Loader,
+    /// More words for QEMU.
+    pub qemu: Vec<String>,
+    /// How it is told which test to run.
+    pub asked_by: AskedBy,
+    /// Whether it counts the lines that it sends.
+    pub line_count: LineCount,
+    /// Deadline of a test that names none.
+    pub deadline: Duration,
+}
+
+/// How a kernel is told which test to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AskedBy {
+    /// By its command line, which only a loader knows how to pass.
+    CommandLine,
+    /// By an item of QEMU's device `fw_cfg`, whatever loads it.
+    Device,
 }

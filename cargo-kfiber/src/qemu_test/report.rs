@@ -23,7 +23,7 @@ pub fn failure(runner: &Runner, test: &TestCase, seed: u32, finished: &Finished)
     let serial = String::from_utf8_lossy(&finished.run.serial);
     for (address, description) in addresses(&serial)
         .into_iter()
-        .map(|address| (address, runner.describe(address)))
+        .map(|address| (address, runner.describe(address, &serial)))
     {
         let _ = writeln!(text, "  rip={address:#x} is {description}");
     }
@@ -33,7 +33,7 @@ pub fn failure(runner: &Runner, test: &TestCase, seed: u32, finished: &Finished)
         } else {
             "runs"
         };
-        let place = runner.describe(processor.rip);
+        let place = runner.describe(processor.rip, &serial);
         let _ = writeln!(text, "  core {} {does} at {place}", processor.number);
     }
     for caller in runner.callers(&serial) {
@@ -115,7 +115,9 @@ fn section(text: &mut String, title: &str, content: &str) {
         return;
     }
     let _ = writeln!(text, "--- {title}:");
-    let lines: Vec<_> = content.lines().collect();
+    // A kernel that does not know whether a line is open begins a new one each time.
+    let mut lines: Vec<_> = content.lines().collect();
+    lines.dedup_by(|line, before| line.trim().is_empty() && before.trim().is_empty());
     let left_out = lines.len().saturating_sub(FIRST_LINES + LAST_LINES);
     for (index, line) in lines.iter().enumerate() {
         if left_out > 0 && index == FIRST_LINES {

@@ -10,17 +10,15 @@ use anyhow::{Context as _, Result};
 use crate::kernel::elf::TestCase;
 use crate::kernel::symbolize::Symbols;
 use crate::kernel::{callers, unwind_tables};
-use crate::machine::Machine;
 use crate::machine::interrupt_log::{self, Exception};
 use crate::machine::monitor::{self, Processor};
 use crate::machine::qemu::{self, End, Run};
+use crate::machine::{Loader, Machine};
 use crate::options::TestOptions;
-use crate::qemu_test::origin::Origin;
-use crate::qemu_test::verdict::{Outcome, Verdict, judge};
+use crate::qemu_test::origin::{AskedBy, Origin};
+use crate::qemu_test::verdict::{Outcome, Verdict, judge_by};
 use kfiber_test::protocol::{FAULT, PREFIX, ROUNDS_KEY, SEED_KEY, STACK_WORDS, TEST_KEY};
 
-/// Deadline of a test that names none. A boot takes a tenth of a second; the rest is for slow and busy machines.
-const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
 /// As much of an interrupt log as is read: a storm of interrupts fills gigabytes, and the end is what matters.
 const LOG_TAIL: usize = 1 << 20;
 
@@ -87,6 +85,14 @@ impl Runner {
         let folder = tempfile::tempdir()?;
         let socket = folder.path().join("monitor");
         machine.monitor = Some(socket.clone());
+        if self.origin.loader != Loader::Qemu {
+            // Its program may write a disk beside the kernel, while those of other tests do so too.
+            let own = folder
+                .path()
+                .join(self.kernel.file_name().unwrap_or_default());
+            fs::copy(&self.kernel, &own)?;
+            machine.kernel = own;
+        }
         let show = |line: &str| {
             if self.options.nocapture {
                 println!("[{}] {}", test.name, line.trim_end());
@@ -97,7 +103,7 @@ impl Runner {
         let look = || processors = monitor::processors(&socket).unwrap_or_default();
         let deadline = Some(self.deadline(test));
         let run = qemu::run_and_look(&mut machine.command(), deadline, &show, look)?;
-        let mut verdict = judge(&test.name, &run.serial, run.end);
+        let mut verdict = judge_by(self.origin.line_count, &test.name, &run.serial, run.end);
         let mut interrupt_log = None;
         // Status 1 is QEMU refusing its command line or the kernel, which it explains itself.
         if verdict.outcome == Outcome::Crash && run.end != End::Status(1) {
@@ -123,7 +129,19 @@ impl Runner {
         if let Some(rounds) = self.options.rounds {
             words += &format!(" {ROUNDS_KEY}{rounds}");
         }
-        let mut machine = Machine::new(&self.program, &self.options.machine, &self.kernel, words);
+        let (command_line, request) = match self.origin.asked_by {
+            AskedBy::CommandLine => (words, None),
+            AskedBy::Device => (String::new(), Some(words)),
+        };
+        let mut machine = Machine::new(
+            &self.program,
+            &self.options.machine,
+            &self.kernel,
+            command_line,
+        );
+        machine.request = request;
+        machine.loader.clone_from(&self.origin.loader);
+        machine.more.clone_from(&self.origin.qemu);
         if test.cores != 0 {
             machine.options.smp = test.cores.into();
         }
@@ -135,9 +153,13 @@ impl Runner {
         Ok(machine)
     }
 
-    /// What lies at an address of the kernel.
-    pub fn describe(&self, address: u64) -> String {
-        self.with_symbols(|symbols| symbols.describe(address))
+    /// What lies at an address of the kernel, which said this on its serial port.
+    pub fn describe(&self, address: u64, serial: &str) -> String {
+        let slide = |symbols: &Symbols| {
+            let mut slides = serial.lines().map(|line| symbols.slide_said_in(line));
+            slides.find_map(|slide| slide).unwrap_or(0)
+        };
+        self.with_symbols(|symbols| symbols.describe(address.wrapping_sub(slide(symbols))))
             .unwrap_or_else(|error| {
                 format!("unknown, for the debug information cannot be read: {error:#}")
             })
@@ -181,7 +203,7 @@ impl Runner {
     fn deadline(&self, test: &TestCase) -> Duration {
         let own = Some(test.timeout_seconds).filter(|seconds| *seconds != 0);
         let seconds = self.options.timeout.or(own);
-        seconds.map_or(DEFAULT_DEADLINE, |seconds| {
+        seconds.map_or(self.origin.deadline, |seconds| {
             Duration::from_secs(seconds.into())
         })
     }
@@ -195,9 +217,10 @@ impl Runner {
         let again = qemu::run(&mut machine.command(), Some(self.deadline(test)), &|_| ())?;
         let text = keep_tail(&log)?;
         let explanation = match interrupt_log::triple_fault(&text) {
-            Some(chain) => self.describe_chain(&chain),
+            Some(chain) => self.describe_chain(&chain, &String::from_utf8_lossy(&again.serial)),
             None => {
-                let verdict = judge(&test.name, &again.serial, again.end);
+                let verdict =
+                    judge_by(self.origin.line_count, &test.name, &again.serial, again.end);
                 format!(
                     "no triple fault when run again with the interrupt log, which came to {}: {}",
                     verdict.outcome, verdict.reason
@@ -207,7 +230,7 @@ impl Runner {
         Ok((explanation, log))
     }
 
-    fn describe_chain(&self, chain: &[Exception]) -> String {
+    fn describe_chain(&self, chain: &[Exception], serial: &str) -> String {
         let mut text = "triple fault".to_owned();
         for (index, exception) in chain.iter().enumerate() {
             text += if index == 0 { ": " } else { ", then " };
@@ -215,7 +238,7 @@ impl Runner {
             let Some(delivery) = exception.delivery.filter(|_| index == 0) else {
                 continue;
             };
-            text += &format!(" in {}", self.describe(delivery.rip));
+            text += &format!(" in {}", self.describe(delivery.rip, serial));
             text += &format!(
                 " [rip={:#x} rsp={:#x} error={:#x}",
                 delivery.rip, delivery.rsp, delivery.error

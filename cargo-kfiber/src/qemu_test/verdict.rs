@@ -77,9 +77,24 @@ impl Message {
     }
 }
 
-/// Judges the run of the test `name`.
+/// Whether a kernel counts the lines that it sends, so that a lost one is noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineCount {
+    /// A pass without a count is none.
+    Required,
+    /// A count must be right if there is one.
+    Optional,
+}
+
+/// Judges the run of the test `name` in a kernel that counts its lines.
 #[must_use]
 pub fn judge(name: &str, serial: &[u8], end: End) -> Verdict {
+    judge_by(LineCount::Required, name, serial, end)
+}
+
+/// Judges the run of the test `name`.
+#[must_use]
+pub fn judge_by(count: LineCount, name: &str, serial: &[u8], end: End) -> Verdict {
     let messages = messages(serial);
     let first_final = messages.iter().find(|message| message.is_final());
     let said = first_final.map_or_else(
@@ -114,13 +129,15 @@ pub fn judge(name: &str, serial: &[u8], end: End) -> Verdict {
             Outcome::Crash,
             format!("QEMU itself failed with status 1, {said}"),
         ),
-        End::Status(code) if code == status(EXIT_PASS) => match doubt(name, serial, &messages) {
-            None => Verdict::new(Outcome::Pass, ""),
-            Some(doubt) => Verdict::new(
-                Outcome::Fail,
-                format!("QEMU ended with the status of success, but {doubt}"),
-            ),
-        },
+        End::Status(code) if code == status(EXIT_PASS) => {
+            match doubt(count, name, serial, &messages) {
+                None => Verdict::new(Outcome::Pass, ""),
+                Some(doubt) => Verdict::new(
+                    Outcome::Fail,
+                    format!("QEMU ended with the status of success, but {doubt}"),
+                ),
+            }
+        }
         End::Status(code) if code == status(EXIT_FAIL) => reported(first_final),
         End::Status(code) => Verdict::new(
             Outcome::Crash,
@@ -130,7 +147,7 @@ pub fn judge(name: &str, serial: &[u8], end: End) -> Verdict {
 }
 
 /// Why a run that ended with the status of success is none.
-fn doubt(name: &str, serial: &[u8], messages: &[Message]) -> Option<String> {
+fn doubt(count: LineCount, name: &str, serial: &[u8], messages: &[Message]) -> Option<String> {
     let [first, .., last] = messages else {
         return Some(match messages {
             [] => "the guest said nothing at all about a test".to_owned(),
@@ -159,16 +176,22 @@ fn doubt(name: &str, serial: &[u8], messages: &[Message]) -> Option<String> {
             odd.word, odd.rest
         ));
     }
-    let Some((passed, lines)) = last.rest.rsplit_once(" lines=") else {
-        return Some(format!(
-            "its last line `{PASS} {}` has no count of lines",
-            last.rest
-        ));
+    let (passed, lines) = match (last.rest.rsplit_once(" lines="), count) {
+        (Some((passed, lines)), _) => (passed, Some(lines)),
+        (None, LineCount::Optional) => (&*last.rest, None),
+        (None, LineCount::Required) => {
+            return Some(format!(
+                "its last line `{PASS} {}` has no count of lines",
+                last.rest
+            ));
+        }
     };
     if passed != name {
         return Some(format!("it is `{passed}` that passed, not `{name}`"));
     }
-    if lines.parse() != Ok(last.lines_before) {
+    if let Some(lines) = lines
+        && lines.parse() != Ok(last.lines_before)
+    {
         return Some(format!(
             "the guest sent {lines} lines before the last one and {} arrived",
             last.lines_before
@@ -178,6 +201,7 @@ fn doubt(name: &str, serial: &[u8], messages: &[Message]) -> Option<String> {
         .split(|byte| *byte == b'\n')
         .skip(last.lines_before + 1)
         .flatten()
+        .filter(|byte| **byte != b'\r')
         .count();
     (after > 0).then(|| format!("{after} bytes came after its last line"))
 }
@@ -243,7 +267,7 @@ fn messages(serial: &[u8]) -> Vec<Message> {
 /// What a machine that hangs said last.
 fn last_words(serial: &[u8]) -> String {
     let text = String::from_utf8_lossy(serial);
-    match text.lines().next_back() {
+    match text.lines().rfind(|line| !line.trim().is_empty()) {
         Some(line) => format!("its last line is `{line}`"),
         None => "it wrote nothing at all".to_owned(),
     }

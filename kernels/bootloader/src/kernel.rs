@@ -4,16 +4,16 @@ use core::hint::black_box;
 use core::panic::PanicInfo;
 use core::time::Duration;
 
-use kfiber::hardware::SerialPort;
+use kfiber::hardware::{ApicCores, SerialPort};
 use kfiber::scheduler::{self, FiberCell, GuardedFiberPool, PrintReports, Scheduler};
 use kfiber::sync::Channel;
 use kfiber::x86_64::VirtAddr;
 
-use crate::cores::{self, Machine};
-use crate::machine;
+use crate::{cores, machine};
 
 /// All fibers of this kernel.
-pub static SCHEDULER: Scheduler<Machine, { cores::COUNT }> = Scheduler::new(cores::machine());
+pub static SCHEDULER: Scheduler<ApicCores<{ cores::COUNT }>, { cores::COUNT }> =
+    Scheduler::new(machine::platform());
 
 /// What was typed and not read yet: the serial port's interrupt handler fills it.
 pub static KEYS: Channel<u8, 64> = Channel::new();

@@ -1,27 +1,42 @@
 //! The hardware: exceptions, a timer, a serial port, guard pages.
 
 use kfiber::exceptions::{Tables, TrapFrame};
-use kfiber::hardware::{HardwareError, LocalApic, SerialPort, pic};
+use kfiber::hardware::{ApicCores, ApicVectors, HardwareError, LocalApic, SerialPort, pic};
 use kfiber::interrupt_entry;
 use kfiber::scheduler::FatalReason;
 use kfiber::stack::guard::{self, TableFrames};
 use kfiber::x86_64::VirtAddr;
 use kfiber::x86_64::instructions::{hlt, interrupts, port::Port};
 
+use crate::cores;
 use crate::kernel::{CLUMSY, KEYS, SCHEDULER, println};
 
-/// The vectors of interrupts: the timer's, and those of the interrupt controller's lines from 0 on.
-const TIMER: u8 = 0x40;
+/// The vectors of interrupts: of each core's timer, and by which one core wakes another.
+const VECTORS: ApicVectors = ApicVectors {
+    timer: 0x40,
+    kick: 0x41,
+};
+/// Those of the interrupt controller's lines, from 0 on.
 const PIC: u8 = 0x50;
 const SERIAL: u8 = PIC + SerialPort::FIRST_LINE;
 /// Both controllers have a vector for interrupts that went away before they were served.
 const SPURIOUS: u8 = 0xff;
 const PIC_SPURIOUS: u8 = PIC + 7;
 
+/// The platform of the scheduler: a timer for each core, and one clock.
+pub const fn platform() -> ApicCores<{ cores::COUNT }> {
+    // SAFETY: no interrupt handler of this kernel turns interrupts on.
+    unsafe { ApicCores::new() }
+}
+
 interrupt_entry! {
-    fn on_timer(_frame: &mut TrapFrame) vector(TIMER) {
+    fn on_timer(_frame: &mut TrapFrame) vector(VECTORS.timer) {
         SCHEDULER.timer_interrupt();
-        SCHEDULER.platform().timer().end_of_interrupt();
+        SCHEDULER.platform().end_of_timer_interrupt();
+    }
+
+    fn on_kick(_frame: &mut TrapFrame) vector(VECTORS.kick) {
+        SCHEDULER.platform().end_of_interrupt();
     }
 
     fn on_serial(_frame: &mut TrapFrame) vector(SERIAL) {
@@ -49,8 +64,9 @@ static FRAMES: TableFrames<4> = TableFrames::new();
 
 /// To be called on each core, with tables of its own.
 pub fn load(tables: &'static CoreTables) {
-    let interrupts: [(u8, unsafe extern "sysv64" fn()); 4] = [
-        (TIMER, on_timer),
+    let interrupts: [(u8, unsafe extern "sysv64" fn()); 5] = [
+        (VECTORS.timer, on_timer),
+        (VECTORS.kick, on_kick),
         (SERIAL, on_serial),
         (SPURIOUS, on_spurious),
         (PIC_SPURIOUS, on_spurious),
@@ -75,7 +91,7 @@ pub fn init(physical_memory_at: VirtAddr) -> Result<(), HardwareError> {
     pic::remap(PIC)?;
     let local_apic = enable_local_apic(physical_memory_at)?;
     // SAFETY: nobody else uses this timer or the PIT, by which it is measured.
-    unsafe { SCHEDULER.platform().timer().start(local_apic, TIMER) }?;
+    unsafe { SCHEDULER.platform().start(local_apic, VECTORS) }?;
     SerialPort::FIRST.interrupt_on_input();
     // SAFETY: the line has a handler, as the other vectors have.
     unsafe { pic::unmask(SerialPort::FIRST_LINE) };
@@ -97,7 +113,8 @@ pub fn fail() -> ! {
     halt()
 }
 
-fn halt() -> ! {
+/// Stops this core.
+pub fn halt() -> ! {
     interrupts::disable();
     loop {
         hlt();

@@ -2,12 +2,12 @@
 #![no_std]
 #![no_main]
 
-#[cfg_attr(feature = "smp", path = "two_cores.rs")]
+#[cfg_attr(feature = "smp", path = "several_cores.rs")]
 mod cores;
 mod kernel;
 mod machine;
 #[cfg(feature = "smp")]
-mod start_core;
+mod start_cores;
 
 use kfiber::x86_64::VirtAddr;
 use limine::BaseRevision;

@@ -31,8 +31,8 @@ const NOBODY: *const Header = ptr::without_provenance(MAY_NOT_WAIT);
 
 #[cfg(all(feature = "smp", not(target_os = "linux")))]
 mod word {
-    use super::super::core_local::{FIBER_AT, RUN_LOOP_AT, read, write};
     use super::{Header, MAY_NOT_WAIT};
+    use crate::core_local::{FIBER_AT, RUN_LOOP_AT, read, write};
 
     const _: () = assert!(MAY_NOT_WAIT == 1, "`core_local` begins with this");
 
@@ -147,6 +147,24 @@ pub(crate) const fn place() -> Place {
 #[cfg(target_os = "linux")]
 pub(crate) fn place() -> Place {
     std::thread::current().id()
+}
+
+/// Panics if this core has no words yet.
+#[cfg(all(feature = "smp", not(target_os = "linux")))]
+pub(crate) use crate::core_local::check as check_words;
+/// A thread always has its words.
+#[cfg(all(feature = "smp", target_os = "linux"))]
+pub(crate) const fn check_words() {}
+
+/// Behaves like [`get`](fn@get), for code that may run on a core before it has words: it returns null
+/// then.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn get_warily() -> *const Header {
+    #[cfg(feature = "smp")]
+    if !crate::core_local::are_there() {
+        return ptr::null();
+    }
+    get()
 }
 
 /// Returns the running fiber, or null outside of fibers. In an interrupt handler, it is the fiber

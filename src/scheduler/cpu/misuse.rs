@@ -17,7 +17,7 @@ extern crate std;
 
 #[cfg(all(feature = "smp", not(target_os = "linux")))]
 mod place {
-    use super::super::core_local::{PLACE_AT, read, write};
+    use crate::core_local::{PLACE_AT, read, write};
     use core::panic::Location;
     use core::ptr;
 

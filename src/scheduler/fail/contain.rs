@@ -66,7 +66,7 @@ pub fn fiber_panicked(info: &PanicInfo<'_>) -> FatalReason {
 /// stack earlier.
 #[inline(never)]
 fn try_end(info: &PanicInfo<'_>) -> Result<Infallible, FatalReason> {
-    if current::get().is_null() {
+    if current::get_warily().is_null() {
         return Err(FatalReason::NotInFiber);
     }
     if !interrupts::are_enabled() {
@@ -116,7 +116,7 @@ pub(crate) unsafe fn contain(frame: &mut TrapFrame, address: u64) -> Result<(), 
         }
         Ok(vector) => vector,
     };
-    let fiber = current::get();
+    let fiber = current::get_warily();
     if fiber.is_null() {
         return Err(FatalReason::NotInFiber);
     }

@@ -19,6 +19,7 @@ use crate::scheduler::task::control::{Extra, result_of};
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::id::FiberId;
 use crate::scheduler::task::wait::WaitReason;
+use crate::trace::points;
 use core::ptr;
 
 /// Marks the running fiber as failed and returns it, or returns the reason why it cannot be ended
@@ -62,6 +63,7 @@ pub(crate) fn begin() -> Result<*const Header, FatalReason> {
 /// [`begin`] returned the fiber, and the caller is the loop's owner, or has interrupted it. What
 /// the failure refers to stays permanently.
 pub(crate) unsafe fn end(fiber: *const Header, failure: Failure) {
+    points::failure(fiber);
     // A result that is already there is overwritten, and its destructor never runs.
     // SAFETY: it is a cell's.
     unsafe { Extra::of(fiber) }.has_result.set(false);

@@ -33,6 +33,28 @@ pub enum AfterDeadlock {
 }
 
 /// Where a chain of waits leads.
+#[cfg(feature = "smp")]
+pub(crate) enum Way {
+    /// To a fiber that can run, or to what anybody can give; or into a cycle that was there before.
+    Nowhere,
+    /// Back to the fiber for which one looks, perhaps, or to several fibers.
+    Back,
+    /// That fiber waits for what a fiber has that has ended.
+    Ended,
+    /// To this fiber of another loop, which is not held.
+    Elsewhere(*const Header),
+}
+
+#[cfg(feature = "smp")]
+use Way as Chain;
+
+#[cfg(feature = "smp")]
+fn follow(waits: &Waits<'_>, fiber: *const Header) -> Chain {
+    Deadlock::way(waits, fiber, fiber)
+}
+
+/// Where a chain of waits leads.
+#[cfg(not(feature = "smp"))]
 enum Chain {
     /// To a fiber that can run, or to what anybody can give; or into a cycle that was there before.
     Nowhere,
@@ -42,6 +64,7 @@ enum Chain {
     Ended,
 }
 
+#[cfg(not(feature = "smp"))]
 fn follow(waits: &Waits<'_>, fiber: *const Header) -> Chain {
     let mut at = fiber;
     for _ in 0..=waits.live {
@@ -58,10 +81,66 @@ fn follow(waits: &Waits<'_>, fiber: *const Header) -> Chain {
     Chain::Nowhere
 }
 
+#[cfg(feature = "smp")]
+impl<'a> Deadlock<'a> {
+    /// Follows the chain of waits that begins at `from`, and returns where it leads, for a look for a
+    /// cycle of `target`.
+    #[inline(never)]
+    pub(crate) fn way(waits: &Waits<'_>, from: *const Header, target: *const Header) -> Way {
+        let mut at = from;
+        for _ in 0..=waits.live {
+            let Some(wait) = waits.wait_of(at) else {
+                return Way::Nowhere;
+            };
+            let is_first = ptr::eq(at, target);
+            match waits.need_of(at, wait) {
+                Need::Fiber(next) if !ptr::eq(next, target) => at = next,
+                Need::Fiber(_) => return Way::Back,
+                // The last of a scope to wait is its owner in most cases. If no fiber of the scope
+                // waits on this core, there is nothing to look for here.
+                Need::All(all) if is_first => {
+                    return if waits
+                        .in_all(all)
+                        .any(|fiber| waits.wait_of(fiber).is_some())
+                    {
+                        Way::Back
+                    } else {
+                        Way::Nowhere
+                    };
+                }
+                Need::All(_) => return Way::Back,
+                Need::Ended(_) if is_first => return Way::Ended,
+                Need::Elsewhere(next) => return Way::Elsewhere(next),
+                Need::Ended(_) | Need::Fibers | Need::Clock | Need::Anybody => return Way::Nowhere,
+            }
+        }
+        Way::Nowhere
+    }
+
+    /// Returns the cycle of a fiber as a deadlock. Its fibers wait already, and the ways to the fiber
+    /// are marked.
+    pub(crate) const fn of_cycle(waits: Waits<'a>, first: *const Header) -> Self {
+        Self {
+            waits,
+            fiber: first,
+            is_cycle: true,
+            not_send: PhantomData,
+        }
+    }
+
+    /// Records that the deadlock is reported, in the waits of its fibers that wait.
+    pub(crate) fn note_report(&self) {
+        if let Some(cycle) = self.cycle() {
+            cycle.note_report();
+        }
+    }
+}
+
 impl<'a> Deadlock<'a> {
     /// Returns whether a longer look is worth it when a fiber waits: the chain of waits that begins
     /// there leads back, to several fibers, or to one that has ended. This has a frame of its own,
     /// since it is all that most waits need of a stack.
+    #[cfg(not(feature = "smp"))]
     #[inline(never)]
     pub(crate) fn is_possible(waits: &Waits<'_>, fiber: *const Header) -> bool {
         !matches!(follow(waits, fiber), Chain::Nowhere)
@@ -73,6 +152,8 @@ impl<'a> Deadlock<'a> {
     pub(crate) fn of(waits: Waits<'a>, fiber: *const Header) -> Option<Self> {
         let is_cycle = match follow(&waits, fiber) {
             Chain::Nowhere => return None,
+            #[cfg(feature = "smp")]
+            Chain::Elsewhere(_) => return None,
             Chain::Back => {
                 waits.mark_ways_to(fiber);
                 if !WaitCycle::of(waits, fiber).closes() {

@@ -6,9 +6,10 @@
 //! that has ended. The stuck fibers are the largest set for which this holds. Nothing can then wake
 //! such a fiber, except the cancellation of a fiber in the set.
 //!
-//! Only the owner of a loop may read the waits of its fibers. Whatever only a fiber of another loop
-//! can provide is therefore assumed to be provided. With several cores this holds for the fibers of
-//! another core too, except for a look at all of them while all cores sleep.
+//! Only the owner of a loop may read the waits of its fibers. Whatever only a fiber of another
+//! scheduler can provide is therefore assumed to be provided. With several cores this holds for the
+//! fibers of another core too, unless they are [held](crate::scheduler::run_loop::hold), or all cores
+//! sleep.
 
 use crate::scheduler::queue::all::AllFibers;
 use crate::scheduler::task::control::Extra;
@@ -16,7 +17,7 @@ use crate::scheduler::task::header::{Header, is_cancelled};
 use crate::scheduler::task::id::FiberId;
 use crate::scheduler::task::owner::{HeldBy, OwnerWord, Readers};
 use crate::scheduler::task::scope_count::ScopeCount;
-use crate::scheduler::task::wait::{Giver, Wait, WaitReason};
+use crate::scheduler::task::wait::{Giver, HolderOf, Wait, WaitReason};
 use core::ptr;
 
 /// What a wait needs; see the [module](self).
@@ -29,8 +30,11 @@ pub(crate) enum Need {
     /// All of these fibers must do something. None of them has ended.
     All(All),
     /// Only fibers can end the wait, but it is not known which ones, or they belong to another
-    /// loop.
+    /// scheduler.
     Fibers,
+    /// Only this fiber can end the wait. It belongs to another loop, and is not held.
+    #[cfg(feature = "smp")]
+    Elsewhere(*const Header),
     /// A deadline ends the wait.
     Clock,
     /// Interrupt handlers, or anyone else, can end the wait.
@@ -48,8 +52,9 @@ pub(crate) enum All {
 
 /// The waits of the fibers of one loop. Only the owner of the loop may create this value.
 ///
-/// - **G1**: all fibers in it, as `*const Header`, are in cells of this loop. Their whole control
-///   blocks can be reached through these pointers, and stay readable forever.
+/// - **G1**: all fibers in it, as `*const Header`, are in cells of this loop, or of another one and
+///   held (**V1**). Their whole control blocks can be reached through these pointers, and stay readable
+///   forever.
 #[derive(Clone, Copy)]
 pub(crate) struct Waits<'a> {
     /// All fibers of the loop.
@@ -60,6 +65,12 @@ pub(crate) struct Waits<'a> {
     /// The loops that are owned.
     #[cfg(feature = "smp")]
     pub(crate) loops: Loops,
+    /// Whether the fibers that are held belong to it too: the caller holds them.
+    #[cfg(feature = "smp")]
+    pub(crate) has_held: bool,
+    /// A fiber that runs, of a loop that is not owned, or null.
+    #[cfg(feature = "smp")]
+    pub(crate) runs: *const Header,
     /// The number of fibers that have not ended.
     pub(crate) live: usize,
     /// A fiber that still runs but is about to wait, if there is one, and the record of its wait.
@@ -74,6 +85,8 @@ pub(crate) struct Loops {
     pub(crate) first: usize,
     /// The size of a loop.
     pub(crate) stride: usize,
+    /// The number of loops.
+    pub(crate) count: usize,
     /// A bit for each loop that is meant.
     pub(crate) set: u64,
 }
@@ -84,12 +97,11 @@ impl Loops {
         let index = run_loop.addr().wrapping_sub(self.first) / self.stride;
         index < 64 && self.set >> index & 1 != 0
     }
-}
 
-/// The mark of a fiber that is not marked.
-const FREE: u16 = 0;
-/// The mark of a stuck fiber. Distances in [`Waits::mark_ways_to`] begin with this value too.
-const STUCK: u16 = 1;
+    fn is_of_team(self, run_loop: *const ()) -> bool {
+        run_loop.addr().wrapping_sub(self.first) / self.stride < self.count
+    }
+}
 
 impl<'a> Waits<'a> {
     /// Returns the fibers of the loop that have not ended.
@@ -108,6 +120,9 @@ impl<'a> Waits<'a> {
     fn owns_loop_of(self, fiber: *const Header) -> bool {
         // SAFETY: headers stay readable for good.
         self.loops.has(unsafe { Header::loop_address(fiber) })
+            // SAFETY: as above.
+            || self.has_held && unsafe { (*fiber).state.is_held() }
+            || ptr::eq(fiber, self.runs)
     }
 
     #[cfg(not(feature = "smp"))]
@@ -125,11 +140,20 @@ impl<'a> Waits<'a> {
         {
             return Some(wait);
         }
+        #[cfg(feature = "smp")]
+        if ptr::eq(fiber, self.runs) {
+            return None;
+        }
         // SAFETY: G1.
         let header = unsafe { &*fiber };
         // SAFETY: the record is on the fiber's stack until it runs again, and the owner of the loop
         // looks, so it stays there.
         let wait = unsafe { header.waits_for() }?;
+        // One that is held waited when the look began. It may be woken meanwhile, but does not go on.
+        #[cfg(feature = "smp")]
+        if self.has_held && header.state.is_held() {
+            return Some(wait);
+        }
         let waits = header.state.is_parked() || self.waits_on(fiber, wait);
         waits.then_some(wait)
     }
@@ -149,6 +173,8 @@ impl<'a> Waits<'a> {
             Need::Fiber(_) | Need::Ended(_) => true,
             Need::All(all) => self.in_all(all).next().is_some(),
             Need::Fibers | Need::Clock | Need::Anybody => false,
+            #[cfg(feature = "smp")]
+            Need::Elsewhere(_) => true,
         };
         needs_a_fiber && !is_to_end
     }
@@ -167,14 +193,35 @@ impl<'a> Waits<'a> {
                 .unwrap_or(Need::Anybody),
             Giver::Scope => Need::All(All::Scope(wait.object.cast())),
             Giver::Holder(holder_of) => {
-                let is_about_to_wait = self.is_about_to_wait(fiber);
-                // SAFETY: its fiber waits, or is about to, so it is alive.
-                match unsafe { holder_of(wait.object, fiber, is_about_to_wait) } {
-                    HeldBy::Nobody => Need::Anybody, // it is about to be served
-                    HeldBy::Fiber(owner) => self.need_of_owner(owner),
-                    HeldBy::Readers(readers) => self.need_of_readers(readers),
-                }
+                Self::twice_if_ended(|| self.need_of_holder(fiber, wait, holder_of))
             }
+        }
+    }
+
+    /// Looks again if a holder has ended: on another core it may have given up what it held, and
+    /// ended, between the two things that a look reads. One that is still the holder after its end
+    /// will always be.
+    fn twice_if_ended(look: impl Fn() -> Need) -> Need {
+        let mut need = look();
+        while cfg!(any(target_os = "linux", feature = "smp"))
+            && let Need::Ended(first) = need
+        {
+            need = look();
+            if matches!(need, Need::Ended(second) if second == first) {
+                break;
+            }
+        }
+        need
+    }
+
+    #[inline(always)]
+    fn need_of_holder(self, fiber: *const Header, wait: &Wait, holder_of: HolderOf) -> Need {
+        let is_about_to_wait = self.is_about_to_wait(fiber);
+        // SAFETY: its fiber waits, or is about to, so it is alive.
+        match unsafe { holder_of(wait.object, fiber, is_about_to_wait) } {
+            HeldBy::Nobody => Need::Anybody, // it is about to be served
+            HeldBy::Fiber(owner) => self.need_of_owner(owner),
+            HeldBy::Readers(readers) => self.need_of_readers(readers),
         }
     }
 
@@ -198,18 +245,30 @@ impl<'a> Waits<'a> {
 
     /// Returns the need of a fiber, unless that fiber has ended.
     fn need_of_fiber(self, fiber: *const Header) -> Option<Need> {
+        #[cfg(not(feature = "smp"))]
         // SAFETY: it was alive when the wait began, so it is in a cell, which stays readable for
         // good.
-        let its_loop = unsafe { Header::loop_address(fiber) };
-        #[cfg(not(feature = "smp"))]
-        let is_ours = ptr::eq(its_loop, self.run_loop);
-        #[cfg(feature = "smp")]
-        let is_ours = self.loops.has(its_loop);
-        if !is_ours {
+        if !ptr::eq(unsafe { Header::loop_address(fiber) }, self.run_loop) {
             return Some(Need::Fibers);
+        }
+        #[cfg(feature = "smp")]
+        if !self.owns_loop_of(fiber) {
+            return Some(self.need_of_fiber_elsewhere(fiber));
         }
         // SAFETY: as above.
         (!unsafe { (*fiber).state.is_finished() }).then_some(Need::Fiber(fiber))
+    }
+
+    /// Returns the need of a fiber of a loop that is not owned.
+    #[cfg(feature = "smp")]
+    fn need_of_fiber_elsewhere(self, fiber: *const Header) -> Need {
+        // SAFETY: headers stay readable for good.
+        let its_loop = unsafe { Header::loop_address(fiber) };
+        // SAFETY: as above.
+        if !self.loops.is_of_team(its_loop) || unsafe { (*fiber).state.is_finished() } {
+            return Need::Fibers;
+        }
+        Need::Elsewhere(fiber)
     }
 
     /// Returns those of several fibers that belong to this loop and have not ended.
@@ -231,129 +290,10 @@ impl<'a> Waits<'a> {
                 its.reason() == WaitReason::Write && ptr::eq(its.object, wait.object)
             })
     }
-
-    /// Returns one reader that explains why a wait does not end, and the number of other readers.
-    /// It is the fiber that is about to wait, or one on the way that was marked, or else any
-    /// reader.
-    pub(crate) fn one_of(self, readers: Readers) -> Option<(OwnerWord, usize)> {
-        let distance = |reader: &OwnerWord| {
-            let is_ours = self.fibers().any(|fiber| ptr::eq(fiber, reader.fiber()));
-            match is_ours.then(|| extra(reader.fiber()).mark.get()) {
-                Some(_) if self.is_about_to_wait(reader.fiber()) => FREE,
-                Some(mark) if mark != FREE => mark,
-                _ => u16::MAX,
-            }
-        };
-        let one = readers.known().min_by_key(distance)?;
-        Some((one, readers.count() - 1))
-    }
-
-    /// Marks the fibers that are stuck.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn mark_stuck(self) {
-        for fiber in self.fibers() {
-            let needs_a_fiber = self.wait_of(fiber).is_some_and(|wait| {
-                matches!(
-                    self.need_of(fiber, wait),
-                    Need::Fiber(_) | Need::Ended(_) | Need::All(_)
-                )
-            });
-            set_mark(fiber, if needs_a_fiber { STUCK } else { FREE });
-        }
-        // A fiber that needs only free fibers is free too. This is repeated until nothing changes
-        // any more.
-        let mut has_changed = true;
-        while has_changed {
-            has_changed = false;
-            for fiber in self.fibers().filter(|fiber| is_marked(*fiber)) {
-                let is_stuck =
-                    self.wait_of(fiber)
-                        .is_some_and(|wait| match self.need_of(fiber, wait) {
-                            Need::Fiber(next) => is_marked(next),
-                            Need::All(all) => self.in_all(all).any(is_marked),
-                            _ => true,
-                        });
-                if !is_stuck {
-                    set_mark(fiber, FREE);
-                    has_changed = true;
-                }
-            }
-        }
-    }
-
-    /// Marks each fiber whose edges lead to `target` with the length of the way. `target` itself is
-    /// marked too if it is part of a cycle.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn mark_ways_to(self, target: *const Header) {
-        for fiber in self.fibers() {
-            set_mark(fiber, FREE);
-        }
-        for distance in STUCK..u16::MAX {
-            let is_next = |next: *const Header| {
-                if distance == STUCK {
-                    ptr::eq(next, target)
-                } else {
-                    extra(next).mark.get() == distance - 1
-                }
-            };
-            let mut has_changed = false;
-            for fiber in self.fibers().filter(|fiber| !is_marked(*fiber)) {
-                let leads_there =
-                    self.wait_of(fiber)
-                        .is_some_and(|wait| match self.need_of(fiber, wait) {
-                            Need::Fiber(next) => is_next(next),
-                            Need::All(all) => self.in_all(all).any(is_next),
-                            _ => false,
-                        });
-                if leads_there {
-                    set_mark(fiber, distance);
-                    has_changed = true;
-                }
-            }
-            if !has_changed {
-                return;
-            }
-        }
-    }
-
-    /// Returns the fiber that the edge of a fiber leads to. If it has several edges, this is
-    /// `target`, or the marked fiber that is nearest to `target`.
-    pub(crate) fn next_towards(
-        self,
-        target: *const Header,
-        fiber: *const Header,
-    ) -> Option<*const Header> {
-        let distance = |fiber: &*const Header| {
-            if ptr::eq(*fiber, target) {
-                0
-            } else {
-                extra(*fiber).mark.get()
-            }
-        };
-        match self.need_of(fiber, self.wait_of(fiber)?) {
-            Need::Fiber(next) => Some(next),
-            Need::All(all) => self
-                .in_all(all)
-                .filter(|fiber| ptr::eq(*fiber, target) || is_marked(*fiber))
-                .min_by_key(distance),
-            _ => None,
-        }
-    }
-}
-
-/// Returns whether the last search marked a fiber.
-pub(crate) const fn is_marked(fiber: *const Header) -> bool {
-    extra(fiber).mark.get() != FREE
-}
-
-fn set_mark(fiber: *const Header, mark: u16) {
-    extra(fiber).mark.set(mark);
 }
 
 /// Returns the other half of a fiber's control block.
-const fn extra<'a>(fiber: *const Header) -> &'a Extra {
+pub(super) const fn extra<'a>(fiber: *const Header) -> &'a Extra {
     // SAFETY: G1.
     unsafe { Extra::of(fiber) }
 }

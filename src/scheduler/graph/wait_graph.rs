@@ -1,10 +1,13 @@
 //! The wait graph: which fibers wait for what, since when, at which source location, and who could
 //! end the wait.
 
-use super::needs::{self, All, Need, Waits};
+use super::marks;
+use super::needs::{All, Need, Waits};
 use crate::platform::Nanoseconds;
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::id::FiberId;
+#[cfg(feature = "smp")]
+use crate::scheduler::task::wait::Wait;
 use crate::scheduler::task::wait::WaitReason;
 use core::marker::PhantomData;
 use core::panic::Location;
@@ -129,7 +132,7 @@ impl<'a> WaitGraph<'a> {
         waits.mark_stuck();
         waits
             .fibers()
-            .filter(|fiber| needs::is_marked(*fiber))
+            .filter(|fiber| marks::is_marked(*fiber))
             .map(move |first| WaitCycle { waits, first })
             // Each cycle is reported once: for its member with the lowest address.
             .filter(|cycle| cycle.closes() && cycle.pointers().all(|at| at >= cycle.first))
@@ -138,7 +141,7 @@ impl<'a> WaitGraph<'a> {
     /// Returns the number of fibers that have not ended, and the number of those that are stuck.
     pub(crate) fn counts(&self) -> (usize, usize) {
         self.waits.mark_stuck();
-        let count = |(all, stuck), fiber| (all + 1, stuck + usize::from(needs::is_marked(fiber)));
+        let count = |(all, stuck), fiber| (all + 1, stuck + usize::from(marks::is_marked(fiber)));
         self.waits.fibers().fold((0, 0), count)
     }
 }
@@ -163,8 +166,21 @@ impl WaitingFiber {
                 name: unsafe { (*next).name() },
             },
             Need::Ended(id) => WaitsFor::EndedFiber { id },
+            #[cfg(not(feature = "smp"))]
             Need::All(all @ All::Scope(_)) => WaitsFor::Scope {
                 running: waits.in_all(all).count(),
+            },
+            // Some of them may run on other cores.
+            #[cfg(feature = "smp")]
+            Need::All(All::Scope(scope)) => WaitsFor::Scope {
+                // SAFETY: its fiber waits for it, so it is alive.
+                running: unsafe { &*scope }.running(),
+            },
+            #[cfg(feature = "smp")]
+            Need::Elsewhere(next) => WaitsFor::Fiber {
+                id: id(next),
+                // SAFETY: headers stay readable for good.
+                name: unsafe { &*next }.name_of_any(),
             },
             Need::All(All::Readers(readers)) => match waits.one_of(readers) {
                 Some((one, others)) => WaitsFor::Readers {
@@ -187,7 +203,7 @@ impl WaitingFiber {
             since: wait.since,
             deadline: wait.deadline(),
             waits_for,
-            is_stuck: needs::is_marked(fiber),
+            is_stuck: marks::is_marked(fiber),
         })
     }
 }
@@ -215,6 +231,25 @@ impl<'a> WaitCycle<'a> {
                 .filter(|next| !ptr::eq(*next, first))
         };
         core::iter::successors(Some(first), next).take(waits.fibers().count())
+    }
+
+    /// Records in the waits of the fibers that the cycle is reported.
+    #[cfg(feature = "smp")]
+    pub(crate) fn note_report(&self) {
+        self.waiting().for_each(Wait::note_report);
+    }
+
+    /// Returns whether the cycle was reported: any of its waits says so.
+    #[cfg(feature = "smp")]
+    pub(crate) fn is_reported(&self) -> bool {
+        self.waiting().any(Wait::is_reported)
+    }
+
+    #[cfg(feature = "smp")]
+    fn waiting(&self) -> impl Iterator<Item = &'a Wait> {
+        let waits = self.waits;
+        self.pointers()
+            .filter_map(move |fiber| waits.wait_of(fiber))
     }
 
     /// Returns whether the chain leads back to the first fiber.

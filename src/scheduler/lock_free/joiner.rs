@@ -1,19 +1,27 @@
 //! The notification at the end of a fiber: one word, and room for a waker.
 //!
 //! ```text
-//!   NOBODY ◄──► a fiber                    by the holder of the join handle
-//!   NOBODY ◄──► WAKER, in its place        by the same holder
-//!   WAKER ────► TAKING ────► NOBODY        by the ending fiber, which moves the waker out
-//!   any ──────► TOO_LATE                   by the ending fiber, once
+//!   NOBODY ◄──► a fiber          by the holder of the join handle
+//!   NOBODY ◄──► WAKER            by the same holder, in its place
+//!   LATE ◄────► a late fiber     by the same holder; a waker is refused
+//!   WAKER ────► LATE             by the ending fiber, which moves the waker out
+//!   LATE ─────► NOBODY           by the ending fiber, before it calls the first waker
+//!   any ──────► LATE             by the ending fiber, before it calls the second waker
+//!   any ──────► TOO_LATE         by the ending fiber, once
 //! ```
+//!
+//! A waker may wait, and the handle may be polled again meanwhile. That waker is called too, and
+//! from then on wakers are refused, so that the fiber ends at last. A fiber that joins is never
+//! refused before `TOO_LATE`, for it would look again and again, and would not leave the core to the
+//! fiber that ends. `TOO_LATE` comes when only the switch is left.
 //!
 //! - **J1**: there is a waker in its place while the word is WAKER. Whoever changes the word from
 //!   WAKER owns the waker.
 //! - **J2**: only the holder of the join handle puts a waker into the place, and only while the
-//!   word is NOBODY. The ending fiber changes the word from WAKER to TAKING or `TOO_LATE`, so the
+//!   word is NOBODY. The ending fiber changes the word from WAKER to LATE or `TOO_LATE`, so the
 //!   place is not used again before it has moved the waker out.
 
-use crate::atomic::{AtomicPtr, Ordering, spin_loop};
+use crate::atomic::{AtomicPtr, Ordering};
 #[cfg(not(loom))]
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
@@ -24,9 +32,14 @@ use loom::cell::UnsafeCell;
 
 /// The values of the word that are no address of a fiber.
 const NOBODY: usize = 0;
-const WAKER: usize = 1;
-const TOO_LATE: usize = 2;
-const TAKING: usize = 3;
+/// The same, where a waker is refused. The address of a fiber may have this bit too.
+const LATE: usize = 1;
+const WAKER: usize = 2;
+const TOO_LATE: usize = 4;
+
+/// Whether the holder of the handle can do something between the call of the waker and the end: on
+/// another core, or in another thread of a host.
+const CAN_OTHERS_INTERFERE: bool = cfg!(any(target_os = "linux", feature = "smp"));
 
 /// The recipient of the notification.
 pub(crate) enum Joiner<T> {
@@ -40,17 +53,32 @@ pub(crate) struct JoinerPlace<T> {
     waker: UnsafeCell<MaybeUninit<Waker>>,
 }
 
-/// What became of an attempt to remove the joiner.
-#[derive(PartialEq, Eq)]
-enum Cleared {
-    Done,
-    /// The waker is being moved out, which takes a few instructions.
-    BeingTaken,
-    TooLate,
-}
-
 const fn word<T>(value: usize) -> *mut T {
     ptr::without_provenance_mut(value)
+}
+
+/// Returns the same word, late. The address of a fiber stays as it is where nobody could remove the
+/// fiber after the call of the waker.
+fn late<T>(word: *mut T) -> *mut T {
+    const { assert!(align_of::<T>() > TOO_LATE) };
+    if !CAN_OTHERS_INTERFERE && word.addr() > TOO_LATE {
+        return word;
+    }
+    word.map_addr(|address| address | LATE)
+}
+
+/// Returns the same word, not late.
+fn open<T>(word: *mut T) -> *mut T {
+    word.map_addr(|address| address & !LATE)
+}
+
+fn is_late<T>(word: *mut T) -> bool {
+    word.addr() & LATE != 0
+}
+
+/// Returns the fiber whose address the word is, late or not.
+fn fiber_of<T>(word: *mut T) -> Option<*const T> {
+    (word.addr() > TOO_LATE).then(|| open(word).cast_const())
 }
 
 impl<T> JoinerPlace<T> {
@@ -77,8 +105,8 @@ impl<T> JoinerPlace<T> {
     }
 
     /// Sets the joiner to notify, instead of the previous one. Returns it if it is too late,
-    /// because the fiber is ending. A waker is also returned if the fiber is taking the previous
-    /// one at this moment: the caller, which may be an interrupt handler, cannot wait for that.
+    /// because the fiber is ending: a fiber if only the switch is left, which takes a few
+    /// instructions on another core, and a waker perhaps earlier.
     ///
     /// Only the holder of the join handle may call this function, one call at a time.
     #[inline]
@@ -94,67 +122,79 @@ impl<T> JoinerPlace<T> {
     #[cold]
     #[inline(never)]
     fn replace(&self, joiner: Joiner<T>) -> Result<(), Joiner<T>> {
-        let is_fiber = matches!(joiner, Joiner::Fiber(_));
-        loop {
-            match self.try_clear() {
-                Cleared::Done => break,
-                // It is on another core, since it cannot be interrupted there by a fiber.
-                Cleared::BeingTaken if is_fiber => spin_loop(),
-                Cleared::BeingTaken | Cleared::TooLate => return Err(joiner),
-            }
-        }
-        match joiner {
-            Joiner::Fiber(fiber) if self.exchange(word(NOBODY), fiber.cast_mut()) => Ok(()),
-            Joiner::Fiber(_) => Err(joiner),
-            Joiner::Waker(waker) => {
-                // SAFETY: J2: the word is NOBODY or TOO_LATE, and only we use the place.
-                self.with_place(|place| unsafe { (*place).write(waker) });
-                if self.exchange(word(NOBODY), word(WAKER)) {
-                    return Ok(());
+        while let Some(empty) = self.remove() {
+            match joiner {
+                Joiner::Fiber(fiber) => {
+                    let fiber = fiber.cast_mut();
+                    let fiber = if is_late(empty) { late(fiber) } else { fiber };
+                    if self.exchange(empty, fiber) {
+                        return Ok(());
+                    }
                 }
-                // SAFETY: J1: it was put there above, and the word never said so.
-                Err(Joiner::Waker(unsafe { self.take_waker() }))
+                Joiner::Waker(_) if is_late(empty) => break,
+                Joiner::Waker(waker) => return self.put_waker(waker),
             }
         }
+        Err(joiner)
+    }
+
+    fn put_waker(&self, waker: Waker) -> Result<(), Joiner<T>> {
+        // SAFETY: J2: the word was NOBODY, and only we use the place.
+        self.with_place(|place| unsafe { (*place).write(waker) });
+        if self.exchange(word(NOBODY), word(WAKER)) {
+            return Ok(());
+        }
+        // SAFETY: J1: it was put there above, and the word never said so.
+        Err(Joiner::Waker(unsafe { self.take_waker() }))
     }
 
     /// Removes the waker, if there is one. Its destructor runs inside of this call.
     #[inline(always)]
     pub(crate) fn drop_waker(&self) {
         if self.word.load(Ordering::Relaxed).addr() == WAKER {
-            let _removed = self.try_clear();
+            let _removed = self.remove();
         }
     }
 
     /// Removes the joiner. Returns false if it is too late.
     pub(crate) fn clear(&self) -> bool {
-        self.try_clear() == Cleared::Done
+        self.remove().is_some()
     }
 
-    fn try_clear(&self) -> Cleared {
+    /// Removes the joiner, and returns what the word is then: NOBODY or LATE. Returns nothing if it
+    /// is too late.
+    #[inline(never)]
+    fn remove(&self) -> Option<*mut T> {
         // Acquire: the ending fiber has moved the previous waker out before it said NOBODY.
         let mut before = self.word.load(Ordering::Acquire);
         loop {
-            match before.addr() {
-                NOBODY => return Cleared::Done,
-                TAKING => return Cleared::BeingTaken,
-                TOO_LATE => return Cleared::TooLate,
-                _ if self.exchange(before, word(NOBODY)) => break,
-                _ => before = self.word.load(Ordering::Acquire),
+            let empty = word(before.addr() & LATE);
+            if before.addr() == TOO_LATE {
+                return None;
             }
+            if before == empty {
+                return Some(empty);
+            }
+            if self.exchange(before, empty) {
+                if before.addr() == WAKER {
+                    // SAFETY: J1: it is ours.
+                    drop(unsafe { self.take_waker() });
+                }
+                return Some(empty);
+            }
+            before = self.word.load(Ordering::Acquire);
         }
-        if before.addr() == WAKER {
-            // SAFETY: J1: it is ours.
-            drop(unsafe { self.take_waker() });
-        }
-        Cleared::Done
     }
 
     /// Returns the joiner if it is a fiber.
     #[inline(always)]
     pub(crate) fn fiber(&self) -> Option<*const T> {
         let joiner = self.word.load(Ordering::Relaxed);
-        (joiner.addr() > TAKING).then_some(joiner.cast_const())
+        if CAN_OTHERS_INTERFERE {
+            return fiber_of(joiner);
+        }
+        // It is not late: see `late`.
+        (joiner.addr() > TOO_LATE).then_some(joiner.cast_const())
     }
 
     /// Closes the place: a later joiner learns that it is too late. A joiner that was there has
@@ -165,33 +205,62 @@ impl<T> JoinerPlace<T> {
         self.word.store(word(TOO_LATE), Ordering::Relaxed);
     }
 
-    /// Calls the waker of a task that polls for the end of the fiber, and closes the place. The
-    /// fiber is about to leave its stack. A joiner that is a fiber stays in the place.
+    /// Calls the waker of a task that polls for the end of the fiber. From then on wakers are
+    /// refused. The fiber is about to leave its stack. A joiner that is a fiber stays in the place,
+    /// and may still give up.
     #[inline(always)]
     pub(crate) fn call_waker(&self) {
-        if self.fiber().is_none() {
-            self.call_waker_and_close();
+        if !CAN_OTHERS_INTERFERE && self.fiber().is_some() {
+            return;
         }
+        self.call_waker_and_refuse();
     }
 
     #[inline(never)]
-    fn call_waker_and_close(&self) {
-        // Not closed yet: the waker may let other fibers run, and one of those may poll.
-        if self.word.load(Ordering::Relaxed).addr() == WAKER
-            && self.exchange(word(WAKER), word(TAKING))
-        {
-            // SAFETY: J1: it is ours.
-            let waker = unsafe { self.take_waker() };
-            // Release: J2: the place is free from here on.
-            self.word.store(word(NOBODY), Ordering::Release);
+    fn call_waker_and_refuse(&self) {
+        let mut is_first = true;
+        while let Some(waker) = self.refuse() {
+            if is_first {
+                // The waker may let other fibers run, and one of those may poll.
+                self.reopen();
+                is_first = false;
+            }
             waker.wake();
         }
-        match self.end() {
-            Some(Joiner::Waker(waker)) => waker.wake(),
-            // The joiner has begun to wait on another core a moment ago. It waits until the fiber
-            // has finished.
-            Some(Joiner::Fiber(fiber)) => self.word.store(fiber.cast_mut(), Ordering::Relaxed),
-            None => {}
+    }
+
+    /// Makes the place late, and takes the waker if there is one.
+    fn refuse(&self) -> Option<Waker> {
+        if !CAN_OTHERS_INTERFERE {
+            // A handler that polls meanwhile is refused already.
+            let before = self.word.swap(word(LATE), Ordering::AcqRel);
+            if before.addr() > TOO_LATE {
+                self.word.store(before, Ordering::Relaxed);
+            }
+            // SAFETY: J1: it is ours.
+            return (before.addr() == WAKER).then(|| unsafe { self.take_waker() });
+        }
+        loop {
+            let before = self.word.load(Ordering::Relaxed);
+            let is_waker = before.addr() == WAKER;
+            let after = if is_waker { word(LATE) } else { late(before) };
+            if self.exchange(before, after) {
+                // SAFETY: J1: it is ours.
+                return is_waker.then(|| unsafe { self.take_waker() });
+            }
+        }
+    }
+
+    /// Makes a late place one that is not late, whatever joiner there is.
+    fn reopen(&self) {
+        if !CAN_OTHERS_INTERFERE {
+            // No handler changes a late place.
+            return self.word.store(word(NOBODY), Ordering::Release);
+        }
+        let mut before = self.word.load(Ordering::Relaxed);
+        // Release: J2: the place is free from here on.
+        while !self.exchange(before, open(before)) {
+            before = self.word.load(Ordering::Relaxed);
         }
     }
 
@@ -203,7 +272,17 @@ impl<T> JoinerPlace<T> {
             // SAFETY: J1: it is ours.
             return Some(Joiner::Waker(unsafe { self.take_waker() }));
         }
-        (joiner.addr() > TAKING).then_some(Joiner::Fiber(joiner))
+        fiber_of(joiner).map(Joiner::Fiber)
+    }
+
+    /// Behaves like [`end`](Self::end), after [`call_waker`](Self::call_waker): the joiner is a
+    /// fiber.
+    #[cfg(any(target_os = "linux", feature = "smp"))]
+    #[inline(always)]
+    pub(crate) fn end_late(&self) -> Option<*const T> {
+        let joiner = self.word.swap(word(TOO_LATE), Ordering::AcqRel);
+        debug_assert!(joiner.addr() != WAKER, "wakers are refused");
+        fiber_of(joiner)
     }
 
     fn exchange(&self, from: *mut T, to: *mut T) -> bool {

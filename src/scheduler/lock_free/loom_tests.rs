@@ -8,8 +8,14 @@ extern crate std;
 mod cores;
 #[path = "loom_tests/ends.rs"]
 mod ends;
+#[path = "loom_tests/holds.rs"]
+mod holds;
 #[path = "loom_tests/joiners.rs"]
 mod joiners;
+#[path = "loom_tests/levels.rs"]
+mod levels;
+#[path = "loom_tests/planted.rs"]
+mod planted;
 #[path = "loom_tests/wakes.rs"]
 mod wakes;
 

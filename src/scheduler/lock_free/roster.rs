@@ -70,7 +70,14 @@ impl Roster {
     /// last one to fall asleep, so none knows. Then one of them is returned, which the caller wakes.
     #[must_use]
     pub(crate) fn leave(&self, index: usize) -> Option<usize> {
+        #[cfg(not(kfiber_steps))]
         let bits = running(index) | sleeping(index);
+        #[cfg(kfiber_steps)]
+        let bits = if crate::atomic::is_planted(crate::atomic::Mistake::NotWithdrawn) {
+            running(index)
+        } else {
+            running(index) | sleeping(index)
+        };
         let word = self.0.fetch_and(!bits, Ordering::SeqCst) & !bits;
         let sleepers = word & SLEEPING;
         (sleepers != 0 && do_all_sleep(word)).then_some(sleepers.trailing_zeros() as usize)

@@ -18,6 +18,7 @@
 #[cfg(any(feature = "smp", loom))]
 mod cores;
 mod look;
+mod requests;
 
 use crate::atomic::{AtomicU64, Ordering};
 use core::sync::atomic::compiler_fence;
@@ -38,7 +39,6 @@ const FINISHED: u64 = 64;
 const DETACHED: u64 = 128;
 /// The fiber has panicked or faulted, and is being ended or has ended. Its closure never returns,
 /// and its cell is not used again.
-#[cfg(not(loom))]
 const FAILED: u64 = 256;
 /// The closure has returned, and the result, if it has a destructor, is in its place.
 const RETURNED: u64 = 1024;
@@ -129,6 +129,8 @@ impl State {
         if !is_woken && (!is_to_end() || self.0.fetch_or(WAKE, Ordering::AcqRel) & WAKE != 0) {
             return true;
         }
+        #[cfg(any(feature = "smp", loom))]
+        self.await_release_if_held();
         self.unpark()
     }
 
@@ -175,6 +177,8 @@ impl State {
             return false;
         }
         // This code set the bit first, so nobody else enqueues the fiber.
+        #[cfg(any(feature = "smp", loom))]
+        self.await_release_if_held();
         self.0.fetch_sub(PARKED | WAKE, Ordering::Acquire);
         true
     }
@@ -238,44 +242,6 @@ impl State {
     fn take(&self, bit: u64) -> bool {
         self.0.load(Ordering::Relaxed) & bit != 0
             && self.0.fetch_and(!bit, Ordering::Acquire) & bit != 0
-    }
-
-    /// Requests a check of the sleep queue. Used only for the root of a run loop. Returns whether
-    /// root must be put into the inbox.
-    #[must_use]
-    pub(crate) fn request_timer_check(&self) -> bool {
-        self.0.fetch_or(NOTIFIED, Ordering::AcqRel) & (NOTIFIED | TOKEN) == 0
-    }
-
-    /// Returns whether a check of the sleep queue was requested and has not been made yet. Used
-    /// only for the root of a run loop.
-    #[cfg(not(loom))]
-    pub(crate) fn has_timer_request(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & NOTIFIED != 0
-    }
-
-    /// Returns whether root is in the inbox, or about to be. Used only for the root of a run loop.
-    #[cfg(all(not(target_os = "linux"), not(feature = "smp")))]
-    pub(crate) fn has_requests(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & (NOTIFIED | TOKEN) != 0
-    }
-
-    /// Leaves a note that the loop removes when it has examined its inbox. Used only for the root
-    /// of a run loop. Returns whether root must be put into the inbox.
-    #[must_use]
-    pub(crate) fn leave_note(&self) -> bool {
-        self.0.fetch_or(TOKEN, Ordering::AcqRel) & (NOTIFIED | TOKEN) == 0
-    }
-
-    /// Returns whether the note was removed.
-    pub(crate) fn has_read_note(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & TOKEN == 0
-    }
-
-    /// Takes the requests, so that a later request counts again. Returns whether a check of the
-    /// sleep queue was requested.
-    pub(crate) fn take_requests(&self) -> bool {
-        self.0.fetch_and(!(NOTIFIED | TOKEN), Ordering::AcqRel) & NOTIFIED != 0
     }
 
     /// Returns whether the fiber waits and was not woken yet.

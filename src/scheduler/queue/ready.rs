@@ -11,6 +11,9 @@
 //! Only the owner of the run loop accesses the queue, with interrupts on and outside of interrupt
 //! handlers.
 
+#[cfg(feature = "smp")]
+mod shared;
+
 use crate::scheduler::lock_free::inbox::Node as _;
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::priority::Priority;
@@ -65,6 +68,9 @@ impl Ring {
 pub(crate) struct Ready {
     rings: [Ring; Priority::COUNT],
     levels: Cell<usize>,
+    /// The number of fibers in all rings.
+    #[cfg(feature = "smp")]
+    count: Cell<usize>,
 }
 
 impl Ready {
@@ -72,8 +78,35 @@ impl Ready {
         Self {
             levels: Cell::new(0),
             rings: [const { Ring(Cell::new(ptr::null())) }; Priority::COUNT],
+            #[cfg(feature = "smp")]
+            count: Cell::new(0),
         }
     }
+
+    /// Records that a fiber comes into a ring.
+    #[cfg(feature = "smp")]
+    #[inline(always)]
+    pub(crate) fn one_more(&self) {
+        self.count.set(self.count.get().wrapping_add(1));
+    }
+
+    /// Records that a fiber has left its ring. Functions of the queue do so themselves; whoever calls
+    /// [`Ring::cut_first`] calls this too.
+    #[cfg(feature = "smp")]
+    #[inline(always)]
+    pub(crate) fn one_less(&self) {
+        self.count.set(self.count.get().wrapping_sub(1));
+    }
+
+    /// One loop gives none away, so nobody asks for the number.
+    #[cfg(not(feature = "smp"))]
+    #[inline(always)]
+    pub(crate) const fn one_more(&self) {}
+
+    /// See [`one_more`](Self::one_more).
+    #[cfg(not(feature = "smp"))]
+    #[inline(always)]
+    pub(crate) const fn one_less(&self) {}
 
     /// Returns whether no fiber is ready.
     #[inline(always)]
@@ -155,6 +188,7 @@ impl Ready {
     pub(crate) unsafe fn push_front(&self, fiber: *const Header) -> &Ring {
         // SAFETY: the caller vouches for the fiber.
         let level = unsafe { (*fiber).level() };
+        self.one_more();
         let ring = self.ring(level);
         let last = ring.0.get();
         // SAFETY: the caller vouches for the fiber.
@@ -181,6 +215,7 @@ impl Ready {
     pub(crate) unsafe fn remove_first(&self, fiber: *const Header) {
         // SAFETY: the caller vouches for the fiber.
         let header = unsafe { &*fiber };
+        self.one_less();
         let last = self.tail(header.level()).get();
         if ptr::eq(last, fiber) {
             self.clear(header.level());
@@ -199,6 +234,7 @@ impl Ready {
     pub(crate) unsafe fn remove(&self, fiber: *const Header) {
         // SAFETY: the caller vouches for the fiber.
         let header = unsafe { &*fiber };
+        self.one_less();
         let tail = self.tail(header.level());
         if ptr::eq(header.next(), fiber) {
             return self.clear(header.level());
@@ -246,6 +282,7 @@ impl Ready {
         while let Some(before) = unsafe { at.as_ref() } {
             at = before.next();
             if ptr::eq(at, other) {
+                self.one_more();
                 header.link().set(other);
                 before.link().set(fiber);
                 return true;
@@ -255,78 +292,6 @@ impl Ready {
             }
         }
         false
-    }
-
-    /// Returns the number of ready fibers, other than `not`, but no more than `most`.
-    #[cfg(feature = "smp")]
-    pub(crate) fn count_others(&self, not: *const Header, most: usize) -> usize {
-        let mut count = 0;
-        for level in 0..Priority::COUNT {
-            let last = self.tail(level).get();
-            let mut at = last;
-            // SAFETY: fibers in a ring are alive.
-            while let Some(fiber) = unsafe { at.as_ref() }
-                && count < most
-            {
-                at = fiber.next();
-                count += usize::from(!ptr::eq(at, not));
-                if ptr::eq(at, last) {
-                    break;
-                }
-            }
-        }
-        count
-    }
-
-    /// Takes up to `most` fibers out of the rings for which `is_wanted` returns true, those of higher
-    /// levels first, and calls `take` with each. It looks at no more than `looks` fibers.
-    ///
-    /// # Safety
-    ///
-    /// `is_wanted` must not return true for the running fiber. Neither function changes the queue.
-    #[cfg(feature = "smp")]
-    pub(crate) unsafe fn take_some(
-        &self,
-        mut most: usize,
-        mut looks: usize,
-        is_wanted: impl Fn(*const Header) -> bool,
-        mut take: impl FnMut(*const Header),
-    ) {
-        let mut levels = self.levels.get();
-        while let Some(level) = levels.checked_ilog2() {
-            levels &= !(1 << level);
-            let tail = self.tail(level as usize);
-            let last = tail.get();
-            let mut before = last;
-            loop {
-                if most == 0 || looks == 0 {
-                    return;
-                }
-                looks -= 1;
-                // SAFETY: fibers in a ring are alive.
-                let link = unsafe { (*before).link() };
-                let at = link.get();
-                let is_last = ptr::eq(at, last);
-                if is_wanted(at) {
-                    most -= 1;
-                    if ptr::eq(at, before) {
-                        self.clear(level as usize);
-                    } else {
-                        // SAFETY: as above.
-                        link.set(unsafe { (*at).next() });
-                        if is_last {
-                            tail.set(before);
-                        }
-                    }
-                    take(at);
-                } else {
-                    before = at;
-                }
-                if is_last {
-                    break;
-                }
-            }
-        }
     }
 
     /// Returns whether a fiber is the first in the ring of its level.

@@ -154,6 +154,9 @@ impl fmt::Display for FiberFailed {
         write!(
             f,
             "  it has ended, and the others go on; its stack is never used again, and what it had locked to write is poisoned"
-        )
+        )?;
+        #[cfg(feature = "trace")]
+        super::last_events::write_for_report(f, *id)?;
+        Ok(())
     }
 }

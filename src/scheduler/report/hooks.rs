@@ -16,6 +16,10 @@ use core::fmt;
 /// while the scheduler's state is half-changed. They must therefore not wait, spawn or panic. They
 /// may write to a serial port.
 ///
+/// With several cores, only one of them is in a hook at a time, and fibers of others that a deadlock or a
+/// soft lockup is about may be kept from going on meanwhile. A hook must therefore not wait for another
+/// core either.
+///
 /// ```
 /// use kfiber::scheduler::{Hooks, Report};
 ///
@@ -78,7 +82,8 @@ pub enum Report<'a> {
     FiberFailed(&'a FiberFailed),
     /// A fiber overflowed its stack, or its control block was overwritten. The fiber will end.
     Overflow(&'a Overflow),
-    /// A fiber is about to wait for ever.
+    /// A fiber is about to wait for ever. With several cores, a
+    /// [`Watchdog`](crate::scheduler::Watchdog) also reports fibers that wait for each other already.
     Deadlock(&'a Deadlock<'a>),
     /// All fibers wait. Either nothing can wake any of them, or a
     /// [`Watchdog`](crate::scheduler::Watchdog) found that this has lasted long.

@@ -1,12 +1,42 @@
 //! The check for a deadlock, which is made before a fiber waits.
 
+#[cfg(feature = "smp")]
+mod cores;
+
 use super::RunLoop;
-use crate::scheduler::graph::deadlock::{AfterDeadlock, Deadlock};
+use crate::scheduler::graph::deadlock::AfterDeadlock;
+#[cfg(not(feature = "smp"))]
+use crate::scheduler::graph::deadlock::Deadlock;
+#[cfg(not(feature = "smp"))]
 use crate::scheduler::graph::needs::Waits;
 use crate::scheduler::task::header::Header;
-use crate::scheduler::task::wait::{Kind, Wait};
+use crate::scheduler::task::wait::Kind;
+#[cfg(not(feature = "smp"))]
+use crate::scheduler::task::wait::Wait;
 use core::panic::Location;
 use core::ptr;
+#[cfg(feature = "smp")]
+use cores::Planned;
+
+/// Returns the wait that the running fiber is about to begin.
+#[cfg(feature = "smp")]
+fn planned(
+    place: &'static Location<'static>,
+    fiber: *const Header,
+    kind: &'static Kind,
+    object: *const (),
+) -> Planned {
+    // SAFETY: it runs.
+    let run_loop = unsafe { RunLoop::of(fiber) };
+    Planned {
+        run_loop,
+        fiber,
+        kind,
+        object,
+        place,
+        since: run_loop.last_look(),
+    }
+}
 
 /// Checks whether the running fiber, which is about to wait without a deadline, would wait forever.
 ///
@@ -18,16 +48,27 @@ use core::ptr;
 #[track_caller]
 pub(crate) fn look(fiber: *const Header, kind: &'static Kind, object: *const ()) {
     let place = Location::caller();
-    // SAFETY: it runs.
-    let run_loop = unsafe { RunLoop::of(fiber) };
-    let wait = Wait::new(kind, object, place, run_loop.last_look());
-    let waits = run_loop.waits(Some((fiber, &wait)));
-    if Deadlock::is_possible(&waits, fiber) {
-        heed(run_loop, waits, fiber);
+    #[cfg(feature = "smp")]
+    {
+        let planned = planned(place, fiber, kind, object);
+        if planned.may_close_a_cycle() {
+            assert!(planned.ask() == AfterDeadlock::Wait, "{planned}");
+        }
+    }
+    #[cfg(not(feature = "smp"))]
+    {
+        // SAFETY: it runs.
+        let run_loop = unsafe { RunLoop::of(fiber) };
+        let wait = Wait::new(kind, object, place, run_loop.last_look());
+        let waits = run_loop.waits(Some((fiber, &wait)));
+        if Deadlock::is_possible(&waits, fiber) {
+            heed(run_loop, waits, fiber);
+        }
     }
 }
 
 /// Asks the hooks if there is a deadlock.
+#[cfg(not(feature = "smp"))]
 #[cold]
 #[inline(never)]
 #[track_caller]
@@ -48,11 +89,21 @@ pub(crate) fn look_and_wait(
     kind: &'static Kind,
     object: *const (),
 ) {
-    // SAFETY: it runs.
-    let run_loop = unsafe { RunLoop::of(fiber) };
-    let wait = Wait::new(kind, object, place, run_loop.last_look());
-    if let Some(deadlock) = Deadlock::of(run_loop.waits(Some((fiber, &wait))), fiber) {
-        let _waits = run_loop.ask_after(&deadlock);
+    #[cfg(feature = "smp")]
+    {
+        let planned = planned(place, fiber, kind, object);
+        if planned.may_close_a_cycle() {
+            let _waits = planned.ask();
+        }
+    }
+    #[cfg(not(feature = "smp"))]
+    {
+        // SAFETY: it runs.
+        let run_loop = unsafe { RunLoop::of(fiber) };
+        let wait = Wait::new(kind, object, place, run_loop.last_look());
+        if let Some(deadlock) = Deadlock::of(run_loop.waits(Some((fiber, &wait))), fiber) {
+            let _waits = run_loop.ask_after(&deadlock);
+        }
     }
 }
 
@@ -60,6 +111,16 @@ pub(crate) fn look_and_wait(
 /// `other`. It is not needed if `other` can run.
 #[inline(always)]
 pub(crate) fn can_be_closed(fiber: *const Header, other: *const Header) -> bool {
+    #[cfg(feature = "smp")]
+    // SAFETY: headers stay readable for good.
+    return ptr::eq(fiber, other) || unsafe { &*other }.state.is_waiting();
+    #[cfg(not(feature = "smp"))]
+    can_be_closed_on_one_core(fiber, other)
+}
+
+#[cfg(not(feature = "smp"))]
+#[inline(always)]
+fn can_be_closed_on_one_core(fiber: *const Header, other: *const Header) -> bool {
     // SAFETY: `fiber` runs, and `other` was alive when it was made.
     let [ours, its] = [fiber, other].map(|fiber| unsafe { RunLoop::of(fiber) });
     // SAFETY: headers stay readable for good.
@@ -75,8 +136,16 @@ pub(crate) fn can_be_closed(fiber: *const Header, other: *const Header) -> bool 
 #[track_caller]
 pub(crate) fn is_closed_by(fiber: *const Header, kind: &'static Kind, object: *const ()) -> bool {
     let place = Location::caller();
-    // SAFETY: it runs.
-    let run_loop = unsafe { RunLoop::of(fiber) };
-    let wait = Wait::new(kind, object, place, run_loop.last_look());
-    Deadlock::of(run_loop.waits(Some((fiber, &wait))), fiber).is_some()
+    #[cfg(feature = "smp")]
+    {
+        let planned = planned(place, fiber, kind, object);
+        planned.may_close_a_cycle() && planned.with_deadlock(|_| ()).is_some()
+    }
+    #[cfg(not(feature = "smp"))]
+    {
+        // SAFETY: it runs.
+        let run_loop = unsafe { RunLoop::of(fiber) };
+        let wait = Wait::new(kind, object, place, run_loop.last_look());
+        Deadlock::of(run_loop.waits(Some((fiber, &wait))), fiber).is_some()
+    }
 }

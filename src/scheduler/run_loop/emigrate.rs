@@ -3,13 +3,14 @@
 //! It waits, and the loop's own context sends it on: by then it has left its stack.
 
 use super::RunLoop;
-use super::share::{STARTED_FIBERS_MOVE, is_lent_a_level};
+use super::share::STARTED_FIBERS_MOVE;
 use super::stack_check::before_leaving;
 use crate::platform::Core;
 use crate::scheduler::cpu::current;
 use crate::scheduler::lock_free::state::Woken;
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::wait::{Giver, Kind, Wait, WaitReason};
+use crate::trace::points;
 use core::fmt;
 use core::panic::Location;
 use core::ptr;
@@ -22,8 +23,6 @@ static KIND: Kind = Kind::new(WaitReason::Move, Giver::Anybody);
 pub enum MoveError {
     /// The scheduler has no such core.
     NoSuchCore,
-    /// The fiber has a mutex for which others of its core wait.
-    HasAwaitedMutex,
     /// On a host a fiber stays on the thread on which it began.
     NotOnHost,
 }
@@ -34,9 +33,6 @@ impl fmt::Display for MoveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoSuchCore => "the scheduler has no such core: its cores are counted from 0",
-            Self::HasAwaitedMutex => {
-                "the fiber has a mutex for which others of its core wait: unlock it before moving"
-            }
             Self::NotOnHost => {
                 "on a host a fiber that has begun stays on its thread: spawn it there, with `on`"
             }
@@ -76,13 +72,11 @@ pub fn move_to(core: Core) -> Result<(), MoveError> {
         if !STARTED_FIBERS_MOVE {
             return Err(MoveError::NotOnHost);
         }
-        if is_lent_a_level(fiber) {
-            return Err(MoveError::HasAwaitedMutex);
-        }
         let wait = Wait::new(&KIND, ptr::null(), Location::caller(), run_loop.last_look());
         // SAFETY: it runs.
         let header = unsafe { &*fiber };
         header.wait.set(&raw const wait);
+        points::wait(WaitReason::Move as u8, ptr::null(), wait.location);
         run_loop.emigrant.set((fiber, index));
         // SAFETY: `waiting_fiber` says that it runs, and that we are the owner.
         unsafe { run_loop.block_for_root(fiber) };
@@ -131,6 +125,7 @@ impl RunLoop {
         if header.state.wake() == Woken::Enqueue {
             let to = &self.team().loops()[index];
             header.change_run_loop(to.address());
+            points::moves(fiber, index);
             // SAFETY: it waited, nobody woke it before, and it has left its stack.
             unsafe { to.post(fiber) };
         }

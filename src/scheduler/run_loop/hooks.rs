@@ -3,10 +3,13 @@
 use super::RunLoop;
 #[cfg(feature = "smp")]
 use super::team::Team;
+use crate::platform::SwitchHook;
 use crate::scheduler::cpu::current;
+use crate::scheduler::cpu::no_unwind::NoUnwind;
 use crate::scheduler::graph::deadlock::{AfterDeadlock, Deadlock};
 use crate::scheduler::report::failure::{Failure, FiberFailed};
 use crate::scheduler::report::hooks::{Hooks, HooksAlreadySet, Report};
+use crate::scheduler::task::header::Header;
 #[cfg(feature = "smp")]
 use core::sync::atomic::Ordering;
 
@@ -74,9 +77,18 @@ impl<'a> Reporting<'a> {
             {
                 Ok(_) => return Self(Some(team)),
                 Err(core) if core == this_core => return Self(None),
-                Err(_) => core::hint::spin_loop(),
+                Err(_) => crate::atomic::spin_loop(),
             }
         }
+    }
+
+    /// Returns `None` if this core reports already, and if another one does, unless `patiently`.
+    pub(super) fn try_begin(team: &'a Team, patiently: bool) -> Option<Self> {
+        if !patiently && team.reporter.load(Ordering::Relaxed) != 0 {
+            return None;
+        }
+        let alone = Self::begin(team);
+        alone.0.is_some().then_some(alone)
     }
 }
 
@@ -87,4 +99,15 @@ impl Drop for Reporting<'_> {
             team.reporter.store(0, Ordering::Release);
         }
     }
+}
+
+/// Calls a switch hook, in the middle of a switch from `prev` to `next`. A null pointer means root.
+#[inline(always)]
+pub(super) fn call_hook(hook: SwitchHook, prev: *const Header, next: *const Header) {
+    let no_unwind = NoUnwind::begin(
+        "a switch hook panicked: it runs in the middle of a switch, and must neither wait nor panic",
+    );
+    current::enter_switch_hook(prev);
+    hook(prev.cast(), next.cast());
+    no_unwind.done();
 }

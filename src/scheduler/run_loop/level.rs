@@ -19,7 +19,7 @@ impl RunLoop {
     /// # Safety
     ///
     /// The fiber must be alive, must not have ended, and must belong to this loop. The caller must
-    /// be the owner, in a fiber.
+    /// be the owner, in a fiber, or, with several cores, in root.
     pub(crate) unsafe fn set_level(&self, fiber: *const Header, level: u8) {
         // SAFETY: the caller's promise.
         let header = unsafe { &*fiber };
@@ -47,8 +47,12 @@ impl RunLoop {
         // SAFETY: R3: it is ready, or runs.
         unsafe { self.ready.remove(fiber) };
         let was_higher = header.level.replace(level) > level;
+        #[cfg(not(feature = "smp"))]
         // SAFETY: the caller is in it.
         let is_below = unsafe { (*running).level.get() } > level;
+        #[cfg(feature = "smp")]
+        // SAFETY: it runs, or root does.
+        let is_below = unsafe { running.as_ref() }.is_none_or(|it| it.level.get() > level);
         let goes_down = was_higher && is_below;
         if goes_down && level == own && turn_of(header) == extra.place_at_turn.get() {
             // SAFETY: it is in no ring any more.

@@ -1,9 +1,10 @@
 //! The ownership of a loop, and how code becomes the owner of a loop that nobody runs.
 
 use super::RunLoop;
+use crate::atomic::AtomicBool;
 use crate::platform::interrupts;
 use crate::scheduler::cpu::current;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::Ordering;
 
 impl RunLoop {
     /// Returns whether the running fiber belongs to this loop. In an interrupt handler, this
@@ -62,7 +63,7 @@ impl RunLoop {
     #[cfg(feature = "smp")]
     fn await_visitor(&self) {
         while self.is_visited.load(Ordering::SeqCst) {
-            core::hint::spin_loop();
+            crate::atomic::spin_loop();
         }
     }
 }

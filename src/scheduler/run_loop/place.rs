@@ -25,7 +25,7 @@ impl RunLoop {
         if is_free {
             return here;
         }
-        if let Some(sleeper) = here.next_in(team.roster.sleepers()) {
+        if let Some(sleeper) = here.next_in(team.hungry_ones()) {
             return sleeper;
         }
         if team.roster.does_run(here.index) {

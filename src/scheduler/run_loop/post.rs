@@ -1,7 +1,10 @@
 //! The inbox of a loop: how fibers get in, and how they get out.
 
 use super::RunLoop;
+#[cfg(feature = "smp")]
+use crate::atomic::{Mistake, is_planted};
 use crate::scheduler::task::header::Header;
+use crate::trace::points;
 use core::ptr;
 
 impl RunLoop {
@@ -12,6 +15,7 @@ impl RunLoop {
     /// The fiber is alive and in no ring and no inbox, and its state says that it waits and was
     /// woken.
     pub(crate) unsafe fn post(&self, fiber: *const Header) {
+        points::posted(fiber);
         // SAFETY: the caller's promise.
         unsafe { self.inbox.push(fiber) };
         self.forbid_fast_yields();
@@ -28,6 +32,7 @@ impl RunLoop {
         if self.team().roster.wake(self.index)
             && !self.is_idle_here()
             && let Some(platform) = self.team().platform.get()
+            && !is_planted(Mistake::NoKick)
         {
             platform.kick(self.core());
         }
@@ -45,9 +50,16 @@ impl RunLoop {
     /// and this is called once for it.
     #[cfg(feature = "smp")]
     pub(super) unsafe fn take_or_post(fiber: *const Header) {
+        #[cfg(debug_assertions)]
+        crate::scheduler::cpu::current::check_words();
         // SAFETY: it waits, so it is alive.
         let run_loop = unsafe { Self::of(fiber) };
-        if run_loop.is_owner() {
+        // SAFETY: as above.
+        let is_held = unsafe { (*fiber).state.is_held() };
+        // One that another core looks at waits in the inbox for the next scheduling point: here the
+        // caller may have what the other core needs in order to finish.
+        if run_loop.is_owner() && !is_held {
+            points::ready(fiber);
             run_loop.take_posted(fiber);
         } else {
             // SAFETY: the caller's promise.
@@ -66,13 +78,34 @@ impl RunLoop {
         unsafe {
             self.inbox.drain(|fiber| {
                 if ptr::eq(fiber, &raw const self.root) {
-                    if self.root.state.take_requests() {
-                        self.wake_sleepers();
-                    }
+                    self.do_requests();
                 } else {
                     self.take_posted(fiber);
                 }
             });
+        }
+    }
+
+    /// Does what root was asked for.
+    #[cfg(not(feature = "smp"))]
+    #[inline(always)]
+    fn do_requests(&self) {
+        if self.root.state.take_requests() {
+            self.wake_sleepers();
+        }
+    }
+
+    /// Does what root was asked for.
+    #[cfg(feature = "smp")]
+    #[inline(always)]
+    fn do_requests(&self) {
+        let requests = self.root.state.take_requests();
+        if requests.timer {
+            self.wake_sleepers();
+        }
+        if requests.levels {
+            // SAFETY: only the owner drains.
+            unsafe { self.take_changed() };
         }
     }
 

@@ -9,6 +9,12 @@ use core::ptr;
 use core::sync::atomic::Ordering;
 
 impl RunLoop {
+    /// Returns the address by which the loop's own context is known.
+    #[cfg(feature = "trace")]
+    pub(crate) fn root_address(&self) -> usize {
+        (&raw const self.root).addr()
+    }
+
     /// Runs the loop as [`run`](Self::run) does, but only where its fibers began to run, or
     /// anywhere if none has.
     ///

@@ -13,16 +13,22 @@
 //! sleep any more, and a loop does not leave `run` while another one has a fiber to give. A loop that
 //! makes a fiber ready while another one sleeps asks itself.
 //!
+//! Each loop that sleeps is to get as many fibers as stay. A scheduling point looks at a bounded
+//! number of fibers, so it may take several of them until all are given. A fiber that ends gives
+//! none away, since it is on its stack still, and the fiber that joins it must not run elsewhere
+//! before it has left. It goes on with root instead, which does.
+//!
 //! - **M1**: a fiber is given away only by the owner of its loop, out of a ring, and not while it
-//!   runs. Its registers are therefore stored, and it is in no line of another loop's making: not in
-//!   the sleep queue, and nobody inherits its level. While it is on its way, its state says that it
-//!   waits and was woken, so nobody else enqueues it.
+//!   runs. Its registers are therefore stored, and it is not in the sleep queue. While it is on its
+//!   way, its state says that it waits and was woken, so nobody else enqueues it. A change of its
+//!   level follows it: see [`lending`](super::lending).
 
 use super::RunLoop;
+use super::debt::Debt;
 use super::team::Team;
-use crate::scheduler::task::control::Extra;
+use crate::atomic::{Mistake, is_planted};
 use crate::scheduler::task::header::Header;
-use crate::scheduler::task::wait::WaitReason;
+use crate::trace::points;
 use core::ptr;
 use core::sync::atomic::Ordering;
 
@@ -32,8 +38,10 @@ use core::sync::atomic::Ordering;
 pub(super) const STARTED_FIBERS_MOVE: bool =
     cfg!(any(not(target_os = "linux"), miri, kfiber_threads));
 
-/// The number of ready fibers that are examined at one scheduling point.
+/// The number of ready fibers that are examined at one scheduling point, and of those that are given
+/// away.
 const MOST_LOOKS: usize = 128;
+const MOST_GIFTS: usize = 64;
 
 impl RunLoop {
     /// Tells the loops that are awake that this one has nothing to do.
@@ -56,7 +64,7 @@ impl RunLoop {
     /// Makes the next scheduling point give fibers away, if anybody sleeps. A fiber was made ready.
     #[inline(always)]
     pub(super) fn offer(&self) {
-        if self.team().roster.sleepers() != 0 {
+        if self.team().hungry_ones() != 0 {
             self.is_asked.store(true, Ordering::Relaxed);
             self.forbid_fast_yields();
         }
@@ -80,23 +88,49 @@ impl RunLoop {
     #[inline(never)]
     unsafe fn answer(&self, prev: *const Header, stays: bool) {
         self.is_asked.swap(false, Ordering::AcqRel);
-        let sleepers = self.team().roster.sleepers() & !(1 << self.index);
-        if sleepers == 0 {
-            return;
+        let roster = &self.team().roster;
+        let mut debt = self.debt.get();
+        let hungry_ones = self.team().hungry_ones() & !(1 << self.index);
+        if hungry_ones != 0 {
+            debt = Debt {
+                count: self.fair_share(prev, stays, hungry_ones),
+                receivers: hungry_ones,
+            };
         }
-        let others = self.ready.count_others(prev, MOST_LOOKS);
-        let most = (others + usize::from(stays)) / 2;
-        let mut receiver = self;
-        let is_movable = |fiber| !ptr::eq(fiber, prev) && can_move(fiber);
+        let receivers = debt.receivers & roster.runners();
+        let most = debt.count.min(MOST_GIFTS);
+        let (mut given, mut receiver) = (0, self);
+        let runs = |fiber| ptr::eq(fiber, prev) && !is_planted(Mistake::RunningGivenAway);
+        let is_movable = |fiber| !runs(fiber) && can_move(fiber);
         let give = |fiber: *const Header| {
-            if let Some(next) = receiver.next_in(sleepers) {
-                receiver = next;
-                // SAFETY: it was taken out of its ring, and may move.
-                unsafe { self.give(fiber, next) };
-            }
+            given += 1;
+            receiver = receiver.next_in(receivers).unwrap_or(self);
+            // SAFETY: it was taken out of its ring, and may move.
+            unsafe { self.give(fiber, receiver) };
         };
-        // SAFETY: the running fiber is `prev`, if there is one; giving changes nothing in the rings.
-        unsafe { self.ready.take_some(most, MOST_LOOKS, is_movable, give) };
+        if receivers != 0 {
+            // SAFETY: the running fiber is `prev`, if there is one; giving changes nothing in the rings.
+            unsafe { self.ready.take_some(most, MOST_LOOKS, is_movable, give) };
+        }
+        // Where so many cannot move, the others hardly can.
+        debt.count = if given == 0 { 0 } else { debt.count - given };
+        self.debt.set(debt);
+        if debt.count > 0 {
+            self.is_asked.store(true, Ordering::Relaxed);
+            self.forbid_fast_yields();
+        }
+    }
+
+    /// Returns how many of the ready fibers others are to get, so that each has as many as this loop.
+    fn fair_share(&self, prev: *const Header, stays: bool, receivers: u64) -> usize {
+        // A fiber that goes on being ready is still in its ring, and one that waits is not.
+        let others = self.ready.fibers() - usize::from(stays);
+        let receivers = receivers.count_ones() as usize;
+        debug_assert!(
+            !ptr::eq(prev, &raw const self.root) || !stays,
+            "root is in no ring"
+        );
+        ((others + usize::from(stays)) * receivers / (receivers + 1)).min(others)
     }
 
     /// Gives a fiber to another loop.
@@ -118,6 +152,7 @@ impl RunLoop {
             unsafe { self.sleepers.remove(wait) };
         }
         header.change_run_loop(to.address());
+        points::moves(fiber, to.index);
         // SAFETY: it is in no ring, and its state says that it waits and was woken.
         unsafe { to.post(fiber) };
     }
@@ -127,23 +162,8 @@ impl RunLoop {
 fn can_move(fiber: *const Header) -> bool {
     // SAFETY: R2.
     let header = unsafe { &*fiber };
-    // SAFETY: we are the owner of its loop.
-    let wait = unsafe { header.waits_for() };
-    // The level of the owner of a mutex is computed in the loop of those that wait for it. A fiber
-    // that has just stopped waiting for one has yet to tell that loop.
-    let waited_for_mutex = wait.is_some_and(|wait| wait.reason() == WaitReason::Mutex);
-    !header.state.is_pinned()
+    let is_pinned = header.state.is_pinned() && !is_planted(Mistake::PinnedMoved);
+    !is_pinned
         && !header.state.is_failed()
-        && !waited_for_mutex
-        && !is_lent_a_level(fiber)
         && (STARTED_FIBERS_MOVE || header.dispatches().get() == 0)
-}
-
-/// Returns whether fibers of the same loop wait for a mutex that the fiber has.
-pub(super) const fn is_lent_a_level(fiber: *const Header) -> bool {
-    // SAFETY: only cells' fibers are asked about.
-    let extra = unsafe { Extra::of(fiber) };
-    // SAFETY: it is alive.
-    let header = unsafe { &*fiber };
-    !extra.wanted.get().is_null() || header.level.get() != header.own_level.get()
 }

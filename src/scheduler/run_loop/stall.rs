@@ -2,6 +2,10 @@
 //! wake its fibers.
 
 use super::RunLoop;
+#[cfg(feature = "smp")]
+use super::hold::Held;
+#[cfg(feature = "smp")]
+use super::hooks::Reporting;
 use crate::platform::Nanoseconds;
 use crate::scheduler::cpu::current;
 #[cfg(feature = "smp")]
@@ -16,14 +20,18 @@ use core::ptr;
 use core::sync::atomic::Ordering;
 
 impl RunLoop {
-    /// Calls `f` with the wait graph of this loop. Returns `None` if somebody else runs the loop.
-    /// No fiber runs meanwhile.
+    /// Calls `f` with the wait graph of this loop, and of the fibers that wait in others. Returns `None`
+    /// if somebody else runs the loop. No fiber of the graph runs meanwhile.
     #[track_caller]
     pub(crate) fn lend_wait_graph<R>(&self, f: impl FnOnce(&WaitGraph<'_>) -> R) -> Option<R> {
         let _disown = self.own()?;
-        Some(current::without_waiting(|| {
-            f(&WaitGraph::of(self.waits(None)))
-        }))
+        #[cfg(not(feature = "smp"))]
+        let waits = self.waits(None);
+        #[cfg(feature = "smp")]
+        let held = self.hold_others(1 << self.index);
+        #[cfg(feature = "smp")]
+        let waits = self.waits_with(&held, None);
+        Some(current::without_waiting(|| f(&WaitGraph::of(waits))))
     }
 
     /// Returns the waits of this loop. The fiber in `about_to_wait` counts as waiting already.
@@ -37,16 +45,46 @@ impl RunLoop {
             run_loop: self.address(),
             #[cfg(feature = "smp")]
             loops: self.loops(1 << self.index),
+            #[cfg(feature = "smp")]
+            has_held: false,
+            #[cfg(feature = "smp")]
+            runs: ptr::null(),
             live: self.team().live.load(Ordering::Relaxed),
             about_to_wait,
         }
     }
 
+    /// Behaves like [`waits`](Self::waits), with the fibers of other loops that are held.
+    #[cfg(feature = "smp")]
+    pub(crate) fn waits_with<'a>(
+        &'a self,
+        _held: &'a Held<'_>,
+        about_to_wait: Option<(*const Header, &'a Wait)>,
+    ) -> Waits<'a> {
+        Waits {
+            has_held: true,
+            ..self.waits(about_to_wait)
+        }
+    }
+
+    /// Returns the waits of all fibers that are held, for a caller that owns no loop.
+    #[cfg(feature = "smp")]
+    pub(crate) fn held_waits<'a>(&'a self, _held: &'a Held<'_>, runs: *const Header) -> Waits<'a> {
+        Waits {
+            has_held: true,
+            loops: self.loops(0),
+            runs,
+            ..self.waits(None)
+        }
+    }
+
     #[cfg(feature = "smp")]
     fn loops(&self, set: u64) -> Loops {
+        let loops = self.team().loops();
         Loops {
-            first: self.team().loops().as_ptr().addr(),
+            first: loops.as_ptr().addr(),
             stride: size_of::<Self>(),
+            count: loops.len(),
             set,
         }
     }
@@ -80,6 +118,9 @@ impl RunLoop {
     #[cold]
     #[inline(never)]
     pub(crate) fn all_wait(&self) -> bool {
+        // Code outside of fibers may look at them too.
+        #[cfg(feature = "smp")]
+        let _alone = Reporting::begin(self.team());
         let Some((kind, mark)) = self.stall_kind() else {
             return false;
         };
@@ -110,6 +151,10 @@ impl RunLoop {
     #[inline(never)]
     pub(crate) fn report_idle(&self, lasts_for: Nanoseconds) -> bool {
         // With several cores all of them must be idle.
+        #[cfg(feature = "smp")]
+        let Some(_alone) = Reporting::try_begin(self.team(), false) else {
+            return false;
+        };
         #[cfg(feature = "smp")]
         let Some(look) = self.team().look() else {
             return false;
@@ -151,6 +196,11 @@ impl RunLoop {
             match waits.need_of(fiber, wait) {
                 Need::Anybody | Need::Clock => kind = StallKind::Idle,
                 Need::Fibers if kind == StallKind::Deadlocked => {
+                    kind = StallKind::NeedsOtherFibers;
+                }
+                // A core that has fibers but does not run the scheduler may run it later.
+                #[cfg(feature = "smp")]
+                Need::Elsewhere(_) if kind == StallKind::Deadlocked => {
                     kind = StallKind::NeedsOtherFibers;
                 }
                 // All fibers of the loop wait, including the ones that these fibers need, so they

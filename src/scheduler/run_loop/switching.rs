@@ -5,15 +5,13 @@
 //! is the ring from which the next fiber may be taken without further checks, or null.
 
 use super::RunLoop;
-use super::stack_check::{before_leaving, before_running};
+use super::stack_check::before_leaving;
 #[cfg(feature = "smp")]
 use super::team::count_failed;
 use crate::context::{self, Payload};
-use crate::platform::SwitchHook;
 use crate::scheduler::cpu::current;
-use crate::scheduler::cpu::no_unwind::NoUnwind;
-use crate::scheduler::queue::ready::Ring;
 use crate::scheduler::task::header::Header;
+use crate::trace::points;
 use core::ptr;
 use core::sync::atomic::Ordering;
 
@@ -102,6 +100,7 @@ impl RunLoop {
             // the inbox.
             // SAFETY: R4: `prev` is its first, and not its only one.
             unsafe { ring.cut_first(next) };
+            self.ready.one_less();
             // SAFETY: it runs.
             if unsafe { !Self::park::<HEEDS_CANCELLATION>(prev) } {
                 // SAFETY: it is in no ring.
@@ -127,16 +126,21 @@ impl RunLoop {
         prev: *const Header,
         heeds_cancellation: bool,
     ) -> *const Header {
+        #[cfg(feature = "smp")]
+        if self.ready.fibers() == 1 {
+            // What it waits for may come soon. It then goes on as if it had not waited.
+            // SAFETY: it runs.
+            self.linger(unsafe { &(*prev).state });
+        }
         self.forbid_fast_yields(); // R4: the ring may become empty.
         // SAFETY: R3.
         unsafe { self.ready.remove_first(prev) };
-        // SAFETY: it runs.
-        let is_parked = unsafe {
-            if heeds_cancellation {
-                Self::park::<true>(prev)
-            } else {
-                Self::park::<false>(prev)
-            }
+        let is_parked = if heeds_cancellation {
+            // SAFETY: it runs.
+            unsafe { Self::park::<true>(prev) }
+        } else {
+            // SAFETY: it runs.
+            unsafe { Self::park::<false>(prev) }
         };
         if !is_parked {
             // SAFETY: it is in no ring any more.
@@ -218,89 +222,13 @@ impl RunLoop {
         unsafe { self.drain() };
     }
 
-    /// Announces the first of the ready fibers as the next to run, after `prev`, and returns it.
-    /// `prev` may be the same fiber, or root. `prev_fiber` is null in place of root.
-    ///
-    /// # Safety
-    ///
-    /// At least one fiber must be ready, and the caller must be the owner.
-    #[inline]
-    pub(crate) unsafe fn announce_first(
-        &self,
-        prev: *const Header,
-        prev_fiber: *const Header,
-    ) -> *const Header {
-        // SAFETY: the caller's promise.
-        let next = unsafe { self.ready.first() };
-        // SAFETY: R2; `prev` itself, if it is the next, left its stack pointer in its stack the
-        // last time.
-        unsafe { before_running(next) };
-        // SAFETY: it is the first, and the caller is the owner.
-        unsafe { self.announce(prev_fiber, next) };
-        if !ptr::eq(next, prev) {
-            // SAFETY: R2.
-            unsafe { Self::set_running(next) };
-        }
-        next
-    }
-
-    /// Announces that root runs next, after `prev`.
-    pub(super) fn announce_root(&self, prev: *const Header) {
-        if let Some(hook) = self.hook.get() {
-            call_hook(hook, prev, ptr::null());
-        }
-        current::set_nobody();
-    }
-
-    /// Announces to the hook and to yields that the fiber `next` runs next, after `prev`, which is
-    /// null in place of root.
-    ///
-    /// # Safety
-    ///
-    /// `next` must be the first of the highest ring, and the caller must be the owner.
-    #[inline(always)]
-    unsafe fn announce(&self, prev: *const Header, next: *const Header) {
-        let Some(hook) = self.hook.get() else {
-            // SAFETY: R2.
-            let level = unsafe { (*next).level() };
-            return self.allow_fast_yields(self.ready.ring(level));
-        };
-        if !ptr::eq(next, prev) {
-            call_hook(hook, prev, next);
-        }
-    }
-
-    /// Allows yields to take the next fiber of this ring without further checks, until something
-    /// else comes up.
-    #[inline(always)]
-    fn allow_fast_yields(&self, ring: &Ring) {
-        let ring = ptr::from_ref(ring).cast_mut();
-        if cfg!(not(any(target_os = "linux", feature = "smp"))) {
-            self.fast_ring.store(ring, Ordering::Relaxed);
-            core::sync::atomic::compiler_fence(Ordering::SeqCst);
-        } else {
-            // Other threads post as well: their writes and the writes of this function must not be
-            // reordered.
-            self.fast_ring.swap(ring, Ordering::SeqCst);
-        }
-        if !self.inbox.is_empty() || self.is_asked() {
-            self.forbid_fast_yields();
-        }
-    }
-
-    /// Makes the next yield check everything. It may be called from anywhere.
-    #[inline(always)]
-    pub(crate) fn forbid_fast_yields(&self) {
-        self.fast_ring.store(ptr::null_mut(), Ordering::Relaxed);
-    }
-
     /// Records the running fiber, after another fiber of this loop.
     ///
     /// # Safety
     ///
     /// `next` must be a fiber that is about to run.
     #[inline(always)]
-    unsafe fn set_running(next: *const Header) {
+    pub(super) unsafe fn set_running(next: *const Header) {
         current::set_next(next);
     }
 
@@ -327,6 +255,7 @@ impl RunLoop {
     pub(crate) unsafe fn switch(&self, prev: *const Header, next: *const Header) {
         // SAFETY: the caller's promise.
         unsafe { Self::count_turn(prev) };
+        points::switch(next);
         let (prev_block, next_block) = (Header::block(prev), Header::block(next));
         // SAFETY: C1 to C3: `next` does not run and its registers are stored: only the owner leaves
         // it, and only the owner takes it up again; or it is new. Headers do not move while their
@@ -372,6 +301,8 @@ impl RunLoop {
         unsafe { Self::count_turn(fiber) };
         // SAFETY: the caller's promise.
         let next = unsafe { self.next_for_good(fiber) };
+        points::end(fiber);
+        points::switch(next);
         // SAFETY: the caller's promise.
         let end = unsafe { (*fiber).end.get() }.expect("set by spawn");
         #[cfg(feature = "smp")]
@@ -404,6 +335,7 @@ impl RunLoop {
         let ring = unsafe { &*ring };
         // SAFETY: R4: the fiber is its first, and not its only one.
         unsafe { ring.cut_first(next) };
+        self.ready.one_less();
         // SAFETY: R2.
         unsafe { Self::set_running(next) };
         next
@@ -419,18 +351,13 @@ impl RunLoop {
         self.forbid_fast_yields(); // R4: the ring may become empty.
         // SAFETY: R3.
         unsafe { self.ready.remove_first(fiber) };
+        #[cfg(feature = "smp")]
+        if self.is_asked() {
+            // Root gives fibers away, when this one has left its stack: a joiner may be among them.
+            self.announce_root(fiber);
+            return &raw const self.root;
+        }
         // SAFETY: it is in no ring any more, and nobody wakes it.
         unsafe { self.next_without(fiber) }
     }
-}
-
-/// Calls a switch hook, in the middle of a switch from `prev` to `next`. A null pointer means root.
-#[inline(always)]
-fn call_hook(hook: SwitchHook, prev: *const Header, next: *const Header) {
-    let no_unwind = NoUnwind::begin(
-        "a switch hook panicked: it runs in the middle of a switch, and must neither wait nor panic",
-    );
-    current::enter_switch_hook(prev);
-    hook(prev.cast(), next.cast());
-    no_unwind.done();
 }

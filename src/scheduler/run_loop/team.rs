@@ -5,7 +5,7 @@
 //!
 //! A scheduler has a loop for each core. Each loop has its own ready rings, sleep queue and inbox,
 //! and is its own owner (**R1**), so a yield takes no lock and no atomic, whatever other cores do.
-//! Loops meet in three places only:
+//! Apart from priorities that are lent, loops meet in three places only:
 //!
 //! ```text
 //!            ┌──────────── team: live fibers, list of all, roster ────────────┐
@@ -21,6 +21,7 @@
 //!   then is it asked which loop it belongs to, and put into that loop's inbox. (Before, it may have
 //!   been woken by another, moved, and parked elsewhere.)
 //! - *Sleeping*: see `lock_free::roster`.
+//! - *Levels*: a wait on one core may change the level of a fiber of another: see `lending`.
 //! - *Moving*: only the owner of a loop gives its fibers away, at its scheduling points, and only
 //!   fibers in its rings that do not run. Their registers are stored by construction. See
 //!   `share`.
@@ -32,8 +33,10 @@
 //!
 //! Without the feature `smp` a loop contains all this itself, and pays for none of it.
 
-#[cfg(feature = "smp")]
 use super::RunLoop;
+use crate::atomic::AtomicUsize;
+#[cfg(feature = "smp")]
+use crate::atomic::NextLine;
 #[cfg(feature = "smp")]
 use crate::context::ControlBlock;
 use crate::platform::AnyPlatform;
@@ -45,17 +48,20 @@ use crate::scheduler::report::hooks::Hooks;
 use core::cell::Cell;
 #[cfg(feature = "smp")]
 use core::ptr;
-use core::sync::atomic::AtomicUsize;
 #[cfg(feature = "smp")]
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use spin::Once;
 
-/// What the loops of one scheduler share; see the [module](self).
+/// What the loops of one scheduler share; see the [module](self). With several cores, what changes
+/// with each fiber lies in a cache line of its own.
+#[cfg_attr(feature = "smp", repr(C))]
 pub(crate) struct Team {
     /// All headers that ever had a fiber of this scheduler.
     pub(crate) all: AllFibers,
     /// The number of fibers that have not ended.
     pub(crate) live: AtomicUsize,
+    #[cfg(feature = "smp")]
+    next_line: NextLine,
     /// The number of fibers that have failed.
     #[cfg(not(feature = "smp"))]
     pub(super) failures: Cell<u32>,
@@ -70,6 +76,9 @@ pub(crate) struct Team {
     cores: AtomicUsize,
     #[cfg(feature = "smp")]
     pub(crate) roster: Roster,
+    /// The loops that have found nothing, and look at their inbox before they sleep; a bit for each.
+    #[cfg(feature = "smp")]
+    pub(super) lookers: AtomicU64,
     /// How many times all loops were found to be idle.
     #[cfg(feature = "smp")]
     pub(super) idle_times: AtomicU32,
@@ -82,6 +91,9 @@ pub(crate) struct Team {
     /// The core that reports, or 0.
     #[cfg(feature = "smp")]
     pub(super) reporter: AtomicUsize,
+    /// Whether it holds fibers: see [`hold`](super::hold).
+    #[cfg(feature = "smp")]
+    pub(super) is_holding: AtomicBool,
 }
 
 impl Team {
@@ -89,6 +101,8 @@ impl Team {
         Self {
             all: AllFibers::new(),
             live: AtomicUsize::new(0),
+            #[cfg(feature = "smp")]
+            next_line: NextLine,
             #[cfg(not(feature = "smp"))]
             failures: Cell::new(0),
             #[cfg(feature = "smp")]
@@ -102,6 +116,8 @@ impl Team {
             #[cfg(feature = "smp")]
             roster: Roster::new(),
             #[cfg(feature = "smp")]
+            lookers: AtomicU64::new(0),
+            #[cfg(feature = "smp")]
             idle_times: AtomicU32::new(0),
             #[cfg(feature = "smp")]
             stops: AtomicU32::new(0),
@@ -109,6 +125,8 @@ impl Team {
             last_stall: AtomicU64::new(0),
             #[cfg(feature = "smp")]
             reporter: AtomicUsize::new(0),
+            #[cfg(feature = "smp")]
+            is_holding: AtomicBool::new(false),
         }
     }
 }
@@ -136,6 +154,12 @@ impl Team {
         }
         // SAFETY: `unite` took both from such a slice.
         unsafe { core::slice::from_raw_parts(first, self.cores.load(Ordering::Relaxed)) }
+    }
+
+    /// Returns the loops that have nothing to do: they sleep, or are about to.
+    #[inline(always)]
+    pub(super) fn hungry_ones(&self) -> u64 {
+        self.roster.sleepers() | self.lookers.load(Ordering::Relaxed)
     }
 
     /// Returns whether a loop is one of these.
@@ -170,4 +194,21 @@ pub(super) unsafe extern "sysv64" fn count_failed(block: *mut ControlBlock) {
     // SAFETY: the header stays, and its loop does not change any more.
     let run_loop = unsafe { RunLoop::of(block.cast_const().cast()) };
     run_loop.team().one_has_ended();
+}
+
+impl RunLoop {
+    /// Stores the platform. The first one stays.
+    #[cfg_attr(feature = "smp", track_caller)]
+    pub(crate) fn set_platform(&self, platform: &'static dyn AnyPlatform) {
+        #[cfg(feature = "smp")]
+        if cfg!(debug_assertions) || !self.team().platform.is_completed() {
+            crate::scheduler::cpu::current::check_words();
+        }
+        self.team().platform.call_once(|| platform);
+    }
+
+    /// Returns the platform, which is set before any fiber exists.
+    pub(crate) fn platform(&self) -> &'static dyn AnyPlatform {
+        *self.team().platform.get().expect("spawn and run set it")
+    }
 }

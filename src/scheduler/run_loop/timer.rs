@@ -5,6 +5,7 @@ use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::cpu::current;
 use crate::scheduler::report::hooks::Report;
 use crate::scheduler::report::late_timer::LateTimer;
+use crate::trace::points;
 use core::sync::atomic::Ordering;
 use spin::Once;
 
@@ -30,6 +31,7 @@ impl RunLoop {
 
     /// Requests a check of the sleep queue soon. This is wait-free.
     pub(crate) fn timer_interrupt(&self) {
+        points::timer();
         // Root in its own inbox is the signal. Its state prevents it from being there twice.
         if self.root.state.request_timer_check() {
             self.post_root();
@@ -84,6 +86,14 @@ impl RunLoop {
     pub(crate) fn note_deadline_without_interrupt(&self, deadline: Nanoseconds) {
         if let Some(on_late) = ON_LATE.get() {
             on_late(self, deadline, true);
+        }
+    }
+
+    /// Asks the loop to look at the levels of its fibers that were changed. This is wait-free.
+    #[cfg(feature = "smp")]
+    pub(super) fn request_levels(&self) {
+        if self.root.state.request_levels() {
+            self.post_root();
         }
     }
 

@@ -1,6 +1,8 @@
 //! The handle that wakes one fiber from anywhere.
 
 use super::RunLoop;
+#[cfg(kfiber_steps)]
+use crate::atomic::{Mistake, is_planted};
 use crate::scheduler::lock_free::state::{State, Woken};
 use crate::scheduler::task::id::FiberId;
 
@@ -10,12 +12,21 @@ impl FiberId {
     pub(crate) fn signal(self, change: impl FnOnce(&State, u32) -> Woken) -> bool {
         // SAFETY: the header stays readable.
         let state = unsafe { &(*self.header).state };
+        #[cfg(kfiber_steps)]
+        // SAFETY: headers stay readable for good.
+        let early = unsafe { RunLoop::of(self.header) };
         match change(state, self.generation) {
             Woken::Stale => return false,
             Woken::Nothing => {}
             Woken::Enqueue => {
                 // SAFETY: it is parked, so it is alive.
                 let run_loop: &RunLoop = unsafe { RunLoop::of(self.header) };
+                #[cfg(kfiber_steps)]
+                let run_loop = if is_planted(Mistake::LoopReadFirst) {
+                    early
+                } else {
+                    run_loop
+                };
                 // SAFETY: it waited, and nobody woke it before.
                 unsafe { run_loop.post(self.header) };
             }

@@ -5,6 +5,7 @@ use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::run_loop::RunLoop;
 use crate::scheduler::task::header::{Header, is_cancelled};
 use crate::scheduler::task::wait::{Kind, Wait};
+use crate::trace::points;
 use core::fmt;
 use core::panic::Location;
 
@@ -113,6 +114,7 @@ fn wait_heeding<const HEEDS_CANCELLATION: bool>(
                 WaitError::TimedOut
             });
         }
+        points::wait(kind.reason as u8, object, wait.location);
         // SAFETY: `waiting_fiber` says that it runs, and that we are the owner.
         unsafe { run_loop.block_on::<HEEDS_CANCELLATION>(fiber, &wait, deadline) };
         if is_done() {
@@ -160,6 +162,7 @@ pub(crate) fn wait_shielded_at(
         #[cfg(feature = "smp")]
         // SAFETY: it runs. It may have moved to another core meanwhile.
         let run_loop = unsafe { RunLoop::of(fiber) };
+        points::wait(kind.reason as u8, object, place);
         // SAFETY: `waiting_fiber` says that it runs, and that we are the owner.
         unsafe { run_loop.block_on::<false>(fiber, &wait, NEVER) };
     }

@@ -14,7 +14,11 @@ use crate::scheduler::task::header::Header;
 pub(crate) unsafe fn wake(fiber: *const Header) {
     #[cfg(feature = "smp")]
     // SAFETY: the caller's promise.
-    if unsafe { (*fiber).state.wake() } == Woken::Enqueue {
+    let state = unsafe { &(*fiber).state };
+    #[cfg(feature = "smp")]
+    crate::atomic::expect_to_write(state);
+    #[cfg(feature = "smp")]
+    if state.wake() == Woken::Enqueue {
         // SAFETY: it waited, and nobody woke it before.
         unsafe { RunLoop::take_or_post(fiber) };
     }
@@ -42,8 +46,10 @@ pub(crate) unsafe fn wake(fiber: *const Header) {
 unsafe fn wake_from_elsewhere(fiber: *const Header) {
     // SAFETY: the caller's promise.
     if unsafe { (*fiber).state.wake() } == Woken::Enqueue {
-        // SAFETY: it waited, and nobody woke it before, so it is alive.
-        unsafe { RunLoop::of(fiber).post(fiber) };
+        // SAFETY: it waited, so it is alive.
+        let run_loop = unsafe { RunLoop::of(fiber) };
+        // SAFETY: it waited, and nobody woke it before.
+        unsafe { run_loop.post(fiber) };
     }
 }
 

@@ -25,7 +25,8 @@ pub unsafe trait FiberStorage: Storage + 'static {}
 ///
 /// `N` counts the stack alone. It is a multiple of 128 and at least [`MIN_SIZE_BYTES`]. The static
 /// has `N + 192` bytes on the bare target: the control block takes three cache lines, so that
-/// neighbours in an array are an odd number of lines apart.
+/// neighbours in an array are an odd number of lines apart. With the feature `smp` these are
+/// `N + 320` bytes, and five lines.
 ///
 /// ```
 /// use kfiber::{platform::Host, scheduler::{FiberCell, Scheduler}};
@@ -107,8 +108,8 @@ impl<const N: usize> fmt::Debug for FiberCell<N> {
 /// A [`FiberCell`] that is page-aligned and has one page below the stack for a guard.
 ///
 /// Other than that of a [`FiberCell`], its `N` counts the stack and the control block, but not the
-/// guard. It is a multiple of [`PAGE_SIZE`] and at least two pages. Up to 1,152 bytes of it are not
-/// available to the stack. The guard is ordinary memory until the kernel unmaps it with
+/// guard. It is a multiple of [`PAGE_SIZE`] and at least two pages. Up to 1,152 bytes of it, or
+/// 1,280 with the feature `smp`, are not available to the stack. The guard is ordinary memory until the kernel unmaps it with
 /// [`guard::unmap`](crate::stack::guard::unmap).
 #[repr(C, align(4096))]
 pub struct GuardedFiberCell<const N: usize> {

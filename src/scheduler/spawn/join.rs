@@ -248,7 +248,7 @@ impl<T> JoinHandle<T> {
     #[cold]
     fn await_end(&self) {
         while !self.is_finished() {
-            core::hint::spin_loop();
+            crate::atomic::spin_loop();
         }
     }
 

@@ -6,6 +6,8 @@ use super::scope_count::ScopeCount;
 use crate::scheduler::lock_free::joiner::JoinerPlace;
 use core::cell::Cell;
 use core::ptr;
+#[cfg(feature = "smp")]
+use core::sync::atomic::AtomicU8;
 use core::sync::atomic::AtomicU32;
 
 /// The part of a control block that no switch accesses.
@@ -15,7 +17,8 @@ pub(crate) struct Extra {
     pub(crate) has_result: Cell<bool>,
     /// The innermost binding of a fiber local.
     pub(crate) locals: Cell<*const Binding>,
-    /// The first of the mutexes that the fiber owns and that other fibers of its loop wait for.
+    /// The first of the mutexes that the fiber owns and that other fibers wait for: with one core
+    /// those of its loop, with several those of its scheduler.
     pub(crate) wanted: Cell<*const ()>,
     /// The place of the fiber in the ring of its own level, while it is scheduled at a higher one:
     /// see [`level`](crate::scheduler::run_loop::level).
@@ -29,6 +32,24 @@ pub(crate) struct Extra {
     /// The longest time, in microseconds, for which a watchdog saw the fiber run without yielding
     /// or waiting.
     pub(crate) longest_run: AtomicU32,
+    /// What follows from waits on other cores.
+    #[cfg(feature = "smp")]
+    pub(crate) lending: Lending,
+}
+
+/// The part of a control block that concerns priorities between cores: see
+/// [`lending`](crate::scheduler::run_loop::lending).
+#[cfg(feature = "smp")]
+pub(crate) struct Lending {
+    /// The mutex in whose line the fiber stands, or null.
+    pub(crate) waits_on: Cell<*const ()>,
+    /// The next in a loop's list of fibers whose level has changed. It is null if the fiber is in no
+    /// such list.
+    pub(crate) next_changed: Cell<*const Header>,
+    /// The level that is due to the fiber. Its loop schedules it there soon.
+    pub(crate) level: AtomicU8,
+    /// Makes the number of cache lines odd.
+    _room: [u64; 6],
 }
 
 impl Extra {
@@ -46,6 +67,13 @@ impl Extra {
         scope: Cell::new(ptr::null()),
         mark: Cell::new(0),
         longest_run: AtomicU32::new(0),
+        #[cfg(feature = "smp")]
+        lending: Lending {
+            waits_on: Cell::new(ptr::null()),
+            next_changed: Cell::new(ptr::null()),
+            level: AtomicU8::new(0),
+            _room: [0; 6],
+        },
     };
 
     /// Returns this part of a fiber's control block.
@@ -60,7 +88,8 @@ impl Extra {
     }
 }
 
-/// The control block above the stack of a scheduled fiber: three cache lines.
+/// The control block above the stack of a scheduled fiber: three cache lines, or five with the
+/// feature `smp`.
 #[repr(C, align(64))]
 pub(crate) struct Control {
     pub(crate) header: Header,
@@ -80,8 +109,13 @@ impl Control {
 
 #[cfg(not(all(feature = "fp-control", target_feature = "sse")))]
 const _: () = assert!(
-    size_of::<Control>() == 3 * 64,
-    "three lines: an odd stride for neighbours"
+    size_of::<Control>()
+        == if cfg!(feature = "smp") {
+            5 * 64
+        } else {
+            3 * 64
+        },
+    "an odd number of lines: an odd stride for neighbours"
 );
 
 /// Returns the place of the result of the fiber with this header.

@@ -1,4 +1,4 @@
-//! The header of a scheduled fiber: the first two of the three cache lines of its control block.
+//! The header of a scheduled fiber: the first two cache lines of its control block.
 //!
 //! ```text
 //!   line 1   frame record │ next, dispatches │ rbp, ip, sp, rbx    what a switch among equals reads and writes
@@ -45,8 +45,8 @@ pub(crate) struct Header {
     pub(crate) shields: Cell<u8>,
     /// The level at which the fiber is scheduled.
     pub(crate) level: Cell<u8>,
-    /// The level that was given to the fiber. It differs from `level` while the fiber inherits a
-    /// higher one.
+    /// The level that was given to the fiber, which never changes. It differs from `level` while the
+    /// fiber inherits a higher one.
     pub(crate) own_level: Cell<u8>,
     /// The number of pages below the stack that are reserved for a guard.
     guard_pages: Cell<u8>,

@@ -50,6 +50,65 @@ pub enum WaitReason {
     Move,
 }
 
+#[cfg(feature = "trace")]
+impl WaitReason {
+    /// All reasons, in the order of their numbers.
+    pub(crate) const ALL: &[Self] = &[
+        Self::Park,
+        Self::Sleep,
+        Self::Join,
+        Self::Scope,
+        Self::Future,
+        Self::WaitQueue,
+        Self::Mutex,
+        Self::Read,
+        Self::Write,
+        Self::Semaphore,
+        Self::Condvar,
+        Self::Event,
+        Self::Barrier,
+        Self::Once,
+        Self::Receive,
+        Self::Send,
+        #[cfg(feature = "smp")]
+        Self::Move,
+    ];
+
+    /// Returns the name, as `Debug` writes it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Park => "Park",
+            Self::Sleep => "Sleep",
+            Self::Join => "Join",
+            Self::Scope => "Scope",
+            Self::Future => "Future",
+            Self::WaitQueue => "WaitQueue",
+            Self::Mutex => "Mutex",
+            Self::Read => "Read",
+            Self::Write => "Write",
+            Self::Semaphore => "Semaphore",
+            Self::Condvar => "Condvar",
+            Self::Event => "Event",
+            Self::Barrier => "Barrier",
+            Self::Once => "Once",
+            Self::Receive => "Receive",
+            Self::Send => "Send",
+            #[cfg(feature = "smp")]
+            Self::Move => "Move",
+        }
+    }
+}
+
+// A number that is recorded leads back to its reason.
+#[cfg(feature = "trace")]
+const _: () = {
+    let mut index = 0;
+    while index < WaitReason::ALL.len() {
+        assert!(WaitReason::ALL[index] as usize == index);
+        index += 1;
+    }
+};
+
 /// The properties that all waits of one kind share. Each primitive has a static of this type. The
 /// scheduler calls back into the primitive through it, without depending on it.
 pub(crate) struct Kind {
@@ -120,7 +179,7 @@ impl Kind {
 pub(crate) struct Wait {
     /// The [`Kind`], with the [`Sleep`] in the low bits that its alignment leaves free. One store
     /// sets both.
-    kind_and_sleep: Cell<*const Kind>,
+    kind_and_sleep: KindAndSleep,
     /// The address of the object that is waited for, or null.
     pub(crate) object: *const (),
     /// The place of the fiber in a line, if the [kind](Kind::leave) of the wait has one.
@@ -131,10 +190,63 @@ pub(crate) struct Wait {
     pub(crate) node: UnsafeCell<MaybeUninit<Node>>,
 }
 
+/// A word of a wait. With several cores another core may read it, while it holds the fiber.
+struct KindAndSleep(
+    #[cfg(not(feature = "smp"))] Cell<*const Kind>,
+    #[cfg(feature = "smp")] core::sync::atomic::AtomicPtr<Kind>,
+);
+
+#[cfg(not(feature = "smp"))]
+impl KindAndSleep {
+    #[inline(always)]
+    const fn new(kind: *const Kind) -> Self {
+        Self(Cell::new(kind))
+    }
+
+    #[inline(always)]
+    const fn get(&self) -> *const Kind {
+        self.0.get()
+    }
+
+    #[inline(always)]
+    fn set(&self, kind: *const Kind) {
+        self.0.set(kind);
+    }
+}
+
+#[cfg(feature = "smp")]
+impl KindAndSleep {
+    #[inline(always)]
+    const fn new(kind: *const Kind) -> Self {
+        Self(core::sync::atomic::AtomicPtr::new(kind.cast_mut()))
+    }
+
+    #[inline(always)]
+    fn get(&self) -> *const Kind {
+        self.0.load(core::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Only the owner of the fiber's loop may call this.
+    #[inline(always)]
+    fn set(&self, kind: *const Kind) {
+        self.0
+            .store(kind.cast_mut(), core::sync::atomic::Ordering::Relaxed);
+    }
+}
+
 /// The bits of a [`Sleep`].
 const SLEEP: usize = 3;
 
-const _: () = assert!(align_of::<Kind>() > SLEEP);
+/// The bit that says that the wait was reported as part of a cycle. Only a wait without a deadline has
+/// it, so nobody changes the other bits meanwhile.
+#[cfg(feature = "smp")]
+const REPORTED: usize = 4;
+#[cfg(feature = "smp")]
+const FLAGS: usize = SLEEP | REPORTED;
+#[cfg(not(feature = "smp"))]
+const FLAGS: usize = SLEEP;
+
+const _: () = assert!(align_of::<Kind>() > FLAGS);
 
 /// The relation of a wait to the sleep queue.
 #[derive(Clone, Copy)]
@@ -170,7 +282,7 @@ impl Wait {
         since: Nanoseconds,
     ) -> Self {
         Self {
-            kind_and_sleep: Cell::new(kind),
+            kind_and_sleep: KindAndSleep::new(kind),
             waiter: MaybeUninit::uninit(),
             object,
             location,
@@ -191,7 +303,21 @@ impl Wait {
     pub(crate) fn kind(&self) -> &'static Kind {
         let kind = self.kind_and_sleep.get();
         // SAFETY: `new` put it there, and `set_sleep` changes only the low bits.
-        unsafe { &*kind.map_addr(|address| address & !SLEEP) }
+        unsafe { &*kind.map_addr(|address| address & !FLAGS) }
+    }
+
+    /// Records that a cycle which contains the wait is reported. Only a core that holds the fiber may
+    /// call this, or its owner.
+    #[cfg(feature = "smp")]
+    pub(crate) fn note_report(&self) {
+        let word = self.kind_and_sleep.get();
+        self.kind_and_sleep
+            .set(word.map_addr(|address| address | REPORTED));
+    }
+
+    #[cfg(feature = "smp")]
+    pub(crate) fn is_reported(&self) -> bool {
+        self.kind_and_sleep.get().addr() & REPORTED != 0
     }
 
     /// Returns the relation to the sleep queue, as the bits of a [`Sleep`].

@@ -6,7 +6,7 @@
 //!   owner | AWAITED  locked, fibers may wait; changed only in the lock of the line
 //! ```
 
-use super::inheritance;
+use super::inheritance::{self, Awaited};
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::WaitReason;
 use crate::scheduler::fail::failing;
@@ -65,10 +65,20 @@ unsafe fn holder_of(object: *const (), fiber: *const Header, is_about_to_wait: b
 pub(super) struct RawMutex {
     word: AtomicPtr<Header>,
     pub(super) line: Locked<Line>,
-    /// The next mutex in the list that the owner's loop keeps of awaited mutexes: see
+    /// The next mutex in the list of the owner's awaited mutexes: see
     /// [`inheritance`].
     pub(super) next_wanted: Cell<*const Self>,
     pub(super) is_wanted: Cell<bool>,
+}
+
+impl Awaited for RawMutex {
+    fn next_wanted(&self) -> &Cell<*const Self> {
+        &self.next_wanted
+    }
+
+    fn is_wanted(&self) -> &Cell<bool> {
+        &self.is_wanted
+    }
 }
 
 impl RawMutex {
@@ -126,12 +136,10 @@ impl RawMutex {
     #[cold]
     #[inline(never)]
     unsafe fn hand_over(&self, fiber: *const Header) {
-        // SAFETY: the caller's promise.
-        unsafe { inheritance::before_hand_over(self, fiber) };
         let mut served = Served::nobody();
-        let next = self.line.with(|line| self.give_to_first(line, &mut served));
-        // SAFETY: the caller is the owner of the loop; `next` does not run before it is woken.
-        unsafe { inheritance::handed_over(self, fiber, next) };
+        let give = || self.line.with(|line| self.give_to_first(line, &mut served));
+        // SAFETY: the caller is the owner of the loop; the next one is woken below.
+        unsafe { inheritance::handing_over(self, fiber, give) };
         served.wake();
     }
 
@@ -201,20 +209,18 @@ impl RawMutex {
     /// `fiber` must run, and the caller must be the owner of its loop.
     pub(super) fn take_from_failed(&self, fiber: *const Header) -> bool {
         let mut served = Served::nobody();
-        let next = self.line.with(|line| {
+        let take = |line: &mut Line| {
             self.is_poisoned().then(|| {
                 // The mutex may be in the failed fiber's list of awaited mutexes. Nobody reads that
                 // list any more.
                 self.is_wanted.set(false);
                 self.give_to_first(line, &mut served)
             })
-        });
-        if let Some(next) = next {
-            // SAFETY: the caller is the owner of the loop; `next` does not run before it is woken.
-            unsafe { inheritance::handed_over(self, fiber, next) };
-        }
+        };
+        // SAFETY: the caller is the owner of the loop; the next one is woken below.
+        let is_taken = unsafe { inheritance::taking(self, fiber, || self.line.with(take)) };
         served.wake();
-        next.is_some()
+        is_taken
     }
 
     /// Gives the mutex to the first fiber in line, and returns that fiber. Returns null if no fiber
@@ -251,11 +257,11 @@ impl RawMutex {
     #[track_caller]
     fn wait_in_line(&self, fiber: *const Header, deadline: Nanoseconds) -> Result<(), LockError> {
         let waiter = Waiter::new(fiber);
-        let Some(owner) = self.line.with(|line| self.enter(line, &waiter)) else {
+        let enter = || self.line.with(|line| self.enter(line, &waiter));
+        // SAFETY: the caller runs in this fiber.
+        if unsafe { inheritance::entering(self, fiber, enter) }.is_none() {
             return Ok(());
-        };
-        // SAFETY: the caller runs in a fiber; `owner` has it.
-        unsafe { inheritance::wanted(self, owner) };
+        }
         let object = ptr::from_ref(self).cast();
         let waited = waiter.wait_for_holder(
             &self.line,

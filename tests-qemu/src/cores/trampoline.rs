@@ -1,8 +1,8 @@
 //! Starts one further core by INIT and SIPI (Intel SDM, volume 3A, section 9.4, "Multiple-Processor Initialization").
 //!
-//! To copy it into a kernel: take `trampoline.s`, put the address of your own level-4 table, below 4 GiB, in place of
-//! `kfiber_test_level_4_table`, choose a free page below 1 MiB, and map it one to one and executable while cores start. On
-//! real hardware each core must also take over the first one's MTRRs and microcode, which QEMU's cores do not need.
+//! The harness starts one core after the other, each at the identity that the firmware names, and tells which one did not
+//! begin. A kernel need not: `kernels/pvh/src/start_cores.rs` and `other_core.s` start all of them at once, and are there to
+//! be copied.
 
 use core::{arch::global_asm, ptr};
 

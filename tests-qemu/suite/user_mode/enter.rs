@@ -1,7 +1,6 @@
 //! The ways into user mode and back, as a kernel has them: `iretq` there, system calls by `int` and by `syscall`.
 
 use core::arch::naked_asm;
-use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use kfiber::exceptions::{self, ExceptionStacks, TrapFrame};
@@ -11,7 +10,7 @@ use kfiber::switch_state::KernelStack;
 use kfiber::sync::IrqMutex;
 use tests_qemu::exceptions::{TIMER_VECTOR, USER_CODE, USER_DATA, task_state_segment};
 use tests_qemu::interrupts::end_of_interrupt;
-use tests_qemu::{println, run};
+use tests_qemu::{cores, println, run};
 use x86_64::instructions::{
     interrupts,
     segmentation::{CS, Segment as _},
@@ -30,28 +29,14 @@ const YIELD: u64 = 1;
 
 static IDT: IrqMutex<InterruptDescriptorTable> = IrqMutex::new(InterruptDescriptorTable::new());
 
-/// What the kernel finds by its GS base: the task state segment, and room for the user's stack pointer.
-#[repr(C)]
-struct Core(UnsafeCell<[u64; 2]>);
-
-// SAFETY: one core, and its entry for `syscall` alone uses it.
-unsafe impl Sync for Core {}
-
-static CORE: Core = Core(UnsafeCell::new([0; 2]));
-
 /// How many timer interrupts came in user mode.
 pub(super) static USER_TICKS: AtomicU64 = AtomicU64::new(0);
 /// Where the third of them writes a number.
 pub(super) static TICK_WRITES_TO: AtomicPtr<u64> = AtomicPtr::new(core::ptr::null_mut());
 
-/// The address by which the kernel knows its core.
-fn core() -> VirtAddr {
-    VirtAddr::from_ptr(CORE.0.get())
-}
-
-/// Asserts that the kernel has its own GS base.
+/// Asserts that the kernel has its own GS base, by which it finds its core, and with the feature `smp` kfiber its words.
 pub(super) fn assert_kernel_gs() {
-    assert_eq!(GsBase::read(), core(), "the kernel's GS base");
+    assert_eq!(GsBase::read(), cores::gs_base(0), "the kernel's GS base");
 }
 
 interrupt_entry! {
@@ -99,12 +84,12 @@ extern "sysv64" fn call(number: u64) -> u64 {
 unsafe extern "sysv64" fn fast_system_call() {
     naked_asm!(
         "swapgs",
-        "mov gs:[8], rsp",
-        "mov rsp, gs:[0]",
+        "mov gs:[{words} + 8], rsp",
+        "mov rsp, gs:[{words}]",
         "mov rsp, [rsp + 4]", // rsp0
         "test eax, eax",
         "jz 2f",
-        "push qword ptr gs:[8]",
+        "push qword ptr gs:[{words} + 8]",
         "push rcx",
         "push r11",
         "push rdi",
@@ -134,6 +119,7 @@ unsafe extern "sysv64" fn fast_system_call() {
         "jmp {leave}",
         call = sym call,
         leave = sym leave,
+        words = const cores::SYSTEM_CALLS_AT,
     )
 }
 
@@ -222,10 +208,7 @@ fn on_fatal(frame: &TrapFrame, why: FatalReason) -> ! {
 
 /// Loads a table with the entries, and makes `syscall` work.
 pub(super) fn init() {
-    let core_words = CORE.0.get();
-    // SAFETY: nobody else uses it yet.
-    unsafe { *core_words = [task_state_segment(), 0] };
-    GsBase::write(core());
+    cores::set_task_state_segment(0, task_state_segment());
     let mut idt = IDT.lock();
     let stacks = ExceptionStacks::new(0, 4, 3);
     // SAFETY: the harness' task state segment has these stacks.

@@ -1,10 +1,11 @@
 //! A program with a mistake, for the proof that schedules find such: it looks, and only then says that it waits.
 
+use crate::baton::Mutex;
 use crate::machine::point;
 use crate::stage::Stage;
 use core::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use kfiber::scheduler::{self, Unparker};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 #[derive(Default)]
 struct Bench {

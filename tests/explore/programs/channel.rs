@@ -1,6 +1,7 @@
 //! Messages: each that was sent arrives once, at the one who has waited longest, in the order in which they were sent.
 
 use super::MOST_FIBERS;
+use crate::baton::Mutex;
 use crate::dice::{choose, note};
 use crate::machine::{is_alone, point, some_deadline, until};
 use crate::stage::Stage;
@@ -8,7 +9,7 @@ use core::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use kfiber::scheduler::current_name;
 use kfiber::sync::{Channel, RecvError, SendError, SendErrorKind};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// What is believed of the channel; exact where nothing else runs at the same time.
 #[derive(Default)]

@@ -1,6 +1,7 @@
 //! Event groups: who waits gets what it wants as soon as it is there, in the order of arrival, and clears it at once.
 
 use super::MOST_FIBERS;
+use crate::baton::Mutex;
 use crate::dice::{choose, note};
 use crate::machine::{is_alone, point, some_deadline, until};
 use crate::stage::Stage;
@@ -9,7 +10,7 @@ use kfiber::scheduler::{WaitError, current_name};
 use kfiber::sync::bitflags::bitflags;
 use kfiber::sync::{Event, Wanted};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 bitflags! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]

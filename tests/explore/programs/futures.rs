@@ -1,5 +1,6 @@
 //! Futures: a fiber in `block_on` polls again whenever its waker was called.
 
+use crate::baton::Mutex;
 use crate::dice::{choose, note};
 use crate::machine::point;
 use crate::stage::Stage;
@@ -7,7 +8,7 @@ use core::future::poll_fn;
 use core::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use core::task::{Poll, Waker};
 use kfiber::scheduler::{self, current_name};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 #[derive(Default)]
 struct Bench {

@@ -1,5 +1,6 @@
 //! Joining: every fiber's result is had once by whoever wants it, or dropped once; who waits for an end is told once.
 
+use crate::baton::Mutex;
 use crate::dice::{choose, note};
 use crate::machine::{MAIN, is_alone, point, some_deadline, until};
 use crate::stage::Stage;
@@ -10,11 +11,15 @@ use core::task::{Context, Poll, Waker};
 use kfiber::scheduler::{
     self, FiberPool, JoinErrorKind, JoinHandle, Priority, SpawnErrorKind, current_name,
 };
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::Wake;
 
 /// Few, so that they are used again and again, and sometimes there is none.
 static HOMES: FiberPool<65536, 8> = FiberPool::new();
+
+pub(super) const fn homes() -> &'static FiberPool<65536, 8> {
+    &HOMES
+}
 
 #[derive(Default)]
 struct Bench {

@@ -1,6 +1,7 @@
 //! Mutexes: one owner, the next is who has waited longest, and the owner has the level of the highest who waits.
 
 use super::MOST_FIBERS;
+use crate::baton;
 use crate::dice::{choose, note};
 use crate::machine::{MAIN, is_alone, point, some_deadline, until};
 use crate::stage::Stage;
@@ -8,7 +9,7 @@ use kfiber::platform::NEVER;
 use kfiber::scheduler::{self, FiberId, current_name};
 use kfiber::sync::{Mutex, MutexGuard};
 use std::collections::VecDeque;
-use std::sync::{self, Arc};
+use std::sync::Arc;
 
 const MUTEXES: usize = 3;
 
@@ -28,7 +29,7 @@ struct Beliefs {
 
 struct Bench {
     mutexes: [Mutex<u32>; MUTEXES],
-    beliefs: sync::Mutex<Beliefs>,
+    beliefs: baton::Mutex<Beliefs>,
 }
 
 impl Bench {
@@ -99,7 +100,7 @@ impl Bench {
 pub(super) fn play(stage: &mut Stage) {
     let bench = Arc::new(Bench {
         mutexes: [const { Mutex::new(0) }; MUTEXES],
-        beliefs: sync::Mutex::default(),
+        beliefs: baton::Mutex::default(),
     });
     let mut all = 0;
     for me in 0..2 + choose(MOST_FIBERS - 1) {

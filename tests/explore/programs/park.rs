@@ -1,12 +1,13 @@
 //! Parking: no token is lost, and none comes from nowhere.
 
 use super::MOST_FIBERS;
+use crate::baton::Mutex;
 use crate::dice::{choose, note};
 use crate::machine::{is_alone, point, some_deadline, until};
 use crate::stage::Stage;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use kfiber::scheduler::{self, Unparker, WaitError, current_name};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// A fiber that has something to do, and is told by its token alone.
 #[derive(Default)]

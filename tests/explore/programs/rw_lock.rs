@@ -1,6 +1,7 @@
 //! Reader-writer locks: writers alone, readers together, and nobody overtakes who has waited longer.
 
 use super::MOST_FIBERS;
+use crate::baton::Mutex;
 use crate::dice::{choose, note};
 use crate::machine::{is_alone, point, some_deadline, until};
 use crate::stage::Stage;
@@ -8,7 +9,7 @@ use kfiber::platform::NEVER;
 use kfiber::scheduler::current_name;
 use kfiber::sync::RwLock;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// What is believed of the lock; exact where nothing else runs at the same time.
 #[derive(Default)]

@@ -8,6 +8,10 @@ use kfiber::scheduler::{self, FiberPool, Priority};
 /// Enough for all scopes that there can be at the same time.
 static HOMES: FiberPool<65536, 24> = FiberPool::new();
 
+pub(super) const fn homes() -> &'static FiberPool<65536, 24> {
+    &HOMES
+}
+
 pub(super) fn play(stage: &mut Stage) {
     stage.in_one_loop(true);
     for _ in 0..1 + choose(2) {

@@ -1,6 +1,7 @@
 //! Permits: each is handed to the one who has waited longest, and none appears or is lost.
 
 use super::MOST_FIBERS;
+use crate::baton::Mutex;
 use crate::dice::{choose, note};
 use crate::machine::{is_alone, point, some_deadline, until};
 use crate::stage::Stage;
@@ -9,7 +10,7 @@ use kfiber::platform::NEVER;
 use kfiber::scheduler::{WaitError, current_name};
 use kfiber::sync::{Semaphore, TooManyPermits};
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// What a semaphore is believed to do; exact where nothing else runs at the same time.
 #[derive(Default)]

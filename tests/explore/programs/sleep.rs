@@ -1,12 +1,13 @@
 //! Sleeping: each wakes at its time, and those of one moment in the order in which they began.
 
 use super::MOST_FIBERS;
+use crate::baton::Mutex;
 use crate::dice::{choose, note};
 use crate::machine::{is_alone, own, point, until};
 use crate::stage::Stage;
 use core::time::Duration;
 use kfiber::scheduler::{self, WaitError, current_name};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 #[derive(Default)]
 struct Order {

@@ -1,13 +1,14 @@
 //! Wait queues: one wake for each token, and a wake that its fiber does not need goes to the next.
 
 use super::MOST_FIBERS;
+use crate::baton::Mutex;
 use crate::dice::{choose, note};
 use crate::machine::{point, some_deadline, until_loosely};
 use crate::stage::Stage;
 use core::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use kfiber::scheduler::{WaitError, current_name};
 use kfiber::sync::WaitQueue;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 struct Bench {
     queue: WaitQueue,

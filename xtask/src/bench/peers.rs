@@ -8,7 +8,9 @@ mod names;
 mod plot;
 mod processor;
 mod program;
+mod rounded;
 mod samples;
+mod sections;
 #[cfg(test)]
 mod tests;
 
@@ -54,6 +56,12 @@ pub(super) fn verb(options: &Bench) -> Result<bool> {
                 effort.processes
             );
             samples.add_process(&program::measure(&path, &effort, seed, &what)?)?;
+        }
+        if index == 0 {
+            for process in 1..=effort.of_schedulers.processes {
+                let seed = process as u64;
+                samples.add_process(&program::measure_schedulers(&path, &effort, seed)?)?;
+            }
         }
     }
     let core = setup::core::ensure(options.core)?;

@@ -10,6 +10,8 @@ use anyhow::{Result, ensure};
 use super::figures::Figures;
 use super::sizes::Sizes;
 
+pub(super) use rows::{SEVERAL_TRACED, TRACED};
+
 /// Begins the line that names the compiler.
 const COMPILER: &str = "Compiler: ";
 

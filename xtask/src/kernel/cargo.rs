@@ -11,8 +11,8 @@ use cargo_metadata::Message;
 use crate::cli::{Build, CoreSource};
 use crate::{console, setup, workspace};
 
-/// Binaries of the crate `tests-qemu` that need the feature of the same name.
-const WITH_A_FEATURE: [&str; 1] = ["smp"];
+/// Binaries of the crate `tests-qemu` that need a feature, and which.
+const WITH_A_FEATURE: [(&str, &str); 2] = [("smp", "smp"), ("traced", "trace")];
 
 /// What the compiler is to make of a kernel whose instructions, or bytes, are counted.
 #[derive(Clone, Copy, Debug)]
@@ -23,18 +23,31 @@ pub(crate) enum Counted {
 
 /// Builds one kernel, a binary of the crate `tests-qemu` or the kernel `adapters`, and returns the path of its ELF file.
 pub(crate) fn build_kernel(name: &str, build: &Build) -> Result<PathBuf> {
-    let words: &[&str] = if WITH_A_FEATURE.contains(&name) {
-        &["--features", name]
-    } else {
-        &[]
-    };
-    build_in("", name, build, &[], words)
+    let feature = WITH_A_FEATURE.iter().find(|(kernel, _)| *kernel == name);
+    match feature {
+        Some((_, feature)) => build_in("", name, build, &[], &["--features", feature]),
+        None => build_in("", name, build, &[], &[]),
+    }
 }
 
 /// As [`build_kernel`], with the feature `smp`, also for a kernel that needs one core only.
 pub(crate) fn build_kernel_with_smp(name: &str, build: &Build) -> Result<PathBuf> {
     // In a folder of its own, because cargo gives both builds one name.
-    build_in("smp", name, build, &[], &["--features", "smp"])
+    let features = match name {
+        "traced" => "smp,trace",
+        _ => "smp",
+    };
+    build_in("smp", name, build, &[], &["--features", features])
+}
+
+/// As [`build_kernel`], with the feature `trace`, and for several cores if asked.
+pub(crate) fn build_kernel_with_trace(
+    name: &str,
+    build: &Build,
+    several_cores: bool,
+) -> Result<PathBuf> {
+    let features = if several_cores { "smp,trace" } else { "trace" };
+    build_in("trace", name, build, &[], &["--features", features])
 }
 
 /// Builds a kernel that is measured, as well as the compiler can, whatever the profile of the workspace says.
@@ -55,13 +68,14 @@ pub(crate) fn build_unchecked_kernel(
     build_counted(name, counted, core, &["--no-default-features"])
 }
 
-/// As [`build_counted_kernel`], for several cores.
-pub(crate) fn build_counted_kernel_with_smp(
+/// As [`build_counted_kernel`], with features.
+pub(crate) fn build_counted_kernel_with(
+    features: &str,
     name: &str,
     counted: Counted,
     core: Option<CoreSource>,
 ) -> Result<PathBuf> {
-    build_counted(name, counted, core, &["--features", "smp"])
+    build_counted(name, counted, core, &["--features", features])
 }
 
 fn build_counted(

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
+use cargo_kfiber::program::ADVICE;
+
 use crate::setup::{find_program, packages};
 
-/// The program's name on every system.
-pub(crate) const PROGRAM: &str = "qemu-system-x86_64";
+pub(crate) use cargo_kfiber::program::QEMU as PROGRAM;
+
 /// The Debian package that contains it.
 const PACKAGES: &[&str] = &["qemu-system-x86"];
 
@@ -17,24 +19,11 @@ pub(crate) fn ensure() -> Result<PathBuf> {
         return Ok(program);
     }
     if !packages::can_install() {
-        bail!(
-            "QEMU is missing and cannot be installed from here. Install it with\n{}",
-            advice()
-        );
+        bail!("QEMU is missing and cannot be installed from here. Install it with\n{ADVICE}");
     }
     packages::install(PACKAGES)?;
     match find_program(PROGRAM) {
         Some(program) => Ok(program),
         None => bail!("the package is installed, but {PROGRAM} is still not in PATH"),
     }
-}
-
-/// The command that installs QEMU, for each package manager.
-pub(crate) fn advice() -> String {
-    format!(
-        "  Debian, Ubuntu   {}\n  Fedora           sudo dnf install qemu-system-x86-core\n  \
-         Arch             sudo pacman -S qemu-system-x86\n  macOS            brew install qemu\n  \
-         Nix              nix profile install nixpkgs#qemu",
-        packages::apt_line(PACKAGES)
-    )
 }

@@ -11,9 +11,12 @@ const CHAPTER: &str = "docs/your-kernel.md";
 /// The kernel that it takes apart.
 const KERNEL: WholeKernel = WholeKernel::Pvh;
 /// Its files that the chapter shows.
-const FILES: [&str; 6] = [
+const FILES: [&str; 9] = [
     "src/main.rs",
     "src/cores.rs",
+    "src/several_cores.rs",
+    "src/start_cores.rs",
+    "src/other_core.s",
     "src/kernel.rs",
     "src/machine.rs",
     "Cargo.toml",

@@ -6,15 +6,17 @@ use anyhow::{Context as _, Result};
 use clap::ValueEnum as _;
 
 use super::copy::Package;
-use super::{Kernel, WholeKernel};
+use super::{Kernel, MOST_CORES, WholeKernel, with_tests};
 use crate::cli::{Build, Ci};
 use crate::console;
 use crate::steps::Counts;
 
 /// Files that are the same in all kernels. Each is a file of its own in each kernel, so that one folder is all of it.
 const SAME: [&str; 3] = ["src/kernel.rs", "src/machine.rs", "src/cores.rs"];
-/// The same for those that may have two cores.
-const SAME_WITH_TWO_CORES: &str = "src/two_cores.rs";
+/// The same for those that may have several cores.
+const SAME_WITH_SEVERAL_CORES: &str = "src/several_cores.rs";
+/// The kernels whose copies get tests: QEMU starts one of them, and its own program the other.
+const WITH_TESTS: [WholeKernel; 2] = [WholeKernel::Pvh, WholeKernel::Multiboot2];
 /// A slow machine under load boots firmware for half a minute.
 const TIMEOUT_S: u32 = 180;
 
@@ -34,19 +36,25 @@ pub(crate) fn step(ci: &Ci) -> Result<Counts> {
             }
         };
         counts = counts.plus(lints(&kernel)).plus(tested(&kernel));
-        if kind.has_second_core() {
-            let two = Kernel::in_tree(*kind, 2, &ci.build, &ci.loaders)?;
-            counts = counts.plus(lints(&two)).plus(tested(&two));
+        let mut last = kernel;
+        if kind.has_several_cores() {
+            last = Kernel::in_tree(*kind, MOST_CORES, &ci.build, &ci.loaders)?;
+            counts = counts.plus(lints(&last)).plus(tested(&last));
         }
         let to = folder.path().join(&name);
         fs::create_dir(&to)?;
-        let mut copy = package.copy(&kernel, &to)?;
+        let mut copy = package.copy(&last, &to)?;
         // The other kind of build, so that both are tested.
         copy.build = Build {
             release: !ci.build.release,
             ..ci.build.clone()
         };
         counts = counts.plus(tested(&copy));
+        if WITH_TESTS.contains(kind) {
+            // A virtual machine for each test, with one core.
+            copy.cores = 1;
+            counts = counts.plus(counted_by(with_tests::step(&copy)));
+        }
     }
     Ok(counts)
 }
@@ -79,6 +87,13 @@ fn lints(kernel: &Kernel) -> Counts {
     counted(formatted()).plus(counted(linted()))
 }
 
+fn counted_by(result: Result<Counts>) -> Counts {
+    result.unwrap_or_else(|error| {
+        console::error(&error);
+        Counts::FAILED
+    })
+}
+
 fn counted(result: Result<()>) -> Counts {
     if let Err(error) = &result {
         console::error(error);
@@ -93,12 +108,12 @@ fn same_files() -> Result<Counts> {
     for file in SAME {
         counts = counts.plus(is_same(file, all)?);
     }
-    let with_two: Vec<_> = all
+    let with_several: Vec<_> = all
         .iter()
         .copied()
-        .filter(|kind| kind.has_second_core())
+        .filter(|kind| kind.has_several_cores())
         .collect();
-    Ok(counts.plus(is_same(SAME_WITH_TWO_CORES, &with_two)?))
+    Ok(counts.plus(is_same(SAME_WITH_SEVERAL_CORES, &with_several)?))
 }
 
 fn is_same(file: &str, kinds: &[WholeKernel]) -> Result<Counts> {

@@ -31,6 +31,26 @@ fn the_final_line_and_the_status_together_are_a_pass() {
 }
 
 #[test]
+fn a_kernel_that_does_not_count_its_lines_passes_by_its_words_and_its_status() {
+    let serial = "firmware\r\n@kfiber run stack::fits\n\n@kfiber pass stack::fits\n\r\n";
+    let judged = |serial: &str, end| judge_by(LineCount::Optional, NAME, serial.as_bytes(), end);
+    assert_eq!(judged(serial, SUCCESS).outcome, Outcome::Pass);
+    for (wrong, end) in [
+        (serial.replace("pass stack::fits", "pass another"), SUCCESS),
+        (
+            serial.replace("pass stack::fits", "pass stack::fits lines=1"),
+            SUCCESS,
+        ),
+        (serial.replace("@kfiber pass", "pass"), SUCCESS),
+        (format!("{serial}more"), SUCCESS),
+        (serial.to_owned(), FAILURE),
+    ] {
+        assert_ne!(judged(&wrong, end).outcome, Outcome::Pass, "{wrong:?}");
+    }
+    is(serial, SUCCESS, Outcome::Fail, "no count of lines");
+}
+
+#[test]
 fn carriage_returns_do_not_matter() {
     is(&HONEST.replace('\n', "\r\n"), SUCCESS, Outcome::Pass, "");
 }

@@ -10,21 +10,21 @@ use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
 /// A core that sleeps only until it is kicked.
-struct Loop {
-    inbox: Inbox<Fiber>,
+pub(super) struct Loop {
+    pub(super) inbox: Inbox<Fiber>,
     is_kicked: Mutex<bool>,
     kicked: Condvar,
 }
 
 /// Two loops with one fiber, which belongs to one of them.
-struct Team {
-    roster: Roster,
-    loops: [Loop; 2],
-    fiber: Fiber,
+pub(super) struct Team {
+    pub(super) roster: Roster,
+    pub(super) loops: [Loop; 2],
+    pub(super) fiber: Fiber,
     generation: u32,
     /// The loop of the fiber: the word `run_loop` of a header.
-    place: AtomicUsize,
-    live: AtomicUsize,
+    pub(super) place: AtomicUsize,
+    pub(super) live: AtomicUsize,
 }
 
 // SAFETY: loom has its own opinion on what is shared how, which is the point.
@@ -33,7 +33,7 @@ unsafe impl Send for Team {}
 unsafe impl Sync for Team {}
 
 impl Team {
-    fn new(is_ready: bool) -> Arc<Self> {
+    pub(super) fn new(is_ready: bool) -> Arc<Self> {
         let (fiber, generation) = Fiber::new(is_ready);
         let new_loop = || Loop {
             inbox: Inbox::new(),
@@ -51,7 +51,7 @@ impl Team {
     }
 
     /// `RunLoop::rouse`.
-    fn rouse(&self, index: usize) {
+    pub(super) fn rouse(&self, index: usize) {
         if self.roster.wake(index) {
             *self.loops[index]
                 .is_kicked
@@ -62,21 +62,28 @@ impl Team {
     }
 
     /// `RunLoop::post`.
-    fn post(&self, index: usize) {
+    pub(super) fn post(&self, index: usize) {
         // SAFETY: it is in no inbox, or the state word has failed; it lives as long as the inbox.
         unsafe { self.loops[index].inbox.push(&raw const self.fiber) };
         self.rouse(index);
     }
 
     /// `wake`: the bit first, then the loop.
-    fn signal(&self, change: impl FnOnce(&State, u32) -> Woken) {
+    pub(super) fn signal(&self, change: impl FnOnce(&State, u32) -> Woken) {
         if change(&self.fiber.state, self.generation) == Woken::Enqueue {
             self.post(self.place.load(Ordering::Acquire));
         }
     }
 
+    /// The same, with a loop that was read before.
+    pub(super) fn signal_to(&self, index: usize, change: impl FnOnce(&State, u32) -> Woken) {
+        if change(&self.fiber.state, self.generation) == Woken::Enqueue {
+            self.post(index);
+        }
+    }
+
     /// `RunLoop::drain`. Returns whether the fiber was there.
-    fn drain(&self, index: usize) -> bool {
+    pub(super) fn drain(&self, index: usize) -> bool {
         let mut times = 0;
         // SAFETY: the model's thread for this core is the owner.
         unsafe { self.loops[index].inbox.drain(|_fiber| times += 1) };
@@ -108,7 +115,7 @@ impl Team {
     }
 
     /// Runs a loop until the fiber is in its hands, or has ended. Returns whether it is.
-    fn until_taken(&self, index: usize) -> bool {
+    pub(super) fn until_taken(&self, index: usize) -> bool {
         loop {
             if self.drain(index) {
                 return true;
@@ -121,14 +128,14 @@ impl Team {
     }
 
     /// `RunLoop::give`.
-    fn give(&self, to: usize) {
+    pub(super) fn give(&self, to: usize) {
         self.fiber.state.begin_move();
         self.place.store(to, Ordering::Release);
         self.post(to);
     }
 
     /// `Team::one_has_ended`.
-    fn end(&self) {
+    pub(super) fn end(&self) {
         if self.live.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.rouse(0);
             self.rouse(1);

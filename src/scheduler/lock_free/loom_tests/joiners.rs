@@ -28,6 +28,25 @@ impl Wake for Told {
     }
 }
 
+/// A waker that does something, as one may that waits and lets other fibers run meanwhile.
+struct Does<F>(F);
+
+impl<F: Fn() + Send + Sync + 'static> Wake for Does<F> {
+    fn wake(self: StdArc<Self>) {
+        (self.0)();
+    }
+}
+
+fn waker_that(does: impl Fn() + Send + Sync + 'static) -> Joiner<u64> {
+    Joiner::Waker(Waker::from(StdArc::new(Does(does))))
+}
+
+static FIBER: u64 = 0;
+
+fn joiner() -> Joiner<u64> {
+    Joiner::Fiber(&raw const FIBER)
+}
+
 /// Starts the end of the fiber on another thread.
 fn ends(place: &Arc<Place>) -> thread::JoinHandle<()> {
     let place = Arc::clone(place);
@@ -86,11 +105,10 @@ fn loom_poll_and_drop_and_exit() {
 #[test]
 fn loom_poll_and_join_and_exit() {
     model("poll, join, and exit", || {
-        static FIBER: u64 = 0;
         let place = Arc::new(Place(JoinerPlace::new()));
         let ending = ends(&place);
         let (told, _) = polls(&place, 1);
-        let is_late = place.0.set(Joiner::Fiber(&raw const FIBER)).is_err();
+        let is_late = place.0.set(joiner()).is_err();
         ending.join().expect("does not panic");
         // What is there now is what the fiber's successor notifies.
         assert_eq!(place.0.fiber().is_some(), !is_late, "the joiner is lost");
@@ -100,5 +118,53 @@ fn loom_poll_and_join_and_exit() {
             1,
             "a waker was lost or doubled"
         );
+    });
+}
+
+#[test]
+fn loom_join_while_the_second_waker_waits() {
+    model("join while the second waker waits", || {
+        static JOINS: AtomicUsize = AtomicUsize::new(0);
+        JOINS.store(0, Ordering::Relaxed);
+        let place = Arc::new(Place(JoinerPlace::new()));
+        let (at_first, at_second) = (Arc::clone(&place), Arc::clone(&place));
+        let first = waker_that(move || {
+            let place = Arc::clone(&at_second);
+            let second = waker_that(move || {
+                // A fiber that is told to look again in a moment would never leave this core to the
+                // fiber that ends.
+                assert!(place.0.set(joiner()).is_ok(), "the joiner spins for ever");
+                JOINS.fetch_add(1, Ordering::Relaxed);
+            });
+            assert!(at_first.0.set(second).is_ok(), "the place is open");
+        });
+        assert!(place.0.set(first).is_ok(), "the place is open");
+        place.0.call_waker();
+        assert_eq!(JOINS.load(Ordering::Relaxed), 1);
+        assert!(place.0.fiber().is_some(), "the joiner is lost");
+    });
+}
+
+#[test]
+fn loom_a_joiner_times_out_and_polls_and_exit() {
+    model("a joiner times out and polls, and exit", || {
+        let place = Arc::new(Place(JoinerPlace::new()));
+        assert!(place.0.set(joiner()).is_ok());
+        let ending = {
+            let place = Arc::clone(&place);
+            thread::spawn(move || {
+                place.0.call_waker();
+                // A waker that comes in between would be called where its panic is not the fiber's.
+                place.0.end_late().is_some()
+            })
+        };
+        let has_given_up = place.0.clear();
+        let (told, is_refused) = polls(&place, 1);
+        let has_joined_again = place.0.set(joiner()).is_ok();
+        let is_told = ending.join().expect("does not panic");
+        assert_eq!(is_told, !has_given_up || has_joined_again, "the joiner");
+        let times = told[0].0.load(Ordering::Relaxed);
+        assert!(times == 0 || !is_refused, "told, and refused");
+        assert_eq!(StdArc::strong_count(&told[0]), 1, "a waker was lost");
     });
 }

@@ -12,6 +12,10 @@ const MOVED: u64 = 4096;
 /// The fiber stays on its core.
 #[cfg(feature = "smp")]
 const PINNED: u64 = 8192;
+/// Somebody examines the wait of a fiber that waits. Until that is over the fiber does not run, although
+/// it may be woken.
+#[cfg(any(feature = "smp", loom))]
+const HELD: u64 = 1 << 15;
 /// The fiber has failed, and what it borrowed is not used any more once its own scopes are empty.
 #[cfg(feature = "smp")]
 const LEAVES_SCOPE: u64 = 1 << 14;
@@ -36,6 +40,13 @@ impl State {
     #[cfg(feature = "smp")]
     pub(crate) fn is_pinned(&self) -> bool {
         self.0.load(Ordering::Relaxed) & PINNED != 0
+    }
+
+    /// Returns whether the fiber was woken since it last waited.
+    #[cfg(feature = "smp")]
+    #[inline(always)]
+    pub(crate) fn is_woken(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & WAKE != 0
     }
 
     /// Puts a ready fiber into the state of one that waits and was woken, so that it can be put into
@@ -76,12 +87,74 @@ impl State {
         self.0.fetch_or(LEAVES_SCOPE, Ordering::AcqRel) & ALL_LENT == 0
     }
 
-    /// Ends a move, if there is one: the fiber has arrived, and is ready again.
-    pub(super) fn end_move(&self) -> bool {
-        let has_moved = self.0.load(Ordering::Relaxed) & MOVED != 0;
-        if has_moved {
-            self.0.fetch_and(!(PARKED | MOVED), Ordering::Acquire);
+    /// Keeps a fiber that waits, and was not woken yet, from running until
+    /// [`release`](Self::release). What it has written before it waited is then visible, and stays.
+    /// Returns false if it does not wait, or is held already. Any core may call this.
+    ///
+    /// A fiber that is woken meanwhile is enqueued as usual. The owner of its loop waits for the end of
+    /// the examination when it makes the fiber ready.
+    #[cfg(any(feature = "smp", loom))]
+    #[must_use]
+    pub(crate) fn hold_waiting(&self) -> bool {
+        let mut current = self.0.load(Ordering::Relaxed);
+        while current & (PARKED | WAKE | HELD) == PARKED {
+            match self.0.compare_exchange_weak(
+                current,
+                current | HELD,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return true,
+                Err(seen) => current = seen,
+            }
         }
-        has_moved
+        false
+    }
+
+    /// Returns whether the fiber is held: see [`hold_waiting`](Self::hold_waiting).
+    #[cfg(any(feature = "smp", loom))]
+    pub(crate) fn is_held(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & HELD != 0
+    }
+
+    /// Ends what [`hold_waiting`](Self::hold_waiting) began.
+    #[cfg(any(feature = "smp", loom))]
+    pub(crate) fn release(&self) {
+        self.0.fetch_and(!HELD, Ordering::Release);
+    }
+
+    /// Waits until the fiber is not held. It was woken, so nobody begins to hold it meanwhile.
+    #[cfg(any(feature = "smp", loom))]
+    #[inline(always)]
+    pub(super) fn await_release_if_held(&self) {
+        if self.is_held() {
+            self.await_release();
+        }
+    }
+
+    #[cfg(any(feature = "smp", loom))]
+    #[cold]
+    #[inline(never)]
+    fn await_release(&self) {
+        while self.0.load(Ordering::Acquire) & HELD != 0 {
+            crate::atomic::spin_loop();
+        }
+    }
+
+    /// Handles what is rare when the owner makes a fiber ready that was woken. If it has moved, ends the
+    /// move, and returns true: it is ready again. If it is held, waits until it is not. Nobody begins to
+    /// hold it meanwhile, since it was woken.
+    #[inline(always)]
+    pub(super) fn end_move(&self) -> bool {
+        let word = self.0.load(Ordering::Relaxed);
+        if word & (MOVED | HELD) == 0 {
+            return false;
+        }
+        if word & MOVED != 0 {
+            self.0.fetch_and(!(PARKED | MOVED), Ordering::Acquire);
+            return true;
+        }
+        self.await_release();
+        false
     }
 }

@@ -1,6 +1,6 @@
 //! An examination of a finished fiber, whose cell is not freed meanwhile.
 
-#[cfg(all(feature = "smp", not(loom)))]
+#[cfg(any(feature = "smp", loom))]
 use super::FAILED;
 use super::{DETACHED, FINISHED, LOOKED_AT, State};
 use crate::atomic::Ordering;
@@ -43,7 +43,7 @@ impl State {
     /// Keeps the cell of a fiber from being freed until [`end_look`](Self::end_look), whether the
     /// fiber has finished or not. Returns false if no fiber lives in the cell. Any core may call this,
     /// with interrupts off.
-    #[cfg(all(feature = "smp", not(loom)))]
+    #[cfg(any(feature = "smp", loom))]
     #[must_use]
     pub(crate) fn hold(&self) -> bool {
         let mut current = self.0.load(Ordering::Relaxed);

@@ -5,7 +5,8 @@ use std::fmt;
 
 use anyhow::{Context as _, Result};
 
-use super::document::{RATIOS_HEADING, parse_ranged, ranged};
+use super::document::RATIOS_HEADING;
+use super::rounded::{parse_ranged, ranged};
 use super::samples::{Figure, median};
 
 /// What was measured, in the words of the tables: the contender and the shape.

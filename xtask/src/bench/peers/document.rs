@@ -5,10 +5,13 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 
+use super::aims;
 use super::names::{CONTENDERS, REFERENCE, SHAPES};
 use super::processor::{FOLDER, Processor};
 use super::program::{Build, Effort};
-use super::samples::{Figure, Samples};
+use super::rounded::{ranged, short};
+use super::samples::Samples;
+use super::sections;
 
 const HEAD: &str = "\
 # kfiber beside other switches, on one kind of processor
@@ -51,6 +54,16 @@ For orientation: these depend on the machine and on what else it does. Nanosecon
 a clock that is measured in each repetition.
 ";
 
+const AIMS: &str = "
+## Aims
+
+Limits that were set before; [performance] says where they come from. Where nothing else is said, a figure is relative to
+corosensei's round trip with both sides inlined.
+
+| figure | aim | is | |
+|---|---:|---:|---|
+";
+
 /// What was measured on.
 #[derive(Debug)]
 pub(super) struct Conditions {
@@ -73,12 +86,15 @@ impl Conditions {
             compiler,
             method: format!(
                 "{} builds ({}), {} processes each, {} repetitions of about {} µs for each figure, on one core, in a new \
-                 random order each time",
+                 random order each time; what schedulers do, in {} processes of the first build, {} repetitions of about {} µs",
                 builds.len(),
                 ways.join("; "),
                 effort.processes,
                 effort.repetitions,
-                effort.microseconds
+                effort.microseconds,
+                effort.of_schedulers.processes,
+                effort.of_schedulers.repetitions,
+                effort.of_schedulers.microseconds
             ),
         })
     }
@@ -137,6 +153,11 @@ impl Document {
             let (time, cycles) = (samples.nanoseconds(of)?, samples.cycles(of)?);
             Some(format!("{} / {:.0}", short(time.median), cycles.median))
         });
+        text += &sections::text(&self.samples);
+        text += AIMS;
+        for verdict in aims::verdicts(&self.samples) {
+            text += &verdict.row();
+        }
         text += "\n## Other costs\n\n| | |\n|---|---:|\n";
         let _ = writeln!(
             text,
@@ -152,67 +173,11 @@ impl Document {
         text + &FOOT.replace("PICTURE", &picture[FOLDER.len() + 1..])
     }
 
-    /// A row for each shape, a column for each contender; rows and columns without a figure are left out.
+    /// A row for each shape of switches, a column for each contender.
     fn table(&self, cell: impl Fn(&Samples, (&str, &str)) -> Option<String>) -> String {
-        let cell = |contender: &str, shape: &str| cell(&self.samples, (contender, shape));
-        let columns: Vec<_> = CONTENDERS
-            .iter()
-            .filter(|contender| {
-                SHAPES
-                    .iter()
-                    .any(|shape| cell(contender.key, shape.key).is_some())
-            })
-            .collect();
-        let mut text = String::from("\n| |");
-        for column in &columns {
-            let _ = write!(text, " {} |", column.title);
-        }
-        let _ = write!(text, "\n|---|{}\n", "---:|".repeat(columns.len()));
-        for shape in &SHAPES {
-            let cells: Vec<_> = columns
-                .iter()
-                .map(|each| cell(each.key, shape.key))
-                .collect();
-            if cells.iter().all(Option::is_none) {
-                continue;
-            }
-            let _ = write!(text, "| {} |", shape.title);
-            for cell in cells {
-                let _ = write!(text, " {} |", cell.unwrap_or_default());
-            }
-            text.push('\n');
-        }
-        text
-    }
-}
-
-/// The median, and the range after it.
-pub(super) fn ranged(figure: Figure) -> String {
-    format!(
-        "{} ({}–{})",
-        short(figure.median),
-        short(figure.least),
-        short(figure.greatest)
-    )
-}
-
-/// What [`ranged`] wrote.
-pub(super) fn parse_ranged(text: &str) -> Option<Figure> {
-    let (median, range) = text.strip_suffix(')')?.split_once(" (")?;
-    let (least, greatest) = range.split_once('–')?;
-    Some(Figure {
-        median: median.parse().ok()?,
-        least: least.parse().ok()?,
-        greatest: greatest.parse().ok()?,
-    })
-}
-
-/// Three digits or a few more.
-pub(super) fn short(value: f64) -> String {
-    match value {
-        100.0.. => format!("{value:.0}"),
-        10.0.. => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
+        let contenders = CONTENDERS.iter().map(|it| (it.key, it.title));
+        let contenders: Vec<_> = contenders.collect();
+        sections::table(&SHAPES, &contenders, |of| cell(&self.samples, of))
     }
 }
 

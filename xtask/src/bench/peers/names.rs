@@ -56,6 +56,108 @@ pub(super) const SHAPES: [Shape; 24] = [
     shape("yield_now_100000", "`yield_now`, 100,000 fibers"),
 ];
 
+/// What programs do with a scheduler, on one core.
+pub(super) const OPERATIONS: [Shape; 5] = [
+    shape(
+        "op_semaphore",
+        "a permit of a semaphore there, and one back",
+    ),
+    shape("op_message", "a message of 16 bytes there, and one back"),
+    shape("op_spawn_join", "spawn, run, end, join"),
+    shape("op_mutex", "lock and unlock a mutex, alone"),
+    shape("op_yield", "yield to the other of two, one way"),
+];
+
+/// What two cores do.
+pub(super) const OF_CORES: [Shape; 7] = [
+    shape(
+        "cores_independent",
+        "independent: compute for 0.1 µs, yield",
+    ),
+    shape("cores_jobs", "one of 10,000 jobs of 3 µs"),
+    shape(
+        "cores_uneven",
+        "a slice of 1 µs of 1,000 fibers of 1 to 20 slices, spawned by one",
+    ),
+    shape("cores_by_hand", "… dealt out by hand"),
+    shape(
+        "cores_semaphore",
+        "a permit to the other core, and one back",
+    ),
+    shape(
+        "cores_message",
+        "a message of 16 bytes to the other core, and one back",
+    ),
+    shape(
+        "cores_asleep",
+        "a permit there and back, after each side was left asleep",
+    ),
+];
+
+/// Instructions with the prefix `lock` and without.
+pub(super) const OF_LOCK: [Shape; 5] = [
+    shape("lock_add", "`add`"),
+    shape("lock_bts", "`bts`"),
+    shape("lock_xadd", "`xadd`"),
+    shape("lock_cmpxchg", "`cmpxchg`"),
+    shape("lock_xchg", "`xchg`; without the prefix, `mov` twice"),
+];
+
+/// What a hundred thousand sleepers cost.
+pub(super) const OF_SLEEPERS: [Shape; 4] = [
+    shape("tick_none", "a tick that wakes none"),
+    shape(
+        "tick_one",
+        "a tick that wakes one, which runs and sleeps again",
+    ),
+    shape("tick_all", "a tick that wakes all, for each of them"),
+    shape(
+        "tick_first",
+        "the first tick after all began to sleep in the order of their deadlines, for each of them",
+    ),
+];
+
+/// Who works in tables of their own: its name in the figures, and its title.
+pub(super) const ON_ONE_CORE: [(&str, &str); 6] = [
+    ("kfiber", "kfiber"),
+    ("tokio", "tokio, one thread"),
+    ("flume", "`flume` in tokio"),
+    ("may", "`may`, one worker"),
+    ("threads", "threads"),
+    ("crossbeam", "threads, `crossbeam`"),
+];
+pub(super) const ON_TWO_CORES: [(&str, &str); 10] = [
+    ("kfiber", "kfiber, one core"),
+    ("kfiber-smp", "kfiber"),
+    ("threads-one", "one thread"),
+    ("threads", "threads"),
+    ("threads-spin", "threads that look"),
+    ("crossbeam", "`crossbeam`"),
+    ("flume", "`flume`"),
+    ("tokio-one", "tokio, one worker"),
+    ("tokio", "tokio, two workers"),
+    ("tokio-apart", "tokio, a runtime on each core"),
+];
+pub(super) const INSTRUCTIONS: [(&str, &str); 2] =
+    [("plain", "without"), ("locked", "with `lock`")];
+
+/// The packages of those who are only there, with what is to be known of each.
+const PACKAGES: [(&str, &str); 4] = [
+    (
+        "tokio",
+        "`Semaphore`, `mpsc`, `Mutex` and `yield_now` of tokio, in its runtimes for one thread and for several",
+    ),
+    (
+        "flume",
+        "channels between threads, and between tasks of tokio",
+    ),
+    ("crossbeam-channel", "channels between threads"),
+    (
+        "may",
+        "coroutines on worker threads, with their semaphores, channels and mutexes",
+    ),
+];
+
 /// A contender: its name in the figures, its package, and what it preserves and checks.
 #[derive(Debug)]
 pub(super) struct Contender {
@@ -168,6 +270,9 @@ pub(super) fn contenders(features: &[&str]) -> Result<String> {
             contender.contract
         };
         lines += &format!("| {} | {version} | {contract} |\n", contender.title);
+    }
+    for (package, contract) in PACKAGES {
+        lines += &format!("| `{package}` | {} | {contract} |\n", version(package));
     }
     Ok(lines)
 }

@@ -4,8 +4,8 @@ use anyhow::{Result, anyhow, ensure};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::document::short;
 use super::names::{CONTENDERS, REFERENCE, SHAPES};
+use super::rounded::short;
 use super::samples::{Figure, Samples};
 
 /// The shapes and contenders that are drawn, in this order.

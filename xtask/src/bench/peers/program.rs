@@ -20,8 +20,18 @@ pub(super) struct Effort {
     pub(super) processes: usize,
     pub(super) repetitions: usize,
     pub(super) microseconds: usize,
+    /// Of what schedulers do: processes of the first build.
+    pub(super) of_schedulers: Run,
     /// Builds of the library from scratch.
     pub(super) compilations: usize,
+}
+
+/// Processes that measure the same.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) processes: usize,
+    pub(super) repetitions: usize,
+    pub(super) microseconds: usize,
 }
 
 impl Effort {
@@ -30,6 +40,11 @@ impl Effort {
         processes: 2,
         repetitions: 40,
         microseconds: 2000,
+        of_schedulers: Run {
+            processes: 3,
+            repetitions: 11,
+            microseconds: 5000,
+        },
         compilations: 3,
     };
     /// Enough to see whether something went wrong.
@@ -38,6 +53,11 @@ impl Effort {
         processes: 1,
         repetitions: 9,
         microseconds: 500,
+        of_schedulers: Run {
+            processes: 1,
+            repetitions: 3,
+            microseconds: 2000,
+        },
         compilations: 1,
     };
 }
@@ -120,14 +140,36 @@ pub(super) fn build(build: &Build, features: &[&str]) -> Result<PathBuf> {
 
 /// Runs one process and returns what it printed.
 pub(super) fn measure(path: &Path, effort: &Effort, seed: u64, what: &str) -> Result<String> {
+    let (repetitions, microseconds) = (effort.repetitions, effort.microseconds);
+    run(path, "measure", (repetitions, microseconds), seed, what)
+}
+
+/// Runs one process that measures what schedulers do, and returns what it printed.
+pub(super) fn measure_schedulers(path: &Path, effort: &Effort, seed: u64) -> Result<String> {
+    let Run {
+        processes,
+        repetitions,
+        microseconds,
+    } = effort.of_schedulers;
+    let what = format!("schedulers, process {seed} of {processes}");
+    run(path, "schedulers", (repetitions, microseconds), seed, &what)
+}
+
+fn run(
+    path: &Path,
+    verb: &str,
+    (repetitions, microseconds): (usize, usize),
+    seed: u64,
+    what: &str,
+) -> Result<String> {
     let mut command = Command::new(path);
-    command.arg("measure").args([
-        effort.repetitions.to_string(),
-        effort.microseconds.to_string(),
+    command.arg(verb).args([
+        repetitions.to_string(),
+        microseconds.to_string(),
         seed.to_string(),
     ]);
     console::say(what);
-    let bar = console::bar(effort.repetitions, what);
+    let bar = console::bar(repetitions, what);
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -18,6 +18,8 @@ struct Process {
     gigahertz: BTreeMap<u64, f64>,
     /// Runs that were too short to be a sample.
     discarded: u64,
+    /// Sizes of things.
+    bytes: BTreeMap<String, u64>,
 }
 
 /// The samples of all processes.
@@ -85,6 +87,10 @@ impl Samples {
                 ["discarded", _, _, _, runs] => {
                     process.discarded += runs.parse::<u64>().with_context(|| complaint(line))?;
                 }
+                ["bytes", what, bytes] => {
+                    let bytes = bytes.parse().with_context(|| complaint(line))?;
+                    process.bytes.insert(what.to_owned(), bytes);
+                }
                 ["verified"] => is_verified = true,
                 _ => bail!(complaint(line)),
             }
@@ -106,6 +112,12 @@ impl Samples {
     /// Runs that were too short to be a sample, and were made again with more laps.
     pub(super) fn discarded(&self) -> u64 {
         self.processes.iter().map(|it| it.discarded).sum()
+    }
+
+    /// The size of something, the largest of all processes.
+    pub(super) fn bytes(&self, what: &str) -> Option<u64> {
+        let sizes = self.processes.iter().filter_map(|it| it.bytes.get(what));
+        sizes.copied().max()
     }
 
     /// One figure relative to another, taken in the same repetitions; nothing if there is no sample of either.

@@ -124,6 +124,7 @@ fn what_is_no_sample_is_refused_and_shown() {
         "sample one kfiber inlined 3",
         "sample 1 kfiber inlined 0",
         "sample 1 kfiber inlined NaN",
+        "bytes control_block many",
         "hello",
     ] {
         let error = Samples::default().add_process(&format!("{line}\nverified\n"));
@@ -150,6 +151,53 @@ fn an_aim_is_reached_up_to_its_limit_and_missed_above() {
     assert_eq!(missed("both_1_deep", 15.0), 0);
     assert_eq!(missed("both_1_deep", 15.1), 1);
     assert_eq!(missed("create", 2.71), 1);
+}
+
+/// The number of aims that are missed if these are measured as well.
+fn missed_with(figures: &[(&'static str, &'static str, f64)]) -> usize {
+    let figures = [GOOD, figures].concat();
+    let verdicts = aims::verdicts(&samples(&[&figures]));
+    verdicts
+        .iter()
+        .filter(|verdict| !verdict.is_reached())
+        .count()
+}
+
+#[test]
+fn two_cores_are_to_be_faster_than_one_by_their_limit() {
+    let with = |nanoseconds| {
+        missed_with(&[
+            ("kfiber", "cores_independent", 100.0),
+            ("kfiber-smp", "cores_independent", nanoseconds),
+        ])
+    };
+    assert_eq!(with(52.6), 0);
+    assert_eq!(with(52.7), 1);
+}
+
+#[test]
+fn an_operation_is_held_against_the_fastest_of_the_others() {
+    let with = |nanoseconds| {
+        missed_with(&[
+            ("kfiber", "op_message", 50.0),
+            ("tokio", "op_message", 300.0),
+            ("flume", "op_message", nanoseconds),
+            ("crossbeam", "op_message", 500.0),
+        ])
+    };
+    assert_eq!(with(100.0), 0);
+    assert_eq!(with(99.0), 1);
+}
+
+#[test]
+fn sizes_are_read_and_the_largest_counts() {
+    let mut samples = samples(&[GOOD]);
+    for bytes in [192, 256, 200] {
+        let text = format!("bytes control_block {bytes}\nverified\n");
+        samples.add_process(&text).expect("a good size");
+    }
+    assert_eq!(samples.bytes("control_block"), Some(256));
+    assert_eq!(samples.bytes("sleeper_stack"), None);
 }
 
 #[test]
@@ -181,6 +229,7 @@ fn the_tables_have_what_was_measured_and_no_empty_rows_or_columns() {
         "| 3.2 s |",
         "| 3839 bytes |",
         "3 builds",
+        "| both inlined | at most 0.80 | 0.60 (0.60–0.60) | reached |\n",
     ] {
         assert!(text.contains(words), "`{words}` is not in\n{text}");
     }

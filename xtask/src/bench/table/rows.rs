@@ -89,6 +89,10 @@ pub(super) const SPEED: &[Row] = &[
         "yield with switch, 2 fibers, built without the feature `stack-check`: neither canary nor stack pointer is looked at",
     ),
     row(
+        "yield_2_traced",
+        "yield with switch, 2 fibers, with the feature `trace` and a recorder: one event",
+    ),
+    row(
         "yield_2_watched",
         "yield with switch, 2 fibers, with a watchpoint (the switch hook `watch::on_switch`)",
     ),
@@ -116,6 +120,10 @@ pub(super) const SPEED: &[Row] = &[
         "interrupt_entry",
         "an interrupt and its return, by `interrupt_entry!` with an empty handler",
     ),
+    row(
+        "interrupt_entry_traced",
+        "the same with the feature `trace` and a recorder: two events",
+    ),
     peer(
         "487 ThreadX 6.4.2 (532 Zephyr 3.3)",
         aims(
@@ -130,6 +138,10 @@ pub(super) const SPEED: &[Row] = &[
     row("make_ready_5", "wake a parked fiber, 5 are ready"),
     row("make_ready_20", "wake a parked fiber, 20 are ready"),
     row("make_ready_100", "wake a parked fiber, 100 are ready"),
+    row(
+        "make_ready_2_traced",
+        "wake a parked fiber, 2 are ready, with the feature `trace` and a recorder: one event",
+    ),
     row("remove_2", "park, until the next of 2 that stay ready runs"),
     row("remove_5", "park, until the next of 5 that stay ready runs"),
     row(
@@ -139,6 +151,10 @@ pub(super) const SPEED: &[Row] = &[
     row(
         "remove_100",
         "park, until the next of 100 that stay ready runs",
+    ),
+    row(
+        "remove_2_traced",
+        "park, until the next of 2 that stay ready runs, with the feature `trace` and a recorder: two events",
     ),
     peer(
         "213 Zephyr 3.3 (268 FreeRTOS)",
@@ -261,6 +277,10 @@ pub(super) const MEMORY: &[MemoryRow] = &[
 /// Of two cores.
 pub(super) const SEVERAL: &[Row] = &[
     row("smp_yield_2", "yield with switch, 2 fibers on one core"),
+    row(
+        "smp_yield_2_traced",
+        "the same with the feature `trace` and a recorder: one event",
+    ),
     row("smp_wake_here", "wake a parked fiber of the same core"),
     row(
         "smp_post_awake",
@@ -275,6 +295,16 @@ pub(super) const SEVERAL: &[Row] = &[
         "move to another core, which is awake, until the next fiber of the old one runs",
     ),
 ];
+
+/// The rows that are figures of a kernel with the feature `trace`, and which figures.
+pub(crate) const TRACED: [(&str, &str); 4] = [
+    ("yield_2_traced", "yield_2"),
+    ("interrupt_entry_traced", "interrupt_entry"),
+    ("make_ready_2_traced", "make_ready_2"),
+    ("remove_2_traced", "remove_2"),
+];
+/// The same of a kernel with several cores.
+pub(crate) const SEVERAL_TRACED: [(&str, &str); 1] = [("smp_yield_2_traced", "smp_yield_2")];
 
 /// Regions by which the counter is tested.
 pub(super) const COUNTER: [&str; 3] = ["empty", "20_nops", "1000_times_20"];

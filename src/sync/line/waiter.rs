@@ -1,0 +1,228 @@
+//! The place of one fiber in a line: how it is served, and how it leaves.
+
+use super::{ALONE, IN_LINE, SERVED, Served};
+use crate::atomic::spin_loop;
+use crate::platform::Nanoseconds;
+use crate::scheduler::WaitError;
+use crate::scheduler::run_loop::{waiting, wake};
+use crate::scheduler::task::header::Header;
+use crate::scheduler::task::wait::Kind;
+use crate::sync::lock_error::LockError;
+use crate::sync::locked::Locked;
+use core::cell::Cell;
+use core::mem::MaybeUninit;
+use core::ptr;
+use core::sync::atomic::{AtomicU8, Ordering};
+
+/// The place of one fiber in a line.
+pub(in crate::sync) struct Waiter {
+    pub(in crate::sync) fiber: *const Header,
+    /// A word through which the primitive and the waiter exchange information. It is accessed like
+    /// the line (**L1**), or by the waiter itself while that is in no line.
+    note: Cell<MaybeUninit<*mut ()>>,
+    pub(super) stage: AtomicU8,
+    /// The neighbours. They are initialized once the waiter was in a line.
+    next: Cell<MaybeUninit<*const Self>>,
+    prev: Cell<MaybeUninit<*const Self>>,
+}
+
+impl Waiter {
+    /// Creates a waiter that is in no line.
+    #[inline(always)]
+    pub(in crate::sync) const fn new(fiber: *const Header) -> Self {
+        Self {
+            fiber,
+            note: Cell::new(MaybeUninit::new(ptr::null_mut())),
+            stage: AtomicU8::new(ALONE),
+            next: Cell::new(MaybeUninit::uninit()),
+            prev: Cell::new(MaybeUninit::uninit()),
+        }
+    }
+
+    /// Behaves like [`new`](Self::new), for a primitive that never looks at the note.
+    #[inline(always)]
+    pub(in crate::sync) const fn without_note(fiber: *const Header) -> Self {
+        Self {
+            note: Cell::new(MaybeUninit::uninit()),
+            ..Self::new(fiber)
+        }
+    }
+
+    /// Returns the note. The primitive must have created the waiter with [`new`](Self::new).
+    #[inline(always)]
+    pub(in crate::sync) const fn note(&self) -> *mut () {
+        // SAFETY: L3.
+        unsafe { self.note.get().assume_init() }
+    }
+
+    #[inline(always)]
+    pub(in crate::sync) fn set_note(&self, note: *mut ()) {
+        self.note.set(MaybeUninit::new(note));
+    }
+
+    /// Returns the note, and leaves null in its place.
+    #[inline(always)]
+    pub(in crate::sync) fn take_note(&self) -> *mut () {
+        let note = self.note();
+        self.set_note(ptr::null_mut());
+        note
+    }
+
+    /// Returns the object that a failed fiber waited for, and its waiter, from the two words in the
+    /// record of its wait.
+    ///
+    /// # Safety
+    ///
+    /// The words must come from such a record. A wait in a line keeps both in place, and the fiber
+    /// must not have resumed since.
+    pub(in crate::sync) const unsafe fn of_failed<'a, P>(
+        object: *const (),
+        waiter: *const (),
+    ) -> (&'a P, &'a Self) {
+        // SAFETY: the caller's promise.
+        let object = unsafe { &*object.cast() };
+        // SAFETY: as above.
+        (object, unsafe { &*waiter.cast() })
+    }
+
+    /// Returns the waiter behind this one in the line.
+    #[inline]
+    pub(in crate::sync) const fn behind(&self) -> Option<&Self> {
+        // SAFETY: L2.
+        unsafe { self.next().as_ref() }
+    }
+
+    /// Returns the next waiter. This waiter must have been in a line.
+    #[inline(always)]
+    pub(super) const fn next(&self) -> *const Self {
+        // SAFETY: whoever is in a line was pushed, which sets both.
+        unsafe { self.next.get().assume_init() }
+    }
+
+    #[inline(always)]
+    pub(super) const fn prev(&self) -> *const Self {
+        // SAFETY: as above.
+        unsafe { self.prev.get().assume_init() }
+    }
+
+    #[inline(always)]
+    pub(super) fn set_next(&self, next: *const Self) {
+        self.next.set(MaybeUninit::new(next));
+    }
+
+    #[inline(always)]
+    pub(super) fn set_prev(&self, prev: *const Self) {
+        self.prev.set(MaybeUninit::new(prev));
+    }
+
+    /// Wakes a waiter that was taken out. The waiter may no longer exist afterwards.
+    ///
+    /// # Safety
+    ///
+    /// The waiter must have been taken out and not yet woken. The caller must hold no lock.
+    #[inline(always)]
+    pub(in crate::sync) unsafe fn wake(waiter: *const Self) {
+        // SAFETY: what was taken out stays in place until it is served.
+        let node = unsafe { &*waiter };
+        let fiber = node.fiber;
+        node.stage.store(SERVED, Ordering::Release);
+        // SAFETY: it was alive until now. If it has ended since, on another core, its header is
+        // still a header, and who lives there now is woken once too often, which every wait bears.
+        unsafe { wake(fiber) };
+    }
+
+    /// Returns whether a waiter that was pushed is still in the line. The caller must hold the lock
+    /// of the line.
+    pub(in crate::sync) fn is_in_line(&self) -> bool {
+        self.stage.load(Ordering::Relaxed) == IN_LINE
+    }
+
+    /// Returns whether the waiter was taken out, and the code that took it out no longer accesses
+    /// it.
+    #[inline(always)]
+    pub(in crate::sync) fn is_served(&self) -> bool {
+        self.stage.load(Ordering::Acquire) == SERVED
+    }
+
+    /// Waits until the waiter is served. That code runs on another core, and needs only a few
+    /// instructions.
+    #[cold]
+    pub(in crate::sync) fn await_served(&self) {
+        while !self.is_served() {
+            spin_loop();
+        }
+    }
+
+    /// Waits in the line until the fiber is served. If the wait ends before, the fiber leaves the
+    /// line, and `leave` updates the state of the primitive.
+    #[inline]
+    #[track_caller]
+    pub(in crate::sync) fn wait<S>(
+        &self,
+        shared: &Locked<S>,
+        kind: &'static Kind,
+        object: *const (),
+        deadline: Nanoseconds,
+        leave: impl FnOnce(&mut S, &Self) -> Served,
+    ) -> Result<(), WaitError> {
+        let this = ptr::from_ref(self).cast();
+        let is_done = || self.is_served();
+        let waited = waiting::wait_in_line_until(this, self.fiber, kind, object, deadline, is_done);
+        self.finish(waited, shared, leave)
+    }
+
+    /// Behaves like [`wait`](Self::wait), but a cancellation does not end the wait. It also ends
+    /// when `is_poisoned` returns true, because the holder of what is waited for has failed. The
+    /// failure wakes the waiter.
+    #[inline]
+    #[track_caller]
+    pub(in crate::sync) fn wait_for_holder<S>(
+        &self,
+        shared: &Locked<S>,
+        kind: &'static Kind,
+        object: *const (),
+        deadline: Nanoseconds,
+        is_poisoned: impl Fn() -> bool,
+        leave: impl FnOnce(&mut S, &Self) -> Served,
+    ) -> Result<(), LockError> {
+        let is_done = || self.is_served() || is_poisoned();
+        let this = ptr::from_ref(self).cast();
+        let waited =
+            waiting::wait_in_line_shielded_until(this, self.fiber, kind, object, deadline, is_done);
+        if self.is_served() || !self.has_left(shared, leave) {
+            return Ok(());
+        }
+        Err(waited.map_or_else(LockError::of, |()| LockError::Poisoned))
+    }
+
+    #[inline(always)]
+    fn finish<S>(
+        &self,
+        waited: Result<(), WaitError>,
+        shared: &Locked<S>,
+        leave: impl FnOnce(&mut S, &Self) -> Served,
+    ) -> Result<(), WaitError> {
+        if waited.is_err() && self.has_left(shared, leave) {
+            return waited;
+        }
+        Ok(())
+    }
+
+    /// Leaves the line, and returns true. If the waiter was taken out meanwhile, returns false: it
+    /// keeps what it was given.
+    #[cold]
+    #[inline(never)]
+    pub(in crate::sync) fn has_left<S>(
+        &self,
+        shared: &Locked<S>,
+        leave: impl FnOnce(&mut S, &Self) -> Served,
+    ) -> bool {
+        let served = shared.with(|state| self.is_in_line().then(|| leave(state, self)));
+        let Some(served) = served else {
+            self.await_served();
+            return false;
+        };
+        served.wake();
+        true
+    }
+}
