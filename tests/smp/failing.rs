@@ -141,7 +141,7 @@ fn a_mutex_is_poisoned_when_the_failure_of_its_owner_was_reported() {
     };
     SCHEDULER.set_hooks(&HOOKS).unwrap();
     let owner = SCHEDULER.builder().on(Core(1)).spawn(&OWNER, || {
-        core::mem::forget(MUTEX.lock());
+        let _leaked = core::mem::ManuallyDrop::new(MUTEX.lock());
         panic!("while it owns the mutex");
     });
     owner.unwrap().detach();
