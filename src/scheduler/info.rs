@@ -87,14 +87,18 @@ impl FiberInfo {
     pub(crate) unsafe fn of_any(fiber: *const Header, owned: &RunLoop) -> Option<Self> {
         // SAFETY: a header in the list has had a fiber, so it has a loop.
         let its_loop = || unsafe { RunLoop::of(fiber) };
-        if ptr::eq(its_loop(), owned) {
+        // Asked before its loop: a cell whose fiber has ended may get one of another loop meanwhile.
+        // SAFETY: headers stay readable for good.
+        let is_alive = || unsafe { !(*fiber).state.is_finished() };
+        if is_alive() && ptr::eq(its_loop(), owned) {
             // SAFETY: the caller's promise. It stays there, since the owner alone gives it away.
             return unsafe { Self::of(fiber) };
         }
         let other = its_loop();
         let looked = other.visit(|| {
-            // SAFETY: it is of this loop, which is owned, if it has not moved meanwhile.
-            ptr::eq(its_loop(), other).then(|| unsafe { Self::of(fiber) })
+            let is_there = is_alive() && ptr::eq(its_loop(), other);
+            // SAFETY: it is of this loop, which is owned, and stays there.
+            is_there.then(|| unsafe { Self::of(fiber) })
         });
         match looked.flatten() {
             Some(info) => info,

@@ -212,7 +212,8 @@ impl<T: ?Sized> Mutex<T> {
         unsafe { MutexGuard::new(&self.raw, owner, value) }
     }
 
-    /// Returns whether the fiber that owns the mutex has failed.
+    /// Returns whether the fiber that owns the mutex has failed. With several cores this is known as
+    /// soon as the failure was reported.
     ///
     /// # Context
     ///

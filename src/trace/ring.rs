@@ -43,6 +43,11 @@ const fn half(word: u64) -> u32 {
     word as u32
 }
 
+/// Returns the bytes of a ring with its slots, of which the slots but one have `mask` bytes.
+const fn whole_bytes(mask: usize) -> usize {
+    (SLOTS_AT + mask + SLOT_BYTES).next_multiple_of(align_of::<Ring>())
+}
+
 /// A ring with its slots.
 #[repr(C)]
 pub(crate) struct RingOf<const EVENTS: usize> {
@@ -56,6 +61,10 @@ impl<const EVENTS: usize> RingOf<EVENTS> {
             assert!(
                 EVENTS.is_power_of_two() && EVENTS <= 1 << 24,
                 "a ring has a power of two of events, and at most 2^24"
+            );
+            assert!(
+                whole_bytes((EVENTS - 1) * SLOT_BYTES) == size_of::<Self>(),
+                "the rings of an array are found by this distance"
             );
         }
         Self {
@@ -261,9 +270,9 @@ pub(crate) fn counter() -> u64 {
 
 /// The reader, which may be on another core, or may have interrupted the writer.
 impl Ring {
-    /// Returns the bytes of the ring with its slots.
+    /// Returns the bytes of the ring with its slots: the distance of two in an array.
     pub(super) const fn whole_bytes(&self) -> usize {
-        SLOTS_AT + bytes(self.mask) + SLOT_BYTES
+        whole_bytes(bytes(self.mask))
     }
 
     /// Returns the position behind the newest event.

@@ -1,5 +1,5 @@
 //! A fiber that fails on one core while a fiber of another core is about to wait for what it holds.
-use crate::cores::{Cell, Cells};
+use crate::cores::{Cell, Cells, on_each_core};
 use core::sync::atomic::{AtomicBool, Ordering};
 use kfiber::platform::{Core, Host, Nanoseconds, Platform};
 use kfiber::scheduler::{Hooks, Report, Scheduler};
@@ -111,4 +111,42 @@ fn a_fiber_that_is_about_to_wait_notices_a_failure_on_another_core() {
     });
     assert_eq!(waiter.try_join().unwrap(), Err(LockError::Poisoned));
     assert_eq!(clock.host.now(), 0, "it has not waited for its deadline");
+}
+
+/// Says whether a mutex is poisoned while its owner, which fails, is reported.
+struct Asks {
+    is_poisoned: fn() -> bool,
+    was_poisoned: AtomicBool,
+    is_asked: AtomicBool,
+}
+
+impl Hooks for Asks {
+    fn report(&self, _: &Report<'_>) {
+        self.was_poisoned
+            .store((self.is_poisoned)(), Ordering::Relaxed);
+        self.is_asked.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Until then the fiber runs code of the kernel, and may own what others must not take away.
+#[test]
+fn a_mutex_is_poisoned_when_the_failure_of_its_owner_was_reported() {
+    static SCHEDULER: Scheduler<Host, 2> = Scheduler::new(Host::new());
+    static OWNER: Cell = Cell::new();
+    static MUTEX: Mutex<()> = Mutex::new(());
+    static HOOKS: Asks = Asks {
+        is_poisoned: || MUTEX.is_poisoned(),
+        was_poisoned: AtomicBool::new(false),
+        is_asked: AtomicBool::new(false),
+    };
+    SCHEDULER.set_hooks(&HOOKS).unwrap();
+    let owner = SCHEDULER.builder().on(Core(1)).spawn(&OWNER, || {
+        let _leaked = core::mem::ManuallyDrop::new(MUTEX.lock());
+        panic!("while it owns the mutex");
+    });
+    owner.unwrap().detach();
+    on_each_core(&SCHEDULER, || SCHEDULER.run());
+    assert!(HOOKS.is_asked.load(Ordering::Relaxed));
+    assert!(!HOOKS.was_poisoned.load(Ordering::Relaxed), "too early");
+    assert!(MUTEX.is_poisoned());
 }

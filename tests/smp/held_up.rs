@@ -83,6 +83,7 @@ fn a_fiber_that_is_woken_while_run_until_idle_is_about_to_return_runs_first() {
     static CELLS: Cells<2> = Cells::new();
     static SCHEDULER: Scheduler<Odd, 2> = Scheduler::new(Odd::new());
     static HAS_RUN: AtomicBool = AtomicBool::new(false);
+    static IS_CORE_1_BUSY: AtomicBool = AtomicBool::new(false);
 
     let platform = SCHEDULER.platform();
     let late = SCHEDULER.builder().name("late").on(Core(0));
@@ -94,6 +95,7 @@ fn a_fiber_that_is_woken_while_run_until_idle_is_about_to_return_runs_first() {
     let last = SCHEDULER.builder().name("last").on(Core(1));
     // It is the last to wait. Core 1 then tells core 0 that all fibers wait, and kicks it.
     let wait_last = move || {
+        IS_CORE_1_BUSY.store(true, Ordering::Release);
         let is_parked = || {
             SCHEDULER
                 .fibers()
@@ -110,6 +112,10 @@ fn a_fiber_that_is_woken_while_run_until_idle_is_about_to_return_runs_first() {
     thread::scope(|threads| {
         threads.spawn(|| platform.host.as_core(Core(1), || SCHEDULER.run()));
         threads.spawn(|| {
+            // A core that runs alone is idle as soon as its own fibers wait.
+            while !IS_CORE_1_BUSY.load(Ordering::Acquire) {
+                thread::yield_now();
+            }
             platform
                 .host
                 .as_core(Core(0), || SCHEDULER.run_until_idle());

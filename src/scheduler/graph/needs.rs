@@ -108,10 +108,12 @@ impl<'a> Waits<'a> {
     pub(crate) fn fibers(self) -> impl Iterator<Item = *const Header> {
         // SAFETY: G1.
         let is_alive = |fiber: &*const Header| unsafe { !(**fiber).state.is_finished() };
+        // In this order: a cell whose fiber has ended may get one of another loop meanwhile. One that has
+        // not ended stays in a loop that is owned.
         self.all
             .iter()
-            .filter(move |fiber| self.owns_loop_of(*fiber))
             .filter(is_alive)
+            .filter(move |fiber| self.owns_loop_of(*fiber))
     }
 
     /// Returns whether a fiber of the scheduler belongs to a loop that is owned.

@@ -114,8 +114,17 @@ impl OwnerWord {
         self.is_current_generation() && unsafe { !(*self.fiber()).state.is_finished() }
     }
 
-    /// Returns whether the owner is a fiber that fails or has failed.
+    /// Returns whether the owner is a fiber that has failed. With one core it may be one that fails,
+    /// since nobody else asks before it has ended.
+    ///
+    /// With several cores others could take away what it owns while it is reported. Hooks run in it
+    /// then, and may lock and unlock.
     pub(crate) fn has_failed(self) -> bool {
+        #[cfg(feature = "smp")]
+        // SAFETY: headers stay readable for good.
+        if unsafe { self.fiber().as_ref() }.is_some_and(|fiber| !fiber.state.is_finished()) {
+            return false;
+        }
         has_failed(self.fiber()) && self.is_current_generation()
     }
 

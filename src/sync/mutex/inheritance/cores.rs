@@ -84,12 +84,18 @@ pub(in super::super) unsafe fn handing_over(
     give: impl FnOnce() -> *const Header,
 ) {
     let handing_over = |inside: &mut Inside| {
-        if mutex.is_wanted.get() {
+        // What a fiber that has failed owns is taken away, and stays in its list, which nobody reads
+        // any more. A waker that is told of its end may still lock and unlock in it.
+        // SAFETY: it runs.
+        let has_list = unsafe { !(*from).state.is_finished() };
+        if has_list && mutex.is_wanted.get() {
             unlist(mutex, from);
         }
         let next = give();
-        // SAFETY: it runs.
-        unsafe { adjust(inside, from, None) };
+        if has_list {
+            // SAFETY: it runs.
+            unsafe { adjust(inside, from, None) };
+        }
         // SAFETY: it has not been woken yet.
         unsafe { handed_over(inside, mutex, next) };
     };
