@@ -8,16 +8,18 @@
 
 use super::RunLoop;
 use super::team::Team;
+use crate::atomic::spin_loop;
 use crate::atomic::{Mistake, full_barrier, is_planted};
 use crate::platform::{NEVER, interrupts};
 use crate::scheduler::lock_free::state::State;
 use core::cell::Cell;
-use core::hint::spin_loop;
 use core::sync::atomic::Ordering;
 
 /// How often a fiber that waits, and then the loop that has found nothing, looks whether another core
 /// has something for it: for about as long as it takes to send a core an interrupt and to wake it.
-const LOOKS: u32 = if cfg!(any(miri, kfiber_threads)) {
+const LOOKS: u32 = if cfg!(kfiber_steps) {
+    1 // An exploration is to see many that wait.
+} else if cfg!(any(miri, kfiber_threads)) {
     4
 } else {
     256
