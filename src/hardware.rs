@@ -158,6 +158,7 @@ mod apic_core;
 mod apic_cores;
 #[cfg(not(target_os = "linux"))]
 mod apic_timers;
+mod attempts;
 #[cfg(not(target_os = "linux"))]
 mod cpuid;
 #[cfg(not(target_os = "linux"))]
