@@ -78,13 +78,12 @@
 //! - A cycle of waits is found when it closes. If two cores close it at the same moment, or the last to
 //!   wait is a scope or a writer that needs a fiber of another core, a [`Watchdog`] finds it, or the
 //!   last core to sleep: see [`Hooks::stalled`].
-//! - Only one core at a time [reports](Hooks::report).
 //!
 //! # Cancellation
 //!
-//! Cancellation is cooperative. [`JoinHandle::cancel`] requests it, and waits that can fail then
-//! return [`WaitError::Cancelled`]. Other waits, such as locking a mutex, are not affected. A fiber
-//! can call [`is_cancelled`] at any time, and [`shield`] hides the request while a closure runs.
+//! Cancellation is cooperative. After [`JoinHandle::cancel`], waits that can fail return
+//! [`WaitError::Cancelled`]. Other waits, such as locking a mutex, are not affected. A fiber can call
+//! [`is_cancelled`] at any time, and [`shield`] hides the request while a closure runs.
 
 mod actions;
 mod block_on;

@@ -1,5 +1,13 @@
 //! Marks and spans: what the kernel itself records.
 
+#![cfg_attr(
+    not(feature = "trace"),
+    expect(
+        clippy::missing_const_for_fn,
+        reason = "with the recorder it writes an event"
+    )
+)]
+
 use super::label::Label;
 use core::marker::PhantomData;
 

@@ -1,6 +1,14 @@
 //! The places where the scheduler records something: one call each. Without the feature `trace`
 //! these functions are empty.
 
+#![cfg_attr(
+    not(feature = "trace"),
+    expect(
+        clippy::missing_const_for_fn,
+        reason = "with the recorder it writes an event"
+    )
+)]
+
 #[cfg(feature = "trace")]
 use super::event::{Detail, Kind, short_code};
 #[cfg(feature = "trace")]

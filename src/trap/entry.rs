@@ -48,7 +48,7 @@
 ///   interrupt gate, which turns interrupts off, and its code segment is the kernel's.
 /// - The frame, when the handler returns, is one with which code can continue.
 /// - With the features `smp` and `trace`, the core has its
-///   [`CoreLocal`](crate::scheduler::CoreLocal) before the first interrupt.
+///   `CoreLocal` before the first interrupt.
 /// - In kernels that use GS bases, an exception that can come between a change of the privilege
 ///   level and its `swapgs` finds the user's GS base in kernel mode. These are NMI, `#MC`, `#DB` and
 ///   `#DF`. Their handlers must not access memory through GS.

@@ -102,6 +102,7 @@ impl Stage {
     }
 
     /// The last fiber moves of its own will.
+    #[cfg(feature = "smp")]
     pub(crate) fn that_is_not_pinned(&mut self) {
         let last = self.parts.last_mut().expect("there is one");
         last.may_be_pinned = false;
@@ -262,7 +263,7 @@ fn pinned(builder: Builder, core: Option<usize>) -> Builder {
 }
 
 #[cfg(not(feature = "smp"))]
-fn pinned(builder: Builder, _core: Option<usize>) -> Builder {
+const fn pinned(builder: Builder, _core: Option<usize>) -> Builder {
     builder
 }
 

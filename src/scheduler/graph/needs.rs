@@ -8,7 +8,7 @@
 //!
 //! Only the owner of a loop may read the waits of its fibers. Whatever only a fiber of another
 //! scheduler can provide is therefore assumed to be provided. With several cores this holds for the
-//! fibers of another core too, unless they are [held](crate::scheduler::run_loop::hold), or all cores
+//! fibers of another core too, unless they are held (`run_loop::hold`), or all cores
 //! sleep.
 
 use crate::scheduler::queue::all::AllFibers;

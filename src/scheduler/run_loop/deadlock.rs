@@ -111,16 +111,13 @@ pub(crate) fn look_and_wait(
 /// `other`. It is not needed if `other` can run.
 #[inline(always)]
 pub(crate) fn can_be_closed(fiber: *const Header, other: *const Header) -> bool {
+    // One of this loop that was woken may find that it has to wait further. Nobody but the owner
+    // gives it to another loop.
     #[cfg(feature = "smp")]
     // SAFETY: headers stay readable for good.
-    return ptr::eq(fiber, other) || unsafe { &*other }.state.is_waiting();
-    #[cfg(not(feature = "smp"))]
-    can_be_closed_on_one_core(fiber, other)
-}
-
-#[cfg(not(feature = "smp"))]
-#[inline(always)]
-fn can_be_closed_on_one_core(fiber: *const Header, other: *const Header) -> bool {
+    if unsafe { &*other }.state.is_waiting() {
+        return true;
+    }
     // SAFETY: `fiber` runs, and `other` was alive when it was made.
     let [ours, its] = [fiber, other].map(|fiber| unsafe { RunLoop::of(fiber) });
     // SAFETY: headers stay readable for good.

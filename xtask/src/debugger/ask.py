@@ -5,6 +5,7 @@ thread, and `quietly COMMAND` gives a command, without the frame that gdb prints
 program; `end-machine` ends QEMU, which may be gone before it has said so."""
 
 import gdb
+import re
 
 
 class Ask(gdb.Command):
@@ -55,6 +56,10 @@ class ProgramThreads(gdb.Command):
         selected = gdb.selected_thread()
         for thread in sorted(gdb.selected_inferior().threads(), key=lambda thread: thread.ptid[1]):
             mark = "*" if thread.num == selected.num else " "
+            if re.fullmatch(r"CPU#\d+", thread.name):
+                # A core that runs no fiber goes to sleep, or has just done so.
+                print(mark, thread.name)
+                continue
             thread.switch()
             frames = ", ".join(frame.name().split("::")[-1] for frame in frames_of_program())
             print(mark, thread.name, "|", thread.details, "|", frames)

@@ -3,8 +3,6 @@ tbreak kfiber_debugged_stop
 continue
 ask-part Each core runs another fiber, and one runs none
 ask program-threads
-ask-part All threads
-ask thread apply all program-frames
 ask-part A step of a fiber that waits
 ask thread-named carpenter
 ask quietly stepi

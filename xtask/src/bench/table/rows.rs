@@ -74,7 +74,7 @@ pub(super) const SPEED: &[Row] = &[
     ),
     peer(
         YIELD,
-        aims(40.0, row("yield_2", "yield with switch, 2 fibers")),
+        aims(31.0, row("yield_2", "yield with switch, 2 fibers")),
     ),
     peer(
         YIELD,
@@ -127,7 +127,7 @@ pub(super) const SPEED: &[Row] = &[
     peer(
         "487 ThreadX 6.4.2 (532 Zephyr 3.3)",
         aims(
-            150.0,
+            243.0,
             row(
                 "spawn_run_exit_join",
                 "spawn, run, exit, join, with all switches",
@@ -159,7 +159,7 @@ pub(super) const SPEED: &[Row] = &[
     peer(
         "213 Zephyr 3.3 (268 FreeRTOS)",
         aims(
-            120.0,
+            106.0,
             row(
                 "interrupt_to_fiber",
                 "from an interrupt that wakes a fiber of higher priority to that fiber; the interrupted one yields as its first act",
@@ -179,7 +179,7 @@ pub(super) const SPEED: &[Row] = &[
     peer(
         "415 ThreadX 6.4.2, its checks off (465 with them, 477 Zephyr 3.3)",
         aims(
-            130.0,
+            207.0,
             row(
                 "semaphore_ping_pong",
                 "semaphores, there and back: two releases, waits and switches",
@@ -200,7 +200,7 @@ pub(super) const SPEED: &[Row] = &[
     peer(
         "495 ThreadX 6.4.2, its checks off (569 with them, 617 Zephyr 3.3)",
         aims(
-            200.0,
+            247.0,
             row(
                 "message_ping_pong",
                 "channels, there and back: two messages of 16 bytes, two switches",
