@@ -155,7 +155,7 @@ fn compare<C: Counter>(
     let mut attempts = Attempts::new(C::BITS);
     while let Some(halvings) = attempts.next() {
         let is_enough = |ticks, counted| is_enough(ticks << halvings, counted << halvings);
-        attempts.note(without_interrupts(|| attempt(counter, &is_enough))?);
+        attempts.note(without_interrupts(|| attempt(counter, is_enough))?);
     }
     let best = attempts.best().ok_or(HardwareError::TooBusyToMeasure)?;
     Ok((best.ticks, best.counted))

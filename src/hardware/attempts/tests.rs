@@ -34,7 +34,7 @@ impl Machine {
     /// Compares for 25 ms, halved so often.
     fn attempt(&mut self, halvings: u32) -> Outcome {
         let start = self.now;
-        while self.now - start < 25 * MS >> halvings {
+        while self.now - start < (25 * MS) >> halvings {
             self.work(MS / 20);
         }
         let ticks = self.now - start;
@@ -134,7 +134,7 @@ fn a_rough_result_does_not_say_how_often_a_counter_wrapped_in_an_hour() {
     let hour = 3600 * TSC_HZ;
     let later = Comparison {
         ticks: hour,
-        counted: hour / 1000 * 1193 / 1000 & 0xffff,
+        counted: (hour / 1000 * 1193 / 1000) & 0xffff,
         blur: 2000,
     };
     assert_eq!(later.unwrapped(&rough, BITS), None);
