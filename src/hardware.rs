@@ -147,10 +147,11 @@
 //!
 //! All timers here have one clock, the time-stamp counter. Its frequency comes from CPUID where the
 //! processor or the hypervisor states it exactly. Otherwise it is measured, for 25 ms, against the
-//! PIT or an HPET, and is then right to about 0.01 %. Conversions round such that no deadline ends
-//! early by this clock. The timers themselves may interrupt early, since they count with their own
-//! frequency, or because a deadline is further away than they can count. The scheduler then looks
-//! at the clock and asks again.
+//! PIT or an HPET, and is then right to about 0.01 %. On a virtual machine that is stopped again and
+//! again, that takes longer, and may be right to 0.1 % only. Conversions round such that no deadline
+//! ends early by this clock. The timers themselves may interrupt early, since they count with their
+//! own frequency, or because a deadline is further away than they can count. The scheduler then
+//! looks at the clock and asks again.
 
 #[cfg(not(target_os = "linux"))]
 mod apic_core;
@@ -158,6 +159,7 @@ mod apic_core;
 mod apic_cores;
 #[cfg(not(target_os = "linux"))]
 mod apic_timers;
+mod attempts;
 #[cfg(not(target_os = "linux"))]
 mod cpuid;
 #[cfg(not(target_os = "linux"))]

@@ -8,7 +8,7 @@ use super::local_apic::{
     LocalApic, TIMER, TIMER_CURRENT_COUNT, TIMER_DIVIDER, TIMER_INITIAL_COUNT, check_vector,
     finish_writes,
 };
-use super::measure::{self, Counter, Sample};
+use super::measure::{self, Counter, Sample, Wraps};
 use super::scale::Scale;
 use super::tsc::TscClock;
 use crate::platform::{NEVER, Nanoseconds, Timer};
@@ -257,8 +257,11 @@ impl Counter for Countdown {
         Sample::take(|| u64::from(u32::MAX - self.0.read(TIMER_CURRENT_COUNT)))
     }
 
-    /// It stops at zero.
-    fn has_wrapped(&self) -> bool {
-        self.0.read(TIMER_CURRENT_COUNT) == 0
+    fn wraps(&self) -> Wraps {
+        if self.0.read(TIMER_CURRENT_COUNT) == 0 {
+            Wraps::Stopped
+        } else {
+            Wraps::No
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Measuring the frequency of one counter by another, on machines that may stand still at any
 //! moment, and with counters that may not count at all.
 
+use super::attempts::{Attempts, Comparison, Outcome};
 use super::error::HardwareError;
 use super::scale::POSSIBLE_HZ;
 use core::hint::spin_loop;
@@ -29,14 +30,23 @@ pub(super) trait Counter {
     /// Reads the counter.
     fn sample(&self) -> Sample;
 
-    /// Returns whether the counter has begun again from its start since [`begin`](Self::begin), so
-    /// that samples cannot be compared.
-    fn has_wrapped(&self) -> bool {
-        false
+    /// Returns what the counter has done at its end since [`begin`](Self::begin).
+    fn wraps(&self) -> Wraps {
+        Wraps::No
     }
 
     /// The number of bits that count.
     const BITS: u32;
+}
+
+/// What a counter has done at its end.
+pub(super) enum Wraps {
+    /// It has not come there, so samples can be compared.
+    No,
+    /// It has begun again from its start, nobody knows how often, and counts on.
+    Some,
+    /// It has stopped.
+    Stopped,
 }
 
 /// A counter of known frequency.
@@ -104,10 +114,6 @@ impl Sample {
 
 /// How long two counters are compared, as a fraction of a second: 25 ms.
 const COMPARED_PER_SECOND: u64 = 40;
-const ATTEMPTS: usize = 10;
-/// The moments of the readings are known to this part of the time between them, or it is tried
-/// again: 0.024 %.
-const SHARP_ENOUGH: u64 = 4096;
 
 /// So many ticks of the time-stamp counter without one of the other counter, and so many readings,
 /// are enough to call it dead: some 10 ms, while counters tick every microsecond.
@@ -141,52 +147,38 @@ fn frequency(ticks: u64, hz: u64, counted: u64) -> Result<u64, HardwareError> {
 }
 
 /// Lets both counters run until `is_enough` of their ticks, and returns how often the time-stamp
-/// counter ticked, and how often the other one did. Takes the sharpest of several attempts on a
-/// machine where none is sharp, such as a virtual one whose processor has much else to do.
+/// counter ticked, and how often the other one did. [`Attempts`] says how often it is tried.
 fn compare<C: Counter>(
     counter: &C,
     is_enough: impl Fn(u64, u64) -> bool,
 ) -> Result<(u64, u64), HardwareError> {
-    let mut best: Option<Comparison> = None;
-    for _ in 0..ATTEMPTS {
-        let Some(next) = without_interrupts(|| attempt(counter, &is_enough))? else {
-            continue;
-        };
-        if best.as_ref().is_none_or(|best| next.blur < best.blur) {
-            best = Some(next);
-        }
-        if best
-            .as_ref()
-            .is_some_and(|best| best.blur < best.ticks / SHARP_ENOUGH)
-        {
-            break;
-        }
+    let mut attempts = Attempts::new(C::BITS);
+    while let Some(halvings) = attempts.next() {
+        let is_enough = |ticks, counted| is_enough(ticks << halvings, counted << halvings);
+        attempts.note(without_interrupts(|| attempt(counter, is_enough))?);
     }
-    let best = best.ok_or(HardwareError::TooBusyToMeasure)?;
+    let best = attempts.best().ok_or(HardwareError::TooBusyToMeasure)?;
     Ok((best.ticks, best.counted))
 }
 
-/// How often each counter ticked.
-struct Comparison {
-    ticks: u64,
-    counted: u64,
-    /// By how many ticks of the time-stamp counter the first number may be wrong.
-    blur: u64,
-}
-
-/// Compares once. Returns nothing if the counter wrapped.
+/// Compares once.
 fn attempt<C: Counter>(
     counter: &C,
     is_enough: impl Fn(u64, u64) -> bool,
-) -> Result<Option<Comparison>, HardwareError> {
+) -> Result<Outcome, HardwareError> {
     counter.begin();
     // A machine on which a reading takes a long time may spend an eighth of the time on each end.
     let is_too_long = |ticks: u64, counted: u64| is_enough(8 * ticks, 8 * counted);
     let start = Sample::sharpest(counter, is_too_long);
     let mut readings = 0;
+    let mut latest = 0;
     loop {
         let (ticks, counted) = counter.sample().since::<C>(&start);
         readings += 1;
+        if counted < latest {
+            break; // It has wrapped, so the machine stood still.
+        }
+        latest = counted;
         if readings > PATIENCE_READINGS {
             if ticks == 0 {
                 return Err(HardwareError::TscDoesNotTick);
@@ -200,18 +192,20 @@ fn attempt<C: Counter>(
         }
         spin_loop();
     }
-    let end = Sample::sharpest(counter, is_too_long);
-    let (ticks, counted) = end.since::<C>(&start);
-    if counted == 0 {
+    if latest == 0 {
         return Err(counter.stands_still());
     }
-    if counter.has_wrapped() {
-        return Ok(None);
-    }
+    let end = Sample::sharpest(counter, is_too_long);
+    let (ticks, counted) = end.since::<C>(&start);
     let blur = start.width().midpoint(end.width());
-    Ok(Some(Comparison {
+    let comparison = Comparison {
         ticks,
         counted,
         blur,
-    }))
+    };
+    Ok(match counter.wraps() {
+        Wraps::No => Outcome::Compared(comparison),
+        Wraps::Some => Outcome::Wrapped(comparison),
+        Wraps::Stopped => Outcome::Nothing,
+    })
 }

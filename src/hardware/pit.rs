@@ -2,7 +2,7 @@
 //! counter.
 
 use super::error::HardwareError;
-use super::measure::{Counter, KnownCounter, Sample};
+use super::measure::{Counter, KnownCounter, Sample, Wraps};
 use super::scale::Scale;
 use x86_64::instructions::port::Port;
 
@@ -125,8 +125,13 @@ impl Counter for SpeakerChannel {
         sample
     }
 
-    fn has_wrapped(&self) -> bool {
-        read(CONTROL_B) & OUTPUT != 0
+    /// It counts on from the largest count when it was at zero (Intel 8254, mode 0).
+    fn wraps(&self) -> Wraps {
+        if read(CONTROL_B) & OUTPUT == 0 {
+            Wraps::No
+        } else {
+            Wraps::Some
+        }
     }
 }
 

@@ -141,12 +141,14 @@ impl TscClock {
 
     /// Measures the frequency of the time-stamp counter in Hz, with interrupts off.
     ///
+    /// It takes 25 ms, and up to some seconds on a virtual machine that is stopped again and again.
+    ///
     /// # Errors
     ///
     /// Returns [`HardwareError::PitDoesNotTick`], [`HardwareError::NoHpetAt`] or
     /// [`HardwareError::TscDoesNotTick`] if one of the two counters stands still, and
     /// [`HardwareError::TooBusyToMeasure`] if the machine was stopped, for instance by the host of
-    /// a virtual machine, in each of ten attempts.
+    /// a virtual machine, in each of forty attempts.
     ///
     /// # Safety
     ///
@@ -155,7 +157,7 @@ impl TscClock {
     ///
     /// # Context
     ///
-    /// Callable from: boot code, fiber, scheduler. Blocks: the core, for 25 ms.
+    /// Callable from: boot code, fiber, scheduler. Blocks: the core, until it has measured.
     pub unsafe fn measure_hz(reference: Reference<'_>) -> Result<u64, HardwareError> {
         match reference {
             // SAFETY: the caller's promise.

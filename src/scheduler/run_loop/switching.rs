@@ -6,8 +6,6 @@
 
 use super::RunLoop;
 use super::stack_check::before_leaving;
-#[cfg(feature = "smp")]
-use super::team::count_failed;
 use crate::context::{self, Payload};
 use crate::scheduler::cpu::current;
 use crate::scheduler::task::header::Header;
@@ -306,12 +304,12 @@ impl RunLoop {
         // SAFETY: the caller's promise.
         let end = unsafe { (*fiber).end.get() }.expect("set by spawn");
         #[cfg(feature = "smp")]
+        // Its state says already that it has finished, and it keeps its stack. Done later, on the stack
+        // of the next fiber, this would be lost if that has no room.
         // SAFETY: it has not left its stack yet.
-        let end = if unsafe { (*fiber).state.is_failed() } {
-            count_failed
-        } else {
-            end
-        };
+        if unsafe { (*fiber).state.is_failed() } {
+            self.team().one_has_ended();
+        }
         // SAFETY: C1 to C3, as in `switch`; the rest is the caller's promise.
         unsafe { context::leave(Header::block(next), end, Header::block(fiber)) }
     }

@@ -26,7 +26,7 @@
 //!   fibers in its rings that do not run. Their registers are stored by construction. See
 //!   `share`.
 //! - *The end*: `live` counts the fibers of all loops. The count falls when a fiber has left its
-//!   stack for good and its result may be taken. Whoever brings it to zero wakes all loops, and each
+//!   stack for good, or keeps it since it failed, and its result may be taken. Whoever brings it to zero wakes all loops, and each
 //!   of them returns from `run`.
 //! - *Looking*: when all loops sleep, the last of them owns them all for a while (**T1**), and finds
 //!   deadlocks across cores.
@@ -37,8 +37,6 @@ use super::RunLoop;
 use crate::atomic::AtomicUsize;
 #[cfg(feature = "smp")]
 use crate::atomic::NextLine;
-#[cfg(feature = "smp")]
-use crate::context::ControlBlock;
 use crate::platform::AnyPlatform;
 #[cfg(feature = "smp")]
 use crate::scheduler::lock_free::roster::Roster;
@@ -168,8 +166,8 @@ impl Team {
         (range.start.addr()..range.end.addr()).contains(&run_loop.addr())
     }
 
-    /// Records that a fiber has ended, and has left its stack. If it was the last one, all loops
-    /// return from `run`.
+    /// Records that a fiber has ended, and has left its stack or keeps it. If it was the last one, all
+    /// loops return from `run`.
     pub(crate) fn one_has_ended(&self) {
         if self.live.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.rouse_all();
@@ -182,18 +180,6 @@ impl Team {
             run_loop.rouse();
         }
     }
-}
-
-/// Counts a failed fiber that has left its stack. It keeps its cell.
-///
-/// # Safety
-///
-/// The block is that of such a fiber.
-#[cfg(feature = "smp")]
-pub(super) unsafe extern "sysv64" fn count_failed(block: *mut ControlBlock) {
-    // SAFETY: the header stays, and its loop does not change any more.
-    let run_loop = unsafe { RunLoop::of(block.cast_const().cast()) };
-    run_loop.team().one_has_ended();
 }
 
 impl RunLoop {

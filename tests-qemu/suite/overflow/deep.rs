@@ -6,7 +6,8 @@ use core::{
 };
 
 use kfiber::{
-    scheduler::{overflow::Detector, sleep, yield_now},
+    scheduler::{GuardedFiberPool, overflow::Detector, sleep, yield_now},
+    stack::{PAGE_SIZE, Storage as _},
     sync::Semaphore,
 };
 use tests_qemu::kernel_test;
@@ -15,6 +16,7 @@ use super::{count, guard, overflow, ways};
 use crate::scheduler::{SCHEDULER, run_with_interrupts};
 
 static LEFT: AtomicU64 = AtomicU64::new(0);
+static DEEP: GuardedFiberPool<{ 4 * PAGE_SIZE }, 64> = GuardedFiberPool::new();
 static NEVER_RELEASED: Semaphore = Semaphore::new(0);
 
 fn wait_in_every_way() {
@@ -53,6 +55,30 @@ kernel_test! {
             }
         }
         assert!(overflows > 0, "none was deep enough");
+    }
+
+    /// Every frame of a yield ends on the guard once, also those that are called when the queue is half-changed.
+    fn a_yield_that_overflows_in_any_frame_loses_no_other_fiber() timeout(120) {
+        guard::prepare_all(DEEP.stacks());
+        for (round, cells) in DEEP.stacks().as_chunks::<2>().0.iter().enumerate() {
+            let left = 1040 - 16 * round;
+            for cell in cells {
+                // The end of the first makes the next yield of the second a slow one, which calls more.
+                let fiber = SCHEDULER.builder().name("deep").spawn(cell, move || {
+                    let bottom = cell.storage_bounds().bottom().addr();
+                    ways::recurse_to(bottom, left, &yield_now);
+                    ways::recurse_to(bottom, left, &|| {
+                        yield_now();
+                        ways::recurse(0);
+                    });
+                });
+                fiber.expect("free").detach();
+            }
+            let other = SCHEDULER.spawn(&super::canary::POOL, || (0..10).for_each(|_| yield_now()));
+            run_with_interrupts();
+            other.expect("free").try_join().expect("the others went on");
+        }
+        assert!(count() > 16, "most were not deep enough");
     }
 }
 

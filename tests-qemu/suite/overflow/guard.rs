@@ -28,8 +28,13 @@ static TURNS: AtomicU64 = AtomicU64::new(0);
 
 /// Takes away the guards, and has overflows reported.
 pub(super) fn prepare() {
+    prepare_all(POOL.stacks());
+}
+
+/// The same for these cells.
+pub(super) fn prepare_all<S: Storage>(cells: &[S]) {
     watch_out();
-    for cell in POOL.stacks() {
+    for cell in cells {
         // SAFETY: the only use of the table in this call.
         let mut table = unsafe { table() };
         let level_4 = table.level_4_table_mut();
