@@ -201,7 +201,7 @@ def is_at_stop():
     return register("rip") == address_of("kfiber_test_scene_stop")
 
 
-END = "tests_qemu::run::pass"
+END = "kfiber_test::run::pass"
 
 
 def step_primitives(stepping):
