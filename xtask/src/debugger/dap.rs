@@ -3,17 +3,29 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 /// The function at which the kernel stops.
 const STOP: &str = "kfiber_debugged_stop";
+/// A session takes a few seconds.
+const MOST: Duration = Duration::from_secs(120);
 
 /// Attaches to the kernel behind the bridge, lets it run to its first stop, and returns what the adapter says about threads,
 /// functions and variables.
 pub(super) fn session(adapter: &Path, kernel: &Path, address: &str) -> Result<String> {
     let mut client = Client::start(adapter)?;
+    let is_over = client.end_in_time();
+    let said = talk(&mut client, kernel, address);
+    drop(is_over);
+    said
+}
+
+fn talk(client: &mut Client, kernel: &Path, address: &str) -> Result<String> {
     client.ask("initialize", json!({ "adapterID": "lldb" }))?;
     let attach = format!("gdb-remote {address}");
     let arguments = json!({ "program": kernel, "attachCommands": [attach], "stopOnEntry": true });
@@ -67,6 +79,18 @@ impl Client {
             child,
             last: 0,
         })
+    }
+
+    /// Ends the adapter if it does not get on, so that its output ends, until the result is dropped.
+    fn end_in_time(&self) -> mpsc::Sender<()> {
+        let (is_over, over) = mpsc::channel::<()>();
+        let adapter = self.child.id().to_string();
+        thread::spawn(move || {
+            if over.recv_timeout(MOST) == Err(mpsc::RecvTimeoutError::Timeout) {
+                let _killed = Command::new("kill").args(["-KILL", &adapter]).status();
+            }
+        });
+        is_over
     }
 
     fn send(&mut self, command: &str, arguments: Value) -> Result<u64> {
