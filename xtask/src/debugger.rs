@@ -67,6 +67,11 @@ fn check_four_cores(build: &Build, profile: &str) -> Result<Counts> {
     let mut counts = compare(&format!("four-cores-{profile}"), &live)?;
     let bridged = bridge::gdb(&kernel, 4)?;
     counts = counts.plus(compare(&format!("bridge-four-cores-{profile}"), &bridged)?);
+    // LLDB 14 has answered on one day, and waited for ever on another, for a reason that is not known yet.
+    if std::env::var_os("KFIBER_LLDB").is_none() {
+        console::say("SKIPPED: LLDB with the bridge, which is tried only if KFIBER_LLDB is set");
+        return Ok(counts.plus(Counts::SKIPPED));
+    }
     let Some(adapter) = lldb_adapter() else {
         console::loud(format!(
             "SKIPPED: LLDB is missing, so it is not tried with the bridge. Install it with\n  {}",

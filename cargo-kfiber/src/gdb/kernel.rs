@@ -20,7 +20,7 @@ const REASON: &str = "kfiber::scheduler::task::wait::WaitReason";
 const LOOP: &str = "kfiber::scheduler::run_loop::RunLoop";
 const TEAM: &str = "kfiber::scheduler::run_loop::team::Team";
 const LOCATION: &str = "core::panic::location::Location";
-const CORE_LOCAL: &str = "kfiber::scheduler::cpu::core_local::CoreLocal";
+const CORE_LOCAL: &str = "kfiber::core_local::CoreLocal";
 const SCHEDULER: &str = "kfiber::scheduler::Scheduler";
 /// The word that says which fiber runs, where there is one core.
 const WORD: &str = "kfiber::scheduler::cpu::current::word::WORD";
