@@ -58,6 +58,12 @@ pub mod stacks {}
 pub mod amd {}
 
 #[doc = include_str!("links.md")]
+#[doc = include_str!("../docs/peers/amd-epyc-25-17.md")]
+///
+#[doc = include_str!("../docs/peers/amd-epyc-25-17.svg")]
+pub mod amd_17 {}
+
+#[doc = include_str!("links.md")]
 #[doc = include_str!("../docs/peers/intel-xeon-processor.md")]
 ///
 #[doc = include_str!("../docs/peers/intel-xeon-processor.svg")]
