@@ -63,7 +63,6 @@ fn a_request_that_is_not_withdrawn_is_found() {
 /// Started fibers move only where each has a thread.
 #[test]
 #[cfg(kfiber_threads)]
-#[ignore = "rare since cores look before they sleep; loom's model finds it in all schedules"]
 fn a_loop_that_is_read_before_the_bit_is_set_is_found() {
     let name = "mistakes::a_loop_that_is_read_before_the_bit_is_set_is_found";
     finds(

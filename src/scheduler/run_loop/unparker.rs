@@ -2,7 +2,7 @@
 
 use super::RunLoop;
 #[cfg(kfiber_steps)]
-use crate::atomic::{Mistake, is_planted};
+use crate::atomic::{Mistake, is_planted, spin_loop};
 use crate::scheduler::lock_free::state::{State, Woken};
 use crate::scheduler::task::id::FiberId;
 
@@ -15,6 +15,13 @@ impl FiberId {
         #[cfg(kfiber_steps)]
         // SAFETY: headers stay readable for good.
         let early = unsafe { RunLoop::of(self.header) };
+        #[cfg(kfiber_steps)]
+        if is_planted(Mistake::LoopReadFirst) {
+            // Steps in which the fiber can be woken by another, move, and wait again.
+            for _ in 0..64 {
+                spin_loop();
+            }
+        }
         match change(state, self.generation) {
             Woken::Stale => return false,
             Woken::Nothing => {}
