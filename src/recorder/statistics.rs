@@ -13,7 +13,8 @@ pub struct Statistics {
     pub run: Nanoseconds,
     /// For how long it was ready, and others ran.
     pub ready: Nanoseconds,
-    /// For how long it waited until it was woken.
+    /// For how long it waited until it was woken. If a wait ended before the fiber left its core,
+    /// because the fiber was woken already, its next yield counts as a wait.
     pub wait: Nanoseconds,
     /// How often it began to run.
     pub turns: u32,

@@ -143,9 +143,9 @@ impl Team {
     }
 }
 
-#[test]
-fn loom_sleep_against_post() {
-    model("sleep against post", || {
+/// A core that sleeps, and another one that posts to it.
+pub(super) fn sleep_against_post(name: &str) {
+    model(name, || {
         let team = Team::new(false);
         team.roster.enter(0);
         let poster = {
@@ -155,6 +155,11 @@ fn loom_sleep_against_post() {
         assert!(team.until_taken(0));
         poster.join().expect("does not panic");
     });
+}
+
+#[test]
+fn loom_sleep_against_post() {
+    sleep_against_post("sleep against post");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! end while others ask them for something.
 
 use super::super::state::State;
-use super::cores::Team;
+use super::cores::{Team, sleep_against_post};
 use super::model;
 use crate::atomic::planted;
 use core::sync::atomic::Ordering::Relaxed;
@@ -14,16 +14,7 @@ use loom::thread;
 #[should_panic(expected = "deadlock")]
 fn loom_without_the_barrier_a_wake_up_is_lost() {
     planted::NO_BARRIER.set(true);
-    model("sleep against post without the barrier", || {
-        let team = Team::new(false);
-        team.roster.enter(0);
-        let poster = {
-            let team = Arc::clone(&team);
-            thread::spawn(move || team.post(0))
-        };
-        assert!(team.until_taken(0));
-        poster.join().expect("does not panic");
-    });
+    sleep_against_post("sleep against post without the barrier");
 }
 
 #[test]
