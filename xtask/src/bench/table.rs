@@ -43,6 +43,19 @@ are without it. Only the instructions of the core that acts are counted, without
 platform's kick.
 ";
 
+const AIMS: &str = "
+## Aims
+
+Limits that were set before the code was written. [Performance][performance] says where they come from.
+
+| | aim | is | |
+|---|---:|---:|---|
+";
+
+const LINKS: &str = "
+[performance]: performance.md
+";
+
 /// One line of the table.
 #[derive(Debug)]
 struct Line {
@@ -112,20 +125,33 @@ impl Table {
                 );
             }
         }
+        text.push_str(AIMS);
+        for (line, target) in self.aims() {
+            let (key, figure) = (line.key, &line.figure);
+            let word = if line.value > target {
+                "missed"
+            } else {
+                "reached"
+            };
+            let _ = writeln!(text, "| `{key}` | at most {target} | {figure} | {word} |");
+        }
+        text.push_str(LINKS);
         text
+    }
+
+    /// The lines that have an aim, each with its aim.
+    fn aims(&self) -> impl Iterator<Item = (&Line, f64)> {
+        let lines = self.speed.iter().chain(&self.memory).chain(&self.several);
+        lines.filter_map(|line| Some((line, line.target?)))
     }
 
     /// Figures that miss their aim.
     pub(super) fn shortfalls(&self) -> Vec<String> {
-        let lines = self.speed.iter().chain(&self.memory).chain(&self.several);
-        let misses = lines.filter(|line| line.target.is_some_and(|target| line.value > target));
+        let misses = self.aims().filter(|(line, target)| line.value > *target);
         misses
-            .map(|line| {
-                let target = line.target.unwrap_or_default();
-                format!(
-                    "`{}` is {}, above its aim of {target}",
-                    line.key, line.figure
-                )
+            .map(|(line, target)| {
+                let (key, figure) = (line.key, &line.figure);
+                format!("`{key}` is {figure}, above its aim of {target}")
             })
             .collect()
     }
@@ -174,9 +200,11 @@ fn lines(rows: &[rows::Row], figures: &Figures) -> Result<Vec<Line>> {
     rows.iter().map(line).collect()
 }
 
-/// First and third column of the lines whose first is code: operation and figure.
+/// First and third column of the lines whose first is code: operation and figure. The table of aims
+/// repeats figures, and is left out.
 fn cells(text: &str) -> BTreeMap<&str, &str> {
-    let lines = text.lines().filter(|line| line.starts_with("| `"));
+    let (figures, _aims) = text.split_once(AIMS).unwrap_or((text, ""));
+    let lines = figures.lines().filter(|line| line.starts_with("| `"));
     lines
         .filter_map(|line| {
             let mut cells = line.split('|').map(str::trim).skip(1);
@@ -260,6 +288,14 @@ mod tests {
             table("40.5").shortfalls(),
             ["`yield_2` is 40.5, above its aim of 40"]
         );
+    }
+
+    #[test]
+    fn aims_are_in_the_text_with_what_came_of_them() {
+        let reached = "| `yield_2` | at most 40 | 40 | reached |\n";
+        assert!(table("40").text().contains(reached));
+        let missed = "| `yield_2` | at most 40 | 40.5 | missed |\n";
+        assert!(table("40.5").text().contains(missed));
     }
 
     #[test]
