@@ -9,7 +9,9 @@ import re
 
 # The bits of a state word, from `src/scheduler/lock_free/state.rs`, and the number of this arrangement.
 KFIBER_LAYOUT = 1
-KFIBER_PARKED, KFIBER_WAKE, KFIBER_FINISHED, KFIBER_DETACHED, KFIBER_FAILED = 2, 4, 64, 128, 256
+KFIBER_POSTED, KFIBER_PARKED, KFIBER_WAKE, KFIBER_FINISHED, KFIBER_DETACHED, KFIBER_FAILED = 1, 2, 4, 64, 128, 256
+# The bits that say whether a fiber waits: it does if the second one alone is set.
+KFIBER_WAITING = KFIBER_POSTED | KFIBER_PARKED | KFIBER_WAKE
 KFIBER_PATH = "kfiber::scheduler::"
 # What a word of the stack contains that was never used, and where the kind of the stack is said.
 KFIBER_PAINT, KFIBER_PAINTED = 0xF1BE57ACF1BE57AC, 0x7A1E57AC
@@ -107,7 +109,7 @@ class KfiberFiber:
     def wait(self):
         """The record of the wait, or None."""
         address = kfiber_number(self.header["wait"])
-        if self.thread is not None or address == 0 or self.bits & (KFIBER_PARKED | KFIBER_WAKE) != KFIBER_PARKED:
+        if self.thread is not None or address == 0 or self.bits & KFIBER_WAITING != KFIBER_PARKED:
             return None
         return KfiberWait(address)
 

@@ -322,12 +322,14 @@ impl RunLoop {
     ///
     /// # Safety
     ///
-    /// `fiber` must be the running fiber of this loop, and the caller must be the owner.
+    /// `fiber` must be the running fiber of this loop, and the caller must be the owner. The wait must
+    /// stay in place until this returns. If it is one in a line, the pointer must be valid for the
+    /// whole place in the line.
     #[inline(always)]
     pub(crate) unsafe fn block_on<const HEEDS_CANCELLATION: bool>(
         &self,
         fiber: *const Header,
-        wait: &Wait,
+        wait: *const Wait,
         deadline: Nanoseconds,
     ) {
         // SAFETY: it runs.
@@ -337,7 +339,8 @@ impl RunLoop {
         }
         // SAFETY: the caller's promise.
         unsafe { self.block::<HEEDS_CANCELLATION>(fiber) };
-        if deadline != NEVER && wait.is_sleeping() {
+        // SAFETY: the caller's promise.
+        if deadline != NEVER && unsafe { &*wait }.is_sleeping() {
             // SAFETY: it was inserted, and not removed since.
             unsafe { self.sleepers.remove(wait) };
         }
@@ -346,7 +349,7 @@ impl RunLoop {
     }
 
     #[cold]
-    fn start_sleeping(&self, fiber: *const Header, wait: &Wait, deadline: Nanoseconds) {
+    fn start_sleeping(&self, fiber: *const Header, wait: *const Wait, deadline: Nanoseconds) {
         points::sleep(deadline);
         self.check_timer(self.last_look());
         // SAFETY: the caller takes it out before it goes away.

@@ -9,7 +9,7 @@ use super::line::{Line, Served, Waiter};
 use super::locked::Locked;
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::cpu::current;
-use crate::scheduler::run_loop::{RunLoop, waiting};
+use crate::scheduler::run_loop::RunLoop;
 use crate::scheduler::task::wait::{Giver, Kind};
 use crate::scheduler::{WaitError, WaitReason, after};
 use core::fmt;
@@ -219,9 +219,8 @@ impl WaitQueue {
         let run_loop = unsafe { RunLoop::of(waiter.fiber) };
         let object = ptr::from_ref(self).cast();
         let is_done = || waiter.is_served() || run_loop.failures() != failures;
-        let in_line = ptr::from_ref(waiter).cast();
-        let fiber = waiter.fiber;
-        let waited = waiting::wait_in_line_until(in_line, fiber, &KIND, object, deadline, is_done);
+        // SAFETY: `leave_failed` expects the queue and this waiter.
+        let waited = unsafe { waiter.wait_until(waiter.fiber, &KIND, object, deadline, is_done) };
         let was_woken = waiter.is_served() || !waiter.has_left(&self.queue, Queue::leave);
         if was_woken && waited.is_err() {
             // The wake-up arrived although the wait has ended with an error, so it belongs to the

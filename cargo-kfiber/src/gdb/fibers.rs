@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use super::kernel::{Kernel, Layout};
 
 // The bits of a state word, from `src/scheduler/lock_free/state.rs` of kfiber.
+const POSTED: u64 = 1;
 const PARKED: u64 = 2;
 const WAKE: u64 = 4;
 const FINISHED: u64 = 64;
@@ -199,7 +200,7 @@ impl<'a> Header<'a> {
         if generation == 0 || state & (FINISHED | FAILED) != 0 || stack_bottom >= self.at {
             return None;
         }
-        let waits = self.word(layout.wait) != 0 && state & (PARKED | WAKE) == PARKED;
+        let waits = self.word(layout.wait) != 0 && state & (POSTED | PARKED | WAKE) == PARKED;
         let name = memory.text(
             self.word(layout.name_at),
             self.word(layout.name_bytes) & 0xff,

@@ -109,13 +109,13 @@ pub(crate) unsafe fn end(fiber: *const Header, failure: Failure) {
 pub(crate) unsafe fn leave_wait(fiber: *const Header) {
     // SAFETY: it runs.
     let header = unsafe { &*fiber };
-    let wait = header.wait.replace(ptr::null());
+    let record = header.wait.replace(ptr::null());
     // If the stack above has overwritten the block, this word may be anything.
     if !is_whole(header) {
         return;
     }
     // SAFETY: the record is on the fiber's stack, which it has not left since it put it there.
-    let Some(wait) = (unsafe { wait.as_ref() }) else {
+    let Some(wait) = (unsafe { record.as_ref() }) else {
         return;
     };
     if wait.is_sleeping() {
@@ -125,10 +125,9 @@ pub(crate) unsafe fn leave_wait(fiber: *const Header) {
         unsafe { run_loop.sleepers.remove(wait) };
     }
     if let Some(leave) = wait.kind().leave {
-        // SAFETY: a wait of such a kind has one.
-        let waiter = unsafe { wait.waiter.assume_init() };
-        // SAFETY: both are of this wait; the rest is the caller's promise.
-        unsafe { leave(wait.object, waiter) };
+        // SAFETY: both are of this wait: `block_on` was given a pointer that is valid for the whole
+        // place in the line, which begins with the record. The rest is the caller's promise.
+        unsafe { leave(wait.object, record.cast()) };
     }
 }
 

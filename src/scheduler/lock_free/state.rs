@@ -2,18 +2,29 @@
 //! its id.
 //!
 //! ```text
-//!                    park()
-//!   RUNNING or READY ──────► PARKED        if WAKE was set before, the fiber continues at once
-//!          ▲                   │
-//!          └───────────────────┘
-//!            wake(): the caller that sets WAKE first makes the owner enqueue the fiber
+//!                    park()                wake() by others
+//!   RUNNING or READY ──────► PARKED ───────────────────────────► PARKED and POSTED
+//!          ▲                   │                                      │
+//!          ├───────────────────┘                                      │
+//!          │   wake_as_owner(): the owner enqueues the fiber          │
+//!          └──────────────────────────────────────────────────────────┘
+//!              the owner takes the fiber out of the inbox and enqueues it
 //! ```
 //!
-//! Code that wakes a fiber sets bits. If the fiber is parked and was not woken yet, that code also
-//! puts it into the inbox. Only the owner of the run loop takes the fiber out, and the owner is the
-//! one that was about to leave the fiber's stack. Therefore no fiber runs before its registers are
-//! stored, nobody has to wait, and no wake-up is lost. The low half of the word holds the bits, and
-//! the high half the generation, so that one compare-exchange checks both.
+//! Code that wakes a fiber sets one of two bits. If the fiber is parked and was not woken yet, the
+//! code sets POSTED, and puts the fiber into the inbox. Otherwise it sets WAKE, and a fiber that
+//! finds WAKE when it parks continues at once.
+//!
+//! - **S1**: only the owner of the run loop sets and clears PARKED, and only the owner clears POSTED.
+//! - **S2**: others set POSTED only if PARKED alone is set. So WAKE without POSTED beside PARKED was
+//!   set before the fiber parked.
+//! - **S3**: whoever changes PARKED from set to clear while POSTED is clear enqueues the fiber, and
+//!   so does the owner that takes it out of the inbox. Nobody else does.
+//!
+//! Only the owner of the run loop takes the fiber out of the inbox, and the owner is the one that was
+//! about to leave the fiber's stack. Therefore no fiber runs before its registers are stored, nobody
+//! has to wait, and no wake-up is lost. The low half of the word holds the bits, and the high half
+//! the generation, so that one compare-exchange checks both.
 
 #[cfg(any(feature = "smp", loom))]
 mod cores;
@@ -21,11 +32,13 @@ mod look;
 mod requests;
 
 use crate::atomic::{AtomicU64, Ordering};
-use core::sync::atomic::compiler_fence;
 
+/// The fiber waited and was woken by somebody who is not the owner. It is in the inbox, or about to
+/// be.
+const POSTED: u64 = 1;
 /// The fiber waits. It is still on its stack until the owner has switched to another fiber.
 const PARKED: u64 = 2;
-/// The fiber was woken since it last waited.
+/// The fiber was woken since it last waited, while it did not wait.
 const WAKE: u64 = 4;
 /// The token of `park`, with the contract of `std::thread::park`.
 const TOKEN: u64 = 8;
@@ -91,7 +104,7 @@ impl State {
     #[cfg(any(not(feature = "smp"), loom))]
     pub(crate) fn begin(&self, is_ready: bool) -> u32 {
         let next = generation(self.0.load(Ordering::Relaxed)).wrapping_add(1);
-        let bits = if is_ready { 0 } else { PARKED | WAKE };
+        let bits = if is_ready { 0 } else { PARKED | POSTED };
         self.0.store(
             u64::from(next) << GENERATION_SHIFT | bits,
             Ordering::Release,
@@ -104,8 +117,7 @@ impl State {
     #[inline(always)]
     #[must_use]
     pub(crate) fn park(&self) -> bool {
-        // The bit is clear, so an addition sets it, in one instruction that also returns the
-        // previous value.
+        // The bit is clear, so an addition sets it.
         let before = self.0.fetch_add(PARKED, Ordering::AcqRel);
         before & WAKE == 0 || self.unpark()
     }
@@ -123,22 +135,17 @@ impl State {
     #[cold]
     #[inline(never)]
     fn stays_parked(&self, before: u64, is_to_end: impl FnOnce() -> bool) -> bool {
-        // If somebody else sets the bit first while the fiber is parked, the fiber is in the inbox
-        // by now.
-        let is_woken = before & WAKE != 0;
-        if !is_woken && (!is_to_end() || self.0.fetch_or(WAKE, Ordering::AcqRel) & WAKE != 0) {
-            return true;
+        if before & WAKE != 0 {
+            return self.unpark();
         }
-        #[cfg(any(feature = "smp", loom))]
-        self.await_release_if_held();
-        self.unpark()
+        // If somebody else wakes the fiber first while it is parked, it is in the inbox by now.
+        !is_to_end() || !self.wake_as_owner()
     }
 
-    /// Ends a wait that was not to begin. Returns false.
+    /// Ends a wait that was not to begin, because the fiber was woken before. Returns false.
     #[inline(always)]
     fn unpark(&self) -> bool {
-        // The fiber may have been woken since it was parked, with nothing left to notice. What the
-        // waking code wrote is visible after this.
+        // What the waking code wrote is visible after this. By S2 the fiber is in no inbox.
         self.0.fetch_sub(PARKED | WAKE, Ordering::Acquire);
         false
     }
@@ -148,13 +155,12 @@ impl State {
     pub(crate) fn wake(&self) -> Woken {
         let mut current = self.0.load(Ordering::Relaxed);
         loop {
-            match self.0.compare_exchange_weak(
-                current,
-                current | WAKE,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return woken(current),
+            let (next, woken) = after_wake(current);
+            match self
+                .0
+                .compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed)
+            {
+                Ok(_) => return woken,
                 Err(seen) => current = seen,
             }
         }
@@ -165,22 +171,34 @@ impl State {
     #[inline]
     #[must_use]
     pub(crate) fn wake_as_owner(&self) -> bool {
-        // Only the owner sets and clears PARKED, so it may look at it first.
-        let before = self.0.load(Ordering::Relaxed);
-        // This form compiles to one instruction.
-        if self.0.fetch_or(WAKE, Ordering::AcqRel) & WAKE != 0 {
-            return false;
+        // This form compiles to one instruction. It also says whether the fiber waited. From here on
+        // nobody sets POSTED, so the bit says whether somebody was first.
+        if self.0.fetch_and(!PARKED, Ordering::AcqRel) & PARKED == 0 {
+            return self.note_wake();
         }
-        // Without this the compiler computes one condition of the two, with more instructions.
-        compiler_fence(Ordering::SeqCst);
-        if before & PARKED == 0 {
-            return false;
+        if self.0.load(Ordering::Relaxed) & POSTED != 0 {
+            return self.leave_to_inbox();
         }
-        // This code set the bit first, so nobody else enqueues the fiber.
         #[cfg(any(feature = "smp", loom))]
         self.await_release_if_held();
-        self.0.fetch_sub(PARKED | WAKE, Ordering::Acquire);
         true
+    }
+
+    /// Records that a fiber which does not wait was woken. Returns false.
+    #[cold]
+    #[inline(never)]
+    fn note_wake(&self) -> bool {
+        self.0.fetch_or(WAKE, Ordering::AcqRel);
+        false
+    }
+
+    /// Gives a fiber that somebody else has woken first back to the inbox. Returns false.
+    #[cold]
+    #[inline(never)]
+    fn leave_to_inbox(&self) -> bool {
+        // Nobody enqueued it meanwhile: the inbox is emptied by the owner only.
+        self.0.fetch_or(PARKED, Ordering::AcqRel);
+        false
     }
 
     /// Records that the owner has taken the fiber out of the inbox, into which a [`Woken::Enqueue`]
@@ -191,7 +209,9 @@ impl State {
         if self.end_move() {
             return;
         }
-        self.0.fetch_sub(PARKED | WAKE, Ordering::Acquire);
+        // The fiber may have been woken again meanwhile, with nothing left to notice.
+        self.0
+            .fetch_and(!(PARKED | POSTED | WAKE), Ordering::Acquire);
     }
 
     /// Sets a bit and wakes the fiber, if it still has that generation and has not ended.
@@ -201,12 +221,14 @@ impl State {
             if generation(current) != of || current & FINISHED != 0 {
                 return Woken::Stale;
             }
-            let next = current | bit | WAKE;
-            match self
-                .0
-                .compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed)
-            {
-                Ok(_) => return woken(current),
+            let (next, woken) = after_wake(current);
+            match self.0.compare_exchange_weak(
+                current,
+                next | bit,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return woken,
                 Err(seen) => current = seen,
             }
         }
@@ -246,7 +268,7 @@ impl State {
 
     /// Returns whether the fiber waits and was not woken yet.
     pub(crate) fn is_parked(&self) -> bool {
-        woken(self.0.load(Ordering::Relaxed)) == Woken::Enqueue
+        waits(self.0.load(Ordering::Relaxed))
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
@@ -353,10 +375,17 @@ const fn generation(word: u64) -> u32 {
     (word >> GENERATION_SHIFT) as u32
 }
 
-const fn woken(before: u64) -> Woken {
-    if before & (PARKED | WAKE) == PARKED {
-        Woken::Enqueue
+/// Returns whether the word says that the fiber waits and was not woken yet.
+const fn waits(word: u64) -> bool {
+    word & (PARKED | POSTED | WAKE) == PARKED
+}
+
+/// Returns the word after somebody who is not the owner has woken the fiber, and what is to be done.
+#[inline(always)]
+const fn after_wake(before: u64) -> (u64, Woken) {
+    if waits(before) {
+        (before | POSTED, Woken::Enqueue)
     } else {
-        Woken::Nothing
+        (before | WAKE, Woken::Nothing)
     }
 }

@@ -4,7 +4,7 @@
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::run_loop::RunLoop;
 use crate::scheduler::task::header::{Header, is_cancelled};
-use crate::scheduler::task::wait::{Kind, Wait};
+use crate::scheduler::task::wait::{Kind, Record, Wait};
 use crate::trace::points;
 use core::fmt;
 use core::panic::Location;
@@ -47,32 +47,46 @@ pub(crate) fn wait_until(
     if is_done() {
         return Ok(());
     }
-    wait_heeding::<true>(fiber, kind, object, None, deadline, is_done)
+    let record = Record::new();
+    // SAFETY: it is new, and stays in place.
+    unsafe { wait_heeding::<true>(&raw const record, fiber, kind, object, deadline, is_done) }
 }
 
-/// Behaves like [`wait_until`], for a fiber that stands in a line with this waiter.
+/// Behaves like [`wait_until`], for a fiber that stands in a line, in a place that begins with this
+/// record.
 ///
 /// The fiber must not have waited since it is in the line, so that whoever has changed the result
 /// of `is_done` by now has also woken it.
+///
+/// # Safety
+///
+/// `record` must be valid for the whole place, which must be what the [kind](Kind::leave) of the wait
+/// expects. It must stay valid until this function returns, or until the fiber has left the line
+/// because it fails. No other wait may use it.
 #[inline(always)]
 #[track_caller]
-pub(crate) fn wait_in_line_until(
-    waiter: *const (),
+pub(crate) unsafe fn wait_in_line_until(
+    record: *const Record,
     fiber: *const Header,
     kind: &'static Kind,
     object: *const (),
     deadline: Nanoseconds,
     is_done: impl FnMut() -> bool,
 ) -> Result<(), WaitError> {
-    wait_heeding::<true>(fiber, kind, object, Some(waiter), deadline, is_done)
+    // SAFETY: the caller's promise.
+    unsafe { wait_heeding::<true>(record, fiber, kind, object, deadline, is_done) }
 }
 
 /// Behaves like [`wait_in_line_until`], but a cancellation does not end the wait, and `is_done` may
 /// be true from the beginning.
+///
+/// # Safety
+///
+/// The requirements of [`wait_in_line_until`] apply.
 #[inline(always)]
 #[track_caller]
-pub(crate) fn wait_in_line_shielded_until(
-    waiter: *const (),
+pub(crate) unsafe fn wait_in_line_shielded_until(
+    record: *const Record,
     fiber: *const Header,
     kind: &'static Kind,
     object: *const (),
@@ -82,26 +96,33 @@ pub(crate) fn wait_in_line_shielded_until(
     if is_done() {
         return Ok(());
     }
-    wait_heeding::<false>(fiber, kind, object, Some(waiter), deadline, is_done)
+    // SAFETY: the caller's promise.
+    unsafe { wait_heeding::<false>(record, fiber, kind, object, deadline, is_done) }
 }
 
 /// Waits at least once, unless the fiber was woken, or the wait is to end for another reason.
+///
+/// # Safety
+///
+/// `record` must be valid, and stay valid until this function returns or the fiber has failed. No
+/// other wait may use it. If the wait is one in a line, the requirements of [`wait_in_line_until`]
+/// apply.
 #[inline(always)]
 #[track_caller]
-fn wait_heeding<const HEEDS_CANCELLATION: bool>(
+unsafe fn wait_heeding<const HEEDS_CANCELLATION: bool>(
+    record: *const Record,
     fiber: *const Header,
     kind: &'static Kind,
     object: *const (),
-    waiter: Option<*const ()>,
     deadline: Nanoseconds,
     mut is_done: impl FnMut() -> bool,
 ) -> Result<(), WaitError> {
     // SAFETY: it runs.
     let run_loop = unsafe { RunLoop::of(fiber) };
-    let mut wait = Wait::new(kind, object, Location::caller(), run_loop.last_look());
-    if let Some(waiter) = waiter {
-        wait.waiter.write(waiter);
-    }
+    let place = Location::caller();
+    // SAFETY: the caller's promise.
+    let wait =
+        unsafe { Record::write(record, Wait::new(kind, object, place, run_loop.last_look())) };
     loop {
         #[cfg(feature = "smp")]
         // It may have moved to another core meanwhile.
@@ -114,9 +135,10 @@ fn wait_heeding<const HEEDS_CANCELLATION: bool>(
                 WaitError::TimedOut
             });
         }
-        points::wait(kind.reason as u8, object, wait.location);
-        // SAFETY: `waiting_fiber` says that it runs, and that we are the owner.
-        unsafe { run_loop.block_on::<HEEDS_CANCELLATION>(fiber, &wait, deadline) };
+        points::wait(kind.reason as u8, object, place);
+        // SAFETY: `waiting_fiber` says that it runs, and that we are the owner. The record stays in
+        // place, by the caller's promise.
+        unsafe { run_loop.block_on::<HEEDS_CANCELLATION>(fiber, wait, deadline) };
         if is_done() {
             return Ok(());
         }
@@ -163,7 +185,7 @@ pub(crate) fn wait_shielded_at(
         // SAFETY: it runs. It may have moved to another core meanwhile.
         let run_loop = unsafe { RunLoop::of(fiber) };
         points::wait(kind.reason as u8, object, place);
-        // SAFETY: `waiting_fiber` says that it runs, and that we are the owner.
-        unsafe { run_loop.block_on::<false>(fiber, &wait, NEVER) };
+        // SAFETY: `waiting_fiber` says that it runs, and that we are the owner. The record is a local.
+        unsafe { run_loop.block_on::<false>(fiber, &raw const wait, NEVER) };
     }
 }

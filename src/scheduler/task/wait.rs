@@ -119,8 +119,8 @@ pub(crate) struct Kind {
 }
 
 /// Takes a fiber that fails while it waits out of its line, and passes on to the next fiber what it
-/// was given. The arguments are the [object](Wait::object) and the [waiter](Wait::waiter) of its
-/// wait.
+/// was given. The arguments are the [object](Wait::object) of its wait and its place in the line,
+/// which begins with the [record](Record) of the wait.
 ///
 /// # Safety
 ///
@@ -175,19 +175,42 @@ impl Kind {
 }
 
 /// The record of a wait; see the [module](self). The header of the fiber points to it while the
-/// fiber waits.
+/// fiber waits. If the [kind](Kind::leave) of the wait is one in a line, the record is in the
+/// [`Record`] with which the place of the fiber in the line begins.
 pub(crate) struct Wait {
     /// The [`Kind`], with the [`Sleep`] in the low bits that its alignment leaves free. One store
     /// sets both.
     kind_and_sleep: KindAndSleep,
     /// The address of the object that is waited for, or null.
     pub(crate) object: *const (),
-    /// The place of the fiber in a line, if the [kind](Kind::leave) of the wait has one.
-    pub(crate) waiter: MaybeUninit<*const ()>,
     pub(crate) location: &'static Location<'static>,
     /// The time at which the loop last read the clock before the wait began.
     pub(crate) since: Nanoseconds,
     pub(crate) node: UnsafeCell<MaybeUninit<Node>>,
+}
+
+/// Room for the record of a wait, which is written when the wait begins.
+#[repr(transparent)]
+pub(crate) struct Record(UnsafeCell<MaybeUninit<Wait>>);
+
+impl Record {
+    #[inline(always)]
+    pub(crate) const fn new() -> Self {
+        Self(UnsafeCell::new(MaybeUninit::uninit()))
+    }
+
+    /// Writes the record. The pointer to it may be used for whatever `record` may be used for.
+    ///
+    /// # Safety
+    ///
+    /// `record` must be valid, and nobody may use a wait that was in it before.
+    #[inline(always)]
+    pub(crate) const unsafe fn write(record: *const Self, wait: Wait) -> *const Wait {
+        let place = record.cast::<Wait>().cast_mut();
+        // SAFETY: the caller's promise; it is in a cell.
+        unsafe { place.write(wait) };
+        place
+    }
 }
 
 /// A word of a wait. With several cores another core may read it, while it holds the fiber.
@@ -282,7 +305,6 @@ impl Wait {
     ) -> Self {
         Self {
             kind_and_sleep: KindAndSleep::new(kind),
-            waiter: MaybeUninit::uninit(),
             object,
             location,
             since,

@@ -6,7 +6,7 @@ use crate::platform::Nanoseconds;
 use crate::scheduler::WaitError;
 use crate::scheduler::run_loop::{waiting, wake};
 use crate::scheduler::task::header::Header;
-use crate::scheduler::task::wait::Kind;
+use crate::scheduler::task::wait::{Kind, Record};
 use crate::sync::lock_error::LockError;
 use crate::sync::locked::Locked;
 use core::cell::Cell;
@@ -14,8 +14,11 @@ use core::mem::MaybeUninit;
 use core::ptr;
 use core::sync::atomic::{AtomicU8, Ordering};
 
-/// The place of one fiber in a line.
+/// The place of one fiber in a line. It begins with the record of the fiber's wait, so that each is
+/// found from the other.
+#[repr(C)]
 pub(in crate::sync) struct Waiter {
+    record: Record,
     pub(in crate::sync) fiber: *const Header,
     /// A word through which the primitive and the waiter exchange information. It is accessed like
     /// the line (**L1**), or by the waiter itself while that is in no line.
@@ -31,6 +34,7 @@ impl Waiter {
     #[inline(always)]
     pub(in crate::sync) const fn new(fiber: *const Header) -> Self {
         Self {
+            record: Record::new(),
             fiber,
             note: Cell::new(MaybeUninit::new(ptr::null_mut())),
             stage: AtomicU8::new(ALONE),
@@ -68,13 +72,13 @@ impl Waiter {
         note
     }
 
-    /// Returns the object that a failed fiber waited for, and its waiter, from the two words in the
-    /// record of its wait.
+    /// Returns the object that a failed fiber waited for, and its waiter, from the arguments of
+    /// [`Leave`](crate::scheduler::task::wait::Leave).
     ///
     /// # Safety
     ///
-    /// The words must come from such a record. A wait in a line keeps both in place, and the fiber
-    /// must not have resumed since.
+    /// The arguments must be those. A wait in a line keeps both in place, and the fiber must not have
+    /// resumed since.
     pub(in crate::sync) const unsafe fn of_failed<'a, P>(
         object: *const (),
         waiter: *const (),
@@ -153,6 +157,28 @@ impl Waiter {
         }
     }
 
+    /// Waits until `is_done` returns true. If the wait ends before, the fiber is still in its place.
+    ///
+    /// # Safety
+    ///
+    /// `fiber` must be that of the waiter. The kind must be one in a line, whose function expects this
+    /// waiter and this object.
+    #[inline(always)]
+    #[track_caller]
+    pub(in crate::sync) unsafe fn wait_until(
+        &self,
+        fiber: *const Header,
+        kind: &'static Kind,
+        object: *const (),
+        deadline: Nanoseconds,
+        is_done: impl FnMut() -> bool,
+    ) -> Result<(), WaitError> {
+        let record = ptr::from_ref(self).cast();
+        // SAFETY: it is the record of this place, which L2 keeps there. The rest is the caller's
+        // promise.
+        unsafe { waiting::wait_in_line_until(record, fiber, kind, object, deadline, is_done) }
+    }
+
     /// Waits in the line until the fiber is served. If the wait ends before, the fiber leaves the
     /// line, and `leave` updates the state of the primitive.
     #[inline]
@@ -165,9 +191,9 @@ impl Waiter {
         deadline: Nanoseconds,
         leave: impl FnOnce(&mut S, &Self) -> Served,
     ) -> Result<(), WaitError> {
-        let this = ptr::from_ref(self).cast();
         let is_done = || self.is_served();
-        let waited = waiting::wait_in_line_until(this, self.fiber, kind, object, deadline, is_done);
+        // SAFETY: each primitive passes its own kind, and itself.
+        let waited = unsafe { self.wait_until(self.fiber, kind, object, deadline, is_done) };
         self.finish(waited, shared, leave)
     }
 
@@ -186,9 +212,11 @@ impl Waiter {
         leave: impl FnOnce(&mut S, &Self) -> Served,
     ) -> Result<(), LockError> {
         let is_done = || self.is_served() || is_poisoned();
-        let this = ptr::from_ref(self).cast();
-        let waited =
-            waiting::wait_in_line_shielded_until(this, self.fiber, kind, object, deadline, is_done);
+        let (record, fiber) = (ptr::from_ref(self).cast(), self.fiber);
+        // SAFETY: as in `wait` and `wait_until`.
+        let waited = unsafe {
+            waiting::wait_in_line_shielded_until(record, fiber, kind, object, deadline, is_done)
+        };
         if self.is_served() || !self.has_left(shared, leave) {
             return Ok(());
         }

@@ -9,7 +9,6 @@
 
 use super::{Semaphore, TooManyPermits};
 use crate::platform::{NEVER, Nanoseconds};
-use crate::scheduler::run_loop::waiting;
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::wait::{Giver, Kind};
 use crate::scheduler::{WaitError, WaitReason};
@@ -184,9 +183,9 @@ impl Semaphore {
             return self.wait_in_line(fiber, NEVER);
         }
         let object = ptr::from_ref(self).cast();
-        let this = (&raw const waiter).cast();
         let is_done = || waiter.is_served();
-        waiting::wait_in_line_until(this, fiber, &KIND, object, NEVER, is_done)
+        // SAFETY: `leave_failed` expects the semaphore and this waiter.
+        unsafe { waiter.wait_until(fiber, &KIND, object, NEVER, is_done) }
             .or_else(|error| self.give_up(&waiter, error))
     }
 

@@ -155,6 +155,30 @@ fn loom_deadline_and_unpark() {
 }
 
 #[test]
+fn loom_a_wake_by_the_owner_and_two_by_another() {
+    model("a wake by the owner and two by another", || {
+        let core = Core::new(true);
+        let count = Arc::new(AtomicU64::new(0));
+        let waker = {
+            let (core, count) = (Arc::clone(&core), Arc::clone(&count));
+            thread::spawn(move || {
+                for number in [1, 2] {
+                    count.store(number, Ordering::Relaxed);
+                    assert_ne!(core.signal(|state, _| state.wake()), Woken::Stale);
+                }
+            })
+        };
+        if core.fiber.state.park() && !core.fiber.state.wake_as_owner() {
+            core.until_taken();
+        }
+        assert!(!core.fiber.state.is_waiting());
+        core.wait_until(|| count.load(Ordering::Relaxed) == 2);
+        waker.join().expect("does not panic");
+        assert!(!core.drain(), "ready, and in the inbox too");
+    });
+}
+
+#[test]
 fn loom_spawn_and_unpark() {
     model("spawn and unpark", || {
         let core = Core::new(false);

@@ -2,8 +2,8 @@
 //! on its way to another, and how many fibers borrow from it.
 
 #[cfg(feature = "smp")]
-use super::{GENERATION_SHIFT, generation};
-use super::{PARKED, State, WAKE};
+use super::{GENERATION_SHIFT, WAKE, generation};
+use super::{PARKED, POSTED, State, waits};
 use crate::atomic::Ordering;
 
 /// The loop of the fiber has given it to another loop while it was ready. It is in the inbox there.
@@ -30,7 +30,7 @@ impl State {
     #[cfg(feature = "smp")]
     pub(crate) fn begin_as(&self, is_ready: bool, is_pinned: bool) -> u32 {
         let next = generation(self.0.load(Ordering::Relaxed)).wrapping_add(1);
-        let ready_bits = if is_ready { 0 } else { PARKED | WAKE };
+        let ready_bits = if is_ready { 0 } else { PARKED | POSTED };
         let bits = ready_bits | if is_pinned { PINNED } else { 0 };
         let word = u64::from(next) << GENERATION_SHIFT | bits;
         self.0.store(word, Ordering::Release);
@@ -54,10 +54,10 @@ impl State {
     /// its ring.
     ///
     /// Both bits are set in one step: nobody else may find that the fiber waits, and enqueue it. A
-    /// wake-up that the fiber has not noticed yet is kept, since WAKE stays set when it arrives.
+    /// wake-up that the fiber has not noticed yet is kept, since WAKE is left alone.
     #[cfg(any(feature = "smp", loom))]
     pub(crate) fn begin_move(&self) {
-        self.0.fetch_or(PARKED | WAKE | MOVED, Ordering::AcqRel);
+        self.0.fetch_or(PARKED | POSTED | MOVED, Ordering::AcqRel);
     }
 
     /// Counts a fiber that borrows from this one. Returns false if there are too many.
@@ -97,7 +97,7 @@ impl State {
     #[must_use]
     pub(crate) fn hold_waiting(&self) -> bool {
         let mut current = self.0.load(Ordering::Relaxed);
-        while current & (PARKED | WAKE | HELD) == PARKED {
+        while waits(current) && current & HELD == 0 {
             match self.0.compare_exchange_weak(
                 current,
                 current | HELD,
@@ -123,11 +123,12 @@ impl State {
         self.0.fetch_and(!HELD, Ordering::Release);
     }
 
-    /// Waits until the fiber is not held. It was woken, so nobody begins to hold it meanwhile.
+    /// Waits until the fiber is not held. It does not wait any more, so nobody begins to hold it
+    /// meanwhile. What it writes from now on comes after what was read while it was held.
     #[cfg(any(feature = "smp", loom))]
     #[inline(always)]
     pub(super) fn await_release_if_held(&self) {
-        if self.is_held() {
+        if self.0.load(Ordering::Acquire) & HELD != 0 {
             self.await_release();
         }
     }
@@ -151,7 +152,8 @@ impl State {
             return false;
         }
         if word & MOVED != 0 {
-            self.0.fetch_and(!(PARKED | MOVED), Ordering::Acquire);
+            self.0
+                .fetch_and(!(PARKED | POSTED | MOVED), Ordering::Acquire);
             return true;
         }
         self.await_release();
