@@ -2,6 +2,7 @@
 
 use super::receiver::Receiver;
 use super::shared::Attempt;
+use super::state::Taken;
 use super::{Channel, RecvError};
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::cpu::current;
@@ -35,20 +36,20 @@ impl<T, const CAP: usize> Channel<T, CAP> {
     pub fn recv(&self) -> Result<T, RecvError> {
         let fiber = current::waiting_fiber();
         let mut message = MaybeUninit::uninit();
-        let word = self.state.word();
         // SAFETY: it is a place for one. Interrupts are on: this fiber may wait.
-        if unsafe { self.state.take_at_once::<true>(word, message.as_mut_ptr()) } {
+        match unsafe { self.state.take_at_once::<true>(message.as_mut_ptr()) } {
             // SAFETY: it was moved there.
-            return Ok(unsafe { message.assume_init() });
-        }
-        if word.is_null() {
-            let receiver = Receiver::new(fiber);
-            // SAFETY: it is new, and waits next, which keeps it in place.
-            if unsafe { self.state.enter_alone(&raw const receiver) } {
-                self.wait(fiber, &raw const receiver, NEVER)?;
-                // SAFETY: it was served.
-                return Ok(unsafe { receiver.into_message() });
+            Taken::Done => return Ok(unsafe { message.assume_init() }),
+            Taken::Empty => {
+                let receiver = Receiver::new(fiber);
+                // SAFETY: it is new, and waits next, which keeps it in place.
+                if unsafe { self.state.enter_alone(&raw const receiver) } {
+                    self.wait(fiber, &raw const receiver, NEVER)?;
+                    // SAFETY: it was served.
+                    return Ok(unsafe { receiver.into_message() });
+                }
             }
+            Taken::Busy => {}
         }
         self.recv_slowly(fiber, NEVER)
     }
@@ -106,11 +107,12 @@ impl<T, const CAP: usize> Channel<T, CAP> {
     #[inline]
     pub fn try_recv(&self) -> Result<T, RecvError> {
         let mut message = MaybeUninit::uninit();
-        let word = self.state.word();
         // SAFETY: it is a place for one.
-        if unsafe { self.state.take_at_once::<false>(word, message.as_mut_ptr()) } {
+        match unsafe { self.state.take_at_once::<false>(message.as_mut_ptr()) } {
             // SAFETY: it was moved there.
-            return Ok(unsafe { message.assume_init() });
+            Taken::Done => return Ok(unsafe { message.assume_init() }),
+            Taken::Empty => return Err(RecvError::Empty),
+            Taken::Busy => {}
         }
         let mut message = MaybeUninit::uninit();
         // SAFETY: it is a place for one.

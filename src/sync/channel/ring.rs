@@ -9,7 +9,7 @@ use core::ptr;
 /// A ring buffer; see the [module](self).
 pub(super) struct Ring<T, const CAP: usize> {
     places: [MaybeUninit<T>; CAP],
-    /// The position of the oldest message. [`wrapped`](Self::wrapped) makes it one in the ring.
+    /// The position of the oldest message.
     first: usize,
     /// How much is in use. While the channel is unlocked, the [word](super::word) may say it
     /// instead.
@@ -76,7 +76,7 @@ impl<T, const CAP: usize> Ring<T, CAP> {
     /// The ring must have room. `message` must point to a message, which is moved out by the call.
     #[inline(always)]
     pub(super) const unsafe fn put(&mut self, used: usize, message: *const T) {
-        let place = self.place(Self::wrapped(self.first.wrapping_add(used)));
+        let place = self.place(Self::wrapped(self.first + used));
         // SAFETY: the caller's promise; as there is room, the place is there, and free.
         unsafe { ptr::copy_nonoverlapping(message, place, 1) };
     }
@@ -88,11 +88,8 @@ impl<T, const CAP: usize> Ring<T, CAP> {
     /// The ring must contain a message, and `slot` must have room for one.
     #[inline(always)]
     pub(super) const unsafe fn take(&mut self, slot: *mut T) {
-        let place = self.place(Self::wrapped(self.first));
-        self.first = self.first.wrapping_add(Self::STEP);
-        if !Self::BYTES.is_power_of_two() {
-            self.first = Self::wrapped(self.first);
-        }
+        let place = self.place(self.first);
+        self.first = Self::wrapped(self.first + Self::STEP);
         // SAFETY: the caller's promise.
         unsafe { ptr::copy_nonoverlapping(place, slot, 1) };
     }
@@ -114,12 +111,12 @@ impl<T, const CAP: usize> Ring<T, CAP> {
     ///
     /// The requirements of [`put`](Self::put) apply.
     pub(super) const unsafe fn push_front(&mut self, message: *const T) {
-        let before = if Self::BYTES.is_power_of_two() || self.first > 0 {
-            self.first
-        } else {
+        let place = if self.first == 0 {
             Self::BYTES
+        } else {
+            self.first
         };
-        self.first = before.wrapping_sub(Self::STEP);
+        self.first = place - Self::STEP;
         // SAFETY: the caller's promise; the place before the first is behind the last.
         unsafe { self.put(0, message) };
         self.used += Self::STEP;

@@ -19,8 +19,7 @@ struct Slot<T>(UnsafeCell<MaybeUninit<T>>);
 
 impl<T> Slot<T> {
     #[inline(always)]
-    const fn new(message: ManuallyDrop<T>) -> Self {
-        let message = ManuallyDrop::into_inner(message);
+    const fn new(message: T) -> Self {
         Self(UnsafeCell::new(MaybeUninit::new(message)))
     }
 
@@ -62,11 +61,10 @@ impl<T, const CAP: usize> Channel<T, CAP> {
     #[track_caller]
     pub fn send(&self, message: T) -> Result<(), SendError<T>> {
         let fiber = current::waiting_fiber();
-        let message = ManuallyDrop::new(message);
-        let word = self.state.word();
-        // SAFETY: there it is, and is used again only if it was not moved out. Interrupts are on:
-        // this fiber may wait.
-        if unsafe { self.state.put_at_once::<true>(word, &raw const *message) } {
+        // SAFETY: there it is. Interrupts are on: this fiber may wait.
+        if unsafe { self.state.put_at_once::<true>(&raw const message) } {
+            // It was moved out.
+            let _moved = ManuallyDrop::new(message);
             return Ok(());
         }
         self.send_slowly(fiber, message, NEVER)
@@ -89,7 +87,7 @@ impl<T, const CAP: usize> Channel<T, CAP> {
     #[track_caller]
     pub fn send_timeout(&self, message: T, timeout: Duration) -> Result<(), SendError<T>> {
         let fiber = current::waiting_fiber();
-        self.send_slowly(fiber, ManuallyDrop::new(message), after(timeout))
+        self.send_slowly(fiber, message, after(timeout))
     }
 
     /// Behaves like [`send`](Self::send), but waits no longer than until `deadline`.
@@ -109,7 +107,7 @@ impl<T, const CAP: usize> Channel<T, CAP> {
     #[track_caller]
     pub fn send_until(&self, message: T, deadline: Nanoseconds) -> Result<(), SendError<T>> {
         let fiber = current::waiting_fiber();
-        self.send_slowly(fiber, ManuallyDrop::new(message), deadline)
+        self.send_slowly(fiber, message, deadline)
     }
 
     /// Sends a message if there is room, or if a receiver waits.
@@ -123,10 +121,10 @@ impl<T, const CAP: usize> Channel<T, CAP> {
     /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
     #[inline]
     pub fn try_send(&self, message: T) -> Result<(), SendError<T>> {
-        let message = ManuallyDrop::new(message);
-        let word = self.state.word();
-        // SAFETY: there it is, and is used again only if it was not moved out.
-        if unsafe { self.state.put_at_once::<false>(word, &raw const *message) } {
+        // SAFETY: there it is.
+        if unsafe { self.state.put_at_once::<false>(&raw const message) } {
+            // It was moved out.
+            let _moved = ManuallyDrop::new(message);
             return Ok(());
         }
         let slot = Slot::new(message);
@@ -163,7 +161,7 @@ impl<T, const CAP: usize> Channel<T, CAP> {
     fn send_slowly(
         &self,
         fiber: *const Header,
-        message: ManuallyDrop<T>,
+        message: T,
         deadline: Nanoseconds,
     ) -> Result<(), SendError<T>> {
         let slot = Slot::new(message);

@@ -57,8 +57,9 @@ impl<T, const CAP: usize> Shared<T, CAP> {
     pub(super) fn unpack(&mut self, word: Word<T>) {
         if let Some(used) = word::plain(word) {
             self.ring.used = used;
-        } else if let Some(receiver) = word::receiver_in(word) {
+        } else if word::is_alone(word) {
             self.ring.used = 0;
+            let receiver = word::receiver_in(word);
             // SAFETY: it waits, which keeps it in place, and was taken from the word, so it is in
             // no line.
             unsafe { self.add_receiver(receiver) };

@@ -28,6 +28,15 @@ pub(super) struct State<T, const CAP: usize> {
 // SAFETY: C1, and messages go from one fiber to another.
 unsafe impl<T: Send, const CAP: usize> Sync for State<T, CAP> {}
 
+/// The outcome of [`State::take_at_once`].
+pub(super) enum Taken {
+    Done,
+    /// The channel is open and empty, and nobody waits.
+    Empty,
+    /// The attempt needs the lock.
+    Busy,
+}
+
 /// A guard with exclusive access to the shared state.
 pub(super) struct Alone<'a, T, const CAP: usize> {
     state: &'a State<T, CAP>,
@@ -43,15 +52,17 @@ impl<T, const CAP: usize> State<T, CAP> {
     }
 
     #[inline(always)]
-    pub(super) fn word(&self) -> Word<T> {
+    fn word(&self) -> Word<T> {
         self.word.load(Ordering::Relaxed)
     }
 
+    /// Changes the word, and returns the old one, if that is `from`. Where the old word is used
+    /// afterwards, the returned one saves a register.
     #[inline(always)]
-    fn change(&self, from: Word<T>, to: Word<T>, order: Ordering) -> bool {
+    fn change(&self, from: Word<T>, to: Word<T>, order: Ordering) -> Option<Word<T>> {
         self.word
             .compare_exchange(from, to, order, Ordering::Relaxed)
-            .is_ok()
+            .ok()
     }
 
     /// Acquires the lock. Interrupts are off until the guard is dropped.
@@ -61,7 +72,8 @@ impl<T, const CAP: usize> State<T, CAP> {
         // Only another core can hold the lock, and only for a short time.
         loop {
             let word = self.word();
-            if word != word::locked() && self.change(word, word::locked(), Ordering::Acquire) {
+            let locked = word::locked();
+            if word != locked && self.change(word, locked, Ordering::Acquire).is_some() {
                 let mut shared = Alone {
                     state: self,
                     were_enabled,
@@ -75,33 +87,30 @@ impl<T, const CAP: usize> State<T, CAP> {
 
     /// Moves a message into the ring if nobody waits and there is room, or to the receiver that
     /// waits alone. Returns whether it did, which it may fail to do while others access the channel.
-    /// `word` is what the [word](Self::word) was a moment ago.
     ///
     /// # Safety
     ///
     /// `message` must point to a message. If the function returns true, the message was moved out.
     /// If `IN_FIBER`, interrupts must be on, in a fiber.
     #[inline(always)]
-    pub(super) unsafe fn put_at_once<const IN_FIBER: bool>(
-        &self,
-        word: Word<T>,
-        message: *const T,
-    ) -> bool {
-        let used = word.addr();
+    pub(super) unsafe fn put_at_once<const IN_FIBER: bool>(&self, message: *const T) -> bool {
+        let word = self.word();
         // A word that is not a number of bytes is above every such number.
-        if used < Ring::<T, CAP>::BYTES {
-            // SAFETY: the caller's promise; there is room.
-            let put = |shared: &mut Shared<T, CAP>| unsafe { shared.ring.put(used, message) };
-            let used = word::of(used + Ring::<T, CAP>::STEP);
-            return self.change_ring::<IN_FIBER>(word, used, put);
+        if word.addr() < Ring::<T, CAP>::BYTES {
+            return self.change_ring::<IN_FIBER>(word, |ring, used| {
+                // SAFETY: the caller's promise; there is room.
+                unsafe { ring.put(used, message) };
+                used + Ring::<T, CAP>::STEP
+            });
         }
-        let Some(receiver) = word::receiver_in(word) else {
+        if !word::is_alone(word) {
+            return false;
+        }
+        // Acquire: this makes visible what the receiver wrote into its node.
+        let Some(word) = self.change(word, word::of(0), Ordering::AcqRel) else {
             return false;
         };
-        // Acquire: this makes visible what the receiver wrote into its node.
-        if !self.change(word, word::of(0), Ordering::AcqRel) {
-            return false;
-        }
+        let receiver = word::receiver_in(word);
         // SAFETY: C2.
         let slot = unsafe { &*receiver }.slot();
         // SAFETY: the caller's promise, and the receiver's: it waits, with a place for a message.
@@ -116,51 +125,52 @@ impl<T, const CAP: usize> State<T, CAP> {
         true
     }
 
-    /// Moves the oldest message into `slot`, if there is one and nobody waits. Returns whether it
-    /// did, which it may fail to do while others access the channel. `word` is what the
-    /// [word](Self::word) was a moment ago.
+    /// Moves the oldest message into `slot`, if there is one and nobody waits. It may fail to do so
+    /// while others access the channel.
     ///
     /// # Safety
     ///
-    /// `slot` must have room for a message, which is there if the function returns true. If
-    /// `IN_FIBER`, interrupts must be on, in a fiber.
+    /// `slot` must have room for a message, which is there if the function returns [`Taken::Done`].
+    /// If `IN_FIBER`, interrupts must be on, in a fiber.
     #[inline(always)]
-    pub(super) unsafe fn take_at_once<const IN_FIBER: bool>(
-        &self,
-        word: Word<T>,
-        slot: *mut T,
-    ) -> bool {
-        let used = word.addr();
+    pub(super) unsafe fn take_at_once<const IN_FIBER: bool>(&self, slot: *mut T) -> Taken {
+        let word = self.word();
         // A word of zero, or one that is not a number of bytes, is out of this range.
-        if used.wrapping_sub(1) >= isize::MAX.cast_unsigned() {
-            return false;
+        if word.addr().wrapping_sub(1) < isize::MAX.cast_unsigned() {
+            let is_taken = self.change_ring::<IN_FIBER>(word, |ring, used| {
+                // SAFETY: the caller's promise; there is a message.
+                unsafe { ring.take(slot) };
+                used - Ring::<T, CAP>::STEP
+            });
+            if is_taken { Taken::Done } else { Taken::Busy }
+        } else if word.is_null() {
+            Taken::Empty
+        } else {
+            Taken::Busy
         }
-        // SAFETY: the caller's promise; there is a message.
-        let take = |shared: &mut Shared<T, CAP>| unsafe { shared.ring.take(slot) };
-        self.change_ring::<IN_FIBER>(word, word::of(used - Ring::<T, CAP>::STEP), take)
     }
 
-    /// Calls `change` with the state locked, if the word is still `from`, and then stores `to`.
-    /// Returns whether it did.
+    /// Calls `change` with the state locked, if the word is still `from`, with the bytes that are
+    /// in use, and stores what it returns as the new number. Returns whether it did.
     #[inline(always)]
     fn change_ring<const IN_FIBER: bool>(
         &self,
         from: Word<T>,
-        to: Word<T>,
-        change: impl FnOnce(&mut Shared<T, CAP>),
+        change: impl FnOnce(&mut Ring<T, CAP>, usize) -> usize,
     ) -> bool {
         let were_enabled = IN_FIBER || interrupts::are_enabled();
         interrupts::disable();
-        let is_locked = self.change(from, word::locked(), Ordering::Acquire);
-        if is_locked {
+        let word = self.change(from, word::locked(), Ordering::Acquire);
+        if let Some(word) = word {
             // SAFETY: C1.
-            change(unsafe { &mut *self.shared.get() });
-            self.word.store(to, Ordering::Release);
+            let shared = unsafe { &mut *self.shared.get() };
+            let used = change(&mut shared.ring, word.addr());
+            self.word.store(word::of(used), Ordering::Release);
         }
         if were_enabled {
             interrupts::enable();
         }
-        is_locked
+        word.is_some()
     }
 
     /// Enters a receiver as the only waiter, if the channel is open and empty and nobody waits.
@@ -173,6 +183,7 @@ impl<T, const CAP: usize> State<T, CAP> {
     pub(super) unsafe fn enter_alone(&self, receiver: *const Receiver<T>) -> bool {
         // Release: this publishes the content of the node.
         self.change(word::of(0), word::alone(receiver), Ordering::Release)
+            .is_some()
     }
 
     /// Takes a receiver out that has waited, and that may no longer be alone. Returns whether it
@@ -183,7 +194,8 @@ impl<T, const CAP: usize> State<T, CAP> {
     /// The receiver must have entered.
     pub(super) unsafe fn leave_receivers(&self, receiver: *const Receiver<T>) -> bool {
         // Acquire: others may have accessed the node until the receiver was alone.
-        if self.change(word::alone(receiver), word::of(0), Ordering::Acquire) {
+        let alone = word::alone(receiver);
+        if self.change(alone, word::of(0), Ordering::Acquire).is_some() {
             return true;
         }
         // SAFETY: C2.

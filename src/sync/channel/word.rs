@@ -51,9 +51,14 @@ pub(super) fn alone<T>(receiver: *const Receiver<T>) -> Word<T> {
         .map_addr(|address| (address | 1).rotate_right(1))
 }
 
-/// Returns the receiver that waits alone, if one does.
+/// Returns whether the word is a receiver that waits alone.
 #[inline(always)]
-pub(super) fn receiver_in<T>(word: Word<T>) -> Option<*const Receiver<T>> {
-    let is_alone = word.addr() & NOT_PLAIN != 0 && word.addr() < busy::<T>().addr();
-    is_alone.then(|| word.map_addr(|address| address << 1).cast_const())
+pub(super) fn is_alone<T>(word: Word<T>) -> bool {
+    word.addr() & NOT_PLAIN != 0 && word.addr() < busy::<T>().addr()
+}
+
+/// Returns the receiver that waits alone.
+#[inline(always)]
+pub(super) fn receiver_in<T>(word: Word<T>) -> *const Receiver<T> {
+    word.map_addr(|address| address << 1)
 }
