@@ -98,9 +98,10 @@ impl<T, const CAP: usize> State<T, CAP> {
         // A word that is not a number of bytes is above every such number.
         if word.addr() < Ring::<T, CAP>::BYTES {
             return self.change_ring::<IN_FIBER>(word, |ring, used| {
+                let used_then = used + Ring::<T, CAP>::STEP;
                 // SAFETY: the caller's promise; there is room.
                 unsafe { ring.put(used, message) };
-                used + Ring::<T, CAP>::STEP
+                used_then
             });
         }
         if !word::is_alone(word) {

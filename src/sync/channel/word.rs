@@ -54,7 +54,8 @@ pub(super) fn alone<T>(receiver: *const Receiver<T>) -> Word<T> {
 /// Returns whether the word is a receiver that waits alone.
 #[inline(always)]
 pub(super) fn is_alone<T>(word: Word<T>) -> bool {
-    word.addr() & NOT_PLAIN != 0 && word.addr() < busy::<T>().addr()
+    // As signed numbers, those of bytes are positive, and `BUSY` and `LOCKED` are -2 and -1.
+    word.addr().cast_signed() < busy::<T>().addr().cast_signed()
 }
 
 /// Returns the receiver that waits alone.
