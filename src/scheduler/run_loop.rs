@@ -55,7 +55,7 @@ pub(crate) mod unparker;
 pub(crate) mod waiting;
 pub(crate) mod wake;
 
-pub(crate) use wake::{deadline_after, wake};
+pub(crate) use wake::{deadline_after, wake, wake_by_fiber};
 
 use crate::atomic::AtomicBool;
 #[cfg(feature = "smp")]

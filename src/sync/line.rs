@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The code that took a node out still uses the node until it is SERVED. Setting SERVED is the last
-//! access to it.
+//! access to it. A waiter that gets nothing because the primitive was closed is DISMISSED instead.
 //!
 //! - **L1**: a line is accessed only inside its [`Locked`](super::locked::Locked).
 //! - **L2**: a waiter stays in place until it has left the line or is served: [`Waiter::wait`] does
@@ -26,6 +26,7 @@ const ALONE: u8 = 0;
 const IN_LINE: u8 = 1;
 const TAKEN: u8 = 2;
 const SERVED: u8 = 3;
+const DISMISSED: u8 = 4;
 
 /// A line; see the [module](self).
 pub(super) struct Line {
@@ -191,12 +192,22 @@ impl Served {
     /// Wakes the waiters, in the order in which they were taken out. The caller must hold no lock.
     #[inline(always)]
     pub(super) fn wake(self) {
+        self.end(SERVED);
+    }
+
+    /// Behaves like [`wake`](Self::wake), for waiters that get nothing.
+    pub(super) fn dismiss(self) {
+        self.end(DISMISSED);
+    }
+
+    #[inline(always)]
+    fn end(self, stage: u8) {
         let mut waiter = self.first;
         // SAFETY: what was taken out stays in place until it is served.
         while let Some(node) = unsafe { waiter.as_ref() } {
             waiter = node.next();
             // SAFETY: it was taken out, and the line is unlocked.
-            unsafe { Waiter::wake(node) };
+            unsafe { Waiter::end(node, stage) };
         }
     }
 }

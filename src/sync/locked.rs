@@ -8,7 +8,7 @@ use crate::atomic::{AtomicBool, spin_loop};
 use crate::platform::interrupts;
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{Ordering, compiler_fence};
 
 /// A value with a spin lock; see the [module](self).
 pub(super) struct Locked<S> {
@@ -55,13 +55,31 @@ impl<S> Locked<S> {
     #[inline(always)]
     fn alone(&self, were_enabled: bool) -> Alone<'_, S> {
         // Only another core can hold the lock, and only for a short time.
-        while self.is_locked.swap(true, Ordering::Acquire) {
+        while self.set_flag() {
             spin_loop();
         }
         Alone {
             locked: self,
             were_enabled,
         }
+    }
+
+    /// Sets the flag, and returns whether it was set before. Interrupts are off.
+    #[inline(always)]
+    fn set_flag(&self) -> bool {
+        if cfg!(any(target_os = "linux", feature = "smp")) {
+            return self.is_locked.swap(true, Ordering::Acquire);
+        }
+        // There is one core, so nothing but an NMI or an exception runs between the two accesses.
+        // Its handler runs to its end, so it leaves the flag as this code has found it.
+        if self.is_locked.load(Ordering::Acquire) {
+            return true;
+        }
+        self.is_locked.store(true, Ordering::Relaxed);
+        // The compiler must not move an access to the state to before the store, where an NMI would
+        // find the lock free.
+        compiler_fence(Ordering::SeqCst);
+        false
     }
 }
 

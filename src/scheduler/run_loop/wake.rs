@@ -1,7 +1,7 @@
 //! Waking a fiber from anywhere, and computing the deadline of a wait with a timeout.
 
 use super::RunLoop;
-use crate::platform::{NEVER, Nanoseconds};
+use crate::platform::{NEVER, Nanoseconds, interrupts};
 use crate::scheduler::lock_free::state::Woken;
 use crate::scheduler::task::header::Header;
 
@@ -28,6 +28,32 @@ pub(crate) unsafe fn wake(fiber: *const Header) {
     #[cfg(not(feature = "smp"))]
     if run_loop.is_owner() {
         // SAFETY: the caller's promise.
+        unsafe { run_loop.wake_own(fiber) };
+    } else {
+        // SAFETY: as above.
+        unsafe { wake_from_elsewhere(fiber) };
+    }
+}
+
+/// Behaves like [`wake`], in a fiber with interrupts on.
+///
+/// # Safety
+///
+/// `fiber` must be alive. The caller must be a fiber, and interrupts must be on.
+#[inline(always)]
+pub(crate) unsafe fn wake_by_fiber(fiber: *const Header) {
+    debug_assert!(interrupts::are_enabled(), "the caller says so");
+    #[cfg(feature = "smp")]
+    // SAFETY: the caller's promise.
+    unsafe {
+        wake(fiber);
+    };
+    #[cfg(not(feature = "smp"))]
+    // SAFETY: the caller's promise.
+    let run_loop = unsafe { RunLoop::of(fiber) };
+    #[cfg(not(feature = "smp"))]
+    if run_loop.is_entered() {
+        // SAFETY: the caller's promise. A fiber of the loop with interrupts on is its owner.
         unsafe { run_loop.wake_own(fiber) };
     } else {
         // SAFETY: as above.

@@ -1,10 +1,10 @@
 //! The place of one fiber in a line: how it is served, and how it leaves.
 
-use super::{ALONE, IN_LINE, SERVED, Served};
+use super::{ALONE, DISMISSED, IN_LINE, SERVED, Served};
 use crate::atomic::spin_loop;
 use crate::platform::Nanoseconds;
 use crate::scheduler::WaitError;
-use crate::scheduler::run_loop::{waiting, wake};
+use crate::scheduler::run_loop::{waiting, wake, wake_by_fiber};
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::wait::{Kind, Record};
 use crate::sync::lock_error::LockError;
@@ -64,14 +64,6 @@ impl Waiter {
         self.note.set(MaybeUninit::new(note));
     }
 
-    /// Returns the note, and leaves null in its place.
-    #[inline(always)]
-    pub(in crate::sync) fn take_note(&self) -> *mut () {
-        let note = self.note();
-        self.set_note(ptr::null_mut());
-        note
-    }
-
     /// Returns the object that a failed fiber waited for, and its waiter, from the arguments of
     /// [`Leave`](crate::scheduler::task::wait::Leave).
     ///
@@ -126,13 +118,50 @@ impl Waiter {
     /// The waiter must have been taken out and not yet woken. The caller must hold no lock.
     #[inline(always)]
     pub(in crate::sync) unsafe fn wake(waiter: *const Self) {
-        // SAFETY: what was taken out stays in place until it is served.
-        let node = unsafe { &*waiter };
-        let fiber = node.fiber;
-        node.stage.store(SERVED, Ordering::Release);
+        // SAFETY: the caller's promise.
+        unsafe { Self::end(waiter, SERVED) };
+    }
+
+    /// Behaves like [`wake`](Self::wake), in a fiber with interrupts on.
+    ///
+    /// # Safety
+    ///
+    /// The requirements of [`wake`](Self::wake) apply. The caller must be a fiber, and interrupts
+    /// must be on.
+    #[inline(always)]
+    pub(in crate::sync) unsafe fn wake_by_fiber(waiter: *const Self) {
+        // SAFETY: the caller's promise.
+        let fiber = unsafe { Self::set_stage(waiter, SERVED) };
+        // SAFETY: as in `end`, and the caller's promise.
+        unsafe { wake_by_fiber(fiber) };
+    }
+
+    /// Wakes a waiter that was taken out, after this change of its stage.
+    ///
+    /// # Safety
+    ///
+    /// The requirements of [`wake`](Self::wake) apply.
+    #[inline(always)]
+    pub(super) unsafe fn end(waiter: *const Self, stage: u8) {
+        // SAFETY: the caller's promise.
+        let fiber = unsafe { Self::set_stage(waiter, stage) };
         // SAFETY: it was alive until now. If it has ended since, on another core, its header is
         // still a header, and who lives there now is woken once too often, which every wait bears.
         unsafe { wake(fiber) };
+    }
+
+    /// Sets the last stage of a waiter that was taken out. Returns its fiber.
+    ///
+    /// # Safety
+    ///
+    /// The requirements of [`wake`](Self::wake) apply.
+    #[inline(always)]
+    unsafe fn set_stage(waiter: *const Self, stage: u8) -> *const Header {
+        // SAFETY: what was taken out stays in place until it is served.
+        let node = unsafe { &*waiter };
+        let fiber = node.fiber;
+        node.stage.store(stage, Ordering::Release);
+        fiber
     }
 
     /// Returns whether a waiter that was pushed is still in the line. The caller must hold the lock
@@ -148,11 +177,18 @@ impl Waiter {
         self.stage.load(Ordering::Acquire) == SERVED
     }
 
-    /// Waits until the waiter is served. That code runs on another core, and needs only a few
-    /// instructions.
+    /// Returns whether the waiter was taken out to get nothing, and the code that took it out no
+    /// longer accesses it.
+    #[cold]
+    pub(in crate::sync) fn is_dismissed(&self) -> bool {
+        self.stage.load(Ordering::Acquire) == DISMISSED
+    }
+
+    /// Waits until the waiter is served or dismissed. That code runs on another core, and needs
+    /// only a few instructions.
     #[cold]
     pub(in crate::sync) fn await_served(&self) {
-        while !self.is_served() {
+        while !self.is_served() && !self.is_dismissed() {
             spin_loop();
         }
     }

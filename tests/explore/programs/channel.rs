@@ -6,6 +6,7 @@ use crate::dice::{choose, note};
 use crate::machine::{is_alone, point, some_deadline, until};
 use crate::stage::Stage;
 use core::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use kfiber::platform::NEVER;
 use kfiber::scheduler::current_name;
 use kfiber::sync::{Channel, RecvError, SendError, SendErrorKind};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -57,7 +58,9 @@ impl<const CAP: usize> Bench<CAP> {
             }
             true
         });
-        let result = if waits {
+        let result = if waits && deadline == NEVER {
+            self.channel.send(message)
+        } else if waits {
             let send = || self.channel.send_until(message, deadline);
             until(
                 deadline,
@@ -98,7 +101,9 @@ impl<const CAP: usize> Bench<CAP> {
             None if belief.is_closed => {}
             None => belief.receivers.push_back(ticket),
         });
-        let result = if waits {
+        let result = if waits && deadline == NEVER {
+            self.channel.recv()
+        } else if waits {
             let receive = || self.channel.recv_until(deadline);
             until(deadline, receive, |result| {
                 *result == Err(RecvError::TimedOut)
