@@ -104,48 +104,49 @@ impl<T> JoinerPlace<T> {
         self.word.store(word(NOBODY), Ordering::Relaxed);
     }
 
-    /// Sets the joiner to notify, instead of the previous one. Returns it if it is too late,
-    /// because the fiber is ending: a fiber if only the switch is left, which takes a few
-    /// instructions on another core, and a waker perhaps earlier.
+    /// Sets a fiber as the joiner to notify, instead of the previous one. Returns false if it is too
+    /// late: the fiber is ending, and only the switch is left, which takes a few instructions on
+    /// another core. If it returns true, the fiber is woken at the end, unless it is removed first.
     ///
     /// Only the holder of the join handle may call this function, one call at a time.
-    #[inline]
-    pub(crate) fn set(&self, joiner: Joiner<T>) -> Result<(), Joiner<T>> {
-        if let Joiner::Fiber(fiber) = joiner
-            && self.exchange(word(NOBODY), fiber.cast_mut())
-        {
-            return Ok(());
-        }
-        self.replace(joiner)
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn set_fiber(&self, fiber: *const T) -> bool {
+        self.exchange(word(NOBODY), fiber.cast_mut()) || self.replace_by_fiber(fiber)
     }
 
     #[cold]
     #[inline(never)]
-    fn replace(&self, joiner: Joiner<T>) -> Result<(), Joiner<T>> {
+    fn replace_by_fiber(&self, fiber: *const T) -> bool {
         while let Some(empty) = self.remove() {
-            match joiner {
-                Joiner::Fiber(fiber) => {
-                    let fiber = fiber.cast_mut();
-                    let fiber = if is_late(empty) { late(fiber) } else { fiber };
-                    if self.exchange(empty, fiber) {
-                        return Ok(());
-                    }
-                }
-                Joiner::Waker(_) if is_late(empty) => break,
-                Joiner::Waker(waker) => return self.put_waker(waker),
+            let fiber = fiber.cast_mut();
+            let fiber = if is_late(empty) { late(fiber) } else { fiber };
+            // Nobody's code runs after this, so the fiber has not waited when it returns.
+            if self.exchange(empty, fiber) {
+                return true;
             }
         }
-        Err(joiner)
+        false
     }
 
-    fn put_waker(&self, waker: Waker) -> Result<(), Joiner<T>> {
+    /// Sets a waker to call, instead of the previous joiner. Returns it if it is too late.
+    ///
+    /// Only the holder of the join handle may call this function, one call at a time.
+    pub(crate) fn set_waker(&self, waker: Waker) -> Result<(), Waker> {
+        match self.remove() {
+            Some(empty) if !is_late(empty) => self.put_waker(waker),
+            _ => Err(waker),
+        }
+    }
+
+    fn put_waker(&self, waker: Waker) -> Result<(), Waker> {
         // SAFETY: J2: the word was NOBODY, and only we use the place.
         self.with_place(|place| unsafe { (*place).write(waker) });
         if self.exchange(word(NOBODY), word(WAKER)) {
             return Ok(());
         }
         // SAFETY: J1: it was put there above, and the word never said so.
-        Err(Joiner::Waker(unsafe { self.take_waker() }))
+        Err(unsafe { self.take_waker() })
     }
 
     /// Removes the waker, if there is one. Its destructor runs inside of this call.

@@ -64,6 +64,18 @@ pub(crate) enum Woken {
     Stale,
 }
 
+/// How far a fiber has come.
+#[cfg(not(loom))]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// It has not ended yet.
+    Runs,
+    /// Its closure has returned, and it has left its stack.
+    Returned,
+    /// A failure has ended it.
+    Failed,
+}
+
 /// A state word; see the [module](self).
 #[derive(Debug)]
 pub(crate) struct State(AtomicU64);
@@ -293,6 +305,18 @@ impl State {
     pub(crate) fn finish(&self) -> bool {
         // The bit is clear: see `park`.
         self.0.fetch_add(FINISHED, Ordering::AcqRel) & DETACHED != 0
+    }
+
+    /// Returns how far the fiber has come. Everything that it wrote before its end is then visible.
+    #[cfg(not(loom))]
+    #[inline(always)]
+    pub(crate) fn progress(&self) -> Progress {
+        let word = self.0.load(Ordering::Acquire);
+        match (word & FINISHED, word & FAILED) {
+            (0, _) => Progress::Runs,
+            (_, 0) => Progress::Returned,
+            _ => Progress::Failed,
+        }
     }
 
     /// Returns whether the closure has returned. Everything that the closure wrote is then visible.

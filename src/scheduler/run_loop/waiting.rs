@@ -50,6 +50,21 @@ pub(crate) fn wait_until(
     wait_heeding::<true>(fiber, kind, object, None, deadline, is_done)
 }
 
+/// Behaves like [`wait_until`], for a fiber that is woken for certain when `is_done` becomes true.
+/// This is true also if it became true since the fiber arranged for that, as long as the fiber has
+/// not waited since then.
+#[inline(always)]
+#[track_caller]
+pub(crate) fn wait_to_be_told(
+    fiber: *const Header,
+    kind: &'static Kind,
+    object: *const (),
+    deadline: Nanoseconds,
+    is_done: impl FnMut() -> bool,
+) -> Result<(), WaitError> {
+    wait_heeding::<true>(fiber, kind, object, None, deadline, is_done)
+}
+
 /// Behaves like [`wait_until`], for a fiber that stands in a line with this waiter.
 ///
 /// The fiber must not have waited since it is in the line, so that whoever has changed the result
