@@ -42,6 +42,7 @@ const TOO_LATE: usize = 4;
 const CAN_OTHERS_INTERFERE: bool = cfg!(any(target_os = "linux", feature = "smp"));
 
 /// The recipient of the notification.
+#[cfg(not(loom))]
 pub(crate) enum Joiner<T> {
     Fiber(*const T),
     Waker(Waker),
@@ -200,7 +201,7 @@ impl<T> JoinerPlace<T> {
 
     /// Closes the place: a later joiner learns that it is too late. A joiner that was there has
     /// been notified already.
-    #[cfg(not(feature = "smp"))]
+    #[cfg(all(target_os = "linux", not(feature = "smp")))]
     #[inline(always)]
     pub(crate) fn close(&self) {
         self.word.store(word(TOO_LATE), Ordering::Relaxed);
@@ -208,17 +209,19 @@ impl<T> JoinerPlace<T> {
 
     /// Calls the waker of a task that polls for the end of the fiber. From then on wakers are
     /// refused. The fiber is about to leave its stack. A joiner that is a fiber stays in the place,
-    /// and may still give up.
+    /// and may still give up. It is returned: where nobody interferes, nobody joins after this.
     #[inline(always)]
-    pub(crate) fn call_waker(&self) {
-        if !CAN_OTHERS_INTERFERE && self.fiber().is_some() {
-            return;
+    pub(crate) fn call_waker(&self) -> Option<*const T> {
+        let joiner = self.fiber();
+        if !CAN_OTHERS_INTERFERE && joiner.is_some() {
+            return joiner;
         }
-        self.call_waker_and_refuse();
+        self.call_waker_and_refuse()
     }
 
+    #[cold]
     #[inline(never)]
-    fn call_waker_and_refuse(&self) {
+    fn call_waker_and_refuse(&self) -> Option<*const T> {
         let mut is_first = true;
         while let Some(waker) = self.refuse() {
             if is_first {
@@ -228,6 +231,7 @@ impl<T> JoinerPlace<T> {
             }
             waker.wake();
         }
+        self.fiber()
     }
 
     /// Makes the place late, and takes the waker if there is one.
@@ -266,6 +270,7 @@ impl<T> JoinerPlace<T> {
     }
 
     /// Closes the place: a later joiner learns that it is too late. Returns the joiner to notify.
+    #[cfg(not(loom))]
     #[inline(always)]
     pub(crate) fn end(&self) -> Option<Joiner<T>> {
         let joiner = self.word.swap(word(TOO_LATE), Ordering::AcqRel);

@@ -97,6 +97,12 @@ impl State {
         generation(self.0.load(Ordering::Relaxed))
     }
 
+    /// Makes this the word of a cell that is free and had no fiber yet.
+    #[cfg(not(loom))]
+    pub(crate) fn found(&self) {
+        self.0.store(FINISHED | DETACHED, Ordering::Relaxed);
+    }
+
     /// Begins a new fiber with the next generation, and returns the generation. The ids of the
     /// previous fiber become stale. If `is_ready`, no bits are set. Otherwise the fiber waits and
     /// was woken, like one that is in an inbox.

@@ -1,6 +1,7 @@
 //! The handle on a fiber, with which others wait for its end, take its result, and cancel it.
 
-use super::{Extra, give_cell_back, result_of};
+use super::end::give_cell_back;
+use super::{Extra, result_of};
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::cpu::current;
 use crate::scheduler::lock_free::joiner::JoinerPlace;
