@@ -136,6 +136,18 @@ impl ControlBlock {
         // SAFETY: the caller vouches for `block` (C3). Of `parent` only the record is read before the first resume
         // writes it, so `sp` and `rbx` are left as they are.
         unsafe { Self::mark_suspended(block) };
+        // SAFETY: the caller's promise.
+        unsafe { Self::init_again(block, sp, body) };
+    }
+
+    /// Behaves like [`init`](Self::init), for a block that is marked as suspended. One whose fibers
+    /// are entered by [`switch`] alone always is, since nothing else writes there.
+    ///
+    /// # Safety
+    ///
+    /// The requirements of [`init`](Self::init) apply, and the block is marked as suspended.
+    #[inline(always)]
+    pub(crate) unsafe fn init_again(block: *mut Self, sp: *mut u8, body: Body) {
         let own = Context {
             record: FrameRecord {
                 rbp: block.cast(),

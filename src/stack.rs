@@ -62,8 +62,8 @@ pub(crate) use paint::{
     plant_first_canary,
 };
 pub use pool::{GuardedStackPool, Pool, PoolExhausted, StackPool};
-pub(crate) use storage::page_colour;
 pub use storage::{GuardedStack, Stack, StackHandle, StackInUse, Storage};
+pub(crate) use storage::{give_back, page_colour};
 
 /// Memory that a fiber can run on.
 ///

@@ -14,7 +14,7 @@ KFIBER_POSTED, KFIBER_PARKED, KFIBER_WAKE, KFIBER_FINISHED, KFIBER_DETACHED, KFI
 KFIBER_WAITING = KFIBER_POSTED | KFIBER_PARKED | KFIBER_WAKE
 KFIBER_PATH = "kfiber::scheduler::"
 # What a word of the stack contains that was never used, and where the kind of the stack is said.
-KFIBER_PAINT, KFIBER_PAINTED = 0xF1BE57ACF1BE57AC, 0x7A1E57AC
+KFIBER_PAINT, KFIBER_UNPAINTED, KFIBER_PAINTED = 0xF1BE57ACF1BE57AC, 0xE5FA11ED, 0x7A1E57AC
 
 
 def kfiber_plain(value):
@@ -144,8 +144,9 @@ class KfiberFiber:
         if self.size <= 64:
             return None
         memory = bytes(gdb.selected_inferior().read_memory(self.bottom, self.size))
-        kind = int.from_bytes(memory[4:8], "little")
-        if kind not in (0, KFIBER_PAINTED):
+        # The lower half of the canary, which is not that of this stack if an overflow wrote over it.
+        kind = int.from_bytes(memory[8:12], "little") ^ (self.bottom & 0xFFFFFFFF)
+        if kind not in (KFIBER_UNPAINTED, KFIBER_PAINTED):
             return None
         unused = (KFIBER_PAINT if kind == KFIBER_PAINTED else 0).to_bytes(8, "little")
         at = 16

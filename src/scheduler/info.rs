@@ -5,6 +5,7 @@ use crate::scheduler::cpu::current;
 use crate::scheduler::fail::failing;
 use crate::scheduler::report::failure::Failure;
 use crate::scheduler::run_loop::RunLoop;
+#[cfg(feature = "smp")]
 use crate::scheduler::task::control::Extra;
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::id::FiberId;
@@ -14,6 +15,7 @@ use crate::stack::{StackBounds, StackUsage, usage_of};
 use core::fmt;
 use core::panic::Location;
 use core::ptr;
+#[cfg(feature = "smp")]
 use core::sync::atomic::Ordering;
 
 /// A snapshot of one fiber.
@@ -163,7 +165,6 @@ impl FiberInfo {
         };
         // SAFETY: as above.
         let extra = unsafe { Extra::of(fiber) };
-        let longest = extra.longest_run.load(Ordering::Relaxed);
         let level = extra.lending.level.load(Ordering::Relaxed);
         Self {
             // SAFETY: it is alive, or held.
@@ -174,7 +175,7 @@ impl FiberInfo {
             core: unsafe { RunLoop::of(fiber) }.core(),
             state,
             switches: header.dispatches().get(),
-            longest_run: Nanoseconds::from(longest) * 1000,
+            longest_run: Nanoseconds::from(header.longest_run()) * 1000,
             // SAFETY: the header is of a cell that has, or had, a fiber.
             stack: unsafe { Header::stack(header) },
         }
@@ -230,10 +231,6 @@ impl FiberInfo {
         } else {
             FiberState::Ready
         };
-        // SAFETY: the caller's promise.
-        let longest = unsafe { Extra::of(fiber) }
-            .longest_run
-            .load(Ordering::Relaxed);
         Some(Self {
             // SAFETY: it is alive.
             id: unsafe { FiberId::of(header) },
@@ -243,7 +240,7 @@ impl FiberInfo {
             core: unsafe { RunLoop::of(fiber) }.core(),
             state,
             switches: header.dispatches().get() + u64::from(matches!(state, FiberState::Running)),
-            longest_run: Nanoseconds::from(longest) * 1000,
+            longest_run: Nanoseconds::from(header.longest_run()) * 1000,
             // SAFETY: the header is of a cell that has, or had, a fiber.
             stack: unsafe { Header::stack(header) },
         })

@@ -22,7 +22,6 @@ use crate::scheduler::report::hooks::Report;
 use crate::scheduler::report::registers::Registers;
 use crate::scheduler::report::soft_lockup::SoftLockup;
 use crate::scheduler::run_loop::RunLoop;
-use crate::scheduler::task::control::Extra;
 use crate::scheduler::task::header::Header;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
@@ -143,9 +142,8 @@ impl Watchdog {
         }
         let runs_for = now.saturating_sub(self.since.load(Ordering::Relaxed));
         let longest = u32::try_from(runs_for / 1000).unwrap_or(u32::MAX);
-        // SAFETY: only cells' headers run.
-        let extra = unsafe { Extra::of(fiber) };
-        extra.longest_run.fetch_max(longest, Ordering::Relaxed);
+        // SAFETY: it runs.
+        unsafe { (*fiber).note_run(longest) };
         if runs_for >= self.limit && !self.is_reported.swap(true, Ordering::Relaxed) {
             // SAFETY: it runs.
             unsafe { report_soft_lockup(run_loop, fiber, runs_for, interrupted) };

@@ -2,7 +2,7 @@
 //! bottom.
 
 use super::bounds::StackBounds;
-use super::layout::FLOOR_BYTES;
+use super::layout::{FLOOR_BYTES, STACK_ALIGN};
 
 /// The fill pattern. It is not a canonical address, is not small, and is easy to recognise in a
 /// memory dump.
@@ -12,9 +12,16 @@ const PAINT: u64 = 0xf1be_57ac_f1be_57ac;
 /// that often fills memory.
 pub(crate) const CANARY: u32 = 0x5aca_9a21;
 
-/// The lower half of a canary is this word xor the lower half of the address of the stack's bottom.
-/// The canary of a copied stack therefore does not match.
-const CANARY_OF_BOTTOM: u32 = 0xe5fa_11ed;
+/// The lower half of a canary is one of these words xor the lower half of the address of the stack's
+/// bottom. The canary of a copied stack therefore does not match. Which word it is says how the
+/// unused words of the stack look.
+const UNPAINTED: u32 = 0xe5fa_11ed;
+const PAINTED: u32 = 0x7a1e_57ac;
+
+const _: () = assert!(
+    !(UNPAINTED ^ PAINTED).is_multiple_of(STACK_ALIGN as u32),
+    "the canary of a stack elsewhere is never taken for one of the other kind"
+);
 
 /// The distance of the canary from the bottom. It lies directly above the owner word, so an
 /// overflow writes to it first.
@@ -22,12 +29,6 @@ pub(crate) const CANARY_AT: usize = 8;
 
 /// The distance of the upper half of the canary from the bottom.
 pub(crate) const CANARY_TOP_AT: usize = CANARY_AT + 4;
-
-/// The distance from the bottom of the word that says how unused words look. It lies in the same
-/// eight bytes as the owner's byte.
-const KIND_AT: usize = 4;
-/// The kind of a painted stack. The kind of any other stack is zero, and its unused words are zero.
-const PAINTED: u32 = 0x7a1e_57ac;
 
 /// The measured use of a stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,15 +58,11 @@ const fn canary(bounds: StackBounds) -> *mut u64 {
     bounds.bottom().wrapping_add(CANARY_AT).cast()
 }
 
-/// Returns the value of this stack's canary when it is intact.
-fn intact_canary(bounds: StackBounds) -> u64 {
-    let low = bounds.bottom().addr() as u64 & u64::from(u32::MAX);
-    u64::from(CANARY) << 32 | (low ^ u64::from(CANARY_OF_BOTTOM))
-}
-
-/// Returns the address of the word that says how unused words look.
-const fn kind(bounds: StackBounds) -> *mut u32 {
-    bounds.bottom().wrapping_add(KIND_AT).cast()
+/// Returns the value of the canary of a stack of this kind when it is intact.
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+fn intact_canary(bounds: StackBounds, kind: u32) -> u64 {
+    let low = bounds.bottom().addr() as u32;
+    u64::from(CANARY) << 32 | u64::from(low ^ kind)
 }
 
 /// Returns the value of an unused word of the stack, or `None` if the canary is damaged.
@@ -74,28 +71,26 @@ const fn kind(bounds: StackBounds) -> *mut u32 {
 ///
 /// **S1** holds for `bounds`, whose canary was planted.
 unsafe fn unused_word(bounds: StackBounds) -> Option<u64> {
-    // SAFETY: S1.
-    if !unsafe { is_canary_intact(bounds) } {
-        return None;
-    }
-    // SAFETY: S1; the bottom is 16-byte aligned, and so is every fourth byte for a u32.
-    match unsafe { kind(bounds).read_volatile() } {
-        0 => Some(0),
-        PAINTED => Some(PAINT),
-        _ => None,
+    // SAFETY: S1; the bottom is 16-byte aligned, so the second word is aligned for a u64. Volatile, because an overflow
+    // that is looked for is a write that the compiler does not know of.
+    let canary = unsafe { canary(bounds).read_volatile() };
+    if canary == intact_canary(bounds, UNPAINTED) {
+        Some(0)
+    } else if canary == intact_canary(bounds, PAINTED) {
+        Some(PAINT)
+    } else {
+        None
     }
 }
 
-/// Writes the canary and the kind of the stack.
+/// Writes the canary of a stack of this kind.
 ///
 /// # Safety
 ///
 /// **S1** holds for `bounds`.
-unsafe fn write_floor(bounds: StackBounds, of_kind: u32) {
+unsafe fn write_canary(bounds: StackBounds, kind: u32) {
     // SAFETY: S1; aligned as in `unused_word`.
-    unsafe { kind(bounds).write_volatile(of_kind) };
-    // SAFETY: S1; aligned as in `is_canary_intact`.
-    unsafe { canary(bounds).write_volatile(intact_canary(bounds)) };
+    unsafe { canary(bounds).write_volatile(intact_canary(bounds, kind)) };
 }
 
 /// Writes the canary into memory that may hold anything.
@@ -105,7 +100,7 @@ unsafe fn write_floor(bounds: StackBounds, of_kind: u32) {
 /// **S1** holds for `bounds`.
 pub(crate) unsafe fn plant_first_canary(bounds: StackBounds) {
     // SAFETY: the caller's promise.
-    unsafe { write_floor(bounds, 0) };
+    unsafe { write_canary(bounds, UNPAINTED) };
 }
 
 /// Writes the canary if it is not intact. A stack that is taken again keeps its canary and its
@@ -114,11 +109,28 @@ pub(crate) unsafe fn plant_first_canary(bounds: StackBounds) {
 /// # Safety
 ///
 /// **S1** holds for `bounds`, and its first words are initialised, for instance to zero.
+#[inline(always)]
 pub(super) unsafe fn plant_canary(bounds: StackBounds) {
+    // Not volatile, so that one instruction reads and compares: nobody uses the stack at this moment.
+    // SAFETY: S1; aligned as in `unused_word`.
+    if unsafe { canary(bounds).read() } != intact_canary(bounds, UNPAINTED) {
+        // SAFETY: S1.
+        unsafe { plant_unless_painted(bounds) };
+    }
+}
+
+/// Writes the canary if it is neither that of a painted stack nor that of another.
+///
+/// # Safety
+///
+/// The requirements are those of [`plant_canary`].
+#[cold]
+#[inline(never)]
+unsafe fn plant_unless_painted(bounds: StackBounds) {
     // SAFETY: S1.
     if unsafe { unused_word(bounds) }.is_none() {
         // SAFETY: S1.
-        unsafe { write_floor(bounds, 0) };
+        unsafe { write_canary(bounds, UNPAINTED) };
     }
 }
 
@@ -128,9 +140,8 @@ pub(super) unsafe fn plant_canary(bounds: StackBounds) {
 ///
 /// **S1** holds for `bounds`, whose canary was planted.
 pub(crate) unsafe fn is_canary_intact(bounds: StackBounds) -> bool {
-    // SAFETY: S1; the bottom is 16-byte aligned, so the second word is aligned for a u64. Volatile, because an overflow
-    // that is looked for is a write that the compiler does not know of.
-    unsafe { canary(bounds).read_volatile() == intact_canary(bounds) }
+    // SAFETY: the caller's promise.
+    unsafe { unused_word(bounds) }.is_some()
 }
 
 /// Returns `true` if the upper half of the canary is intact. That half is the same for every stack,
@@ -157,7 +168,7 @@ pub(super) unsafe fn fill(bounds: StackBounds) {
         unsafe { word.write(PAINT) };
     }
     // SAFETY: S1.
-    unsafe { write_floor(bounds, PAINTED) };
+    unsafe { write_canary(bounds, PAINTED) };
 }
 
 /// Measures how much of the stack was ever used.

@@ -41,7 +41,7 @@ pub unsafe trait Storage: Sync + Sized {
     /// succeeds. Blocks: nothing.
     fn take(&'static self) -> Result<StackHandle<Self>, StackInUse> {
         let bounds = self.storage_bounds();
-        if owner(bounds).swap(true, Ordering::Acquire) {
+        if owner(bounds.bottom()).swap(true, Ordering::Acquire) {
             return Err(StackInUse);
         }
         // SAFETY: S2, the exchange made us the owner, so S1 holds.
@@ -50,11 +50,22 @@ pub unsafe trait Storage: Sync + Sized {
     }
 }
 
-/// Returns the owner word of a storage.
-const fn owner(bounds: StackBounds) -> &'static AtomicBool {
+/// Returns the owner word of a storage whose stack has this bottom.
+const fn owner(bottom: *mut u8) -> &'static AtomicBool {
     // SAFETY: `Storage` promises the word at the bottom, and a storage that is taken is a static. It is accessed only
     // here, as an atomic, and by an overflow.
-    unsafe { AtomicBool::from_ptr(bounds.bottom().cast()) }
+    unsafe { AtomicBool::from_ptr(bottom.cast()) }
+}
+
+/// Gives back a storage whose handle was forgotten, as dropping the handle would.
+///
+/// # Safety
+///
+/// `bottom` is the bottom of the storage's stack, which nobody uses any more. This is called once
+/// for each handle that was forgotten.
+#[inline(always)]
+pub(crate) unsafe fn give_back(bottom: *mut u8) {
+    owner(bottom).store(false, Ordering::Release);
 }
 
 /// The error returned when a stack is in use already: another handle exists, or the stack was
@@ -92,7 +103,8 @@ unsafe impl<T: Storage> StackMemory for StackHandle<T> {
 
 impl<T: Storage> Drop for StackHandle<T> {
     fn drop(&mut self) {
-        owner(self.bounds()).store(false, Ordering::Release);
+        // SAFETY: this is the handle, and it is used no more.
+        unsafe { give_back(self.bounds().bottom()) };
     }
 }
 

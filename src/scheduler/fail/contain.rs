@@ -95,7 +95,7 @@ fn try_end(info: &PanicInfo<'_>) -> Result<Infallible, FatalReason> {
     // SAFETY: it runs.
     let run_loop = unsafe { RunLoop::of(fiber) };
     // SAFETY: as above. Nothing on the stack is used any more, since no destructor runs.
-    let _payload = unsafe { run_loop.exit(fiber) };
+    let _payload = unsafe { run_loop.exit(fiber, failing::stay) };
     unreachable!("a fiber that failed was switched to");
 }
 

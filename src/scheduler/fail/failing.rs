@@ -81,7 +81,6 @@ pub(crate) unsafe fn end(fiber: *const Header, failure: Failure) {
         name: header.name(),
         failure,
     });
-    header.end.set(Some(stay));
     // SAFETY: it is a cell's.
     let joiner = unsafe { Extra::of(fiber) }.joiner.end();
     let _is_detached = header.state.finish();
@@ -132,7 +131,7 @@ pub(crate) unsafe fn leave_wait(fiber: *const Header) {
 }
 
 /// Does nothing: a failed fiber that has left its stack keeps its cell (**X1**).
-const unsafe extern "sysv64" fn stay(_block: *mut ControlBlock) {}
+pub(crate) const unsafe extern "sysv64" fn stay(_block: *mut ControlBlock) {}
 
 /// Wakes all fibers that may wait for something that the failed fiber holds, or for a wake-up that
 /// it was given and did not use, so that they check again.

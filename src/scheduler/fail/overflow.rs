@@ -178,7 +178,7 @@ unsafe fn end(run_loop: &'static RunLoop, fiber: *const Header) -> ! {
     unsafe { failing::end(fiber, Failure::Overflowed(Registers { rip, rsp, rbp })) };
     interrupts::enable();
     // SAFETY: the caller's promise.
-    unsafe { run_loop.leave_for_good(fiber) };
+    unsafe { run_loop.leave_for_good(fiber, failing::stay) };
     unreachable!("a fiber that has ended was switched to");
 }
 

@@ -42,6 +42,7 @@ const TOO_LATE: usize = 4;
 const CAN_OTHERS_INTERFERE: bool = cfg!(any(target_os = "linux", feature = "smp"));
 
 /// The recipient of the notification.
+#[cfg(not(loom))]
 pub(crate) enum Joiner<T> {
     Fiber(*const T),
     Waker(Waker),
@@ -104,48 +105,49 @@ impl<T> JoinerPlace<T> {
         self.word.store(word(NOBODY), Ordering::Relaxed);
     }
 
-    /// Sets the joiner to notify, instead of the previous one. Returns it if it is too late,
-    /// because the fiber is ending: a fiber if only the switch is left, which takes a few
-    /// instructions on another core, and a waker perhaps earlier.
+    /// Sets a fiber as the joiner to notify, instead of the previous one. Returns false if it is too
+    /// late: the fiber is ending, and only the switch is left, which takes a few instructions on
+    /// another core. If it returns true, the fiber is woken at the end, unless it is removed first.
     ///
     /// Only the holder of the join handle may call this function, one call at a time.
-    #[inline]
-    pub(crate) fn set(&self, joiner: Joiner<T>) -> Result<(), Joiner<T>> {
-        if let Joiner::Fiber(fiber) = joiner
-            && self.exchange(word(NOBODY), fiber.cast_mut())
-        {
-            return Ok(());
-        }
-        self.replace(joiner)
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn set_fiber(&self, fiber: *const T) -> bool {
+        self.exchange(word(NOBODY), fiber.cast_mut()) || self.replace_by_fiber(fiber)
     }
 
     #[cold]
     #[inline(never)]
-    fn replace(&self, joiner: Joiner<T>) -> Result<(), Joiner<T>> {
+    fn replace_by_fiber(&self, fiber: *const T) -> bool {
         while let Some(empty) = self.remove() {
-            match joiner {
-                Joiner::Fiber(fiber) => {
-                    let fiber = fiber.cast_mut();
-                    let fiber = if is_late(empty) { late(fiber) } else { fiber };
-                    if self.exchange(empty, fiber) {
-                        return Ok(());
-                    }
-                }
-                Joiner::Waker(_) if is_late(empty) => break,
-                Joiner::Waker(waker) => return self.put_waker(waker),
+            let fiber = fiber.cast_mut();
+            let fiber = if is_late(empty) { late(fiber) } else { fiber };
+            // Nobody's code runs after this, so the fiber has not waited when it returns.
+            if self.exchange(empty, fiber) {
+                return true;
             }
         }
-        Err(joiner)
+        false
     }
 
-    fn put_waker(&self, waker: Waker) -> Result<(), Joiner<T>> {
+    /// Sets a waker to call, instead of the previous joiner. Returns it if it is too late.
+    ///
+    /// Only the holder of the join handle may call this function, one call at a time.
+    pub(crate) fn set_waker(&self, waker: Waker) -> Result<(), Waker> {
+        match self.remove() {
+            Some(empty) if !is_late(empty) => self.put_waker(waker),
+            _ => Err(waker),
+        }
+    }
+
+    fn put_waker(&self, waker: Waker) -> Result<(), Waker> {
         // SAFETY: J2: the word was NOBODY, and only we use the place.
         self.with_place(|place| unsafe { (*place).write(waker) });
         if self.exchange(word(NOBODY), word(WAKER)) {
             return Ok(());
         }
         // SAFETY: J1: it was put there above, and the word never said so.
-        Err(Joiner::Waker(unsafe { self.take_waker() }))
+        Err(unsafe { self.take_waker() })
     }
 
     /// Removes the waker, if there is one. Its destructor runs inside of this call.
@@ -199,7 +201,7 @@ impl<T> JoinerPlace<T> {
 
     /// Closes the place: a later joiner learns that it is too late. A joiner that was there has
     /// been notified already.
-    #[cfg(not(feature = "smp"))]
+    #[cfg(all(target_os = "linux", not(feature = "smp")))]
     #[inline(always)]
     pub(crate) fn close(&self) {
         self.word.store(word(TOO_LATE), Ordering::Relaxed);
@@ -207,17 +209,19 @@ impl<T> JoinerPlace<T> {
 
     /// Calls the waker of a task that polls for the end of the fiber. From then on wakers are
     /// refused. The fiber is about to leave its stack. A joiner that is a fiber stays in the place,
-    /// and may still give up.
+    /// and may still give up. It is returned: where nobody interferes, nobody joins after this.
     #[inline(always)]
-    pub(crate) fn call_waker(&self) {
-        if !CAN_OTHERS_INTERFERE && self.fiber().is_some() {
-            return;
+    pub(crate) fn call_waker(&self) -> Option<*const T> {
+        let joiner = self.fiber();
+        if !CAN_OTHERS_INTERFERE && joiner.is_some() {
+            return joiner;
         }
-        self.call_waker_and_refuse();
+        self.call_waker_and_refuse()
     }
 
+    #[cold]
     #[inline(never)]
-    fn call_waker_and_refuse(&self) {
+    fn call_waker_and_refuse(&self) -> Option<*const T> {
         let mut is_first = true;
         while let Some(waker) = self.refuse() {
             if is_first {
@@ -227,6 +231,7 @@ impl<T> JoinerPlace<T> {
             }
             waker.wake();
         }
+        self.fiber()
     }
 
     /// Makes the place late, and takes the waker if there is one.
@@ -265,6 +270,7 @@ impl<T> JoinerPlace<T> {
     }
 
     /// Closes the place: a later joiner learns that it is too late. Returns the joiner to notify.
+    #[cfg(not(loom))]
     #[inline(always)]
     pub(crate) fn end(&self) -> Option<Joiner<T>> {
         let joiner = self.word.swap(word(TOO_LATE), Ordering::AcqRel);

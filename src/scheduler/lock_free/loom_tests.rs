@@ -136,6 +136,14 @@ impl Core {
         }
     }
 
+    /// `wait_to_be_told`.
+    fn wait_to_be_told(&self, mut is_done: impl FnMut() -> bool) {
+        self.block();
+        while !is_done() {
+            self.block();
+        }
+    }
+
     /// `wait_until`.
     fn wait_until(&self, mut is_done: impl FnMut() -> bool) {
         while !is_done() {

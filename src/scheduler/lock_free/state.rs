@@ -77,6 +77,18 @@ pub(crate) enum Woken {
     Stale,
 }
 
+/// How far a fiber has come.
+#[cfg(not(loom))]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// It has not ended yet.
+    Runs,
+    /// Its closure has returned, and it has left its stack.
+    Returned,
+    /// A failure has ended it.
+    Failed,
+}
+
 /// A state word; see the [module](self).
 #[derive(Debug)]
 pub(crate) struct State(AtomicU64);
@@ -96,6 +108,12 @@ impl State {
     /// Returns the generation of the fiber that has this word, or had it last.
     pub(crate) fn generation(&self) -> u32 {
         generation(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Makes this the word of a cell that is free and had no fiber yet.
+    #[cfg(not(loom))]
+    pub(crate) fn found(&self) {
+        self.0.store(FINISHED | DETACHED, Ordering::Relaxed);
     }
 
     /// Begins a new fiber with the next generation, and returns the generation. The ids of the
@@ -315,6 +333,18 @@ impl State {
     pub(crate) fn finish(&self) -> bool {
         // The bit is clear: see `park`.
         self.0.fetch_add(FINISHED, Ordering::AcqRel) & DETACHED != 0
+    }
+
+    /// Returns how far the fiber has come. Everything that it wrote before its end is then visible.
+    #[cfg(not(loom))]
+    #[inline(always)]
+    pub(crate) fn progress(&self) -> Progress {
+        let word = self.0.load(Ordering::Acquire);
+        match (word & FINISHED, word & FAILED) {
+            (0, _) => Progress::Runs,
+            (_, 0) => Progress::Returned,
+            _ => Progress::Failed,
+        }
     }
 
     /// Returns whether the closure has returned. Everything that the closure wrote is then visible.

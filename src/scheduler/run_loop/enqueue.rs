@@ -8,27 +8,29 @@ use core::ptr;
 use core::sync::atomic::Ordering;
 
 impl RunLoop {
-    /// Adds a fiber that was just spawned.
+    /// Adds a fiber of this level that was just spawned.
     ///
     /// # Safety
     ///
-    /// Header, state and stack are complete, and the fiber is in no queue. If `is_owner`, the
-    /// caller is the owner, and the state says that the fiber is ready. Otherwise the state says
-    /// that it waits and was woken.
-    #[inline]
-    pub(crate) unsafe fn adopt(&self, fiber: *const Header, is_first: bool, is_owner: bool) {
+    /// Header, state and stack are complete, and the fiber is in no queue. The caller is the owner,
+    /// and the state says that the fiber is ready.
+    #[inline(always)]
+    pub(crate) unsafe fn adopt(&self, fiber: *const Header, level: u8) {
         self.team().live.fetch_add(1, Ordering::Relaxed);
-        if is_first {
-            // SAFETY: the caller's promise; a cell's header stays for good.
-            unsafe { self.team().all.push(fiber) };
-        }
-        if is_owner {
-            // SAFETY: the caller's promise.
-            unsafe { self.enqueue(fiber) };
-        } else {
-            // SAFETY: the caller's promise.
-            unsafe { self.post(fiber) };
-        }
+        // SAFETY: the caller's promise.
+        unsafe { self.enqueue_at(fiber, level.into()) };
+    }
+
+    /// Adds a fiber that was just spawned by somebody who is not the owner.
+    ///
+    /// # Safety
+    ///
+    /// The requirements of [`adopt`](Self::adopt) apply, but the state says that the fiber waits and
+    /// was woken.
+    pub(crate) unsafe fn adopt_from_elsewhere(&self, fiber: *const Header) {
+        self.team().live.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { self.post(fiber) };
     }
 
     /// Makes a fiber ready, as the last of its level.
@@ -38,9 +40,19 @@ impl RunLoop {
     /// The fiber is alive and in no ring and no inbox. The caller is the owner.
     #[inline]
     pub(super) unsafe fn enqueue(&self, fiber: *const Header) {
+        // SAFETY: the caller's promise.
+        unsafe { self.enqueue_at(fiber, (*fiber).level()) };
+    }
+
+    /// Behaves like [`enqueue`](Self::enqueue), for a fiber whose level is known.
+    ///
+    /// # Safety
+    ///
+    /// The requirements of [`enqueue`](Self::enqueue) apply.
+    #[inline(always)]
+    unsafe fn enqueue_at(&self, fiber: *const Header, level: usize) {
         let fast_ring = self.fast_ring.load(Ordering::Relaxed).cast_const();
-        // SAFETY: it is alive.
-        let ring = self.ready.ring(unsafe { (*fiber).level() });
+        let ring = self.ready.ring(level);
         if ptr::eq(ring, fast_ring) {
             // SAFETY: R4: the running fiber is in this ring. The rest is the caller's promise.
             unsafe { ring.append(fiber) };

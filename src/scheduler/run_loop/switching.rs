@@ -6,7 +6,7 @@
 
 use super::RunLoop;
 use super::stack_check::before_leaving;
-use crate::context::{self, Payload};
+use crate::context::{self, After, Payload};
 use crate::scheduler::cpu::current;
 use crate::scheduler::task::header::Header;
 use crate::trace::points;
@@ -270,20 +270,20 @@ impl RunLoop {
         }
     }
 
-    /// Ends the running fiber. `end` in its header says what must be done with it once nobody uses
-    /// its stack.
+    /// Ends the running fiber. Once nobody uses its stack, the next fiber calls `after`.
     ///
     /// The function returns only with threads as fibers: it returns what the thread then returns.
     ///
     /// # Safety
     ///
     /// The requirements of [`block`](Self::block) apply. Nothing on the fiber's stack may be needed
-    /// any more, except what `end` knows of.
-    pub(crate) unsafe fn exit(&self, fiber: *const Header) -> Payload {
+    /// any more, except what `after` knows of.
+    #[inline]
+    pub(crate) unsafe fn exit(&self, fiber: *const Header, after: After) -> Payload {
         // SAFETY: it runs, and does not yet end.
         unsafe { before_leaving(fiber) };
         // SAFETY: the caller's promise.
-        unsafe { self.leave_for_good(fiber) }
+        unsafe { self.leave_for_good(fiber, after) }
     }
 
     /// Behaves like [`exit`](Self::exit), for a fiber whose stack is not examined any more.
@@ -292,7 +292,8 @@ impl RunLoop {
     ///
     /// The requirements of [`exit`](Self::exit) apply. The caller may be on another stack, which is
     /// not used any more once the next fiber runs.
-    pub(crate) unsafe fn leave_for_good(&self, fiber: *const Header) -> Payload {
+    #[inline]
+    pub(crate) unsafe fn leave_for_good(&self, fiber: *const Header, after: After) -> Payload {
         #[cfg(not(feature = "smp"))]
         self.count_end();
         // SAFETY: it has ended.
@@ -301,8 +302,6 @@ impl RunLoop {
         let next = unsafe { self.next_for_good(fiber) };
         points::end(fiber);
         points::switch(next);
-        // SAFETY: the caller's promise.
-        let end = unsafe { (*fiber).end.get() }.expect("set by spawn");
         #[cfg(feature = "smp")]
         // Its state says already that it has finished, and it keeps its stack. Done later, on the stack
         // of the next fiber, this would be lost if that has no room.
@@ -311,7 +310,7 @@ impl RunLoop {
             self.team().one_has_ended();
         }
         // SAFETY: C1 to C3, as in `switch`; the rest is the caller's promise.
-        unsafe { context::leave(Header::block(next), end, Header::block(fiber)) }
+        unsafe { context::leave(Header::block(next), after, Header::block(fiber)) }
     }
 
     /// Takes the running fiber, which ends, out of its ring. Returns what runs next: a fiber, which
@@ -344,6 +343,7 @@ impl RunLoop {
     /// # Safety
     ///
     /// The requirements of [`exit`](Self::exit) apply.
+    #[cold]
     #[inline(never)]
     unsafe fn next_for_good_slowly(&self, fiber: *const Header) -> *const Header {
         self.forbid_fast_yields(); // R4: the ring may become empty.

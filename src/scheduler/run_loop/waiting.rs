@@ -52,6 +52,23 @@ pub(crate) fn wait_until(
     unsafe { wait_heeding::<true>(&raw const record, fiber, kind, object, deadline, is_done) }
 }
 
+/// Behaves like [`wait_until`], for a fiber that is woken for certain when `is_done` becomes true.
+/// This is true also if it became true since the fiber arranged for that, as long as the fiber has
+/// not waited since then.
+#[inline(always)]
+#[track_caller]
+pub(crate) fn wait_to_be_told(
+    fiber: *const Header,
+    kind: &'static Kind,
+    object: *const (),
+    deadline: Nanoseconds,
+    is_done: impl FnMut() -> bool,
+) -> Result<(), WaitError> {
+    let record = Record::new();
+    // SAFETY: it is new, and stays in place.
+    unsafe { wait_heeding::<true>(&raw const record, fiber, kind, object, deadline, is_done) }
+}
+
 /// Behaves like [`wait_until`], for a fiber that stands in a line, in a place that begins with this
 /// record.
 ///

@@ -1,11 +1,11 @@
 //! The handle on a fiber, with which others wait for its end, take its result, and cancel it.
 
-use super::{Extra, give_cell_back, result_of};
+use super::end::give_cell_back;
+use super::{Extra, result_of};
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::cpu::current;
-use crate::scheduler::fail::failing;
-use crate::scheduler::lock_free::joiner::{Joiner, JoinerPlace};
-use crate::scheduler::lock_free::state::State;
+use crate::scheduler::lock_free::joiner::JoinerPlace;
+use crate::scheduler::lock_free::state::{Progress, State};
 use crate::scheduler::report::failure::Failure;
 use crate::scheduler::run_loop::unparker::Unparker;
 use crate::scheduler::run_loop::waiting::{self, WaitError};
@@ -172,24 +172,29 @@ impl<T> JoinHandle<T> {
     pub fn join_until(self, deadline: Nanoseconds) -> Result<T, JoinError<T>> {
         let fiber = current::waiting_fiber();
         let other = self.id.header();
-        if self.is_finished() {
+        let mut progress = self.progress();
+        if progress != Progress::Runs {
             // SAFETY: it has finished, and the handle is gone with this.
-            return unsafe { self.take() };
+            return unsafe { self.take(progress) };
         }
-        if deadlock::can_be_closed(fiber, other)
-            && deadlock::is_closed_by(fiber, &KIND, other.cast())
-        {
+        if deadlock::can_be_closed(fiber, other) && deadlock::is_closed_by(fiber, &KIND, other) {
             return Err(JoinError {
                 handle: self,
                 kind: JoinErrorKind::Deadlock,
             });
         }
-        self.tell(Joiner::Fiber(fiber));
-        let waited =
-            waiting::wait_until(fiber, &KIND, other.cast(), deadline, || self.is_finished());
+        if !self.joiner().set_fiber(fiber) {
+            progress = self.await_end();
+            // SAFETY: it has finished, and the handle is gone with this.
+            return unsafe { self.take(progress) };
+        }
+        let waited = waiting::wait_to_be_told(fiber, &KIND, other.cast(), deadline, || {
+            progress = self.progress();
+            progress != Progress::Runs
+        });
         match waited {
             // SAFETY: it has finished, and the handle is gone with this.
-            Ok(()) => unsafe { self.take() },
+            Ok(()) => unsafe { self.take(progress) },
             Err(error) => {
                 self.tell_nobody();
                 let kind = match error {
@@ -211,15 +216,15 @@ impl<T> JoinHandle<T> {
     ///
     /// Callable from: fiber, scheduler, any core. Blocks: nothing.
     pub fn try_join(self) -> Result<T, JoinError<T>> {
-        if self.is_finished() {
-            // SAFETY: it has finished, and the handle is gone with this.
-            unsafe { self.take() }
-        } else {
-            Err(JoinError {
+        let progress = self.progress();
+        if progress == Progress::Runs {
+            return Err(JoinError {
                 handle: self,
                 kind: JoinErrorKind::NotFinished,
-            })
+            });
         }
+        // SAFETY: it has finished, and the handle is gone with this.
+        unsafe { self.take(progress) }
     }
 
     /// Returns the place that records who is told when the fiber has ended.
@@ -228,26 +233,22 @@ impl<T> JoinHandle<T> {
         unsafe { &Extra::of(self.id.header()).joiner }
     }
 
-    /// Registers `joiner` to be told when the fiber has ended, in place of who was registered
-    /// before. If another core is ending the fiber at this moment, returns when it has finished.
-    #[inline(always)]
-    fn tell(&self, joiner: Joiner<Header>) {
-        if self.joiner().set(joiner).is_err() {
-            self.await_end();
-        }
-    }
-
-    /// Removes the registration. Waits for another core as [`tell`](Self::tell) does.
+    /// Removes the joiner. If another core is ending the fiber at this moment, returns when it has
+    /// finished.
     fn tell_nobody(&self) {
         if !self.joiner().clear() {
             self.await_end();
         }
     }
 
-    /// Waits for a few instructions while another core ends the fiber.
+    /// Waits for a few instructions while another core ends the fiber. Returns how it ended.
     #[cold]
-    fn await_end(&self) {
-        while !self.is_finished() {
+    fn await_end(&self) -> Progress {
+        loop {
+            let progress = self.progress();
+            if progress != Progress::Runs {
+                return progress;
+            }
             crate::atomic::spin_loop();
         }
     }
@@ -261,10 +262,12 @@ impl<T> JoinHandle<T> {
     ///
     /// # Safety
     ///
-    /// The fiber has finished.
+    /// The fiber has finished, with this progress.
     #[inline(always)]
-    unsafe fn take(self) -> Result<T, JoinError<T>> {
-        if let Some(failure) = self.failure() {
+    unsafe fn take(self, progress: Progress) -> Result<T, JoinError<T>> {
+        if progress == Progress::Failed {
+            // SAFETY: the caller's promise.
+            let failure = unsafe { self.failure() };
             return Err(JoinError {
                 handle: self,
                 kind: JoinErrorKind::Failed(failure),
@@ -275,11 +278,20 @@ impl<T> JoinHandle<T> {
         Ok(unsafe { this.take_in_place() })
     }
 
-    /// Returns the reason why the fiber failed, if it did.
+    /// Returns how far the fiber has come.
     #[inline(always)]
-    fn failure(&self) -> Option<&'static Failure> {
-        // SAFETY: it is a cell's.
-        unsafe { failing::failure(self.id.header()) }
+    fn progress(&self) -> Progress {
+        self.state().progress()
+    }
+
+    /// Returns the reason why the fiber failed.
+    ///
+    /// # Safety
+    ///
+    /// It has failed, and has ended.
+    unsafe fn failure(&self) -> &'static Failure {
+        // SAFETY: its end put the failure there, and by X1 it stays.
+        unsafe { &*result_of::<Failure>(self.id.header()) }
     }
 
     /// # Safety
@@ -338,10 +350,11 @@ impl<T> Future for JoinHandle<T> {
     /// Becomes ready once the fiber has ended, with the result or the failure. Polling after a
     /// result panics.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if !self.is_finished() {
-            let waker = Joiner::Waker(context.waker().clone());
-            let is_late = self.joiner().set(waker).is_err();
-            if !self.is_finished() {
+        let mut progress = self.progress();
+        if progress == Progress::Runs {
+            let is_late = self.joiner().set_waker(context.waker().clone()).is_err();
+            progress = self.progress();
+            if progress == Progress::Runs {
                 if is_late {
                     // It is about to leave its stack, perhaps interrupted by us: ask again soon.
                     context.waker().wake_by_ref();
@@ -349,8 +362,9 @@ impl<T> Future for JoinHandle<T> {
                 return Poll::Pending;
             }
         }
-        if let Some(failure) = self.failure() {
-            return Poll::Ready(Err(failure));
+        if progress == Progress::Failed {
+            // SAFETY: it has.
+            return Poll::Ready(Err(unsafe { self.failure() }));
         }
         // SAFETY: it has finished, and `is_taken` keeps the handle from being used again.
         let result = unsafe { self.take_in_place() };

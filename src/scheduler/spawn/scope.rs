@@ -192,7 +192,9 @@ impl<'scope> Scope<'scope, '_> {
         self.count.running.fetch_add(1, Ordering::Relaxed);
         // SAFETY: closure and result may be sent. By B1 the fiber is done with all that it borrowed
         // before the scope ends. Its result is dropped by then, or belongs to the handle.
-        let spawned = unsafe { spawn::spawn_in(builder, source, closure, &raw const self.count) };
+        let spawned = unsafe {
+            spawn::spawn_in::<_, _, _, true>(builder, source, closure, &raw const self.count)
+        };
         let handle = spawned.inspect_err(|_| {
             // Nobody waits for this count: the caller is the scope's closure, or a fiber of the
             // scope, which is counted itself.

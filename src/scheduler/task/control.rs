@@ -8,7 +8,6 @@ use core::cell::Cell;
 use core::ptr;
 #[cfg(feature = "smp")]
 use core::sync::atomic::AtomicU8;
-use core::sync::atomic::AtomicU32;
 
 /// The part of a control block that no switch accesses.
 pub(crate) struct Extra {
@@ -25,13 +24,10 @@ pub(crate) struct Extra {
     pub(crate) place: Cell<*const Header>,
     /// The last byte of its number of turns when the fiber was in that place.
     pub(crate) place_at_turn: Cell<u8>,
-    /// The scope that waits for the fiber, if there is one.
+    /// The scope that waits for the fiber. It is null if there is none, and in a cell that is free.
     pub(crate) scope: Cell<*const ScopeCount>,
     /// The mark of a search through the wait graph. It has no meaning between two searches.
     pub(crate) mark: Cell<u16>,
-    /// The longest time, in microseconds, for which a watchdog saw the fiber run without yielding
-    /// or waiting.
-    pub(crate) longest_run: AtomicU32,
     /// What follows from waits on other cores.
     #[cfg(feature = "smp")]
     pub(crate) lending: Lending,
@@ -66,7 +62,6 @@ impl Extra {
         place_at_turn: Cell::new(0),
         scope: Cell::new(ptr::null()),
         mark: Cell::new(0),
-        longest_run: AtomicU32::new(0),
         #[cfg(feature = "smp")]
         lending: Lending {
             waits_on: Cell::new(ptr::null()),
@@ -123,10 +118,14 @@ pub(crate) fn result_of<T>(header: *const Header) -> *mut T {
     below(header.cast_mut())
 }
 
-/// Returns the highest place for a `B` below `a`.
+/// Returns the highest place for a `B` below `a`, which is aligned.
 #[inline(always)]
 pub(crate) fn below<A, B>(a: *mut A) -> *mut B {
     let end: *mut u8 = a.cast();
+    if align_of::<B>() <= align_of::<A>() {
+        // `a` is as aligned as its type, and a size is a multiple of the alignment.
+        return end.wrapping_sub(size_of::<B>()).cast();
+    }
     end.wrapping_sub(size_of::<B>())
         .map_addr(|address| address & !(align_of::<B>() - 1))
         .cast()

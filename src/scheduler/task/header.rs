@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   line 1   frame record │ next, dispatches │ rbp, ip, sp, rbx    what a switch among equals reads and writes
-//!   line 2   state │ run loop │ wait │ end │ name │ bottom │ list of all │ levels
+//!   line 2   state │ run loop │ wait │ longest run │ name │ bottom │ list of all │ levels
 //! ```
 //!
 //! A zeroed header is valid and belongs to no fiber: it has generation 0 and is in no queue.
@@ -12,14 +12,14 @@ mod tests;
 
 use super::prefix::prefix_bytes;
 use super::wait::Wait;
-use crate::context::{After, ControlBlock};
+use crate::context::ControlBlock;
 use crate::scheduler::lock_free::inbox::{Link, Node};
 use crate::scheduler::lock_free::state::State;
 use crate::stack::{PAGE_SIZE, StackBounds};
 use core::cell::{Cell, UnsafeCell};
 use core::mem::offset_of;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16, Ordering, fence};
+use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16, AtomicU64, Ordering, fence};
 
 /// A header; see the [module](self).
 ///
@@ -34,8 +34,9 @@ pub(crate) struct Header {
     /// The record of the fiber's wait, on the fiber's own stack, or null if the fiber does not
     /// wait.
     pub(crate) wait: Cell<*const Wait>,
-    /// What the next fiber to run does with this one after it has ended.
-    pub(crate) end: Cell<Option<After>>,
+    /// The longest time, in microseconds, for which a watchdog saw a fiber run without yielding or
+    /// waiting. The upper half is the generation of that fiber.
+    longest_run: AtomicU64,
     name_at: AtomicPtr<u8>,
     pub(crate) stack_bottom: Cell<*mut u8>,
     /// The next header in the run loop's list of all fibers.
@@ -76,7 +77,7 @@ unsafe impl Sync for Header {}
 #[repr(transparent)]
 pub(crate) struct Turns(
     #[cfg(not(feature = "smp"))] Cell<u64>,
-    #[cfg(feature = "smp")] core::sync::atomic::AtomicU64,
+    #[cfg(feature = "smp")] AtomicU64,
 );
 
 #[cfg(not(feature = "smp"))]
@@ -121,7 +122,7 @@ impl Header {
             state: State::new(),
             run_loop: AtomicPtr::new(ptr::null_mut()),
             wait: Cell::new(ptr::null()),
-            end: Cell::new(None),
+            longest_run: AtomicU64::new(0),
             name_at: AtomicPtr::new(ptr::null_mut()),
             stack_bottom: Cell::new(ptr::null_mut()),
             next_of_all: AtomicPtr::new(ptr::null_mut()),
@@ -200,17 +201,6 @@ impl Header {
         unsafe { &*self.words().cast::<Turns>().wrapping_add(1) }
     }
 
-    /// Sets the loop that the fibers of this header belong to. Returns whether it had none before,
-    /// or `None` if it belongs to another loop.
-    #[cfg(not(feature = "smp"))]
-    pub(crate) fn set_run_loop(&self, run_loop: *const ()) -> Option<bool> {
-        let before = self.run_loop.load(Ordering::Relaxed);
-        if before.is_null() {
-            self.run_loop.store(run_loop.cast_mut(), Ordering::Relaxed);
-        }
-        (before.is_null() || ptr::eq(before, run_loop)).then_some(before.is_null())
-    }
-
     /// Returns the name, of which at most the first 255 bytes are kept. It is empty if another core
     /// gives the cell a new fiber at this moment.
     pub(crate) fn name(&self) -> &'static str {
@@ -252,16 +242,43 @@ impl Header {
         }
     }
 
-    /// Sets the bounds of a cell's stack. Its top is this header.
-    pub(crate) fn set_stack(&self, bounds: StackBounds) {
-        // They are the same for all fibers of the cell, and other cores may read them.
-        #[cfg(feature = "smp")]
-        if !self.stack_bottom.get().is_null() {
-            return;
-        }
-        self.stack_bottom.set(bounds.bottom());
-        let pages = bounds.guard().len() / PAGE_SIZE;
+    /// Makes this the header of a cell of a loop, before its first fiber. What is set here is the same
+    /// for all fibers of the cell. The top of the stack is this header.
+    pub(crate) fn found(&self, run_loop: *const (), bottom: *mut u8, guard_bytes: usize) {
+        self.stack_bottom.set(bottom);
+        let pages = guard_bytes / PAGE_SIZE;
         self.guard_pages.set(u8::try_from(pages).unwrap_or(u8::MAX));
+        self.state.found();
+        self.run_loop.store(run_loop.cast_mut(), Ordering::Relaxed);
+    }
+
+    /// Prepares the header for a new fiber, which finds nothing of the last one, before the state
+    /// says that there is one. Every word that a fiber changes and that is not set here is set when
+    /// the fiber ends, is left as it was by whoever changed it, or names its generation.
+    #[inline(always)]
+    pub(crate) fn renew(&self, name: &'static str, level: u8) {
+        self.set_name(name);
+        self.level.set(level);
+        self.own_level.set(level);
+        self.shields.set(0);
+        self.dispatches().set(0);
+    }
+
+    /// Records that a watchdog saw the running fiber run for so many microseconds.
+    pub(crate) fn note_run(&self, microseconds: u32) {
+        let generation = self.state.generation();
+        let new = u64::from(generation) << 32 | u64::from(microseconds);
+        let is_longer =
+            |old: u64| (of(old, generation).is_none_or(|it| it < microseconds)).then_some(new);
+        let _same = self
+            .longest_run
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, is_longer);
+    }
+
+    /// Returns the longest time, in microseconds, for which a watchdog saw the fiber run.
+    pub(crate) fn longest_run(&self) -> u32 {
+        let word = self.longest_run.load(Ordering::Relaxed);
+        of(word, self.state.generation()).unwrap_or(0)
     }
 
     /// Returns the bounds of a cell's stack, which ends at this header.
@@ -275,7 +292,7 @@ impl Header {
         let bottom = header.stack_bottom.get();
         let size = fiber.addr().wrapping_sub(bottom.addr());
         let guard_bytes = usize::from(header.guard_pages.get()) * PAGE_SIZE;
-        // SAFETY: `set_stack` took them from bounds.
+        // SAFETY: `found` took them from bounds.
         unsafe { StackBounds::new_unchecked(bottom, size, guard_bytes) }
     }
 
@@ -286,7 +303,11 @@ impl Header {
     }
 
     /// Sets the name of a fiber that is about to be made, before its generation.
+    #[inline(always)]
     pub(crate) fn set_name(&self, name: &'static str) {
+        if name.is_empty() {
+            return self.name_at.store(ptr::null_mut(), Ordering::Relaxed);
+        }
         let end = prefix_bytes(name, u8::MAX.into());
         if cfg!(any(target_os = "linux", feature = "smp")) {
             // One core sees both or neither of the other two stores.
@@ -297,6 +318,12 @@ impl Header {
         self.name_at
             .store(name.as_ptr().cast_mut(), Ordering::Release);
     }
+}
+
+/// Returns the lower half of a word whose upper half is this generation.
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+fn of(word: u64, generation: u32) -> Option<u32> {
+    (word >> 32 == u64::from(generation)).then_some(word as u32)
 }
 
 // SAFETY: the link is always the same word. While the fiber is in an inbox it waits, so it is in no

@@ -237,7 +237,10 @@ impl<T, const CAP: usize> Channel<T, CAP> {
         };
         let object = ptr::from_ref(self).cast();
         let this = receiver.cast();
-        match waiting::wait_in_line_until(this, fiber, Self::RECEIVE, object, deadline, is_done) {
+        let kind = Self::RECEIVE;
+        // SAFETY: a receiver begins with a waiter, and that with a record; callers keep it in place
+        // until it has left.
+        match unsafe { waiting::wait_in_line_until(this, fiber, kind, object, deadline, is_done) } {
             Ok(()) if is_dismissed => Err(RecvError::Closed),
             Ok(()) => Ok(()),
             // SAFETY: callers have entered it.

@@ -208,8 +208,10 @@ impl<T, const CAP: usize> Channel<T, CAP> {
         let this = (&raw const waiter).cast();
         let object = ptr::from_ref(self).cast();
         let is_done = || waiter.is_served() || waiter.is_dismissed();
-        let waited =
-            waiting::wait_in_line_until(this, fiber, Self::SEND, object, deadline, is_done);
+        // SAFETY: a waiter begins with a record, and this one leaves the line before it goes away.
+        let waited = unsafe {
+            waiting::wait_in_line_until(this, fiber, Self::SEND, object, deadline, is_done)
+        };
         if let Err(error) = waited {
             if self.state.leave_senders(&waiter) {
                 return Err(error.into());

@@ -89,7 +89,7 @@ fn loom_join_and_exit() {
                 }
             })
         };
-        // `tell`, and `join_until`.
+        // `join_until`.
         let told =
             joined
                 .place
@@ -98,9 +98,11 @@ fn loom_join_and_exit() {
         while is_too_late && !joined.ending.state.is_finished() {
             loom::hint::spin_loop();
         }
-        joined
-            .joiner
-            .wait_until(|| joined.ending.state.is_finished());
+        if !is_too_late {
+            joined
+                .joiner
+                .wait_to_be_told(|| joined.ending.state.is_finished());
+        }
         // SAFETY: it has finished.
         assert_eq!(joined.result.with(|result| unsafe { *result }), 5);
         joined.generation.store(1, Ordering::Relaxed);

@@ -2,7 +2,7 @@
 
 extern crate std;
 
-use super::super::joiner::{Joiner, JoinerPlace};
+use super::super::joiner::JoinerPlace;
 use super::model;
 use core::task::Waker;
 use loom::sync::Arc;
@@ -37,14 +37,15 @@ impl<F: Fn() + Send + Sync + 'static> Wake for Does<F> {
     }
 }
 
-fn waker_that(does: impl Fn() + Send + Sync + 'static) -> Joiner<u64> {
-    Joiner::Waker(Waker::from(StdArc::new(Does(does))))
+fn waker_that(does: impl Fn() + Send + Sync + 'static) -> Waker {
+    Waker::from(StdArc::new(Does(does)))
 }
 
 static FIBER: u64 = 0;
 
-fn joiner() -> Joiner<u64> {
-    Joiner::Fiber(&raw const FIBER)
+/// Registers the fiber that joins. Returns whether it is told.
+fn joins(place: &Place) -> bool {
+    place.0.set_fiber(&raw const FIBER)
 }
 
 /// Starts the end of the fiber on another thread.
@@ -59,7 +60,7 @@ fn polls(place: &Place, times: usize) -> (Vec<StdArc<Told>>, bool) {
     let told: Vec<_> = (0..times).map(|_| StdArc::new(Told::default())).collect();
     for told in &told {
         let waker = Waker::from(StdArc::clone(told));
-        is_late = place.0.set(Joiner::Waker(waker)).is_err();
+        is_late = place.0.set_waker(waker).is_err();
     }
     (told, is_late)
 }
@@ -108,7 +109,7 @@ fn loom_poll_and_join_and_exit() {
         let place = Arc::new(Place(JoinerPlace::new()));
         let ending = ends(&place);
         let (told, _) = polls(&place, 1);
-        let is_late = place.0.set(joiner()).is_err();
+        let is_late = !joins(&place);
         ending.join().expect("does not panic");
         // What is there now is what the fiber's successor notifies.
         assert_eq!(place.0.fiber().is_some(), !is_late, "the joiner is lost");
@@ -133,12 +134,12 @@ fn loom_join_while_the_second_waker_waits() {
             let second = waker_that(move || {
                 // A fiber that is told to look again in a moment would never leave this core to the
                 // fiber that ends.
-                assert!(place.0.set(joiner()).is_ok(), "the joiner spins for ever");
+                assert!(joins(&place), "the joiner spins for ever");
                 JOINS.fetch_add(1, Ordering::Relaxed);
             });
-            assert!(at_first.0.set(second).is_ok(), "the place is open");
+            assert!(at_first.0.set_waker(second).is_ok(), "the place is open");
         });
-        assert!(place.0.set(first).is_ok(), "the place is open");
+        assert!(place.0.set_waker(first).is_ok(), "the place is open");
         place.0.call_waker();
         assert_eq!(JOINS.load(Ordering::Relaxed), 1);
         assert!(place.0.fiber().is_some(), "the joiner is lost");
@@ -149,7 +150,7 @@ fn loom_join_while_the_second_waker_waits() {
 fn loom_a_joiner_times_out_and_polls_and_exit() {
     model("a joiner times out and polls, and exit", || {
         let place = Arc::new(Place(JoinerPlace::new()));
-        assert!(place.0.set(joiner()).is_ok());
+        assert!(joins(&place));
         let ending = {
             let place = Arc::clone(&place);
             thread::spawn(move || {
@@ -160,7 +161,7 @@ fn loom_a_joiner_times_out_and_polls_and_exit() {
         };
         let has_given_up = place.0.clear();
         let (told, is_refused) = polls(&place, 1);
-        let has_joined_again = place.0.set(joiner()).is_ok();
+        let has_joined_again = joins(&place);
         let is_told = ending.join().expect("does not panic");
         assert_eq!(is_told, !has_given_up || has_joined_again, "the joiner");
         let times = told[0].0.load(Ordering::Relaxed);
