@@ -263,12 +263,11 @@ pub(crate) enum Sleep {
 pub(crate) struct Node {
     pub(crate) fiber: *const Header,
     pub(crate) deadline: Nanoseconds,
-    /// The order of arrival, which breaks ties between equal deadlines: first come, first served.
-    pub(crate) order: u64,
-    pub(crate) child: Cell<*const Wait>,
-    pub(crate) sibling: Cell<*const Wait>,
-    /// The wait whose `child` or `sibling` this is.
-    pub(crate) back: Cell<*const Wait>,
+    pub(crate) parent: Cell<*const Wait>,
+    /// The child that is earlier, and the one that is later.
+    pub(crate) children: [Cell<*const Wait>; 2],
+    /// See [`sleepers`](crate::scheduler::queue::sleepers).
+    pub(crate) rank: Cell<u8>,
 }
 
 impl Wait {
@@ -366,14 +365,13 @@ impl Node {
     }
 
     /// Creates a node without neighbours.
-    pub(crate) const fn new(fiber: *const Header, deadline: Nanoseconds, order: u64) -> Self {
+    pub(crate) const fn new(fiber: *const Header, deadline: Nanoseconds) -> Self {
         Self {
             fiber,
             deadline,
-            order,
-            child: Cell::new(ptr::null()),
-            sibling: Cell::new(ptr::null()),
-            back: Cell::new(ptr::null()),
+            parent: Cell::new(ptr::null()),
+            children: [const { Cell::new(ptr::null()) }; 2],
+            rank: Cell::new(1),
         }
     }
 }
