@@ -1,4 +1,13 @@
 //! The tree of a sleep queue: its nodes, and how one is added and taken out.
+//!
+//! It is a *relaxed AVL tree*: an AVL tree that is rebalanced after insertions only. (Sen, Tarjan,
+//! Kim: "Deletion without rebalancing in binary search trees", ACM Transactions on Algorithms 12,
+//! 2016.) Each node has a rank, and a missing node has rank 0. A node that is added has rank 1.
+//!
+//! - **Q1**: every node in the tree is alive and stays in place. The pointers in the tree are null,
+//!   or point to nodes in the tree.
+//! - **Q2**: the rank of a node is higher than that of each child. A tree into which *m* nodes were
+//!   added since it was empty has no rank above 1.45 log₂(*m*) + 1, whatever was taken out.
 
 use crate::scheduler::task::wait::{Node, Wait};
 use core::cell::Cell;
@@ -49,7 +58,7 @@ impl<'a> Member<'a> {
         self.0
     }
 
-    pub(super) fn node(self) -> &'a Node {
+    pub(super) const fn node(self) -> &'a Node {
         // SAFETY: it is in the tree.
         unsafe { Node::of(self.0) }
     }
@@ -72,24 +81,26 @@ impl<'a> Member<'a> {
         Some((parent, side))
     }
 
-    pub(super) fn is_leaf(self) -> bool {
-        let children = &self.node().children;
-        children.iter().all(|child| child.get().is_null())
+    /// Returns the node at the end of the path that leads to this side all the way.
+    fn outermost(self, side: Side) -> Self {
+        let mut at = self;
+        while let Some(child) = at.child(side) {
+            at = child;
+        }
+        at
     }
 
-    /// Returns the rank of a node, or of a missing one.
+    /// Returns the rank of a node that may be missing.
     pub(super) fn rank_of(member: Option<Self>) -> u8 {
         member.map_or(0, Self::rank)
     }
 
-    pub(super) fn rank(self) -> u8 {
+    pub(super) const fn rank(self) -> u8 {
         self.node().rank.get()
     }
 
-    /// Makes the rank higher by `change`, or lower if that is negative.
-    pub(super) fn change_rank(self, change: i8) {
-        let rank = &self.node().rank;
-        rank.set(rank.get().wrapping_add_signed(change));
+    fn set_rank(self, rank: u8) {
+        self.node().rank.set(rank);
     }
 }
 
@@ -129,7 +140,36 @@ impl Tree {
                 end.set(new.0);
             }
         }
-        self.balance_after_insertion(new);
+        self.balance_above(new);
+    }
+
+    /// Restores **Q2** after a node was added.
+    ///
+    /// Its rank may be that of its parent. The parent then gets a higher one, which may be that of its
+    /// own parent, and so on. Where the other child of such a parent is lower by more than 1, the
+    /// parent goes below its child instead, and that is all.
+    fn balance_above(&self, new: Member<'_>) {
+        let mut at = new;
+        while let Some((parent, side)) = at.place()
+            && parent.rank() == at.rank()
+        {
+            if parent.rank() - Member::rank_of(parent.child(side.other())) == 1 {
+                parent.set_rank(parent.rank() + 1);
+                at = parent;
+                continue;
+            }
+            parent.set_rank(parent.rank() - 1);
+            match at.child(side.other()) {
+                Some(inner) if at.rank() - inner.rank() == 1 => {
+                    inner.set_rank(at.rank());
+                    at.set_rank(at.rank() - 1);
+                    self.rotate_up(inner);
+                    self.rotate_up(inner);
+                }
+                _ => self.rotate_up(at),
+            }
+            return;
+        }
     }
 
     /// Takes a node out.
@@ -137,34 +177,26 @@ impl Tree {
         for side in [Side::Earlier, Side::Later] {
             let end = self.end_cell(side);
             if ptr::eq(end.get(), old.0) {
-                // It has no child on this side. By Q2, its rank is 2 at most, so a child on the other
-                // side has no children.
-                let neighbour = old.child(side.other()).or_else(|| old.parent());
-                end.set(pointer_to(neighbour));
+                // It has no child on this side.
+                let inner = old.child(side.other());
+                let neighbour = inner.map(|inner| inner.outermost(side));
+                end.set(pointer_to(neighbour.or_else(|| old.parent())));
             }
         }
-        let mut gap = old.place();
         match (old.child(Side::Earlier), old.child(Side::Later)) {
-            (Some(earlier), Some(mut next)) => {
-                // The next one, which has no earlier child, takes its place.
-                while let Some(earlier) = next.child(Side::Earlier) {
-                    next = earlier;
-                }
-                let place = gap;
-                gap = next.place();
-                if gap.is_some_and(|(parent, _)| ptr::eq(parent.0, old.0)) {
-                    gap = Some((next, Side::Later));
-                } else {
-                    self.put(next.child(Side::Later), gap);
-                    self.put(old.child(Side::Later), Some((next, Side::Later)));
+            (Some(earlier), Some(later)) => {
+                // The next one, which has no earlier child, takes its place and its rank.
+                let next = later.outermost(Side::Earlier);
+                if !ptr::eq(next.0, later.0) {
+                    self.put(next.child(Side::Later), next.place());
+                    self.put(Some(later), Some((next, Side::Later)));
                 }
                 self.put(Some(earlier), Some((next, Side::Earlier)));
-                self.put(Some(next), place);
-                next.node().rank.set(old.rank());
+                self.put(Some(next), old.place());
+                next.set_rank(old.rank());
             }
-            (child, None) | (None, child) => self.put(child, gap),
+            (child, None) | (None, child) => self.put(child, old.place()),
         }
-        self.balance_after_removal(gap);
     }
 
     /// Puts a node, with all below it, at a place, or leaves the place empty.
@@ -181,7 +213,7 @@ impl Tree {
     }
 
     /// Exchanges a node and its parent, which becomes its child. The order of all nodes remains.
-    pub(super) fn rotate_up(&self, member: Member<'_>) {
+    fn rotate_up(&self, member: Member<'_>) {
         let Some((parent, side)) = member.place() else {
             return;
         };
