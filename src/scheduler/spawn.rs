@@ -20,7 +20,11 @@ pub(crate) mod scope;
 use crate::context::{ControlBlock, Payload};
 use crate::scheduler::cpu::current;
 use crate::scheduler::report::failure::Failure;
-use crate::scheduler::run_loop::{RunLoop, wake};
+use crate::scheduler::run_loop::RunLoop;
+#[cfg(feature = "smp")]
+use crate::scheduler::run_loop::wake;
+#[cfg(not(feature = "smp"))]
+use crate::scheduler::run_loop::wake::wake_from_elsewhere;
 use crate::scheduler::spawn::builder::{Builder, CellSource, SpawnError, SpawnErrorKind};
 use crate::scheduler::spawn::cell::FiberStorage;
 use crate::scheduler::spawn::join::JoinHandle;
@@ -95,8 +99,9 @@ pub(crate) unsafe fn spawn_in<H: CellSource, F: FnOnce() -> T, T>(
     };
     let bounds = cell.bounds();
     let header: *const Header = bounds.top().cast_const().cast();
+    let addressed = Header::addressed_by_itself(header);
     // SAFETY: `FiberStorage` promises a control block there.
-    let fiber = unsafe { &*header };
+    let fiber = unsafe { &*addressed };
     #[cfg(not(feature = "smp"))]
     let (run_loop, is_first) = (
         builder.run_loop,
@@ -125,9 +130,9 @@ pub(crate) unsafe fn spawn_in<H: CellSource, F: FnOnce() -> T, T>(
         .map_addr(|address| address.min(result_of::<Failure>(header).addr()) & !(STACK_ALIGN - 1));
     // SAFETY: C1, C3: the memory is the fiber's until its end, and `body` does not unwind (it is
     // `extern "sysv64"`).
-    unsafe { ControlBlock::init(Header::block(header), sp, body::<H::Cell, F, T>) };
+    unsafe { ControlBlock::init(Header::block(addressed), sp, body::<H::Cell, F, T>) };
     // SAFETY: it is a cell's.
-    let extra = unsafe { Extra::of(header) };
+    let extra = unsafe { Extra::of(addressed) };
     extra.scope.set(scope);
     extra.joiner.begin();
     // Rule 8: this fiber finds nothing that the last one left, such as a guard or a suspended
@@ -135,10 +140,11 @@ pub(crate) unsafe fn spawn_in<H: CellSource, F: FnOnce() -> T, T>(
     extra.wanted.set(ptr::null());
     #[cfg(feature = "smp")]
     extra.lending.begin(builder.priority.level());
-    fiber.shields.set(0);
     extra.longest_run.store(0, Ordering::Relaxed);
     fiber.end.set(Some(end::<H::Cell, T>));
     fiber.set_name(builder.name);
+    // Rule 8 too. It lies beside the two levels, and is written with them.
+    fiber.shields.set(0);
     fiber.level.set(builder.priority.level());
     fiber.own_level.set(builder.priority.level());
     fiber.dispatches().set(0);
@@ -151,7 +157,7 @@ pub(crate) unsafe fn spawn_in<H: CellSource, F: FnOnce() -> T, T>(
     fiber.tag.set(owner::tag_of(generation));
     points::spawn(header, generation, builder.name);
     // SAFETY: the fiber is complete, and in no queue.
-    unsafe { run_loop.adopt(header, is_first, is_owner) };
+    unsafe { run_loop.adopt(addressed, is_first, is_owner) };
     // SAFETY: cells are statics.
     Ok(JoinHandle::new(unsafe { FiberId::new(header, generation) }))
 }
@@ -202,7 +208,7 @@ unsafe extern "sysv64" fn body<C: FiberStorage, F: FnOnce() -> T, T>(
     // SAFETY: a scope waits for its fibers.
     if let Some(scope) = unsafe { extra.scope.get().as_ref() } {
         extra.scope.set(ptr::null());
-        scope.one_is_done();
+        scope.tell();
     }
     #[cfg(feature = "smp")]
     extra.place.set(close_for_joiner(extra, run_loop));
@@ -311,20 +317,28 @@ unsafe extern "sysv64" fn end<C: FiberStorage, T>(block: *mut ControlBlock) {
     {
         // SAFETY: a scope waits for its fibers.
         if let Some(scope) = unsafe { scope.as_ref() } {
-            scope.one_is_done();
+            scope.tell();
         }
         team.one_has_ended();
     }
 }
 
-/// Wakes a joiner that runs on another core.
+/// Wakes a joiner of another loop.
 #[cold]
 #[inline(never)]
 fn tell(joiner: *const Header) {
     // SAFETY: the joiner waits until the other fiber has finished. If it has noticed that already,
     // it may even have ended. Its header is then still a header, and the fiber that lives there now
     // gets one superfluous wake-up, which every wait tolerates.
-    unsafe { wake(joiner) };
+    #[cfg(feature = "smp")]
+    unsafe {
+        wake(joiner);
+    }
+    #[cfg(not(feature = "smp"))]
+    // SAFETY: as above.
+    unsafe {
+        wake_from_elsewhere(joiner);
+    }
 }
 
 /// Gives back the cell of a fiber whose result was taken or dropped.

@@ -108,6 +108,7 @@ where
         owner: current::waiting_fiber(),
         running: AtomicUsize::new(0),
         has_failure: AtomicBool::new(false),
+        when_done: ScopeCount::one_is_done,
     };
     let scope = Scope {
         count,

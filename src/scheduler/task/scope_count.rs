@@ -14,6 +14,17 @@ pub(crate) struct ScopeCount {
     pub(crate) owner: *const Header,
     pub(crate) running: AtomicUsize,
     pub(crate) has_failure: AtomicBool,
+    /// What a fiber of the scope calls when it has finished. A kernel without scopes does not contain
+    /// this code, since the call is indirect.
+    pub(crate) when_done: fn(&Self),
+}
+
+impl ScopeCount {
+    /// Records that a fiber of the scope no longer uses anything that it borrowed.
+    #[inline(always)]
+    pub(crate) fn tell(&self) {
+        (self.when_done)(self);
+    }
 }
 
 #[cfg(not(feature = "smp"))]
