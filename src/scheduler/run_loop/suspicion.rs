@@ -70,7 +70,7 @@ const LOWEST: usize = 0x1_0000;
 
 /// Returns whether the upper 17 bits are equal (Intel SDM, volume 1, 3.3.7.1).
 const fn is_canonical(address: usize) -> bool {
-    matches!(address >> 47, 0 | 0x1_ffff)
+    (address.cast_signed() << 16) >> 16 == address.cast_signed()
 }
 
 /// Decides whether the fiber that is about to leave has overflowed its stack. Does not return if it
