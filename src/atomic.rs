@@ -3,6 +3,8 @@
 
 #[cfg(any(kfiber_steps, all(feature = "smp", not(loom))))]
 mod mistake;
+#[cfg(not(loom))]
+mod set_once;
 #[cfg(kfiber_steps)]
 pub mod steps;
 
@@ -17,6 +19,8 @@ pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 #[cfg(any(kfiber_steps, all(feature = "smp", not(loom))))]
 pub(crate) use mistake::Mistake;
+#[cfg(not(loom))]
+pub(crate) use set_once::SetOnce;
 #[cfg(kfiber_steps)]
 pub(crate) use steps::{
     AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, is_planted, spin_loop,

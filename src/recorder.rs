@@ -7,6 +7,7 @@ mod statistics;
 pub use crate::scheduler::report::last_events::LastEvents;
 pub use statistics::{Latency, Statistics};
 
+use crate::atomic::SetOnce;
 use crate::platform::{Core, Nanoseconds, Platform};
 use crate::scheduler::run_loop::RunLoop;
 use crate::scheduler::{FiberId, Scheduler};
@@ -16,7 +17,6 @@ use crate::trace::ring::{RingOf, counter};
 use core::fmt;
 use core::ptr;
 use core::sync::atomic::Ordering;
-use spin::Once;
 
 /// A flight recorder: a ring of the last `EVENTS` events for each of `CORES` cores. `EVENTS` is a
 /// power of two. An event takes 32 bytes.
@@ -26,7 +26,7 @@ use spin::Once;
 pub struct Recorder<const EVENTS: usize, const CORES: usize = 1> {
     rings: [RingOf<EVENTS>; CORES],
     /// A loop of the scheduler.
-    run_loop: Once<&'static RunLoop>,
+    run_loop: SetOnce<&'static RunLoop>,
 }
 
 impl<const EVENTS: usize, const CORES: usize> Recorder<EVENTS, CORES> {
@@ -38,7 +38,7 @@ impl<const EVENTS: usize, const CORES: usize> Recorder<EVENTS, CORES> {
         }
         Self {
             rings: [const { RingOf::new() }; CORES],
-            run_loop: Once::new(),
+            run_loop: SetOnce::new(),
         }
     }
 
@@ -65,7 +65,7 @@ impl<const EVENTS: usize, const CORES: usize> Recorder<EVENTS, CORES> {
         );
         let first: *const RingOf<EVENTS> = self.rings.as_ptr();
         Rings::unite(first.cast(), CORES, size_of::<RingOf<EVENTS>>());
-        let _first_one = self.run_loop.call_once(|| run_loop);
+        let _first_one = self.run_loop.set(run_loop);
         let rings = self.rings();
         let ring = rings.ring(index);
         // SAFETY: TR2.
@@ -170,7 +170,7 @@ impl<const EVENTS: usize, const CORES: usize> Recorder<EVENTS, CORES> {
     /// Returns the rings.
     fn rings(&'static self) -> Rings {
         let first: *const RingOf<EVENTS> = self.rings.as_ptr();
-        if self.run_loop.is_completed() {
+        if self.run_loop.is_set() {
             Rings::of(first.cast())
         } else {
             Rings::none()
@@ -196,8 +196,8 @@ impl<const EVENTS: usize, const CORES: usize> Recorder<EVENTS, CORES> {
 #[cfg(target_os = "linux")]
 fn now(_run_loop: &RunLoop) -> Nanoseconds {
     extern crate std;
-    static BEGAN: Once<std::time::Instant> = Once::new();
-    let began = BEGAN.call_once(std::time::Instant::now);
+    static BEGAN: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    let began = BEGAN.get_or_init(std::time::Instant::now);
     Nanoseconds::try_from(began.elapsed().as_nanos()).unwrap_or(Nanoseconds::MAX)
 }
 
@@ -216,7 +216,7 @@ impl<const EVENTS: usize, const CORES: usize> Default for Recorder<EVENTS, CORES
 impl<const EVENTS: usize, const CORES: usize> fmt::Debug for Recorder<EVENTS, CORES> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recorder")
-            .field("is_started", &self.run_loop.is_completed())
+            .field("is_started", &self.run_loop.is_set())
             .finish_non_exhaustive()
     }
 }

@@ -281,11 +281,11 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
         );
         self.any_loop().set_platform(&self.platform);
         let run_loop = self.loop_to_run();
-        // SAFETY: we are not in a fiber, and nobody else is the owner meanwhile.
-        let run = || unsafe { run_loop.run_in_place(until_idle) };
-        run_loop
-            .while_owned(run)
+        let _disown = run_loop
+            .own_anew()
             .expect("the scheduler is running already: it has one loop, on one core");
+        // SAFETY: we are not in a fiber, and nobody else is the owner meanwhile.
+        unsafe { run_loop.run_in_place(until_idle) };
     }
 
     /// Tells the scheduler that its timer has interrupted. The kernel's handler of the timer

@@ -11,8 +11,8 @@ use super::local_apic::{
 use super::measure::{self, Counter, Sample, Wraps};
 use super::scale::Scale;
 use super::tsc::TscClock;
+use crate::atomic::SetOnce;
 use crate::platform::{NEVER, Nanoseconds, Timer};
-use spin::Once;
 use x86_64::registers::model_specific::Msr;
 
 /// `IA32_TSC_DEADLINE`.
@@ -37,7 +37,7 @@ pub enum ApicTimerMode {
 #[derive(Debug)]
 pub(super) struct ApicTimers {
     clock: TscClock,
-    started: Once<Started>,
+    started: SetOnce<Started>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +52,7 @@ impl ApicTimers {
     pub(super) const fn new() -> Self {
         Self {
             clock: TscClock::new(),
-            started: Once::new(),
+            started: SetOnce::new(),
         }
     }
 
@@ -118,7 +118,8 @@ impl ApicTimers {
             vector,
             ticks,
         };
-        self.started.call_once(|| started).listen();
+        self.started.set(started);
+        self.started().listen();
         Ok(())
     }
 

@@ -5,8 +5,8 @@ use super::hpet::Hpet;
 use super::measure::read_tsc;
 use super::scale::{POSSIBLE_HZ, Scale};
 use super::{cpuid, measure, pit};
+use crate::atomic::SetOnce;
 use crate::platform::Nanoseconds;
-use spin::Once;
 
 /// The time-stamp counter as a clock that counts nanoseconds since it was started.
 ///
@@ -17,7 +17,7 @@ use spin::Once;
 /// as firmware does with processors whose counter is invariant.
 #[derive(Debug)]
 pub struct TscClock {
-    started: Once<Started>,
+    started: SetOnce<Started>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +43,7 @@ impl TscClock {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            started: Once::new(),
+            started: SetOnce::new(),
         }
     }
 
@@ -115,13 +115,8 @@ impl TscClock {
     /// Callable from: boot code, fiber, scheduler. Blocks: nothing.
     pub fn start_with(&self, hz: u64) -> Result<(), HardwareError> {
         Self::check_hz(hz)?;
-        let mut is_first = false;
-        self.started.call_once(|| {
-            is_first = true;
-            let (start, scale) = (read_tsc(), Scale::from_hz(hz));
-            Started { start, scale, hz }
-        });
-        if is_first {
+        let (start, scale) = (read_tsc(), Scale::from_hz(hz));
+        if self.started.set(Started { start, scale, hz }) {
             Ok(())
         } else {
             Err(HardwareError::AlreadyStarted)

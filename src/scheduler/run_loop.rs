@@ -118,6 +118,8 @@ pub(crate) struct RunLoop {
     pub(super) idle_on: AtomicUsize,
     pub(super) root: Header,
     pub(crate) sleepers: Sleepers,
+    /// What is done when a deadline may have passed. See [`may_be_due`](Self::may_be_due).
+    when_due: Cell<fn(&RunLoop)>,
     /// What all fibers waited for when the waits were last found hopeless.
     #[cfg(not(feature = "smp"))]
     pub(super) last_stall: Cell<u64>,
@@ -184,6 +186,7 @@ impl RunLoop {
             inbox: Inbox::new(),
             fast_ring: AtomicPtr::new(ptr::null_mut()),
             sleepers: Sleepers::new(),
+            when_due: Cell::new(Self::nobody_sleeps),
             last_look: AtomicU64::new(0),
             #[cfg(not(feature = "smp"))]
             last_stall: Cell::new(0),
@@ -352,6 +355,7 @@ impl RunLoop {
     fn start_sleeping(&self, fiber: *const Header, wait: *const Wait, deadline: Nanoseconds) {
         points::sleep(deadline);
         self.check_timer(self.last_look());
+        self.when_due.set(Self::wake_sleepers);
         // SAFETY: the caller takes it out before it goes away.
         unsafe { self.sleepers.insert(wait, fiber, deadline) };
         if self.sleepers.next_deadline() == deadline {
@@ -360,8 +364,22 @@ impl RunLoop {
     }
 
     /// Wakes all fibers whose deadline has passed.
+    ///
+    /// The call is indirect, so that a kernel in which no fiber ever has a deadline does not contain
+    /// the code of the sleep queue.
+    #[inline(always)]
+    pub(super) fn may_be_due(&self) {
+        self.when_due.get()(self);
+    }
+
+    /// Does what [`may_be_due`](Self::may_be_due) does until a fiber has a deadline.
     #[cold]
-    #[inline(never)]
+    fn nobody_sleeps(&self) {
+        self.look_at_clock();
+    }
+
+    /// Does what [`may_be_due`](Self::may_be_due) does from then on.
+    #[cold]
     fn wake_sleepers(&self) {
         current::half_changed(|| {
             let now = self.look_at_clock();

@@ -90,6 +90,7 @@ pub(crate) unsafe fn spawn_in<H: CellSource, F: FnOnce() -> T, T, const SCOPED: 
     };
     let bounds = cell.bounds();
     let header: *const Header = bounds.top().cast_const().cast();
+    let header = Header::addressed_by_itself(header);
     // SAFETY: it is a header, which stays readable.
     let before = unsafe { Header::loop_address(header) };
     #[cfg(not(feature = "smp"))]

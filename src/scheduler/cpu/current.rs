@@ -253,11 +253,6 @@ pub(crate) fn enter_switch_hook(prev: *const Header) {
     word::set(prev.map_addr(|address| address | MAY_NOT_WAIT | IN_SWITCH_HOOK));
 }
 
-/// Returns whether a switch hook runs.
-pub(crate) fn is_in_switch_hook() -> bool {
-    word::get().addr() & IN_SWITCH_HOOK != 0
-}
-
 /// Calls a function of the platform, which must not wait: the scheduler's state may be half-changed.
 #[inline(always)]
 pub(crate) fn call_platform<R>(f: impl FnOnce() -> R) -> R {
@@ -289,9 +284,34 @@ pub(crate) fn is_in_platform_by_fiber() -> bool {
     word::get().addr() & (IN_PLATFORM | IN_SWITCH_HOOK) == IN_PLATFORM
 }
 
-/// Returns whether a function of the platform runs that the scheduler called.
-pub(crate) fn is_in_platform() -> bool {
-    word::get().addr() & IN_PLATFORM != 0
+/// What the word of this core says, read once.
+#[derive(Clone, Copy)]
+pub(crate) struct Word(usize);
+
+impl Word {
+    pub(crate) fn read() -> Self {
+        Self(word::get().addr())
+    }
+
+    /// Returns whether a function of the platform runs that the scheduler called.
+    pub(crate) const fn is_in_platform(self) -> bool {
+        self.0 & IN_PLATFORM != 0
+    }
+
+    /// Returns whether a switch hook runs.
+    pub(crate) const fn is_in_switch_hook(self) -> bool {
+        self.0 & IN_SWITCH_HOOK != 0
+    }
+
+    /// Returns whether no fiber runs.
+    pub(crate) const fn is_nobody(self) -> bool {
+        self.0 & !(MAY_NOT_WAIT | IN_SWITCH_HOOK | IN_PLATFORM) == 0
+    }
+
+    /// Returns whether waiting is forbidden by code whose location was recorded.
+    pub(crate) const fn is_waiting_forbidden(self) -> bool {
+        self.0 & MAY_NOT_WAIT != 0
+    }
 }
 
 /// Checks the running fiber after its closure has returned. Panics in this fiber if it has left a
@@ -305,7 +325,7 @@ pub(crate) fn check_end() {
 
 /// Returns whether waiting is forbidden by code whose location was recorded.
 pub(crate) fn is_waiting_forbidden() -> bool {
-    word::get().addr() & MAY_NOT_WAIT != 0
+    Word::read().is_waiting_forbidden()
 }
 
 /// Forbids waiting, and returns whether it was allowed before. If so, the location of the caller is

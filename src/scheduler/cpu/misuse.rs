@@ -5,11 +5,12 @@
 //! kept in a word for each core. The word is written only when waiting becomes forbidden, and read
 //! only here, so that a yield still has to test only one bit.
 
-use super::current;
+use super::current::{self, Word};
 use crate::platform::interrupts;
 use crate::scheduler::graph::wait_graph_text::Who;
 use crate::scheduler::task::id::FiberId;
 use crate::scheduler::task::owner::OwnerWord;
+use core::fmt;
 use core::panic::Location;
 
 #[cfg(target_os = "linux")]
@@ -81,42 +82,90 @@ pub(crate) fn forbidden_at(place: &'static Location<'static>) {
     place::set(place);
 }
 
+/// Why the caller may not wait. The text is chosen when it is printed, so that a kernel whose panics
+/// print nothing does not contain the choice.
+struct MayNotWait {
+    are_enabled: bool,
+    word: Word,
+    place: Option<&'static Location<'static>>,
+}
+
+impl MayNotWait {
+    fn here() -> Self {
+        Self {
+            are_enabled: interrupts::are_enabled(),
+            word: Word::read(),
+            place: place::get(),
+        }
+    }
+
+    /// Returns the place where waiting was forbidden, if that is why.
+    fn place(&self) -> Option<&'static Location<'static>> {
+        self.place.filter(|_| self.word.is_waiting_forbidden())
+    }
+}
+
+impl fmt::Display for MayNotWait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.word.is_in_platform() {
+            return f.write_str(
+                "waiting in a function of the platform or its timer: the scheduler called it, perhaps in the middle of a switch, and it \
+                 must neither wait nor let others run",
+            );
+        }
+        if self.word.is_in_switch_hook() {
+            return f.write_str(
+                "waiting in a switch hook: it runs in the middle of a switch, and must neither wait nor let others run; wake a fiber \
+                 that does the work instead",
+            );
+        }
+        if self.word.is_nobody() {
+            return f.write_str(
+                "waiting outside of a fiber, or inside of the scheduler: only fibers can wait; spawn one, and call `run`",
+            );
+        }
+        match self.place() {
+            Some(place) if self.are_enabled => write!(
+                f,
+                "waiting where it is forbidden by `without_waiting`, a hook or `wait_graph` since {place}: wait before \
+                 it begins or after it has ended"
+            ),
+            Some(place) => write!(
+                f,
+                "waiting with interrupts off, and where it is forbidden since {place} by `without_waiting` or the guard of an \
+                 `IrqMutex`: drop the guard first; or, in an interrupt handler, wake a fiber that waits instead"
+            ),
+            None => f.write_str(
+                "waiting in an interrupt handler or with interrupts off: wake a fiber that waits instead, or turn them on first \
+                 (who turned them off is not known: the guard of an `IrqMutex` would be named)",
+            ),
+        }
+    }
+}
+
 /// Panics because the caller may not wait.
 #[cold]
 #[inline(never)]
 #[track_caller]
 pub(crate) fn may_not_wait() -> ! {
-    let are_enabled = interrupts::are_enabled();
-    if current::is_in_platform() {
-        panic!(
-            "waiting in a function of the platform or its timer: the scheduler called it, perhaps in the middle of a switch, and it \
-             must neither wait nor let others run"
-        );
-    }
-    if current::is_in_switch_hook() {
-        panic!(
-            "waiting in a switch hook: it runs in the middle of a switch, and must neither wait nor let others run; wake a fiber \
-             that does the work instead"
-        );
-    }
-    if current::get().is_null() {
-        panic!(
-            "waiting outside of a fiber, or inside of the scheduler: only fibers can wait; spawn one, and call `run`"
-        );
-    }
-    match place::get() {
-        Some(place) if current::is_waiting_forbidden() && are_enabled => panic!(
-            "waiting where it is forbidden by `without_waiting`, a hook or `wait_graph` since {place}: wait before \
-             it begins or after it has ended"
-        ),
-        Some(place) if current::is_waiting_forbidden() => panic!(
-            "waiting with interrupts off, and where it is forbidden since {place} by `without_waiting` or the guard of an \
-             `IrqMutex`: drop the guard first; or, in an interrupt handler, wake a fiber that waits instead"
-        ),
-        _ => panic!(
-            "waiting in an interrupt handler or with interrupts off: wake a fiber that waits instead, or turn them on first \
-             (who turned them off is not known: the guard of an `IrqMutex` would be named)"
-        ),
+    panic!("{}", MayNotWait::here());
+}
+
+/// How a fiber ended that may not wait.
+struct EndedThere(MayNotWait);
+
+impl fmt::Display for EndedThere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.place() {
+            Some(place) => write!(
+                f,
+                "a fiber's closure returned where waiting is forbidden since {place}, by the guard of an `IrqMutex` that was leaked or \
+                 by `without_waiting`: drop the guard before the closure returns"
+            ),
+            None => f.write_str(
+                "a fiber's closure returned with interrupts off: turn them on before it returns (which code turned them off is not known)",
+            ),
+        }
     }
 }
 
@@ -125,18 +174,10 @@ pub(crate) fn may_not_wait() -> ! {
 #[cold]
 #[inline(never)]
 pub(crate) fn ended_where_waiting_is_forbidden() -> ! {
-    let place = place::get().filter(|_| current::is_waiting_forbidden());
+    let there = EndedThere(MayNotWait::here());
     current::allow_waiting();
     interrupts::enable();
-    match place {
-        Some(place) => panic!(
-            "a fiber's closure returned where waiting is forbidden since {place}, by the guard of an `IrqMutex` that was leaked or \
-             by `without_waiting`: drop the guard before the closure returns"
-        ),
-        None => panic!(
-            "a fiber's closure returned with interrupts off: turn them on before it returns (which code turned them off is not known)"
-        ),
-    }
+    panic!("{there}");
 }
 
 /// Panics if a fiber uses the guard of another fiber, or if a guard is used outside of fibers.

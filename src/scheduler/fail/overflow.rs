@@ -28,7 +28,7 @@ const NEAR: usize = 64 * 1024;
 
 /// Turns on the reporting of overflows. From now on they end their fibers.
 pub(crate) fn report_from_here_on() {
-    ON_SUSPICION.call_once(|| on_suspicion);
+    ON_SUSPICION.set(on_suspicion);
 }
 
 /// Decides whether there is an overflow. Returns if there is none.

@@ -135,7 +135,18 @@ impl<T: Node> Inbox<T> {
             return take(newest);
         }
         // SAFETY: both come from the list that was taken.
-        let mut oldest = unsafe { Self::turn_round(newest, older) };
+        unsafe { Self::take_in_order(newest, older, take) };
+    }
+
+    /// Calls `take` with each node of a list of several, the oldest first.
+    ///
+    /// # Safety
+    ///
+    /// The requirements of [`turn_round`](Self::turn_round) apply.
+    #[inline(never)]
+    unsafe fn take_in_order(newest: *mut T, next: *mut T, mut take: impl FnMut(*const T)) {
+        // SAFETY: the caller's promise.
+        let mut oldest = unsafe { Self::turn_round(newest, next) };
         while !oldest.is_null() {
             // SAFETY: nodes that were taken out and not yet given to `take` are alive.
             let newer = unsafe { (*oldest).link().0.load(Ordering::Relaxed) };
@@ -167,7 +178,6 @@ impl<T: Node> Inbox<T> {
     /// # Safety
     ///
     /// All nodes must be alive, and `next` must come after `newest`.
-    #[inline(never)]
     unsafe fn turn_round(newest: *mut T, next: *mut T) -> *mut T {
         let (mut newer, mut node) = (newest, next);
         // SAFETY: the caller's promise.

@@ -16,16 +16,12 @@ use core::sync::atomic::Ordering;
 impl RunLoop {
     /// Sets the hooks, unless hooks were set before.
     pub(crate) fn set_hooks(&self, hooks: &'static dyn Hooks) -> Result<(), HooksAlreadySet> {
-        let mut is_first = false;
-        self.team().hooks.call_once(|| {
-            is_first = true;
-            hooks
-        });
+        let is_first = self.team().hooks.set(hooks);
         is_first.then_some(()).ok_or(HooksAlreadySet)
     }
 
     pub(crate) fn has_hooks(&self) -> bool {
-        self.team().hooks.is_completed()
+        self.team().hooks.is_set()
     }
 
     /// Calls the hooks with a report, if there are any. No lock is taken. What the report borrows

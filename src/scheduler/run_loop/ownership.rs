@@ -33,12 +33,18 @@ impl RunLoop {
         if self.is_owner() {
             return Some(None);
         }
+        self.own_anew().map(Some)
+    }
+
+    /// Makes the caller, which is in no fiber of this loop, the owner until the result is dropped.
+    /// Returns `None` if somebody is the owner.
+    pub(crate) fn own_anew(&self) -> Option<Disown<'_>> {
         let is_ours = !self.is_running.swap(true, Self::OWN_ORDER);
         #[cfg(feature = "smp")]
         if is_ours {
             self.await_visitor();
         }
-        is_ours.then(|| Some(Disown(&self.is_running)))
+        is_ours.then(|| Disown(&self.is_running))
     }
 
     const OWN_ORDER: Ordering = if cfg!(feature = "smp") {
@@ -70,7 +76,7 @@ impl RunLoop {
 
 /// Gives up the ownership of the loop when it is dropped, also by unwinding.
 #[derive(Debug)]
-pub(super) struct Disown<'a>(&'a AtomicBool);
+pub(crate) struct Disown<'a>(&'a AtomicBool);
 
 impl Drop for Disown<'_> {
     fn drop(&mut self) {

@@ -91,7 +91,7 @@ impl RunLoop {
     #[inline(always)]
     fn do_requests(&self) {
         if self.root.state.take_requests() {
-            self.wake_sleepers();
+            self.may_be_due();
         }
     }
 
@@ -101,7 +101,7 @@ impl RunLoop {
     fn do_requests(&self) {
         let requests = self.root.state.take_requests();
         if requests.timer {
-            self.wake_sleepers();
+            self.may_be_due();
         }
         if requests.levels {
             // SAFETY: only the owner drains.

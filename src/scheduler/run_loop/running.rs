@@ -65,7 +65,7 @@ impl RunLoop {
             let deadline = self.sleepers.next_deadline();
             if deadline <= self.look_at_clock() {
                 self.note_deadline_without_interrupt(deadline);
-                self.wake_sleepers();
+                self.may_be_due();
             }
             #[cfg(feature = "smp")]
             // SAFETY: the caller is the owner, and no fiber runs.

@@ -35,6 +35,21 @@ macro_rules! call_out_of_line {
     };
 }
 
+/// Where a function begins that is only called directly.
+#[cfg(not(target_feature = "sse"))]
+macro_rules! entry {
+    () => {
+        ""
+    };
+}
+/// Where a function begins that the compiler calls: perhaps by a register, as in the large code model.
+#[cfg(target_feature = "sse")]
+macro_rules! entry {
+    () => {
+        "endbr64"
+    };
+}
+
 /// Checks the running fiber, which is about to leave its stack. Does not return if the fiber has
 /// overflowed it.
 ///
@@ -118,11 +133,11 @@ pub(crate) unsafe fn before_running(fiber: *const Header) {
 unsafe extern "sysv64" fn look_closer(fiber: *const Header) {
     naked_asm!(
         ".cfi_startproc",
-        "endbr64",
+        entry!(),
         "mov rax, rsp",
         "mov rcx, [rdi + {run_loop}]",
         "mov rsp, [rcx + {root_sp}]",
-        "sub rsp, 128", // where there is a red zone
+        "add rsp, -128", // where there is a red zone; adding takes three bytes less
         "and rsp, -16",
         "push rax",
         "push rbx",
@@ -136,11 +151,11 @@ unsafe extern "sysv64" fn look_closer(fiber: *const Header) {
         "push r9",
         "push r10",
         "push r11",
-        "push r11",
+        "push rax", // for the alignment
         "mov rsi, rax",
         "mov rdx, rbp",
         "call {judge}",
-        "pop r11",
+        "pop rax",
         "pop r11",
         "pop r10",
         "pop r9",
@@ -171,7 +186,7 @@ unsafe extern "sysv64" fn look_closer(fiber: *const Header) {
 unsafe extern "sysv64" fn condemn_keeping_registers(fiber: *const Header) {
     naked_asm!(
         ".cfi_startproc",
-        "endbr64",
+        entry!(),
         "push rbx", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset rbx, 0",
         "mov rbx, rsp",
         ".cfi_def_cfa_register rbx",
@@ -183,9 +198,9 @@ unsafe extern "sysv64" fn condemn_keeping_registers(fiber: *const Header) {
         "push r9",
         "push r10",
         "push r11",
-        "push r11",
+        "push rax", // for the alignment
         "call {condemn}",
-        "pop r11",
+        "pop rax",
         "pop r11",
         "pop r10",
         "pop r9",

@@ -4,12 +4,12 @@
 use super::RunLoop;
 #[cfg(doc)]
 use super::stack_check::{before_leaving, before_running};
+use crate::atomic::SetOnce;
 use crate::scheduler::queue::all::is_whole;
 use crate::scheduler::report::registers::Registers;
 use crate::scheduler::task::header::Header;
 use crate::stack::is_canary_intact;
 use core::ptr;
-use spin::Once;
 
 /// Returns whether the stack pointer that was stored when the fiber last left its stack lies in
 /// that stack.
@@ -70,7 +70,7 @@ const LOWEST: usize = 0x1_0000;
 
 /// Returns whether the upper 17 bits are equal (Intel SDM, volume 1, 3.3.7.1).
 const fn is_canonical(address: usize) -> bool {
-    matches!(address >> 47, 0 | 0x1_ffff)
+    (address.cast_signed() << 16) >> 16 == address.cast_signed()
 }
 
 /// Decides whether the fiber that is about to leave has overflowed its stack. Does not return if it
@@ -114,7 +114,7 @@ pub(crate) type OnSuspicion = unsafe fn(*const Header, Suspicion, Registers);
 
 /// The function that handles a suspicion in kernels with hooks. Kernels without hooks do not
 /// contain its code.
-pub(crate) static ON_SUSPICION: Once<OnSuspicion> = Once::new();
+pub(crate) static ON_SUSPICION: SetOnce<OnSuspicion> = SetOnce::new();
 
 /// Handles a stored stack pointer that lies outside of its fiber's stack. Returns if it may be on
 /// the stack of a [`Fiber`](crate::fiber::Fiber).

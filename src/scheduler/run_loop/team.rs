@@ -37,6 +37,7 @@ use super::RunLoop;
 use crate::atomic::AtomicUsize;
 #[cfg(feature = "smp")]
 use crate::atomic::NextLine;
+use crate::atomic::SetOnce;
 use crate::platform::AnyPlatform;
 #[cfg(feature = "smp")]
 use crate::scheduler::lock_free::roster::Roster;
@@ -48,7 +49,6 @@ use core::cell::Cell;
 use core::ptr;
 #[cfg(feature = "smp")]
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
-use spin::Once;
 
 /// What the loops of one scheduler share; see the [module](self). With several cores, what changes
 /// with each fiber lies in a cache line of its own.
@@ -65,8 +65,8 @@ pub(crate) struct Team {
     pub(super) failures: Cell<u32>,
     #[cfg(feature = "smp")]
     pub(super) failures: AtomicU32,
-    pub(super) platform: Once<&'static dyn AnyPlatform>,
-    pub(super) hooks: Once<&'static dyn Hooks>,
+    pub(super) platform: SetOnce<&'static dyn AnyPlatform>,
+    pub(super) hooks: SetOnce<&'static dyn Hooks>,
     /// The first of the loops, which are an array, or null before the scheduler is used.
     #[cfg(feature = "smp")]
     first: AtomicPtr<RunLoop>,
@@ -105,8 +105,8 @@ impl Team {
             failures: Cell::new(0),
             #[cfg(feature = "smp")]
             failures: AtomicU32::new(0),
-            platform: Once::new(),
-            hooks: Once::new(),
+            platform: SetOnce::new(),
+            hooks: SetOnce::new(),
             #[cfg(feature = "smp")]
             first: AtomicPtr::new(ptr::null_mut()),
             #[cfg(feature = "smp")]
@@ -187,10 +187,10 @@ impl RunLoop {
     #[cfg_attr(feature = "smp", track_caller)]
     pub(crate) fn set_platform(&self, platform: &'static dyn AnyPlatform) {
         #[cfg(feature = "smp")]
-        if cfg!(debug_assertions) || !self.team().platform.is_completed() {
+        if cfg!(debug_assertions) || !self.team().platform.is_set() {
             crate::scheduler::cpu::current::check_words();
         }
-        self.team().platform.call_once(|| platform);
+        self.team().platform.set(platform);
     }
 
     /// Returns the platform, which is set before any fiber exists.

@@ -1,13 +1,13 @@
 //! The time of a loop: its clock, and the requests of timer interrupts.
 
 use super::RunLoop;
+use crate::atomic::SetOnce;
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::cpu::current;
 use crate::scheduler::report::hooks::Report;
 use crate::scheduler::report::late_timer::LateTimer;
 use crate::trace::points;
 use core::sync::atomic::Ordering;
-use spin::Once;
 
 impl RunLoop {
     /// Reads the clock. The result is remembered, so that code which needs no exact time need not
@@ -114,11 +114,11 @@ type OnLate = fn(&RunLoop, deadline: Nanoseconds, is_certain: bool);
 
 /// The function that checks a passed deadline in kernels with hooks. Kernels without hooks do not
 /// contain its code.
-static ON_LATE: Once<OnLate> = Once::new();
+static ON_LATE: SetOnce<OnLate> = SetOnce::new();
 
 /// Enables reports of late timers from now on.
 pub(crate) fn report_from_here_on() {
-    ON_LATE.call_once(|| on_late);
+    ON_LATE.set(on_late);
 }
 
 /// Handles a deadline that has passed. Reports it if it passed by more than the limit, and

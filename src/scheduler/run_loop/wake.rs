@@ -61,7 +61,7 @@ pub(crate) unsafe fn wake_by_fiber(fiber: *const Header) {
     }
 }
 
-/// Wakes a fiber of a loop that the caller does not own.
+/// Wakes a fiber of any loop, by its inbox.
 ///
 /// # Safety
 ///
@@ -69,7 +69,7 @@ pub(crate) unsafe fn wake_by_fiber(fiber: *const Header) {
 #[cfg(not(feature = "smp"))]
 #[cold]
 #[inline(never)]
-unsafe fn wake_from_elsewhere(fiber: *const Header) {
+pub(crate) unsafe fn wake_from_elsewhere(fiber: *const Header) {
     // SAFETY: the caller's promise.
     if unsafe { (*fiber).state.wake() } == Woken::Enqueue {
         // SAFETY: it waited, so it is alive.

@@ -8,7 +8,11 @@
 //! ```
 
 use crate::context::{ControlBlock, Payload};
-use crate::scheduler::run_loop::{RunLoop, wake};
+use crate::scheduler::run_loop::RunLoop;
+#[cfg(feature = "smp")]
+use crate::scheduler::run_loop::wake;
+#[cfg(not(feature = "smp"))]
+use crate::scheduler::run_loop::wake::wake_from_elsewhere;
 use crate::scheduler::task::control::{Extra, result_of};
 use crate::scheduler::task::header::Header;
 use crate::stack;
@@ -244,7 +248,15 @@ fn tell(joiner: *const Header) {
     // SAFETY: the joiner waits until the other fiber has finished. If it has noticed that already,
     // it may even have ended. Its header is then still a header, and the fiber that lives there now
     // gets one superfluous wake-up, which every wait tolerates.
-    unsafe { wake(joiner) };
+    #[cfg(feature = "smp")]
+    unsafe {
+        wake(joiner);
+    };
+    // SAFETY: as above.
+    #[cfg(not(feature = "smp"))]
+    unsafe {
+        wake_from_elsewhere(joiner);
+    };
 }
 
 /// Gives back the cell of a fiber, whose handle `spawn` forgot.
