@@ -46,8 +46,8 @@ pub use error::{RecvError, SendError, SendErrorKind};
 /// fibers that wait for room, are served first come, first served. A message for a waiting receiver
 /// goes directly to that fiber. With a `CAP` of zero, each `send` waits for a receiver.
 ///
-/// A message is moved with interrupts off unless a fiber waits for it, so large messages should be
-/// sent by reference.
+/// A message is moved into the channel and out of it with interrupts off, so large messages should
+/// be sent by reference.
 pub struct Channel<T, const CAP: usize> {
     state: State<T, CAP>,
 }

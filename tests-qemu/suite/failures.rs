@@ -8,6 +8,7 @@ mod locks;
 mod model;
 mod one_of_many;
 mod planted;
+mod receivers;
 mod scopes;
 
 use core::{

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 /// Sends and receives in a pattern in which each place of the ring is the first once, and compares
 /// with a queue.
-fn compare<T: Clone + PartialEq + Debug, const CAP: usize>(message: impl Fn(usize) -> T) {
+fn compare<T: Clone + PartialEq + Debug, const CAP: usize>(message: impl Fn(u8) -> T) {
     let channel = Channel::<T, CAP>::new();
     let mut expected = VecDeque::new();
-    let mut number = 0;
+    let mut number = 0_u8;
     for round in 0..4 * (CAP + 1) {
         for _ in 0..=round % (CAP + 1) {
             let sent = channel.try_send(message(number));
@@ -23,7 +23,7 @@ fn compare<T: Clone + PartialEq + Debug, const CAP: usize>(message: impl Fn(usiz
                     assert_eq!(error.message, message(number));
                 }
             }
-            number += 1;
+            number = number.wrapping_add(1);
         }
         assert_eq!(channel.len(), expected.len());
         for _ in 0..=(round + 1) % 3 {
@@ -38,14 +38,14 @@ fn compare<T: Clone + PartialEq + Debug, const CAP: usize>(message: impl Fn(usiz
 fn compare_sizes<const CAP: usize>() {
     compare::<(), CAP>(|_| ());
     compare::<[Aligned; 0], CAP>(|_| []);
-    compare::<u8, CAP>(|number| number as u8);
-    compare::<[u8; 3], CAP>(|number| [number as u8, 1, 2]);
-    compare::<u64, CAP>(|number| number as u64);
-    compare::<[u32; 3], CAP>(|number| [1, 2, number as u32]);
-    compare::<[u32; 4], CAP>(|number| [number as u32; 4]);
-    compare::<[usize; 100], CAP>(|number| [number; 100]);
-    compare::<Aligned, CAP>(|number| Aligned(number as u8));
-    compare::<Arc<usize>, CAP>(Arc::new);
+    compare::<u8, CAP>(|number| number);
+    compare::<[u8; 3], CAP>(|number| [number, 1, 2]);
+    compare::<u64, CAP>(u64::from);
+    compare::<[u32; 3], CAP>(|number| [1, 2, number.into()]);
+    compare::<[u32; 4], CAP>(|number| [number.into(); 4]);
+    compare::<[usize; 100], CAP>(|number| [number.into(); 100]);
+    compare::<Aligned, CAP>(Aligned);
+    compare::<Arc<u8>, CAP>(Arc::new);
 }
 
 #[derive(Clone, PartialEq, Debug)]

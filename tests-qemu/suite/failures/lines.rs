@@ -10,8 +10,8 @@ use kfiber::{
     scheduler::{FiberPool, JoinHandle, Priority, WaitError, sleep, yield_now},
     stack::{FLOOR_BYTES, Storage},
     sync::{
-        Barrier, Channel, Condvar, Event, Mutex, Once, RwLock, Semaphore, WaitQueue, Wanted,
-        bitflags::bitflags,
+        Barrier, Channel, Condvar, Event, Mutex, Once, RecvError, RwLock, Semaphore, WaitQueue,
+        Wanted, bitflags::bitflags,
     },
 };
 use tests_qemu::{interrupts::on_tick, kernel_test, println};
@@ -110,7 +110,7 @@ fn clear_flags() {
 }
 
 /// Spawns a fiber in this slot.
-fn spawn_in<T: Send + 'static>(
+pub(super) fn spawn_in<T: Send + 'static>(
     slot: usize,
     closure: impl FnOnce() -> T + Send + 'static,
 ) -> JoinHandle<T> {
@@ -120,14 +120,14 @@ fn spawn_in<T: Send + 'static>(
 }
 
 /// Writes over the last byte of the stack in this slot, which is noticed when the fiber there leaves it.
-fn overflow(slot: usize) {
+pub(super) fn overflow(slot: usize) {
     let bottom = POOL.stacks()[slot].storage_bounds().bottom();
     // SAFETY: this is the damage.
     unsafe { bottom.wrapping_add(FLOOR_BYTES - 1).write_volatile(0) };
 }
 
 /// Writes over the stored stack pointer of the fiber in this slot, which waits: it is noticed before that goes on.
-fn write_over_the_stack_pointer(slot: usize) {
+pub(super) fn write_over_the_stack_pointer(slot: usize) {
     let block = POOL.stacks()[slot].storage_bounds().top();
     let block: *mut ControlBlock = core::ptr::with_exposed_provenance_mut(block.addr());
     // SAFETY: its own context is the second, and the stack pointer its third word; this is the damage.
@@ -139,7 +139,7 @@ fn write_over_the_stack_pointer(slot: usize) {
     };
 }
 
-fn settle() {
+pub(super) fn settle() {
     on_tick(|_| SCHEDULER.timer_interrupt());
     interrupts::enable();
     SCHEDULER.run_until_idle();
