@@ -113,7 +113,7 @@ pub(super) const OF_SLEEPERS: [Shape; 4] = [
     shape("tick_all", "a tick that wakes all, for each of them"),
     shape(
         "tick_first",
-        "the first tick after all began to sleep in the order of their deadlines, for each of them",
+        "the first tick after all began to sleep in the order of their deadlines, which wakes one",
     ),
 ];
 

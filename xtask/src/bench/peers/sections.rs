@@ -80,14 +80,6 @@ fn sleepers(samples: &Samples) -> String {
             let _ = writeln!(text, "| {} | {} ns |", shape.title, short(time.median));
         }
     }
-    if let Some(time) = samples.nanoseconds(("kfiber", "tick_first")) {
-        let microseconds = time.median * 100_000.0 / 1000.0;
-        let _ = writeln!(
-            text,
-            "| … for all of them: the longest single step | {} µs |",
-            short(microseconds)
-        );
-    }
     for (what, title) in [
         ("control_block", "control block of a fiber"),
         (
