@@ -115,6 +115,19 @@ fn its_cell_is_never_used_again() {
 }
 
 #[test]
+fn its_cell_is_never_used_again_when_the_handle_is_dropped_after_the_end() {
+    static CELL: FiberCell<65536> = FiberCell::new();
+    let (s, ..) = world();
+    let handle = s.spawn(&CELL, || panic!("gone")).unwrap();
+    s.run();
+    drop(handle);
+    let error = s.spawn(&CELL, || ()).unwrap_err();
+    assert_eq!(error.kind, SpawnErrorKind::CellLost);
+    let failed = s.fibers().map(|info| info.state).collect::<Vec<_>>();
+    assert!(matches!(failed[..], [FiberState::Failed(_)]), "{failed:?}");
+}
+
+#[test]
 fn the_owner_of_a_scope_fails_at_its_end_with_its_fiber() {
     let (s, cells, log) = world();
     let owner = s.spawn(cells, move || {

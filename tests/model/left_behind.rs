@@ -4,7 +4,7 @@ use crate::{CELLS, ONE, Pause, S, STACK, assert_names, child, contain, end_of, s
 use core::mem::forget;
 use core::time::Duration;
 use kfiber::fiber::{Fiber, Resumed};
-use kfiber::platform::Platform;
+use kfiber::platform::{Host, Platform};
 use kfiber::scheduler::{
     JoinHandle, Priority, WaitError, current, current_name, is_cancelled, park_timeout, shield,
     sleep, without_waiting, yield_now,
@@ -216,7 +216,7 @@ fn a_fiber_that_ends_where_waiting_is_forbidden_is_the_one_that_fails() {
 fn a_fiber_that_ends_in_an_interrupt_is_the_one_that_fails() {
     child::passes(|| {
         is_the_one_that_fails(&["interrupts"], || {
-            leaves_within(|suspend| kfiber::platform::Host::interrupt(suspend));
+            leaves_within(|suspend| Host::interrupt(suspend));
         });
     });
 }

@@ -16,6 +16,7 @@ mod overflow;
 mod readers;
 mod scopes;
 mod unwinding;
+mod used_again;
 
 use core::cell::RefCell;
 use core::mem::ManuallyDrop;

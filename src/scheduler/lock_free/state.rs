@@ -352,8 +352,8 @@ impl State {
         self.0.load(Ordering::Acquire) & FINISHED != 0
     }
 
-    /// Records that the join handle is gone. Returns whether the fiber had finished before. If so,
-    /// the caller must free its cell.
+    /// Records that the join handle is gone. Returns whether the fiber had finished before, and did
+    /// not fail. If so, the caller must free its cell.
     #[inline(always)]
     pub(crate) fn detach(&self) -> bool {
         // The bit is clear: see `park`. There is only one handle.
@@ -362,7 +362,7 @@ impl State {
         if cfg!(any(target_os = "linux", feature = "smp")) && before & LOOKED_AT != 0 {
             self.await_end_of_look();
         }
-        before & FINISHED != 0
+        before & (FINISHED | FAILED) == FINISHED
     }
 
     /// Records that a failure ends the fiber. Returns whether it was recorded already.

@@ -263,9 +263,9 @@ fn tell(joiner: *const Header) {
 ///
 /// # Safety
 ///
-/// The fiber has finished. Its result was taken or dropped, or has no destructor. There is no join
-/// handle any more. It is called once for each fiber, and afterwards the memory may belong to
-/// another.
+/// The fiber has finished, and has not failed (**X1**). Its result was taken or dropped, or has no
+/// destructor. There is no join handle any more. It is called once for each fiber, and afterwards
+/// the memory may belong to another.
 #[inline(always)]
 pub(super) unsafe fn give_cell_back(header: *const Header) {
     // SAFETY: a fiber lived there, so the bottom of its stack was set.

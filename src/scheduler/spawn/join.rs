@@ -320,7 +320,8 @@ impl<T> Drop for JoinHandle<T> {
                     self.0.state().set_in_destructor(false);
                 }
                 if self.0.state().detach() {
-                    // SAFETY: it had finished before; the result was dropped, and so is the handle.
+                    // SAFETY: it had finished before, without a failure; the result was dropped, and so
+                    // is the handle.
                     unsafe { give_cell_back(self.0.id.header()) };
                 }
             }

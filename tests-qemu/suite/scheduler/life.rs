@@ -1,14 +1,20 @@
 //! From spawn to join: results, drops, cells, generations.
 
+use core::fmt;
+use core::future::Future as _;
+use core::pin::Pin;
 use core::sync::atomic::{AtomicU64, Ordering};
+use core::task::{Context, Waker};
+use core::time::Duration;
 
 use kfiber::scheduler::{
-    self, FiberCell, FiberInfo, JoinErrorKind, JoinHandle, SpawnErrorKind, Unparker, park,
-    yield_now,
+    self, FiberCell, FiberInfo, JoinErrorKind, JoinHandle, Scheduler, SpawnErrorKind, Unparker,
+    park, yield_now,
 };
 use tests_qemu::{
     interrupts::{on_tick, start_one_shot},
     kernel_test,
+    platform::{self, Bare},
 };
 
 use super::{
@@ -16,6 +22,7 @@ use super::{
 };
 
 /// Counts its drops.
+#[derive(Debug)]
 struct Dropped(&'static AtomicU64);
 
 impl Drop for Dropped {
@@ -28,6 +35,70 @@ impl Drop for Dropped {
 #[repr(align(256))]
 struct Wide([u64; 200]);
 
+static DROPS_OF_USES: AtomicU64 = AtomicU64::new(0);
+
+/// Uses a cell in each of these ways after each of them.
+fn every_use_after_every_use<T: Send + fmt::Debug + 'static>(result: fn() -> T) {
+    static CELL: FiberCell<{ 16 * 1024 }> = FiberCell::new();
+    let made = || {
+        let body = move || {
+            yield_now();
+            result()
+        };
+        SCHEDULER.spawn(&CELL, body).expect("it is free")
+    };
+    let poll =
+        |handle: &mut JoinHandle<T>| Pin::new(handle).poll(&mut Context::from_waker(Waker::noop()));
+    let take = |handle: JoinHandle<T>| drop(handle.join().expect("it ends"));
+    let ended = || {
+        let handle = made();
+        while !handle.is_finished() {
+            yield_now();
+        }
+        handle
+    };
+    let uses: [&dyn Fn(); 8] = [
+        &|| take(made()),
+        &|| drop(ended().try_join().expect("it has ended")),
+        &|| {
+            made().detach();
+            (0..3).for_each(|_| yield_now());
+        },
+        &|| drop(ended()),
+        &|| {
+            take(
+                made()
+                    .join_timeout(Duration::ZERO)
+                    .expect_err("it yields")
+                    .handle,
+            )
+        },
+        &|| {
+            let mut handle = made();
+            assert!(poll(&mut handle).is_pending());
+            (0..3).for_each(|_| yield_now());
+            assert!(poll(&mut handle).is_ready());
+        },
+        &|| {
+            let mut handle = made();
+            assert!(poll(&mut handle).is_pending());
+            take(handle);
+        },
+        &|| {
+            let mut handle = made();
+            assert!(poll(&mut handle).is_pending());
+            drop(handle);
+            (0..3).for_each(|_| yield_now());
+        },
+    ];
+    for first in uses {
+        for next in uses {
+            first();
+            next();
+        }
+    }
+}
+
 kernel_test! {
     fn a_fiber_waits_for_anothers_result() {
         let sum = in_a_fiber(|| {
@@ -39,6 +110,30 @@ kernel_test! {
             other.join().expect("it ends") + 2
         });
         assert_eq!(sum, 42);
+    }
+
+    /// The loop of the joiner does not run when the other ends, so it has to be told there.
+    fn a_fiber_waits_for_the_result_of_a_fiber_of_another_scheduler() {
+        static OTHER: Scheduler<Bare> = Scheduler::new(platform::bare());
+        static CELL: FiberCell<{ 16 * 1024 }> = FiberCell::new();
+        for round in 0..3 {
+            let there = OTHER.spawn(&CELL, move || round).expect("it is free");
+            let here = spawn(move || there.join().expect("it ends"));
+            run_until_idle();
+            assert!(!here.is_finished());
+            OTHER.run();
+            run();
+            assert_eq!(here.try_join().expect("it was told"), round);
+        }
+    }
+
+    fn a_fiber_is_joined_whatever_became_of_the_handle_on_the_last_one_in_its_cell() {
+        in_a_fiber(|| {
+            every_use_after_every_use(|| 42_u64);
+            every_use_after_every_use(|| Dropped(&DROPS_OF_USES));
+        });
+        // Each use makes one fiber, and there are two in each of 8 times 8 pairs.
+        assert_eq!(DROPS_OF_USES.load(Ordering::Relaxed), 8 * 8 * 2);
     }
 
     fn a_result_waits_for_whoever_takes_it_after_the_run() {

@@ -1,4 +1,4 @@
-//! A name that is read while the cell gets its next fiber.
+//! A header before its first fiber, and a name that is read while the cell gets its next fiber.
 
 use super::Header;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +14,32 @@ fn begin(header: &Header, name: &'static str) {
     let _generation = header.state.begin(true);
     #[cfg(feature = "smp")]
     let _generation = header.state.begin_as(true, false);
+}
+
+#[test]
+fn a_header_that_had_no_fiber_yet_is_one_without_a_fiber() {
+    let header = Header::root();
+    header.found((&raw const header).cast(), core::ptr::null_mut(), 0);
+    assert!(header.state.is_finished(), "nobody runs");
+    assert!(!header.state.begin_look(), "and there is no result");
+    assert_eq!((header.state.generation(), header.name()), (0, ""));
+    begin(&header, "first");
+    assert!(!header.state.is_finished());
+    assert_eq!((header.state.generation(), header.name()), (1, "first"));
+}
+
+#[test]
+fn a_run_that_a_watchdog_saw_is_that_of_one_fiber() {
+    let header = Header::root();
+    begin(&header, "first");
+    for (run, longest) in [(3, 3), (2, 3), (9, 9)] {
+        header.note_run(run);
+        assert_eq!(header.longest_run(), longest);
+    }
+    begin(&header, "next");
+    assert_eq!(header.longest_run(), 0);
+    header.note_run(4);
+    assert_eq!(header.longest_run(), 4);
 }
 
 #[test]
