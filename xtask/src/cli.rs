@@ -34,6 +34,8 @@ pub(crate) enum Verb {
     Backtraces(Backtraces),
     /// Count the instructions of every operation, and compare them with the committed table
     Bench(Bench),
+    /// Build the library from nothing, with the profiles of cargo, and print how long processors took
+    CompileTime,
     /// Show how much of each stack a kernel uses, suggest its size, and compare it with the committed table
     Stacks(Stacks),
     /// Boot a kernel, or one of its tests, under a debugger that sees fibers as threads

@@ -11,6 +11,7 @@ mod backtraces;
 mod bench;
 mod ci;
 mod cli;
+mod compile_time;
 mod console;
 mod debugger;
 mod demo;
@@ -48,6 +49,7 @@ pub fn main() -> ExitCode {
         cli::Verb::Prove(options) => prove::verb(&options),
         cli::Verb::Backtraces(options) => backtraces::verb(&options),
         cli::Verb::Bench(options) => bench::verb(&options),
+        cli::Verb::CompileTime => compile_time::verb(),
         cli::Verb::Gdb(options) => gdb::verb(&options),
         cli::Verb::Stacks(options) => stacks::verb(&options),
         cli::Verb::Demo(options) => demo::verb(&options),
