@@ -84,6 +84,8 @@ mod arrival;
 mod block;
 #[cfg(not(any(miri, kfiber_threads)))]
 mod control_words;
+#[cfg(all(feature = "fp-control", target_feature = "sse"))]
+mod mxcsr;
 #[cfg(not(any(miri, kfiber_threads)))]
 mod out_of_line;
 #[cfg(not(any(miri, kfiber_threads)))]
@@ -136,6 +138,11 @@ impl ControlBlock {
         // SAFETY: the caller vouches for `block` (C3). Of `parent` only the record is read before the first resume
         // writes it, so `sp` and `rbx` are left as they are.
         unsafe { Self::mark_suspended(block) };
+        #[cfg(all(feature = "fp-control", target_feature = "sse"))]
+        // SAFETY: the caller vouches for `block` (C3). No switch writes this word of `parent`, but those back read it.
+        unsafe {
+            (*block).parent.fp.always_load = mxcsr::way();
+        }
         // SAFETY: the caller's promise.
         unsafe { Self::init_again(block, sp, body) };
     }
@@ -156,7 +163,10 @@ impl ControlBlock {
             sp,
             rbx: body as *const (),
             #[cfg(all(feature = "fp-control", target_feature = "sse"))]
-            fp: FpControl::INITIAL,
+            fp: FpControl {
+                always_load: mxcsr::way(),
+                ..FpControl::INITIAL
+            },
         };
         // SAFETY: the caller vouches for `block` (C3).
         unsafe { (*block).own = own };

@@ -39,6 +39,9 @@ pub struct FpControl {
     pub(super) mxcsr: u32,
     /// The precision, rounding mode and exception masks of the x87 unit.
     pub(super) x87: u16,
+    /// Whether MXCSR is loaded without a comparison: a word of the module `mxcsr`. A switch never
+    /// writes it.
+    pub(super) always_load: usize,
 }
 
 #[cfg(all(feature = "fp-control", target_feature = "sse"))]
@@ -48,6 +51,7 @@ impl FpControl {
     pub(super) const INITIAL: Self = Self {
         mxcsr: 0x1f80,
         x87: 0x037f,
+        always_load: super::mxcsr::COMPARE,
     };
 }
 

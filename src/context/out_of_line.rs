@@ -1,7 +1,7 @@
 //! The switch as a function that is called, and its name for C.
 
 use super::block::{Context, ControlBlock, Payload, Transfer};
-use super::control_words::exchange_control_words;
+use super::control_words::{exchange_control_words, store_control_words};
 use super::x86_64::tail;
 use core::arch::naked_asm;
 use core::mem::offset_of;
@@ -83,6 +83,7 @@ pub unsafe extern "sysv64" fn switch_out_of_line(
         "mov rdx, [r11 + {ip}]",
         "mov r8,  [r11 + {rbp}]",
         "mov r9,  [r11 + {rbx}]",
+        store_control_words!("r10"),
         "mov [r10 + {sp}],  rsp",
         "mov [r10 + {rbp}], rbp",
         "mov [r10 + {rbx}], rbx",

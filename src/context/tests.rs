@@ -1,6 +1,9 @@
 //! Tests of what only the module itself can see: the contents of a control block, and the code to
 //! which it points.
 
+#[cfg(all(feature = "fp-control", target_feature = "sse"))]
+mod ways_of_loading;
+
 extern crate std;
 
 use super::{Context, ControlBlock, Payload, backend, resume, suspend};

@@ -28,7 +28,7 @@
 //! - `int3` after a jump stops straight-line speculation; indirect-branch tracking wants `endbr64`.
 
 use super::block::{After, Context, ControlBlock, Payload, Transfer};
-use super::control_words::{exchange_control_words, load_control_words};
+use super::control_words::{exchange_control_words, load_control_words, store_control_words};
 use super::unwind;
 use core::arch::{asm, naked_asm};
 use core::mem::offset_of;
@@ -36,7 +36,7 @@ use core::mem::offset_of;
 /// The assembly of a switch. `$prev` and `$next` name the registers that hold the two blocks, and
 /// the operands `prev` and `next` select a context in each block. Loads come before stores, so no
 /// load waits for a store. The address is stored last: a context whose address is stored is
-/// complete, except for the words of `control_words`.
+/// complete.
 macro_rules! exchange {
     ($prev:literal, $next:literal, { $($operands:tt)* }) => {
         asm!(
@@ -45,6 +45,7 @@ macro_rules! exchange {
             concat!("mov rdx, [", $next, " + {next} + {ip}]"),
             concat!("mov r8,  [", $next, " + {next} + {rbp}]"),
             concat!("mov r9,  [", $next, " + {next} + {rbx}]"),
+            store_control_words!(concat!($prev, " + {prev}")),
             concat!("mov [", $prev, " + {prev} + {sp}],  rsp"),
             concat!("mov [", $prev, " + {prev} + {rbp}], rbp"),
             concat!("mov [", $prev, " + {prev} + {rbx}], rbx"),

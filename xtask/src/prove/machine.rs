@@ -6,6 +6,7 @@
 //! here is an error, not a guess.
 
 use std::collections::BTreeMap;
+use std::mem;
 
 use iced_x86::{Code, Instruction, Mnemonic, OpKind, Register};
 
@@ -25,6 +26,8 @@ pub(super) struct State {
     pub(super) x87: Value,
     /// The instruction before has set ZF if, and only if, these two control words are equal.
     compared: Option<[Value; 2]>,
+    /// The instruction before has compared with the word that chooses between two right ways.
+    is_choosing: bool,
     /// The words that have a known value: address to size and value. Different symbols are different memory.
     memory: BTreeMap<Value, (i64, Value)>,
     /// How many stores there were.
@@ -48,6 +51,8 @@ pub(super) struct Territory {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Flow {
     Next,
+    /// To the address or to the next instruction: both must be right.
+    JumpOrNot(u64),
     /// To the address if the two control words are equal, else to the next instruction.
     JumpIfEqual(u64, [Value; 2]),
     Jump(Value),
@@ -63,6 +68,7 @@ impl State {
             mxcsr: Value::held(moment, Register::XMM0),
             x87: Value::held(moment, Register::ST0),
             compared: None,
+            is_choosing: false,
             memory: BTreeMap::new(),
             stores: 0,
         }
@@ -165,6 +171,7 @@ impl State {
 
     fn execute(&mut self, i: &Instruction, rules: &Territory) -> Result<Flow, String> {
         let compared = self.compared.take();
+        let is_choosing = mem::take(&mut self.is_choosing);
         match i.code() {
             Code::Endbr64 | Code::Nopd => {}
             Code::Cld => self.direction = Value::number(0),
@@ -216,6 +223,24 @@ impl State {
             Code::Cmp_r16_rm16 if i.op1_kind() == OpKind::Memory => {
                 let moments = self.both_of(i, 2, Register::ST0)?;
                 self.compared = Some(moments.map(|at| Value::held(at, Register::ST0)));
+            }
+            // Which way is taken is a matter of speed.
+            Code::Cmp_r64_rm64
+                if i.op0_register() == Register::RSP && i.op1_kind() == OpKind::Memory =>
+            {
+                let word = self.load(self.address(i)?, 8)?;
+                if word != Value::ALWAYS_LOAD {
+                    return Err(format!("rsp is compared with {word}"));
+                }
+                self.is_choosing = true;
+            }
+            Code::Jb_rel8_64 | Code::Jb_rel32_64 => {
+                if !is_choosing {
+                    return Err(
+                        "no comparison with `always_load` stands before this jump".to_owned()
+                    );
+                }
+                return Ok(Flow::JumpOrNot(i.near_branch_target()));
             }
             Code::Je_rel8_64 | Code::Je_rel32_64 => {
                 let pair =

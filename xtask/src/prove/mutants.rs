@@ -173,6 +173,10 @@ fn name(i: &Instruction) -> String {
             let distance = i.near_branch_target().wrapping_sub(i.next_ip());
             format!("je {:+}", distance.cast_signed())
         }
+        Code::Jb_rel8_64 | Code::Jb_rel32_64 => {
+            let distance = i.near_branch_target().wrapping_sub(i.next_ip());
+            format!("jb {:+}", distance.cast_signed())
+        }
         _ => text(i),
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn inline_copies(
     found: &mut Vec<Piece>,
 ) -> Result<()> {
     let instructions = function.instructions();
-    let length = if has_fp { 20 } else { 9 };
+    let length = if has_fp { 22 } else { 9 };
     for (position, jump) in instructions.iter().enumerate() {
         if !jump.is_jmp_short_or_near() || !tails.contains(&jump.near_branch_target()) {
             continue;

@@ -34,6 +34,9 @@ pub(super) struct Value {
 }
 
 impl Value {
+    /// The word of a context that says which of two right ways a switch takes.
+    pub(super) const ALWAYS_LOAD: Self = Self::named("the word `always_load`");
+
     pub(super) const fn named(name: &'static str) -> Self {
         Self {
             symbol: Symbol::Named(name),

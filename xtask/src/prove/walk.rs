@@ -11,7 +11,7 @@ use super::unwind_table::Caller;
 use super::value::{Symbol, Value};
 
 /// More than all ways through the code have together: a mutant may loop.
-const LONGEST: usize = 100;
+const LONGEST: usize = 300;
 
 /// A condition that does not hold at an instruction.
 #[derive(Debug)]
@@ -98,6 +98,9 @@ pub(super) fn paths(
         watch(address, &state).map_err(fault)?;
         match state.step(instruction, rules).map_err(fault)? {
             Flow::Next => open.push((instruction.next_ip(), state)),
+            Flow::JumpOrNot(target) => {
+                open.extend([(target, state.clone()), (instruction.next_ip(), state)]);
+            }
             Flow::JumpIfEqual(target, pair) => {
                 let mut equal = state.clone();
                 equal.assume_equal(pair);
@@ -208,6 +211,9 @@ pub(super) fn require_caller(
     Ok(())
 }
 
+/// Where a context has the word that chooses between two right ways.
+const ALWAYS_LOAD_AT: i64 = 40;
+
 /// The words of a context that is not running, at the offsets that `Context` gives them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Words {
@@ -241,6 +247,9 @@ impl Words {
         let all = all.into_iter().chain(fp.into_iter().flatten());
         for (value, (offset, size)) in all.zip(Self::SIZES) {
             state.remember(context.plus(offset), size, value);
+        }
+        if self.fp.is_some() {
+            state.remember(context.plus(ALWAYS_LOAD_AT), 8, Value::ALWAYS_LOAD);
         }
     }
 

@@ -13,8 +13,8 @@ const LOAD_AND_STORE: &str =
 const LANDING: &str =
     "the landing's address depends on nothing, and only the store of it needs rax";
 const MOVES: &str = "two moves between different registers";
-const OTHER_WORD: &str =
-    "a store, and a load of the word beside it: neither needs the other's result";
+const COMPARED: &str =
+    "MXCSR is then compared on every processor, which is slow on some and right on all";
 const ALWAYS: &str =
     "the control word is then loaded whether it differs or not, which is slow and right";
 
@@ -53,7 +53,10 @@ pub(super) const EQUIVALENT: List = &[
     (
         Part::OutOfLine,
         LOAD_AND_STORE,
-        &["swap `mov r9, [r11+0x18]` and `mov [r10+0x10], rsp`"],
+        &[
+            "swap `mov r9, [r11+0x18]` and `mov [r10+0x10], rsp`",
+            "swap `mov r9, [r11+0x18]` and `stmxcsr [r10+0x20]`",
+        ],
     ),
     (
         Part::OutOfLine,
@@ -62,21 +65,15 @@ pub(super) const EQUIVALENT: List = &[
             "swap `mov [r10+0x10], rsp` and `mov [r10], rbp`",
             "swap `mov [r10], rbp` and `mov [r10+0x18], rbx`",
             "swap `stmxcsr [r10+0x20]` and `fnstcw [r10+0x24]`",
+            "swap `fnstcw [r10+0x24]` and `mov [r10+0x10], rsp`",
         ],
     ),
     (
         Part::OutOfLine,
         ADDRESS,
-        &[
-            "swap `mov [r10+0x18], rbx` and `mov [r10+8], rax`",
-            "swap `mov [r10+8], rax` and `stmxcsr [r10+0x20]`",
-        ],
+        &["swap `mov [r10+0x18], rbx` and `mov [r10+8], rax`"],
     ),
-    (
-        Part::OutOfLine,
-        OTHER_WORD,
-        &["swap `fnstcw [r10+0x24]` and `mov eax, [r10+0x20]`"],
-    ),
+    (Part::OutOfLine, COMPARED, &["delete `jb +13`"]),
     (
         Part::OutOfLine,
         ALWAYS,
@@ -153,7 +150,7 @@ pub(super) const EQUIVALENT: List = &[
         LOAD_AND_STORE,
         &[
             "swap `mov r9, [rsi+0x38]` and `mov [rsi+0x10], rsp`",
-            "swap `mov r9, [rsi+0x58]` and `mov [rsi+0x10], rsp`",
+            "swap `mov r9, [rsi+0x58]` and `stmxcsr [rsi+0x20]`",
         ],
     ),
     (
@@ -163,21 +160,15 @@ pub(super) const EQUIVALENT: List = &[
             "swap `mov [rsi+0x10], rsp` and `mov [rsi], rbp`",
             "swap `mov [rsi], rbp` and `mov [rsi+0x18], rbx`",
             "swap `stmxcsr [rsi+0x20]` and `fnstcw [rsi+0x24]`",
+            "swap `fnstcw [rsi+0x24]` and `mov [rsi+0x10], rsp`",
         ],
     ),
     (
         Part::Resume,
         ADDRESS,
-        &[
-            "swap `mov [rsi+0x18], rbx` and `mov [rsi+8], rax`",
-            "swap `mov [rsi+8], rax` and `stmxcsr [rsi+0x20]`",
-        ],
+        &["swap `mov [rsi+0x18], rbx` and `mov [rsi+8], rax`"],
     ),
-    (
-        Part::Resume,
-        OTHER_WORD,
-        &["swap `fnstcw [rsi+0x24]` and `mov eax, [rsi+0x20]`"],
-    ),
+    (Part::Resume, COMPARED, &["delete `jb +11`"]),
     (
         Part::Resume,
         ALWAYS,
@@ -206,7 +197,7 @@ pub(super) const EQUIVALENT: List = &[
         LOAD_AND_STORE,
         &[
             "swap `mov r9, [rsi+0x18]` and `mov [rsi+0x30], rsp`",
-            "swap `mov r9, [rsi+0x18]` and `mov [rsi+0x50], rsp`",
+            "swap `mov r9, [rsi+0x18]` and `stmxcsr [rsi+0x60]`",
         ],
     ),
     (
@@ -218,6 +209,7 @@ pub(super) const EQUIVALENT: List = &[
             "swap `mov [rsi+0x20], rbp` and `mov [rsi+0x38], rbx`",
             "swap `mov [rsi+0x40], rbp` and `mov [rsi+0x58], rbx`",
             "swap `stmxcsr [rsi+0x60]` and `fnstcw [rsi+0x64]`",
+            "swap `fnstcw [rsi+0x64]` and `mov [rsi+0x50], rsp`",
         ],
     ),
     (
@@ -226,14 +218,9 @@ pub(super) const EQUIVALENT: List = &[
         &[
             "swap `mov [rsi+0x38], rbx` and `mov [rsi+0x28], rax`",
             "swap `mov [rsi+0x58], rbx` and `mov [rsi+0x48], rax`",
-            "swap `mov [rsi+0x48], rax` and `stmxcsr [rsi+0x60]`",
         ],
     ),
-    (
-        Part::Suspend,
-        OTHER_WORD,
-        &["swap `fnstcw [rsi+0x64]` and `mov eax, [rsi+0x60]`"],
-    ),
+    (Part::Suspend, COMPARED, &["delete `jb +11`"]),
     (
         Part::Suspend,
         ALWAYS,
@@ -268,7 +255,7 @@ pub(super) const EQUIVALENT: List = &[
         LOAD_AND_STORE,
         &[
             "swap `mov r9, [r10+0x38]` and `mov [rsi+0x30], rsp`",
-            "swap `mov r9, [r10+0x58]` and `mov [rsi+0x50], rsp`",
+            "swap `mov r9, [r10+0x58]` and `stmxcsr [rsi+0x60]`",
         ],
     ),
     (
@@ -280,6 +267,7 @@ pub(super) const EQUIVALENT: List = &[
             "swap `mov [rsi+0x20], rbp` and `mov [rsi+0x38], rbx`",
             "swap `mov [rsi+0x40], rbp` and `mov [rsi+0x58], rbx`",
             "swap `stmxcsr [rsi+0x60]` and `fnstcw [rsi+0x64]`",
+            "swap `fnstcw [rsi+0x64]` and `mov [rsi+0x50], rsp`",
         ],
     ),
     (
@@ -288,14 +276,9 @@ pub(super) const EQUIVALENT: List = &[
         &[
             "swap `mov [rsi+0x38], rbx` and `mov [rsi+0x28], rax`",
             "swap `mov [rsi+0x58], rbx` and `mov [rsi+0x48], rax`",
-            "swap `mov [rsi+0x48], rax` and `stmxcsr [rsi+0x60]`",
         ],
     ),
-    (
-        Part::Switch,
-        OTHER_WORD,
-        &["swap `fnstcw [rsi+0x64]` and `mov eax, [rsi+0x60]`"],
-    ),
+    (Part::Switch, COMPARED, &["delete `jb +12`"]),
     (
         Part::Switch,
         ALWAYS,

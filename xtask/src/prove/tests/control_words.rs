@@ -32,6 +32,36 @@ fn loads_of_control_words_only_where_they_differ_are_accepted() {
 }
 
 #[test]
+fn a_choice_between_two_right_ways_is_accepted() {
+    let (specimen, piece) = switch("right_choice");
+    prove_piece(&specimen, &piece).unwrap_or_else(|violation| panic!("{violation}"));
+}
+
+#[test]
+fn a_choice_is_made_by_one_word_only_and_both_ways_must_be_right() {
+    rejected(
+        "choice_by_another_word",
+        "rsp is compared with `RSP of the other side`",
+    );
+    rejected(
+        "choice_by_the_side_that_leaves",
+        "nothing says what they hold",
+    );
+    rejected(
+        "choice_of_not_loading",
+        "MXCSR must be `MXCSR of the other side`, and is `MXCSR at entry`",
+    );
+    rejected(
+        "choice_without_a_comparison",
+        "no comparison with `always_load` stands before this jump",
+    );
+    rejected(
+        "comparison_taken_for_a_choice",
+        "no comparison with `always_load` stands before this jump",
+    );
+}
+
+#[test]
 fn another_mask_than_that_of_the_control_bits_is_rejected() {
     rejected("mask_with_flags", "the mask 0xffffffff is not that");
     rejected(

@@ -24,6 +24,12 @@ macro_rules! store {
     };
 }
 
+macro_rules! choose {
+    () => {
+        "cmp rsp, [r11 + 40]; jb 5f"
+    };
+}
+
 macro_rules! compare_mxcsr {
     () => {
         "mov eax, [r10 + 32]; xor eax, [r11 + 32]; and eax, -64"
@@ -214,6 +220,60 @@ switch!(
     store!(),
     compare_mxcsr!(),
     "je 4f; ldmxcsr [r11 + 32]",
+    compare_x87!(),
+    load_x87!()
+);
+
+switch!(
+    "right_choice",
+    store!(),
+    choose!(),
+    compare_mxcsr!(),
+    "je 3f; 5: ldmxcsr [r11 + 32]; 3:",
+    compare_x87!(),
+    load_x87!()
+);
+switch!(
+    "choice_by_another_word",
+    store!(),
+    "cmp rsp, [r11 + 16]; jb 5f",
+    compare_mxcsr!(),
+    "je 3f; 5: ldmxcsr [r11 + 32]; 3:",
+    compare_x87!(),
+    load_x87!()
+);
+switch!(
+    "choice_by_the_side_that_leaves",
+    store!(),
+    "cmp rsp, [r10 + 40]; jb 5f",
+    compare_mxcsr!(),
+    "je 3f; 5: ldmxcsr [r11 + 32]; 3:",
+    compare_x87!(),
+    load_x87!()
+);
+switch!(
+    "choice_of_not_loading",
+    store!(),
+    choose!(),
+    compare_mxcsr!(),
+    "je 5f; ldmxcsr [r11 + 32]; 5:",
+    compare_x87!(),
+    load_x87!()
+);
+switch!(
+    "choice_without_a_comparison",
+    store!(),
+    "jb 5f",
+    compare_mxcsr!(),
+    "je 3f; 5: ldmxcsr [r11 + 32]; 3:",
+    compare_x87!(),
+    load_x87!()
+);
+switch!(
+    "comparison_taken_for_a_choice",
+    store!(),
+    compare_mxcsr!(),
+    "jb 5f; ldmxcsr [r11 + 32]; 5:",
     compare_x87!(),
     load_x87!()
 );
