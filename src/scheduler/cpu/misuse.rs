@@ -81,6 +81,16 @@ pub(crate) fn forbidden_at(place: &'static Location<'static>) {
     place::set(place);
 }
 
+/// Panics if the caller may not wait.
+#[cold]
+#[inline(never)]
+#[track_caller]
+pub(crate) fn check() {
+    if !current::may_wait() {
+        may_not_wait();
+    }
+}
+
 /// Panics because the caller may not wait.
 #[cold]
 #[inline(never)]

@@ -18,7 +18,7 @@ impl RunLoop {
         points::posted(fiber);
         // SAFETY: the caller's promise.
         unsafe { self.inbox.push(fiber) };
-        self.forbid_fast_yields();
+        self.fast.forbid();
         self.rouse();
     }
 
