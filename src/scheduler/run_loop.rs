@@ -40,6 +40,8 @@ pub(crate) mod ownership;
 #[cfg(feature = "smp")]
 pub(crate) mod place;
 pub(crate) mod post;
+#[cfg(not(feature = "smp"))]
+mod preempt;
 #[cfg(feature = "smp")]
 pub(crate) mod rest;
 pub(crate) mod running;

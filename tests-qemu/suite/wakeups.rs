@@ -13,7 +13,7 @@ use core::{
 use kfiber::{
     platform::{BareX86_64, Nanoseconds, Platform, Timer},
     scheduler::{
-        FiberPool, Scheduler, Unparker, now, park, sleep_until, without_waiting,
+        FiberPool, Priority, Scheduler, Unparker, now, park, sleep_until, without_waiting,
         yield_now,
     },
 };
@@ -256,6 +256,37 @@ kernel_test! {
         let sweep = run_beside(&SCHEDULER, strike_and_unpark, park_until_woken, 2, others_forbid);
         assert_eq!((sweep.lost, sweep.asleep), (0, 0));
         assert_consecutive(sweep);
+    }
+
+    /// The interrupt comes while another fiber of high priority, which was woken before, is put in place of the one that
+    /// yields. From then on only that one runs, so only its yields can find the wake.
+    fn no_wake_is_lost_at_any_instruction_of_a_yield_to_one_of_a_higher_level() icount timeout(60) {
+        let urgent = SCHEDULER.builder().priority(Priority::HIGHEST);
+        let urgent = urgent.spawn(&CELLS, || {
+            while park().is_ok() {
+                while PHASE.load(Ordering::Relaxed) == WATCHED {
+                    yield_now();
+                }
+            }
+        });
+        let urgent = urgent.expect("four are enough");
+        let fiber = SCHEDULER.builder().priority(Priority::HIGHEST);
+        let fiber = fiber.spawn(&CELLS, || wait_at_each_offset(park_until_woken));
+        let fiber = fiber.expect("four are enough");
+        let other = SCHEDULER.spawn(&CELLS, move || {
+            while !IS_OVER.load(Ordering::Relaxed) {
+                interrupts::without_interrupts(|| assert!(urgent.unparker().unpark()));
+                yield_now();
+            }
+            urgent.cancel();
+        });
+        other.expect("four are enough").detach();
+        sweep().waker = Some(fiber.unparker());
+        on_tick(strike_and_unpark);
+        interrupts::enable();
+        SCHEDULER.run();
+        interrupts::disable();
+        assert_eq!((sweep().lost, sweep().asleep), (0, 0));
     }
 
     /// The timer asks the scheduler to look at the clock, and the scheduler wakes the sleeper.

@@ -90,8 +90,13 @@ impl RunLoop {
         }
         // SAFETY: it may wait, so it runs.
         let run_loop = unsafe { Self::of(prev) };
-        // This is the last that is called, so nothing is saved for it.
+        #[cfg(not(feature = "smp"))]
         // SAFETY: as above, and the caller is the owner (R1).
+        if let Some(next) = unsafe { run_loop.preempted_by(prev) } {
+            return next;
+        }
+        // This is the last that is called, so nothing is saved for it.
+        // SAFETY: as above.
         unsafe { run_loop.next_after_look(prev) }
     }
 
