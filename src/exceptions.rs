@@ -61,7 +61,7 @@ pub use install::{ExceptionStacks, OnFatal, install};
 pub use tables::Tables;
 
 #[doc(hidden)]
-pub use crate::trap::has_error_code;
+pub use crate::trap::{has_error_code, no_error_code};
 
 use crate::scheduler::FatalReason;
 use crate::scheduler::cpu::current;

@@ -141,4 +141,25 @@ pub(crate) mod interrupts {
     pub(crate) use super::host::{are_enabled, disable, enable};
     #[cfg(not(target_os = "linux"))]
     pub(crate) use x86_64::instructions::interrupts::{are_enabled, disable, enable};
+
+    /// The bit in the [`flags`] that is set while interrupts are on.
+    pub(crate) const FLAG: u32 = 1 << 9;
+
+    /// Returns the processor's flags.
+    #[cfg(not(target_os = "linux"))]
+    #[inline(always)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the upper half is reserved"
+    )]
+    pub(crate) fn flags() -> u32 {
+        x86_64::registers::rflags::read_raw() as u32
+    }
+
+    /// Returns the only flag that a thread has.
+    #[cfg(target_os = "linux")]
+    #[inline(always)]
+    pub(crate) fn flags() -> u32 {
+        if are_enabled() { FLAG } else { 0 }
+    }
 }

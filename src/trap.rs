@@ -2,6 +2,7 @@
 //! stub's unwind rules.
 
 mod entry;
+mod short;
 mod unwind;
 
 pub(crate) use entry::interrupt_entry;
@@ -126,4 +127,17 @@ impl fmt::Display for TrapFrame {
 #[must_use]
 pub const fn has_error_code(vector: u64) -> bool {
     matches!(vector, 8 | 10..=14 | 17 | 21 | 29 | 30)
+}
+
+/// Returns 0, and does not compile for a vector with an error code.
+///
+/// Only for [`interrupt_entry!`](crate::interrupt_entry).
+#[doc(hidden)]
+#[must_use]
+pub const fn no_error_code(vector: u64) -> u8 {
+    assert!(
+        !has_error_code(vector),
+        "the processor pushes an error code for this vector, so the handler must take the frame"
+    );
+    0
 }

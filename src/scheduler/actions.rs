@@ -31,13 +31,7 @@ static SLEEP: Kind = Kind::new(WaitReason::Sleep, Giver::Anybody);
 #[inline(always)]
 #[track_caller]
 pub fn yield_now() {
-    let fiber = running::waiting_fiber();
-    // This reads the cache line that the check of the stack needs next. With very many fibers the
-    // line arrives earlier that way.
-    // SAFETY: it runs.
-    let run_loop = unsafe { RunLoop::of(fiber) };
-    // SAFETY: `waiting_fiber` says that it runs, and that we are the owner.
-    unsafe { run_loop.yield_now(fiber) };
+    RunLoop::yield_now();
 }
 
 /// Waits until the running fiber's [`Unparker`] is used. Returns at once if it was used since the

@@ -17,9 +17,9 @@
 //! - **R2**: a header in a ring, an inbox or the list of all is alive.
 //! - **R3**: the running fiber is the first of the ring of its level. A fiber that waits is in no
 //!   ring.
-//! - **R4**: `fast_ring` is null, or it is the ring of the running fiber, which is then the
-//!   highest and not empty, and there is no hook. It is null, or about to become null, when the
-//!   inbox is not empty.
+//! - **R4**: the ring of `fast` is null, or it is the ring of the running fiber, which is then the
+//!   highest and not empty, and there is no hook. Fast yields are allowed only while it is not null.
+//!   They are forbidden, or about to be, when the inbox is not empty.
 
 pub(crate) mod announce;
 #[cfg(feature = "smp")]
@@ -40,6 +40,8 @@ pub(crate) mod ownership;
 #[cfg(feature = "smp")]
 pub(crate) mod place;
 pub(crate) mod post;
+#[cfg(not(feature = "smp"))]
+mod preempt;
 #[cfg(feature = "smp")]
 pub(crate) mod rest;
 pub(crate) mod running;
@@ -54,6 +56,7 @@ pub(crate) mod timer;
 pub(crate) mod unparker;
 pub(crate) mod waiting;
 pub(crate) mod wake;
+mod yielding;
 
 pub(crate) use wake::{deadline_after, wake, wake_by_fiber};
 
@@ -62,8 +65,9 @@ use crate::atomic::AtomicBool;
 use crate::atomic::NextLine;
 use crate::platform::{Core, NEVER, Nanoseconds, SwitchHook};
 use crate::scheduler::cpu::current::{self, Place};
+use crate::scheduler::cpu::fast::FastYields;
 use crate::scheduler::lock_free::inbox::Inbox;
-use crate::scheduler::queue::ready::{Ready, Ring};
+use crate::scheduler::queue::ready::Ready;
 use crate::scheduler::queue::sleepers::Sleepers;
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::wait::Wait;
@@ -71,7 +75,9 @@ use crate::trace::points;
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+#[cfg(feature = "smp")]
+use core::sync::atomic::AtomicPtr;
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use team::Team;
 
 #[cfg(all(feature = "gdb-script", not(target_os = "uefi")))]
@@ -87,9 +93,8 @@ pub(crate) struct RunLoop {
     others_line: NextLine,
     #[cfg(feature = "smp")]
     pub(super) inbox: Inbox<Header>,
-    /// The ring from which a yield may take the next fiber without checking anything else, or null.
     #[cfg(feature = "smp")]
-    pub(super) fast_ring: AtomicPtr<Ring>,
+    pub(super) fast: FastYields,
     /// What the loops of the scheduler share, or null before the scheduler is used.
     #[cfg(feature = "smp")]
     team: AtomicPtr<Team>,
@@ -103,9 +108,8 @@ pub(crate) struct RunLoop {
     own_line: NextLine,
     #[cfg(not(feature = "smp"))]
     pub(super) inbox: Inbox<Header>,
-    /// The ring from which a yield may take the next fiber without checking anything else, or null.
     #[cfg(not(feature = "smp"))]
-    pub(super) fast_ring: AtomicPtr<Ring>,
+    pub(super) fast: FastYields,
     /// The time when the loop last read the clock.
     pub(super) last_look: AtomicU64,
     pub(super) hook: Cell<Option<SwitchHook>>,
@@ -184,7 +188,7 @@ impl RunLoop {
         Self {
             ready: Ready::new(),
             inbox: Inbox::new(),
-            fast_ring: AtomicPtr::new(ptr::null_mut()),
+            fast: FastYields::new(),
             sleepers: Sleepers::new(),
             when_due: Cell::new(Self::nobody_sleeps),
             last_look: AtomicU64::new(0),

@@ -36,6 +36,15 @@
 /// vector that was given. Without `vector(…)` the entry is for any vector that has none, and the
 /// frame's `vector` is [`NO_VECTOR`](crate::exceptions::TrapFrame::NO_VECTOR).
 ///
+/// A handler that needs no frame takes no argument. Its entry saves only the registers that a function
+/// may change, so it is shorter by sixteen instructions. Its vector must be one without an error code.
+///
+/// ```ignore
+/// kfiber::interrupt_entry! {
+///     fn keyboard() vector(33) { RECEIVED.release(1); end_of_interrupt(); }
+/// }
+/// ```
+///
 /// In kernels whose compiled code uses SSE, the entry also saves the x87 and SSE registers, in 512
 /// bytes of stack. Kernels compiled for AVX cannot use it, since the handler could change what is
 /// not saved there; this is an error when the kernel is compiled.
@@ -58,15 +67,27 @@
 /// The handler is called from: interrupt, with interrupts off. It must not wait.
 #[macro_export]
 macro_rules! interrupt_entry {
-    ($($(#[$attribute:meta])* $visibility:vis fn $name:ident($frame:ident: $type:ty)
+    ($($(#[$attribute:meta])* $visibility:vis fn $name:ident($($frame:ident: $type:ty)?)
         $(vector($vector:expr))? $body:block)*) => {$(
         $(#[$attribute])*
         #[unsafe(naked)]
         $visibility unsafe extern "sysv64" fn $name() {
-            $crate::__trap_handler!(($frame: $type) $body, $crate::__trap_vector!($($vector)?));
-            $crate::__interrupt_entry!(handler, $crate::__trap_vector!($($vector)?))
+            $crate::__trap_handler!(($($frame: $type)?) $body, $crate::__trap_vector!($($vector)?));
+            $crate::__trap_entry!(($($frame)?) handler, $crate::__trap_vector!($($vector)?))
         }
     )*};
+}
+
+/// The code of an entry, whose handler has a frame or has none.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __trap_entry {
+    (() $($all:tt)*) => {
+        $crate::__interrupt_entry_short!($($all)*)
+    };
+    (($frame:ident) $($all:tt)*) => {
+        $crate::__interrupt_entry!($($all)*)
+    };
 }
 
 /// The handler that an entry calls.
@@ -74,8 +95,8 @@ macro_rules! interrupt_entry {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __trap_handler {
-    (($frame:ident: $type:ty) $body:block, $vector:expr) => {
-        extern "sysv64" fn handler($frame: $type) $body
+    (($($frame:ident: $type:ty)?) $body:block, $vector:expr) => {
+        extern "sysv64" fn handler($($frame: $type)?) $body
     };
 }
 
@@ -84,17 +105,17 @@ macro_rules! __trap_handler {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __trap_handler {
-    (($frame:ident: $type:ty) $body:block, $vector:expr) => {
-        extern "sysv64" fn handler($frame: $type) {
+    (($($frame:ident: $type:ty)?) $body:block, $vector:expr) => {
+        extern "sysv64" fn handler($($frame: $type)?) {
             #[inline(always)]
-            fn of_the_kernel($frame: $type) $body
+            fn of_the_kernel($($frame: $type)?) $body
             const VECTOR: u64 = $vector;
             if const { $crate::trace::is_traced(VECTOR) } {
                 $crate::trace::interrupt_in(VECTOR);
-                of_the_kernel($frame);
+                of_the_kernel($($frame)?);
                 $crate::trace::interrupt_out();
             } else {
-                of_the_kernel($frame);
+                of_the_kernel($($frame)?);
             }
         }
     };
@@ -177,7 +198,7 @@ macro_rules! __trap_code {
             "78:",
             "iretq",
             "79:",
-            $crate::__trap_unwind!($inner),
+            $crate::__trap_unwind!($crate::__trap_rules!($inner)),
             handler = sym $handler,
             vector = const $vector,
             has_error_code = const $crate::exceptions::has_error_code($vector) as u8,
@@ -219,6 +240,16 @@ macro_rules! __interrupt_entry {
     };
 }
 
+/// The same, for a handler without a frame.
+#[cfg(not(target_feature = "sse"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __interrupt_entry_short {
+    ($($all:tt)*) => {
+        $crate::__interrupt_entry_short_general!($($all)*)
+    };
+}
+
 /// The entry for kernels whose compiled code uses SSE.
 #[cfg(all(target_feature = "sse", not(target_feature = "avx")))]
 #[doc(hidden)]
@@ -226,6 +257,16 @@ macro_rules! __interrupt_entry {
 macro_rules! __interrupt_entry {
     ($($all:tt)*) => {
         $crate::__interrupt_entry_sse!($($all)*)
+    };
+}
+
+/// The same, for a handler without a frame.
+#[cfg(all(target_feature = "sse", not(target_feature = "avx")))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __interrupt_entry_short {
+    ($($all:tt)*) => {
+        $crate::__interrupt_entry_short_sse!($($all)*)
     };
 }
 
@@ -238,6 +279,16 @@ macro_rules! __interrupt_entry {
         ::core::compile_error!(
             "`interrupt_entry!` does not save the registers of AVX: compile the kernel without it"
         )
+    };
+}
+
+/// The same, for a handler without a frame.
+#[cfg(target_feature = "avx")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __interrupt_entry_short {
+    ($($all:tt)*) => {
+        $crate::__interrupt_entry!($($all)*)
     };
 }
 

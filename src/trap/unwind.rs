@@ -90,7 +90,7 @@ macro_rules! __trap_rules {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __trap_unwind {
-    ($inner:literal) => {
+    ($($rules:tt)*) => {
         concat!(
             "
             .pushsection .eh_frame, \"a\", @unwind
@@ -114,7 +114,7 @@ macro_rules! __trap_unwind {
             .long 79b - 72b
             .uleb128 0
             ",
-            $crate::__trap_rules!($inner),
+            $($rules)*,
             "
             .balign 8
             84: .popsection
@@ -136,7 +136,7 @@ macro_rules! __trap_unwind {
             .quad 72b
             .quad 79b - 72b
             ",
-            $crate::__trap_rules!($inner),
+            $($rules)*,
             "
             .balign 8
             94: .popsection
@@ -150,7 +150,7 @@ macro_rules! __trap_unwind {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __trap_unwind {
-    ($inner:literal) => {
+    ($($rules:tt)*) => {
         ""
     };
 }

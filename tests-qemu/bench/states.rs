@@ -36,7 +36,8 @@ fn with<S: SwitchState>(states: &'static PerFiber<S>, mut own: S, f: &mut dyn Fn
 }
 
 interrupt_entry! {
-    fn does_nothing(_frame: &mut TrapFrame) {}
+    fn does_nothing() {}
+    fn does_nothing_with_a_frame(_frame: &mut TrapFrame) {}
 }
 
 /// A copy of the address space.
@@ -105,4 +106,8 @@ pub(crate) fn measure() {
     unsafe { exceptions::set_entry(3, does_nothing) };
     // SAFETY: the handler does nothing.
     measure_here("interrupt_entry", 1, || unsafe { asm!("int3") });
+    // SAFETY: as above.
+    unsafe { exceptions::set_entry(3, does_nothing_with_a_frame) };
+    // SAFETY: as above.
+    measure_here("interrupt_entry_frame", 1, || unsafe { asm!("int3") });
 }

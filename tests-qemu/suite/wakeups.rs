@@ -12,7 +12,10 @@ use core::{
 
 use kfiber::{
     platform::{BareX86_64, Nanoseconds, Platform, Timer},
-    scheduler::{FiberPool, Scheduler, Unparker, now, park, sleep_until, yield_now},
+    scheduler::{
+        FiberPool, Priority, Scheduler, Unparker, now, park, sleep_until, without_waiting,
+        yield_now,
+    },
 };
 use tests_qemu::{
     command_line,
@@ -61,7 +64,7 @@ impl Timer for ExactTimer {
 }
 
 static SCHEDULER: Scheduler<Exact> = Scheduler::new(exact());
-static CELLS: FiberPool<{ 16 * 1024 }, 3> = FiberPool::new();
+static CELLS: FiberPool<{ 16 * 1024 }, 4> = FiberPool::new();
 
 static PHASE: AtomicU32 = AtomicU32::new(0);
 static ARMED_AT: AtomicU64 = AtomicU64::new(0);
@@ -183,15 +186,27 @@ fn run<P: Platform>(
     wait: fn(u64),
     others: u64,
 ) -> &'static Sweep {
+    run_beside(scheduler, handler, wait, others, || ())
+}
+
+/// As [`run`]; each of the others calls `before_yield` before it yields.
+fn run_beside<P: Platform>(
+    scheduler: &'static Scheduler<P>,
+    handler: fn(&mut TrapFrame),
+    wait: fn(u64),
+    others: u64,
+    before_yield: fn(),
+) -> &'static Sweep {
     let fiber = scheduler.spawn(&CELLS, move || wait_at_each_offset(wait));
-    let fiber = fiber.expect("three are enough");
+    let fiber = fiber.expect("four are enough");
     for _ in 0..others {
-        let other = scheduler.spawn(&CELLS, || {
+        let other = scheduler.spawn(&CELLS, move || {
             while !IS_OVER.load(Ordering::Relaxed) {
+                before_yield();
                 yield_now();
             }
         });
-        other.expect("three are enough").detach();
+        other.expect("four are enough").detach();
     }
     sweep().waker = Some(fiber.unparker());
     on_tick(handler);
@@ -233,6 +248,45 @@ kernel_test! {
         let sweep = run(&SCHEDULER, strike_and_unpark, park_until_woken, 2);
         assert_eq!((sweep.lost, sweep.asleep), (0, 0));
         assert_consecutive(sweep);
+    }
+
+    /// Yields are not fast where waiting is forbidden, and are so again afterwards, but not if a wake came in between.
+    fn no_wake_is_lost_at_any_instruction_where_waiting_is_forbidden() icount timeout(60) {
+        let others_forbid = || without_waiting(|| ());
+        let sweep = run_beside(&SCHEDULER, strike_and_unpark, park_until_woken, 2, others_forbid);
+        assert_eq!((sweep.lost, sweep.asleep), (0, 0));
+        assert_consecutive(sweep);
+    }
+
+    /// The interrupt comes while another fiber of high priority, which was woken before, is put in place of the one that
+    /// yields. From then on only that one runs, so only its yields can find the wake.
+    fn no_wake_is_lost_at_any_instruction_of_a_yield_to_one_of_a_higher_level() icount timeout(60) {
+        let urgent = SCHEDULER.builder().priority(Priority::HIGHEST);
+        let urgent = urgent.spawn(&CELLS, || {
+            while park().is_ok() {
+                while PHASE.load(Ordering::Relaxed) == WATCHED {
+                    yield_now();
+                }
+            }
+        });
+        let urgent = urgent.expect("four are enough");
+        let fiber = SCHEDULER.builder().priority(Priority::HIGHEST);
+        let fiber = fiber.spawn(&CELLS, || wait_at_each_offset(park_until_woken));
+        let fiber = fiber.expect("four are enough");
+        let other = SCHEDULER.spawn(&CELLS, move || {
+            while !IS_OVER.load(Ordering::Relaxed) {
+                interrupts::without_interrupts(|| assert!(urgent.unparker().unpark()));
+                yield_now();
+            }
+            urgent.cancel();
+        });
+        other.expect("four are enough").detach();
+        sweep().waker = Some(fiber.unparker());
+        on_tick(strike_and_unpark);
+        interrupts::enable();
+        SCHEDULER.run();
+        interrupts::disable();
+        assert_eq!((sweep().lost, sweep().asleep), (0, 0));
     }
 
     /// The timer asks the scheduler to look at the clock, and the scheduler wakes the sleeper.

@@ -9,6 +9,7 @@
 //! An interrupt handler may find a fiber in the first word and null in the second, or the reverse,
 //! while the loop switches between its own context and a fiber.
 
+use super::fast;
 use super::misuse;
 use super::no_unwind::NoUnwind;
 use crate::platform::interrupts;
@@ -20,7 +21,7 @@ use core::ptr;
 extern crate std;
 
 /// The bit that is set where waiting is not allowed: outside of fibers, and in [`without_waiting`].
-const MAY_NOT_WAIT: usize = 1;
+pub(super) const MAY_NOT_WAIT: usize = 1;
 /// The bit that is also set while a switch hook runs.
 const IN_SWITCH_HOOK: usize = 2;
 /// Set as well while a function of the platform runs that the scheduler called where waiting was
@@ -30,7 +31,7 @@ const IN_PLATFORM: usize = 4;
 const NOBODY: *const Header = ptr::without_provenance(MAY_NOT_WAIT);
 
 #[cfg(all(feature = "smp", not(target_os = "linux")))]
-mod word {
+pub(super) mod word {
     use super::{Header, MAY_NOT_WAIT};
     use crate::core_local::{FIBER_AT, RUN_LOOP_AT, read, write};
 
@@ -61,7 +62,7 @@ mod word {
 }
 
 #[cfg(all(not(feature = "smp"), not(target_os = "linux")))]
-mod word {
+pub(super) mod word {
     use super::{Header, NOBODY};
     use core::ptr;
     use core::sync::atomic::{AtomicPtr, Ordering};
@@ -94,7 +95,7 @@ mod word {
 }
 
 #[cfg(target_os = "linux")]
-mod word {
+pub(super) mod word {
     use super::{Header, NOBODY, std};
     use core::cell::Cell;
     use core::ptr;
@@ -260,11 +261,16 @@ pub(crate) fn call_platform<R>(f: impl FnOnce() -> R) -> R {
         "a function of the platform panicked: the scheduler called it, and it must neither wait nor panic",
     );
     let before = word::get();
-    if before.addr() & MAY_NOT_WAIT == 0 {
+    let could_wait = before.addr() & MAY_NOT_WAIT == 0;
+    if could_wait {
+        fast::suspend();
         word::set(before.map_addr(|address| address | MAY_NOT_WAIT | IN_PLATFORM));
     }
     let result = f();
     word::set(before);
+    if could_wait {
+        fast::resume();
+    }
     no_unwind.done();
     result
 }
@@ -272,6 +278,7 @@ pub(crate) fn call_platform<R>(f: impl FnOnce() -> R) -> R {
 /// Calls `f`, in which the scheduler's state is half-changed and functions of the platform are called.
 #[inline(always)]
 pub(crate) fn half_changed<R>(f: impl FnOnce() -> R) -> R {
+    fast::suspend(); // for good: the loop allows fast yields anew
     let before = word::get();
     word::set(before.map_addr(|address| address | MAY_NOT_WAIT | IN_PLATFORM | IN_SWITCH_HOOK));
     let result = f();
@@ -334,11 +341,12 @@ pub(crate) fn is_waiting_forbidden() -> bool {
 #[track_caller]
 pub(crate) fn forbid_waiting() -> bool {
     let before = word::get();
-    word::set(before.map_addr(|address| address | MAY_NOT_WAIT));
     let was_allowed = before.addr() & MAY_NOT_WAIT == 0;
     if was_allowed {
+        fast::suspend();
         misuse::forbidden_at(Location::caller());
     }
+    word::set(before.map_addr(|address| address | MAY_NOT_WAIT));
     was_allowed
 }
 
@@ -346,6 +354,7 @@ pub(crate) fn forbid_waiting() -> bool {
 #[inline]
 pub(crate) fn allow_waiting() {
     word::set(get());
+    fast::resume();
 }
 
 /// Returns a number of this core, or on a host of this thread. It is never zero.
@@ -390,6 +399,9 @@ pub fn without_waiting<R>(f: impl FnOnce() -> R) -> R {
     impl Drop for Allow {
         fn drop(&mut self) {
             word::set(word::get().map_addr(|address| address & !MAY_NOT_WAIT | self.0));
+            if self.0 == 0 {
+                fast::resume();
+            }
         }
     }
 

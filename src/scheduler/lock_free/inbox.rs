@@ -155,6 +155,43 @@ impl<T: Node> Inbox<T> {
         }
     }
 
+    /// Returns the node in the inbox, if there is just one. It stays there.
+    ///
+    /// # Safety
+    ///
+    /// Only the owner of the inbox may call this.
+    #[cfg(not(feature = "smp"))]
+    #[inline(always)]
+    pub(crate) unsafe fn only(&self) -> Option<*const T> {
+        let newest = self.head.load(Ordering::Acquire);
+        // SAFETY: only the owner takes nodes out, and nodes in the inbox are alive.
+        let link = unsafe { &newest.as_ref()?.link().0 };
+        // A link that is pending is not null.
+        link.load(Ordering::Acquire)
+            .is_null()
+            .then_some(newest.cast_const())
+    }
+
+    /// Takes this node out, if it is still the newest. Returns whether it was.
+    ///
+    /// # Safety
+    ///
+    /// The node was returned by [`only`](Self::only), and the caller, which is the owner, has taken
+    /// nothing out since.
+    #[cfg(not(feature = "smp"))]
+    #[inline(always)]
+    #[must_use]
+    pub(crate) unsafe fn take_only(&self, node: *const T) -> bool {
+        self.head
+            .compare_exchange(
+                node.cast_mut(),
+                ptr::null_mut(),
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            )
+            .is_ok()
+    }
+
     /// Returns the node that arrived before this one.
     ///
     /// # Safety

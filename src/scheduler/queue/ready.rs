@@ -206,6 +206,24 @@ impl Ready {
         ring
     }
 
+    /// Adds a fiber as the only one of its level, and returns the ring of the level.
+    ///
+    /// # Safety
+    ///
+    /// The requirements of [`push_back`](Self::push_back) apply. `level` must be the fiber's, and its
+    /// ring must be empty.
+    #[cfg(not(feature = "smp"))]
+    #[inline(always)]
+    pub(crate) unsafe fn begin_ring(&self, fiber: *const Header, level: usize) -> &Ring {
+        let ring = self.ring(level);
+        debug_assert!(ring.0.get().is_null(), "nothing of this level is ready");
+        // SAFETY: the caller vouches for the fiber.
+        unsafe { (*fiber).link() }.set(fiber);
+        ring.0.set(fiber);
+        self.levels.set(self.levels.get() | 1 << level);
+        ring
+    }
+
     /// Takes the first fiber out of its ring.
     ///
     /// # Safety

@@ -1,4 +1,4 @@
-//! What is told of a switch before it: to the hook, and to yields, by the word `fast_ring`.
+//! What is told of a switch before it: to the hook, and to yields, by the words of `fast`.
 
 use super::RunLoop;
 use super::hooks::call_hook;
@@ -7,7 +7,6 @@ use crate::scheduler::cpu::current;
 use crate::scheduler::queue::ready::Ring;
 use crate::scheduler::task::header::Header;
 use core::ptr;
-use core::sync::atomic::Ordering;
 
 impl RunLoop {
     /// Announces the first of the ready fibers as the next to run, after `prev`, and returns it.
@@ -38,6 +37,7 @@ impl RunLoop {
 
     /// Announces that root runs next, after `prev`.
     pub(super) fn announce_root(&self, prev: *const Header) {
+        debug_assert!(self.fast.ring().is_null(), "R4: no fiber runs");
         if let Some(hook) = self.hook.get() {
             call_hook(hook, prev, ptr::null());
         }
@@ -66,23 +66,9 @@ impl RunLoop {
     /// else comes up.
     #[inline(always)]
     fn allow_fast_yields(&self, ring: &Ring) {
-        let ring = ptr::from_ref(ring).cast_mut();
-        if cfg!(not(any(target_os = "linux", feature = "smp"))) {
-            self.fast_ring.store(ring, Ordering::Relaxed);
-            core::sync::atomic::compiler_fence(Ordering::SeqCst);
-        } else {
-            // Other threads post as well: their writes and the writes of this function must not be
-            // reordered.
-            self.fast_ring.swap(ring, Ordering::SeqCst);
-        }
+        self.fast.allow(ring);
         if !self.inbox.is_empty() || self.is_asked() {
-            self.forbid_fast_yields();
+            self.fast.forbid();
         }
-    }
-
-    /// Makes the next yield check everything. It may be called from anywhere.
-    #[inline(always)]
-    pub(crate) fn forbid_fast_yields(&self) {
-        self.fast_ring.store(ptr::null_mut(), Ordering::Relaxed);
     }
 }

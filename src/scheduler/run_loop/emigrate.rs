@@ -93,7 +93,7 @@ impl RunLoop {
     unsafe fn block_for_root(&self, prev: *const Header) {
         // SAFETY: it runs, and does not wait yet.
         unsafe { before_leaving(prev) };
-        self.forbid_fast_yields(); // R4: the ring may become empty.
+        self.fast.leave_ring(); // R4: the ring may become empty.
         // SAFETY: R3.
         unsafe { self.ready.remove_first(prev) };
         // SAFETY: it runs.
@@ -104,7 +104,7 @@ impl RunLoop {
         }
         self.announce_root(prev);
         // SAFETY: root is left while fibers run, and goes on here.
-        unsafe { self.switch(prev, &raw const self.root) };
+        unsafe { Self::switch(prev, &raw const self.root) };
     }
 
     /// Sends the fiber on that wants to move, if there is one. If somebody else has woken it

@@ -51,9 +51,9 @@ impl RunLoop {
     /// The requirements of [`enqueue`](Self::enqueue) apply.
     #[inline(always)]
     unsafe fn enqueue_at(&self, fiber: *const Header, level: usize) {
-        let fast_ring = self.fast_ring.load(Ordering::Relaxed).cast_const();
+        let running = self.fast.ring();
         let ring = self.ready.ring(level);
-        if ptr::eq(ring, fast_ring) {
+        if ptr::eq(ring, running) {
             // SAFETY: R4: the running fiber is in this ring. The rest is the caller's promise.
             unsafe { ring.append(fiber) };
             self.ready.one_more();
@@ -87,8 +87,8 @@ impl RunLoop {
     pub(super) unsafe fn enqueue_at_any_level(&self, fiber: *const Header) {
         // SAFETY: the caller's promise.
         let ring = unsafe { self.ready.push_back(fiber) };
-        if ptr::from_ref(ring) > self.fast_ring.load(Ordering::Relaxed).cast_const() {
-            self.forbid_fast_yields(); // rings lie in the order of their levels
+        if ptr::from_ref(ring) > self.fast.ring() {
+            self.fast.leave_ring(); // rings lie in the order of their levels
         }
         #[cfg(feature = "smp")]
         self.offer();

@@ -66,7 +66,7 @@ impl RunLoop {
             // SAFETY: as above.
             unsafe { self.ready.push_back(fiber) };
         }
-        self.forbid_fast_yields();
+        self.fast.leave_ring();
     }
 
     /// Puts a fiber back into its place in the ring of its own level.

@@ -3,6 +3,8 @@
 use super::RunLoop;
 #[cfg(feature = "smp")]
 use crate::atomic::{Mistake, is_planted};
+#[cfg(not(feature = "smp"))]
+use crate::scheduler::cpu::current;
 use crate::scheduler::task::header::Header;
 use crate::trace::points;
 use core::ptr;
@@ -18,15 +20,18 @@ impl RunLoop {
         points::posted(fiber);
         // SAFETY: the caller's promise.
         unsafe { self.inbox.push(fiber) };
-        self.forbid_fast_yields();
+        self.fast.forbid();
         self.rouse();
     }
 
     /// Ends the sleep of this loop, in whose inbox there is something.
     #[inline(always)]
     pub(crate) fn rouse(&self) {
+        // A loop whose fiber is interrupted does not sleep.
         #[cfg(not(feature = "smp"))]
-        self.platform().kick_only_core();
+        if !current::is_in(self.address()) {
+            self.kick();
+        }
         // Nobody is kicked who is awake, and an interrupt that we are in ends the sleep anyway.
         #[cfg(feature = "smp")]
         if self.team().roster.wake(self.index)
@@ -36,6 +41,13 @@ impl RunLoop {
         {
             platform.kick(self.core());
         }
+    }
+
+    #[cfg(not(feature = "smp"))]
+    #[cold]
+    #[inline(never)]
+    fn kick(&self) {
+        self.platform().kick_only_core();
     }
 
     /// Enqueues a fiber that waited, and that the caller has woken.

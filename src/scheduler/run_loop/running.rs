@@ -48,7 +48,7 @@ impl RunLoop {
     /// The caller must not be in a fiber. It becomes the owner.
     unsafe fn run(&self, until_idle: bool) {
         self.hook.set(self.platform().switch_hook());
-        self.forbid_fast_yields();
+        self.fast.leave_ring();
         #[cfg(not(feature = "smp"))]
         self.last_stall.set(0);
         #[cfg(feature = "smp")]
@@ -79,7 +79,7 @@ impl RunLoop {
                 // SAFETY: R2.
                 unsafe { current::set_first(next) };
                 // SAFETY: root runs, the next does not.
-                unsafe { self.switch(root, next) };
+                unsafe { Self::switch(root, next) };
                 continue;
             }
             #[cfg(feature = "smp")]

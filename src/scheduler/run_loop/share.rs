@@ -50,7 +50,7 @@ impl RunLoop {
         for run_loop in team.loops() {
             if awake_ones & 1 << run_loop.index != 0 {
                 run_loop.is_asked.store(true, Ordering::SeqCst);
-                run_loop.forbid_fast_yields();
+                run_loop.fast.forbid();
             }
         }
     }
@@ -66,7 +66,7 @@ impl RunLoop {
     pub(super) fn offer(&self) {
         if self.team().hungry_ones() != 0 {
             self.is_asked.store(true, Ordering::Relaxed);
-            self.forbid_fast_yields();
+            self.fast.forbid();
         }
     }
 
@@ -117,7 +117,7 @@ impl RunLoop {
         self.debt.set(debt);
         if debt.count > 0 {
             self.is_asked.store(true, Ordering::Relaxed);
-            self.forbid_fast_yields();
+            self.fast.forbid();
         }
     }
 

@@ -1,8 +1,4 @@
-//! The switch from fiber to fiber.
-//!
-//! A yield with nothing special to do takes a handful of instructions. Anything else, such as
-//! fibers in the inbox, a higher level or a hook, is signalled to it by one word, `fast_ring`. This
-//! is the ring from which the next fiber may be taken without further checks, or null.
+//! The switch from fiber to fiber, of one that waits and of one that ends.
 
 use super::RunLoop;
 use super::stack_check::before_leaving;
@@ -11,67 +7,8 @@ use crate::scheduler::cpu::current;
 use crate::scheduler::task::header::Header;
 use crate::trace::points;
 use core::ptr;
-use core::sync::atomic::Ordering;
 
 impl RunLoop {
-    /// Runs the next fiber of the same level, or one of a higher level if there is one.
-    ///
-    /// # Safety
-    ///
-    /// `prev` must be the running fiber of this loop, and the caller must be the owner (**R1**).
-    #[inline(always)]
-    pub(crate) unsafe fn yield_now(&self, prev: *const Header) {
-        let ring = self.fast_ring.load(Ordering::Relaxed);
-        // SAFETY: R4: null, or a ring of this loop's.
-        let next = if let Some(ring) = unsafe { ring.as_ref() } {
-            // SAFETY: R3: `prev` is the first of its ring, and alive.
-            let next = unsafe { (*prev).next() };
-            if ptr::eq(next, prev) {
-                return;
-            }
-            // SAFETY: it runs, and its turn is not over yet.
-            unsafe { before_leaving(prev) };
-            // SAFETY: R4: `prev` is its first.
-            unsafe { ring.rotate(prev) };
-            // SAFETY: R2: the next in the ring is alive, and ready.
-            unsafe { Self::set_running(next) };
-            next
-        } else {
-            // SAFETY: the caller's promise.
-            let next = unsafe { self.next_after_yield(prev) };
-            if ptr::eq(next, prev) {
-                return;
-            }
-            next
-        };
-        // SAFETY: R2.
-        unsafe { self.switch(prev, next) };
-    }
-
-    /// Returns the next fiber after a yield that finds something in the inbox, a change of level,
-    /// or a hook. The fiber is recorded as running. It may be `prev`.
-    ///
-    /// # Safety
-    ///
-    /// The requirements of [`yield_now`](Self::yield_now) apply.
-    #[cold]
-    #[inline(never)]
-    unsafe fn next_after_yield(&self, prev: *const Header) -> *const Header {
-        // SAFETY: it runs, and its turn is not over yet.
-        unsafe { before_leaving(prev) };
-        // SAFETY: the caller is the owner.
-        unsafe { self.drain() };
-        #[cfg(feature = "smp")]
-        // SAFETY: as above, and `prev` runs.
-        unsafe {
-            self.share(prev, true);
-        }
-        // SAFETY: R3.
-        unsafe { self.ready.rotate(prev) };
-        // SAFETY: the running fiber is ready, so the queue is not empty; the caller is the owner.
-        unsafe { self.announce_first(prev, prev) }
-    }
-
     /// Makes the running fiber wait until it is woken. Returns at once if it was woken since it
     /// last waited, or if it heeds a cancellation and was cancelled.
     ///
@@ -82,18 +19,17 @@ impl RunLoop {
     pub(crate) unsafe fn block<const HEEDS_CANCELLATION: bool>(&self, prev: *const Header) {
         // SAFETY: it runs, and does not wait yet.
         unsafe { before_leaving(prev) };
-        let ring = self.fast_ring.load(Ordering::Relaxed);
         // SAFETY: R3: `prev` is the first of its ring, and alive.
         let mut next = unsafe { (*prev).next() };
-        if ring.is_null() || ptr::eq(next, prev) {
+        if !self.fast.are_allowed() || ptr::eq(next, prev) {
             // SAFETY: the caller's promise.
             next = unsafe { self.next_after_wait(prev, HEEDS_CANCELLATION) };
             if ptr::eq(next, prev) {
                 return;
             }
         } else {
-            // SAFETY: R4: it is a ring of this loop's.
-            let ring = unsafe { &*ring };
+            // SAFETY: R4: fast yields are allowed, so it is not null.
+            let ring = unsafe { &*self.fast.ring() };
             // Done before anybody can see that the fiber waits: from then on its link belongs to
             // the inbox.
             // SAFETY: R4: `prev` is its first, and not its only one.
@@ -108,7 +44,7 @@ impl RunLoop {
             unsafe { Self::set_running(next) };
         }
         // SAFETY: R2.
-        unsafe { self.switch(prev, next) };
+        unsafe { Self::switch(prev, next) };
     }
 
     /// Returns the next fiber after a wait that finds something in the inbox, no other fiber of its
@@ -130,7 +66,7 @@ impl RunLoop {
             // SAFETY: it runs.
             self.linger(unsafe { &(*prev).state });
         }
-        self.forbid_fast_yields(); // R4: the ring may become empty.
+        self.fast.leave_ring(); // R4: the ring may become empty.
         // SAFETY: R3.
         unsafe { self.ready.remove_first(prev) };
         let is_parked = if heeds_cancellation {
@@ -247,10 +183,10 @@ impl RunLoop {
     ///
     /// # Safety
     ///
-    /// `prev` must run in this loop. `next` must not run, and must be ready or be root. The caller
-    /// must be the owner.
+    /// `prev` must run in a loop of which the caller is the owner. `next` must be of the same loop, must
+    /// not run, and must be ready or be root.
     #[inline(always)]
-    pub(crate) unsafe fn switch(&self, prev: *const Header, next: *const Header) {
+    pub(crate) unsafe fn switch(prev: *const Header, next: *const Header) {
         // SAFETY: the caller's promise.
         unsafe { Self::count_turn(prev) };
         points::switch(next);
@@ -261,7 +197,8 @@ impl RunLoop {
         let _transfer = unsafe { context::switch(prev_block, next_block, Payload::uninit()) };
         if cfg!(any(miri, kfiber_threads)) {
             // With threads as fibers, each thread has its own two words that say which fiber runs.
-            if ptr::eq(prev, &raw const self.root) {
+            // SAFETY: root has no loop, and is the only one.
+            if unsafe { Header::loop_address(prev) }.is_null() {
                 current::set_nobody();
             } else {
                 // SAFETY: it runs again.
@@ -321,15 +258,14 @@ impl RunLoop {
     /// The requirements of [`exit`](Self::exit) apply.
     #[inline(always)]
     pub(crate) unsafe fn next_for_good(&self, fiber: *const Header) -> *const Header {
-        let ring = self.fast_ring.load(Ordering::Relaxed);
         // SAFETY: R3: it is the first of its ring, and alive.
         let next = unsafe { (*fiber).next() };
-        if ring.is_null() || ptr::eq(next, fiber) {
+        if !self.fast.are_allowed() || ptr::eq(next, fiber) {
             // SAFETY: the caller's promise.
             return unsafe { self.next_for_good_slowly(fiber) };
         }
-        // SAFETY: R4: it is a ring of this loop's.
-        let ring = unsafe { &*ring };
+        // SAFETY: R4: fast yields are allowed, so it is not null.
+        let ring = unsafe { &*self.fast.ring() };
         // SAFETY: R4: the fiber is its first, and not its only one.
         unsafe { ring.cut_first(next) };
         self.ready.one_less();
@@ -346,7 +282,7 @@ impl RunLoop {
     #[cold]
     #[inline(never)]
     unsafe fn next_for_good_slowly(&self, fiber: *const Header) -> *const Header {
-        self.forbid_fast_yields(); // R4: the ring may become empty.
+        self.fast.leave_ring(); // R4: the ring may become empty.
         // SAFETY: R3.
         unsafe { self.ready.remove_first(fiber) };
         #[cfg(feature = "smp")]

@@ -100,7 +100,7 @@ impl RunLoop {
     fn post_root(&self) {
         // SAFETY: root is as static as the loop, and is in no inbox: the request was the first.
         unsafe { self.inbox.push(&raw const self.root) };
-        self.forbid_fast_yields();
+        self.fast.forbid();
         #[cfg(feature = "smp")]
         self.rouse();
         #[cfg(not(feature = "smp"))]

@@ -3,7 +3,7 @@
 //! The processor clears the trap flag when it enters a stub, so a stub cannot be stepped through in this way. Here a stub is
 //! entered by a jump instead, with the frame that the processor would have pushed, and with the trap flag set.
 
-use core::arch::naked_asm;
+use core::arch::{asm, naked_asm};
 use core::cell::UnsafeCell;
 use core::hint::black_box;
 use core::mem::MaybeUninit;
@@ -23,6 +23,7 @@ interrupt_entry! {
     fn without_error_code(frame: &mut TrapFrame) { on_interrupt(frame); }
     fn with_error_code(frame: &mut TrapFrame) vector(14) { on_interrupt(frame); }
     fn with_a_long_vector(frame: &mut TrapFrame) vector(200) { on_interrupt(frame); }
+    fn without_a_frame() vector(201) { on_interrupt_without_a_frame(); }
 }
 
 /// The stub that a hard-float kernel gets.
@@ -32,6 +33,39 @@ unsafe extern "sysv64" fn with_sse() {
         on_interrupt(frame);
     }
     kfiber::__interrupt_entry_sse!(handler, TrapFrame::NO_VECTOR)
+}
+
+/// The stub without a frame that a hard-float kernel gets.
+#[unsafe(naked)]
+unsafe extern "sysv64" fn without_a_frame_with_sse() {
+    extern "sysv64" fn handler() {
+        on_interrupt_without_a_frame();
+    }
+    kfiber::__interrupt_entry_short_sse!(handler, TrapFrame::NO_VECTOR)
+}
+
+/// As [`on_interrupt`], and it changes each register that a function may change.
+#[inline(never)]
+fn on_interrupt_without_a_frame() {
+    let local = black_box([7; 4]);
+    black_box(leaf(&local));
+    // SAFETY: it changes nothing but what it says.
+    unsafe {
+        asm!(
+            "mov rax, -1",
+            "mov rcx, -1",
+            "mov rdx, -1",
+            "mov rsi, -1",
+            "mov rdi, -1",
+            "mov r8, -1",
+            "mov r9, -1",
+            "mov r10, -1",
+            "mov r11, -1",
+            "std",
+            "cld",
+            clobber_abi("sysv64"),
+        );
+    }
 }
 
 /// A handler with a frame of its own, and with a call that changes registers.
@@ -280,7 +314,7 @@ impl Watch {
 }
 
 #[inline(never)]
-fn step_through(stub: unsafe extern "sysv64" fn(), error_code: u64) {
+fn step_through(stub: unsafe extern "sysv64" fn(), error_code: u64, fewest: u64) {
     let watch = state();
     (watch.steps, watch.in_stub, watch.wrong) = (0, 0, 0);
     watch.stub = stub as *const () as u64;
@@ -292,18 +326,20 @@ fn step_through(stub: unsafe extern "sysv64" fn(), error_code: u64) {
         watch.steps, watch.in_stub, watch.wrong, watch.count
     );
     assert_eq!(watch.wrong, 0, "wrong walks");
-    // 15 pushes, 15 pops, and what is around them.
+    // 15 pushes, 15 pops, or 9 of each without a frame, and what is around them.
     assert!(
-        watch.in_stub >= 40 && watch.steps > watch.in_stub + 20,
+        watch.in_stub >= fewest && watch.steps > watch.in_stub + 20,
         "too few steps"
     );
 }
 
 fn all() {
-    step_through(without_error_code, 0);
-    step_through(with_error_code, ERROR_CODE);
-    step_through(with_a_long_vector, 0);
-    step_through(with_sse, 0);
+    step_through(without_error_code, 0, 40);
+    step_through(with_error_code, ERROR_CODE, 40);
+    step_through(with_a_long_vector, 0, 40);
+    step_through(with_sse, 0, 40);
+    step_through(without_a_frame, 0, 25);
+    step_through(without_a_frame_with_sse, 0, 27);
 }
 
 kernel_test! {

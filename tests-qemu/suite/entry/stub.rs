@@ -57,6 +57,18 @@ interrupt_entry! {
         end_of_interrupt();
     }
 
+    fn changes_what_a_function_may() {
+        // SAFETY: it changes nothing but what it says.
+        unsafe {
+            asm!(
+                "mov rax, -1", "mov rcx, -1", "mov rdx, -1", "mov rsi, -1", "mov rdi, -1", "mov r8, -1", "mov r9, -1",
+                "mov r10, -1", "mov r11, -1", clobber_abi("sysv64"),
+            );
+        }
+        assert!(!rflags::read().intersects(RFlags::DIRECTION_FLAG | RFlags::INTERRUPT_FLAG));
+        COUNT.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn notes_its_stack(frame: &mut TrapFrame) {
         SEEN.store((&raw const *frame).addr() as u64, Ordering::Relaxed);
         frame.rip += 2;
@@ -86,6 +98,13 @@ kernel_test! {
         // SAFETY: the stub is for this vector.
         unsafe { exceptions::set_entry(3, changes_all) };
         assert_eq!(all_registers_after_breakpoint(), core::array::from_fn(|index| 200 + index as u64));
+    }
+
+    fn an_entry_without_a_frame_keeps_every_register() {
+        // SAFETY: the stub is for any vector without an error code.
+        unsafe { exceptions::set_entry(3, changes_what_a_function_may) };
+        assert_eq!(all_registers_after_breakpoint(), core::array::from_fn(|index| 100 + index as u64));
+        assert_eq!(COUNT.load(Ordering::Relaxed), 1);
     }
 
     fn the_direction_flag_is_clear_in_the_handler_and_as_it_was_afterwards() {

@@ -2,8 +2,11 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use kfiber::scheduler::{FiberInfo, FiberPool, Priority, Unparker, current, park, yield_now};
+use kfiber::scheduler::{
+    FiberInfo, FiberPool, JoinHandle, Priority, Unparker, current, park, yield_now,
+};
 use tests_qemu::{command_line, cpu::Random, kernel_test};
+use x86_64::instructions::interrupts::without_interrupts;
 
 use super::{CELLS, Log, Place, SCHEDULER, STACK, in_a_fiber, run, spawn};
 
@@ -47,6 +50,38 @@ kernel_test! {
         }
         run();
         LOG.assert_is(&core::array::from_fn::<u64, 32, _>(|index| 31 - index as u64));
+    }
+
+    fn a_yield_after_a_handler_s_wakes_goes_to_the_most_urgent() {
+        static LOG: Log = Log::new();
+        let made = [2, 5, 8, 9].map(|number| {
+            let builder = SCHEDULER.builder().priority(level(number));
+            let fiber = builder.spawn(&CELLS, move || {
+                while park().is_ok() {
+                    LOG.note(number.into());
+                }
+            });
+            fiber.expect("a cell is free")
+        });
+        let yields = SCHEDULER.builder().priority(level(5)).spawn(&CELLS, move || {
+            let [below, equal, above, highest] = made;
+            yield_now();
+            for woken in [&[&highest][..], &[&above, &highest], &[&equal], &[&below]] {
+                // As in a handler: whoever wakes with interrupts off does so from elsewhere.
+                without_interrupts(|| woken.iter().for_each(|fiber| assert!(fiber.unparker().unpark())));
+                yield_now();
+            }
+            LOG.note(0);
+            // This one is ready already, so the one that is woken from elsewhere must not come first.
+            let builder = SCHEDULER.builder().priority(level(9));
+            builder.spawn(&CELLS, || LOG.note(7)).expect("a cell is free").detach();
+            without_interrupts(|| assert!(above.unparker().unpark()));
+            yield_now();
+            [below, equal, above, highest].iter().for_each(JoinHandle::cancel);
+        });
+        yields.expect("a cell is free").detach();
+        run();
+        LOG.assert_is(&[9, 9, 8, 5, 0, 7, 8, 2]);
     }
 
     fn the_less_urgent_run_only_while_all_more_urgent_wait() {

@@ -121,8 +121,12 @@ pub(super) const SPEED: &[Row] = &[
         "an interrupt and its return, by `interrupt_entry!` with an empty handler",
     ),
     row(
+        "interrupt_entry_frame",
+        "the same with a handler that takes the frame, so that all registers are saved",
+    ),
+    row(
         "interrupt_entry_traced",
-        "the same with the feature `trace` and a recorder: two events",
+        "`interrupt_entry` with the feature `trace` and a recorder: two events",
     ),
     peer(
         "487 ThreadX 6.4.2 (532 Zephyr 3.3)",

@@ -1,0 +1,57 @@
+//! The shortest way from an interrupt to the fiber that its handler has woken: a yield that finds
+//! just one fiber in the inbox, of a higher level than all that are ready.
+//!
+//! Nothing has to be chosen then, and no list has to be turned round, so this takes a small part of
+//! what [`yielding`](super::yielding) does otherwise. Whatever is unusual is left to the code
+//! there, which begins anew.
+
+use super::RunLoop;
+use super::stack_check::{may_leave, may_run};
+use crate::scheduler::task::header::Header;
+
+impl RunLoop {
+    /// Returns the fiber that runs in place of `prev`, which yields: the only one in the inbox, of a
+    /// higher level. It is recorded as running. Returns `None`, with nothing changed, if there is
+    /// anything else to look at.
+    ///
+    /// # Safety
+    ///
+    /// `prev` must be the running fiber of this loop, and the caller must be the owner (**R1**).
+    #[inline(always)]
+    pub(super) unsafe fn preempted_by(&self, prev: *const Header) -> Option<*const Header> {
+        // SAFETY: the caller is the owner.
+        let next = unsafe { self.inbox.only() }?;
+        // SAFETY: R4: null, or a ring of this loop's.
+        let ring = unsafe { self.fast.ring().as_ref() }?;
+        // SAFETY: R2.
+        let level = unsafe { (*next).level() };
+        // Root is never taken here, since its level is the lowest.
+        // SAFETY: it runs.
+        if level <= unsafe { (*prev).level() } {
+            return None;
+        }
+        // Both stacks are examined before anything is changed.
+        // SAFETY: one runs, the other is alive.
+        if unsafe { !may_leave(prev) } || unsafe { !may_run(next) } {
+            return None;
+        }
+        // Before the inbox becomes empty, so that whoever puts something into it afterwards forbids
+        // fast yields again.
+        self.fast.allow_here();
+        // SAFETY: the caller is the owner.
+        if unsafe { !self.inbox.take_only(next) } {
+            self.fast.forbid();
+            return None;
+        }
+        // SAFETY: R2.
+        unsafe { (*next).state.unpark_from_inbox() };
+        // SAFETY: R3.
+        unsafe { ring.rotate(prev) };
+        // SAFETY: R4: the ring of `prev` is the highest that is not empty.
+        let ring = unsafe { self.ready.begin_ring(next, level) };
+        self.fast.change_ring(ring);
+        // SAFETY: R2.
+        unsafe { Self::set_running(next) };
+        Some(next)
+    }
+}
