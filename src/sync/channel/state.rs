@@ -87,6 +87,7 @@ impl<T, const CAP: usize> State<T, CAP> {
 
     /// Moves a message into the ring if nobody waits and there is room, or to the receiver that
     /// waits alone. Returns whether it did, which it may fail to do while others access the channel.
+    /// It does not unwind once it has moved the message.
     ///
     /// # Safety
     ///
@@ -258,3 +259,6 @@ impl<T, const CAP: usize> Drop for Alone<'_, T, CAP> {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;
