@@ -33,7 +33,7 @@ use crate::scheduler::task::owner;
 use crate::scheduler::task::scope_count::ScopeCount;
 use crate::stack::{FLOOR_BYTES, STACK_ALIGN, StackMemory, Storage};
 use crate::trace::points;
-use core::mem;
+use core::mem::ManuallyDrop;
 use core::ptr;
 
 /// Returns the place of the closure.
@@ -106,7 +106,7 @@ pub(crate) unsafe fn spawn_in<H: CellSource, F: FnOnce() -> T, T, const SCOPED: 
         return Err(SpawnError { closure, kind });
     }
     // The end of the fiber gives the cell back.
-    mem::forget(cell);
+    let _forgotten = ManuallyDrop::new(cell);
     // SAFETY: as above.
     let fiber = unsafe { &*header };
     #[cfg(feature = "smp")]

@@ -19,7 +19,7 @@ const UNPAINTED: u32 = 0xe5fa_11ed;
 const PAINTED: u32 = 0x7a1e_57ac;
 
 const _: () = assert!(
-    !(UNPAINTED ^ PAINTED).is_multiple_of(STACK_ALIGN as u32),
+    !((UNPAINTED ^ PAINTED) as usize).is_multiple_of(STACK_ALIGN),
     "the canary of a stack elsewhere is never taken for one of the other kind"
 );
 

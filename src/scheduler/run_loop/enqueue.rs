@@ -40,8 +40,10 @@ impl RunLoop {
     /// The fiber is alive and in no ring and no inbox. The caller is the owner.
     #[inline]
     pub(super) unsafe fn enqueue(&self, fiber: *const Header) {
+        // SAFETY: it is alive.
+        let level = unsafe { (*fiber).level() };
         // SAFETY: the caller's promise.
-        unsafe { self.enqueue_at(fiber, (*fiber).level()) };
+        unsafe { self.enqueue_at(fiber, level) };
     }
 
     /// Behaves like [`enqueue`](Self::enqueue), for a fiber whose level is known.
