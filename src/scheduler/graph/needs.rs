@@ -11,7 +11,7 @@
 //! fibers of another core too, unless they are held (`run_loop::hold`), or all cores
 //! sleep.
 
-use crate::scheduler::queue::all::AllFibers;
+use crate::scheduler::queue::all::{AllFibers, Headers};
 use crate::scheduler::task::control::Extra;
 use crate::scheduler::task::header::{Header, is_cancelled};
 use crate::scheduler::task::id::FiberId;
@@ -105,15 +105,11 @@ impl Loops {
 
 impl<'a> Waits<'a> {
     /// Returns the fibers of the loop that have not ended.
-    pub(crate) fn fibers(self) -> impl Iterator<Item = *const Header> {
-        // SAFETY: G1.
-        let is_alive = |fiber: &*const Header| unsafe { !(**fiber).state.is_finished() };
-        // In this order: a cell whose fiber has ended may get one of another loop meanwhile. One that has
-        // not ended stays in a loop that is owned.
-        self.all
-            .iter()
-            .filter(is_alive)
-            .filter(move |fiber| self.owns_loop_of(*fiber))
+    pub(crate) fn fibers(self) -> Fibers<'a> {
+        Fibers {
+            waits: self,
+            rest: self.all.iter(),
+        }
     }
 
     /// Returns whether a fiber of the scheduler belongs to a loop that is owned.
@@ -291,6 +287,31 @@ impl<'a> Waits<'a> {
             && its.is_some_and(|its| {
                 its.reason() == WaitReason::Write && ptr::eq(its.object, wait.object)
             })
+    }
+}
+
+/// The fibers of a look, which have not ended.
+pub(crate) struct Fibers<'a> {
+    waits: Waits<'a>,
+    rest: Headers,
+}
+
+impl Iterator for Fibers<'_> {
+    type Item = *const Header;
+
+    /// Looks go through the fibers in many ways, so this is one function for all.
+    #[inline(never)]
+    fn next(&mut self) -> Option<*const Header> {
+        // SAFETY: G1.
+        let is_alive = |fiber: *const Header| unsafe { !(*fiber).state.is_finished() };
+        // In this order: a cell whose fiber has ended may get one of another loop meanwhile. One that has
+        // not ended stays in a loop that is owned.
+        loop {
+            let fiber = self.rest.next()?;
+            if is_alive(fiber) && self.waits.owns_loop_of(fiber) {
+                return Some(fiber);
+            }
+        }
     }
 }
 

@@ -30,65 +30,76 @@ impl fmt::Display for Seconds {
     }
 }
 
+impl WaitReason {
+    /// Returns what a fiber waits for, and whether the address of an object follows.
+    const fn in_words(self) -> (&'static str, bool) {
+        match self {
+            Self::Park => ("to be unparked", false),
+            Self::Sleep => ("for a moment", false),
+            Self::Join => ("to join", false),
+            Self::Scope => ("for the fibers of its scope", false),
+            Self::Future => ("for a future's waker", false),
+            Self::WaitQueue => ("in the queue", true),
+            Self::Mutex => ("for the mutex", true),
+            Self::Read => ("to read the lock", true),
+            Self::Write => ("to write the lock", true),
+            Self::Semaphore => ("for a permit of the semaphore", true),
+            Self::Condvar => ("for the condition variable", true),
+            Self::Event => ("for flags of the event", true),
+            Self::Barrier => ("at the barrier", true),
+            Self::Once => ("for the `Once`", true),
+            Self::Receive => ("for a message of the channel", true),
+            #[cfg(feature = "smp")]
+            Self::Move => ("to arrive on another core", false),
+            Self::Send => ("for room in the channel", true),
+        }
+    }
+
+    const fn is_owned(self) -> bool {
+        matches!(self, Self::Mutex | Self::Read | Self::Write)
+    }
+}
+
 impl fmt::Display for WaitingFiber {
     /// `"left" (10f40.1) waits for the mutex 0x2040 since t = 0.010 s at src/main.rs:10:20: "right"
     /// (11f40.1) has it`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (object, location) = (self.object, self.location);
-        write!(f, "{} waits ", Who(self.id, self.name))?;
-        match self.reason {
-            WaitReason::Park => write!(f, "to be unparked"),
-            WaitReason::Sleep => write!(f, "for a moment"),
-            WaitReason::Join => write!(f, "to join"),
-            WaitReason::Scope => write!(f, "for the fibers of its scope"),
-            WaitReason::Future => write!(f, "for a future's waker"),
-            WaitReason::WaitQueue => write!(f, "in the queue {object:p}"),
-            WaitReason::Mutex => write!(f, "for the mutex {object:p}"),
-            WaitReason::Read => write!(f, "to read the lock {object:p}"),
-            WaitReason::Write => write!(f, "to write the lock {object:p}"),
-            WaitReason::Semaphore => write!(f, "for a permit of the semaphore {object:p}"),
-            WaitReason::Condvar => write!(f, "for the condition variable {object:p}"),
-            WaitReason::Event => write!(f, "for flags of the event {object:p}"),
-            WaitReason::Barrier => write!(f, "at the barrier {object:p}"),
-            WaitReason::Once => write!(f, "for the `Once` {object:p}"),
-            WaitReason::Receive => write!(f, "for a message of the channel {object:p}"),
-            #[cfg(feature = "smp")]
-            WaitReason::Move => write!(f, "to arrive on another core"),
-            WaitReason::Send => write!(f, "for room in the channel {object:p}"),
-        }?;
+        let (what, has_object) = self.reason.in_words();
+        write!(f, "{} waits {what}", Who(self.id, self.name))?;
+        if has_object {
+            write!(f, " {object:p}")?;
+        }
         write!(f, " since t = {} at {location}", Seconds(self.since))?;
         if self.deadline != NEVER {
             write!(f, ", until t = {}", Seconds(self.deadline))?;
         }
-        let is_owned = matches!(
-            self.reason,
-            WaitReason::Mutex | WaitReason::Read | WaitReason::Write
-        );
-        match self.waits_for {
-            WaitsFor::Fiber { id, name } if self.reason == WaitReason::Join => {
-                write!(f, ": {} has not ended", Who(id, name))
+        // One call for the usual cases, since each is a lot of code.
+        let (who, does) = match self.waits_for {
+            WaitsFor::Fiber { id, name } => {
+                let does = match self.reason {
+                    WaitReason::Join => "has not ended",
+                    WaitReason::Once => "initializes it",
+                    _ => "holds it",
+                };
+                (Who(id, name), does)
             }
-            WaitsFor::Fiber { id, name } if self.reason == WaitReason::Once => {
-                write!(f, ": {} initializes it", Who(id, name))
-            }
-            WaitsFor::Fiber { id, name } => write!(f, ": {} holds it", Who(id, name)),
-            WaitsFor::EndedFiber { id } => {
-                write!(f, ": fiber {id:?} held it when it ended")
-            }
+            WaitsFor::EndedFiber { id } => (Who(id, ""), "held it when it ended"),
             WaitsFor::Readers { id, name, others } => match others {
-                0 => write!(f, ": {} reads it", Who(id, name)),
-                1 => write!(f, ": {} and another one read it", Who(id, name)),
-                _ => write!(f, ": {} and {others} others read it", Who(id, name)),
+                0 => (Who(id, name), "reads it"),
+                1 => (Who(id, name), "and another one read it"),
+                _ => return write!(f, ": {} and {others} others read it", Who(id, name)),
             },
             WaitsFor::WriterInFront { id, name } => {
-                write!(f, ": {} waits to write it and comes first", Who(id, name))
+                (Who(id, name), "waits to write it and comes first")
             }
-            WaitsFor::Scope { running } => write!(f, ": {running} have not ended"),
-            WaitsFor::Fibers if is_owned => {
-                write!(f, ": a fiber of another scheduler holds it")
+            WaitsFor::Scope { running } => return write!(f, ": {running} have not ended"),
+            WaitsFor::Fibers if self.reason.is_owned() => {
+                return f.write_str(": a fiber of another scheduler holds it");
             }
-            WaitsFor::Fibers | WaitsFor::Clock | WaitsFor::Anybody => Ok(()),
-        }
+            WaitsFor::Fibers | WaitsFor::Clock | WaitsFor::Anybody => return Ok(()),
+        };
+        write!(f, ": {who} {does}")
     }
 }
 

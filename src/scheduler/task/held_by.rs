@@ -51,7 +51,7 @@ impl Readers {
     }
 
     pub(crate) fn known(&self) -> impl Iterator<Item = OwnerWord> {
-        self.known.into_iter().filter(|word| !word.is_nobody())
+        self.known.iter().copied().filter(|word| !word.is_nobody())
     }
 
     /// Adds a reader, which may be among the readers already.
