@@ -61,10 +61,7 @@ impl<T: Copy> SetOnce<T> {
 
     #[inline]
     fn set_first(&self, value: T) -> bool {
-        let before = self
-            .state
-            .compare_exchange(EMPTY, BUSY, Ordering::Acquire, Ordering::Relaxed);
-        if before.is_err() {
+        if !self.claim() {
             while !self.is_set() {
                 core::hint::spin_loop();
             }
@@ -74,6 +71,15 @@ impl<T: Copy> SetOnce<T> {
         unsafe { (*self.value.get()).write(value) };
         self.state.store(SET, Ordering::Release);
         true
+    }
+
+    /// Makes the caller the one that writes the value. Returns false if there is one already.
+    #[inline]
+    fn claim(&self) -> bool {
+        let claimed =
+            self.state
+                .compare_exchange(EMPTY, BUSY, Ordering::Acquire, Ordering::Relaxed);
+        claimed.is_ok()
     }
 }
 
@@ -91,6 +97,7 @@ mod tests {
     extern crate std;
 
     use super::SetOnce;
+    use core::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
     use std::vec::Vec;
 
@@ -104,30 +111,48 @@ mod tests {
     }
 
     #[test]
-    fn of_several_threads_one_is_the_first_and_all_find_its_value() {
-        for _ in 0..if cfg!(miri) { 4 } else { 1000 } {
-            let once = SetOnce::new();
-            let firsts: Vec<_> = thread::scope(|scope| {
-                let once = &once;
-                let threads: Vec<_> = (0..3)
-                    .map(|value| {
-                        scope.spawn(move || {
-                            let is_first = once.set([value; 4]);
-                            let found = *once.get().expect("it is set");
-                            assert_eq!(found, [found[0]; 4]);
-                            is_first
-                                .then_some(found)
-                                .inspect(|it| assert_eq!(*it, [value; 4]))
-                        })
-                    })
-                    .collect();
-                threads
-                    .into_iter()
-                    .filter_map(|it| it.join().expect("no panic"))
-                    .collect()
-            });
-            assert_eq!(firsts.len(), 1);
-            assert_eq!(once.get(), Some(&firsts[0]));
+    fn only_one_may_write_and_before_that_there_is_nothing() {
+        let once = SetOnce::<u8>::new();
+        assert!(once.claim());
+        assert!(!once.claim());
+        assert_eq!(once.get(), None);
+    }
+
+    #[test]
+    fn of_two_threads_one_is_the_first_and_both_find_its_value() {
+        const ROUNDS: usize = if cfg!(miri) { 8 } else { 3000 };
+        // Large values, which take a while to write.
+        let places: Vec<SetOnce<[usize; 256]>> = (0..ROUNDS).map(|_| SetOnce::new()).collect();
+        let arrivals = AtomicUsize::new(0);
+        let race = |own: usize| {
+            let set = |(round, place): (usize, &SetOnce<_>)| {
+                arrivals.fetch_add(1, Ordering::Relaxed);
+                // They go on at nearly the same time, if each has a processor.
+                let mut looks = 0;
+                while arrivals.load(Ordering::Relaxed) < 2 * (round + 1) {
+                    looks += 1;
+                    if looks % 4096 == 0 {
+                        thread::yield_now();
+                    }
+                }
+                let is_first = place.set([own; 256]);
+                // Nobody panics before both are through, because each waits for the other.
+                let is_right = place.get().is_some_and(|found| {
+                    let is_whole = found.iter().all(|it| *it == found[0]);
+                    is_whole && (found[0] == own) == is_first
+                });
+                (is_first, is_right)
+            };
+            let results = places.iter().enumerate().map(set);
+            results.collect::<Vec<(bool, bool)>>()
+        };
+        let (ours, theirs) = thread::scope(|scope| {
+            let other = scope.spawn(|| race(1));
+            (race(2), other.join().expect("no panic"))
+        });
+        for (ours, theirs) in ours.into_iter().zip(theirs) {
+            assert!(ours.0 != theirs.0, "one of the two is the first");
+            assert!(ours.1 && theirs.1, "both find the value of the first");
         }
     }
 }
