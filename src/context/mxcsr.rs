@@ -3,7 +3,7 @@
 //! `control_words` describes the two ways. The choice is a matter of speed only: a context that was
 //! never told has the way that is fast on most processors, and never very slow.
 
-use core::arch::x86_64::__cpuid;
+use core::arch::x86_64::{__cpuid, CpuidResult};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Compare first. A switch takes this way if the stack pointer is not below this word.
@@ -37,10 +37,11 @@ pub(super) fn way() -> usize {
 
 #[cold]
 #[inline(never)]
-#[expect(unused_unsafe, reason = "compilers before 1.94 demand it")]
 fn ask() -> usize {
+    // It is an unsafe function until Rust 1.94, and a safe one from then on.
+    let cpuid: unsafe fn(u32) -> CpuidResult = __cpuid;
     // SAFETY: every x86_64 processor has the instruction.
-    let leaf = unsafe { __cpuid(0) };
+    let leaf = unsafe { cpuid(0) };
     let vendor = [leaf.ebx, leaf.edx, leaf.ecx].map(u32::to_le_bytes);
     let way = match vendor.as_flattened() {
         b"AuthenticAMD" | b"HygonGenuine" => ALWAYS_LOAD,
