@@ -179,7 +179,7 @@ class KfiberWait:
     def __init__(self, address):
         record = gdb.Value(address).cast(kfiber_type("task::wait::Wait").pointer()).dereference()
         kind_and_sleep = kfiber_number(record["kind_and_sleep"])
-        kind = gdb.Value(kind_and_sleep & ~3).cast(kfiber_type("task::wait::Kind").pointer()).dereference()
+        kind = gdb.Value(kind_and_sleep & ~7).cast(kfiber_type("task::wait::Kind").pointer()).dereference()
         self.reason = str(kind["reason"]).rsplit("::", 1)[-1]
         self.object = kfiber_number(record["object"])
         self.since = kfiber_number(record["since"])

@@ -135,7 +135,7 @@ fn wait<M: Memory>(
     let kernel = memory.kernel;
     let layout = &kernel.layout;
     let record = memory.read(at, RECORD_BYTES)?;
-    let kind = word(&record, layout.wait_kind)? & !3;
+    let kind = word(&record, layout.wait_kind)? & !7;
     let reason = memory.read(kind.checked_add(layout.kind_reason)?, 1)?;
     let mut text = kernel.reasons.get(&u64::from(*reason.first()?))?.clone();
     let object = word(&record, layout.wait_object)?;
