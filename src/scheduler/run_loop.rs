@@ -58,6 +58,8 @@ pub(crate) mod wake;
 pub(crate) use wake::{deadline_after, wake};
 
 use crate::atomic::AtomicBool;
+#[cfg(not(feature = "smp"))]
+use crate::atomic::Count as _;
 #[cfg(feature = "smp")]
 use crate::atomic::NextLine;
 use crate::platform::{Core, NEVER, Nanoseconds, SwitchHook};
@@ -313,7 +315,7 @@ impl RunLoop {
     #[cfg(not(feature = "smp"))]
     #[inline(always)]
     pub(crate) fn count_end(&self) {
-        self.team.live.fetch_sub(1, Ordering::Relaxed);
+        self.team.live.decrement(Ordering::Relaxed);
     }
 
     /// Blocks the running fiber, with a record of the wait, until it is woken or the deadline has

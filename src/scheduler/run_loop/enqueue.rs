@@ -1,6 +1,7 @@
 //! How a fiber becomes ready: one that is new, or that was woken.
 
 use super::RunLoop;
+use crate::atomic::Count as _;
 use crate::scheduler::task::header::Header;
 #[cfg(not(feature = "smp"))]
 use crate::trace::points;
@@ -17,7 +18,7 @@ impl RunLoop {
     /// that it waits and was woken.
     #[inline]
     pub(crate) unsafe fn adopt(&self, fiber: *const Header, is_first: bool, is_owner: bool) {
-        self.team().live.fetch_add(1, Ordering::Relaxed);
+        self.team().live.increment(Ordering::Relaxed);
         if is_first {
             // SAFETY: the caller's promise; a cell's header stays for good.
             unsafe { self.team().all.push(fiber) };
