@@ -1,16 +1,40 @@
-//! The atomic types for words that cores share: those of `core`, or those of loom, which tries all
-//! interleavings, or those of an exploration. And the cache lines in which they lie.
+//! The atomic types for words that cores share: those of `core`, or those for one core only, or those
+//! of loom, which tries all interleavings, or those of an exploration. And the cache lines in which
+//! they lie.
 
+mod bits;
 #[cfg(any(kfiber_steps, all(feature = "smp", not(loom))))]
 mod mistake;
+#[cfg(all(
+    not(target_os = "linux"),
+    not(feature = "smp"),
+    not(any(loom, miri, kfiber_steps))
+))]
+mod one_core;
 #[cfg(not(loom))]
 mod set_once;
 #[cfg(kfiber_steps)]
 pub mod steps;
+/// Whether only one core runs code of this crate: see `one_core`.
+pub(crate) const IS_ONE_CORE: bool = cfg!(all(
+    not(target_os = "linux"),
+    not(feature = "smp"),
+    not(any(loom, miri, kfiber_steps))
+));
 
+/// The types for words whose accesses are no steps of an exploration.
+#[cfg(not(loom))]
+pub(crate) mod unseen;
+
+#[cfg(not(loom))]
+pub(crate) use bits::Count;
+pub(crate) use bits::{Bits, Change};
 #[cfg(not(any(loom, kfiber_steps)))]
 pub(crate) use core::hint::spin_loop;
-#[cfg(not(any(loom, kfiber_steps)))]
+#[cfg(all(
+    not(any(loom, kfiber_steps)),
+    any(target_os = "linux", feature = "smp", miri)
+))]
 pub(crate) use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 #[cfg(loom)]
 pub(crate) use loom::hint::spin_loop;
@@ -24,6 +48,15 @@ pub(crate) use set_once::SetOnce;
 #[cfg(kfiber_steps)]
 pub(crate) use steps::{
     AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, is_planted, spin_loop,
+};
+#[cfg(all(
+    not(target_os = "linux"),
+    not(feature = "smp"),
+    not(any(loom, miri, kfiber_steps))
+))]
+pub(crate) use {
+    core::sync::atomic::{AtomicBool, Ordering},
+    one_core::{AtomicPtr, AtomicU64, AtomicUsize},
 };
 
 /// Returns whether an exploration has planted this mistake.

@@ -83,7 +83,10 @@
 //! - *interrupt*: an interrupt handler, whatever it interrupted;
 //! - *scheduler*: code outside of fibers on the core that runs the scheduler: boot code before and
 //!   after [`run`](crate::scheduler::Scheduler::run), and the hooks that the run loop calls;
-//! - *any core*: the above, also on a core that runs another scheduler or none.
+//! - *any core*: the above, also on a core that runs another scheduler or none. On the bare machine
+//!   this needs the feature `smp`. Without it, the words that say who runs are those of one core, and
+//!   what interrupt handlers share with fibers is changed by instructions that are atomic on one core
+//!   only (**P2** of [`Platform`](crate::platform::Platform)).
 //!
 //! *Blocks* says what waits meanwhile: the fiber, so that others run; the core; or nothing. A yield
 //! blocks nothing, since its fiber stays ready.

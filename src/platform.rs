@@ -43,6 +43,9 @@ pub type SwitchHook = fn(prev: *const u8, next: *const u8);
 /// - **P1**: code that runs with interrupts on is not in an interrupt handler, as far as it calls
 ///   functions of this crate that are not marked as callable from one. A handler may turn
 ///   interrupts on again, but must not call those functions afterwards.
+/// - **P2**: on the bare machine, without the feature `smp`, one core alone runs code of this crate,
+///   and uses what this crate's types protect. A kernel that starts other cores and lets them call
+///   this crate needs the feature.
 pub unsafe trait Platform: Sync {
     /// Returns the current time, which never goes back.
     ///

@@ -27,7 +27,8 @@
 //!
 //! The columns say what a call blocks: the calling fiber, so that other fibers run meanwhile, or
 //! nothing. A call that blocks the fiber panics where waiting is not allowed, and the message says
-//! why. A call that is allowed in interrupt handlers is also allowed on any core.
+//! why. A call that is allowed in interrupt handlers is also allowed on any core, which on the bare
+//! machine needs the feature `smp`.
 //!
 //! | | blocks the fiber; from fibers | blocks nothing; from fibers | blocks nothing; also from interrupt handlers |
 //! |---|---|---|---|

@@ -42,6 +42,8 @@ impl<T: Timer> BareX86_64<T> {
     ///
     /// An interrupt handler of this kernel that turns interrupts on again afterwards calls only
     /// those functions of this crate that are marked as callable from an interrupt (**P1**).
+    ///
+    /// Without the feature `smp`, no other core calls functions of this crate (**P2**).
     pub const unsafe fn new(timer: T) -> Self {
         Self { timer }
     }
@@ -85,8 +87,8 @@ fn wait_for_first_interrupt(timer: &impl Timer, deadline: Nanoseconds, late_limi
     }
 }
 
-// SAFETY: `sleep_until_interrupt` loses no interrupt, and its wait for a timer's first one ends by itself. P1 is the
-// promise of `new`'s caller.
+// SAFETY: `sleep_until_interrupt` loses no interrupt, and its wait for a timer's first one ends by itself. P1 and P2
+// are the promises of `new`'s caller.
 unsafe impl<T: Timer> Platform for BareX86_64<T> {
     #[inline]
     fn now(&self) -> Nanoseconds {

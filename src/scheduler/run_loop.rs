@@ -61,6 +61,8 @@ mod yielding;
 pub(crate) use wake::{deadline_after, wake, wake_by_fiber};
 
 use crate::atomic::AtomicBool;
+#[cfg(not(feature = "smp"))]
+use crate::atomic::Count as _;
 #[cfg(feature = "smp")]
 use crate::atomic::NextLine;
 use crate::platform::{Core, NEVER, Nanoseconds, SwitchHook};
@@ -320,7 +322,7 @@ impl RunLoop {
     #[cfg(not(feature = "smp"))]
     #[inline(always)]
     pub(crate) fn count_end(&self) {
-        self.team.live.fetch_sub(1, Ordering::Relaxed);
+        self.team.live.decrement(Ordering::Relaxed);
     }
 
     /// Blocks the running fiber, with a record of the wait, until it is woken or the deadline has

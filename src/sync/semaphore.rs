@@ -4,11 +4,12 @@ mod word;
 
 use super::line::{Line, Waiter};
 use super::locked::Locked;
+use crate::atomic::unseen::AtomicPtr;
 use crate::platform::Nanoseconds;
 use crate::scheduler::cpu::current;
 use crate::scheduler::{WaitError, after};
 use core::fmt;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::Ordering;
 use core::time::Duration;
 use word::{AWAITED, of};
 

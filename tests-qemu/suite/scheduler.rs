@@ -9,6 +9,7 @@ mod misuse;
 mod parking;
 mod scopes;
 mod small;
+mod stepped;
 mod time;
 mod turns;
 

@@ -5,6 +5,10 @@
 //! other code does at the same time. It is therefore wait-free, and allowed in any interrupt
 //! handler. Only the owner takes nodes out.
 //!
+//! Where only [one core](crate::atomic::IS_ONE_CORE) uses the inbox, a push is a store and a
+//! compare-exchange, which only an interrupt handler that comes in between can have repeated. Nothing
+//! is PENDING there.
+//!
 //! ```text
 //!   head ─► newest ─► older ─► oldest ─► END          push: next = PENDING; old = swap(head, me); next = old
 //! ```
@@ -13,7 +17,7 @@
 //! the store. The store can be missing only while another core is between the two instructions,
 //! because an interrupt on the owner's own core ends before the owner continues.
 
-use crate::atomic::{AtomicPtr, Ordering, spin_loop};
+use crate::atomic::{AtomicPtr, Change as _, IS_ONE_CORE, Ordering, spin_loop};
 use core::ptr;
 
 /// The link between the nodes of an inbox.
@@ -74,7 +78,7 @@ impl<T: Node> Inbox<T> {
         ptr::without_provenance_mut(1)
     }
 
-    /// Adds a node. This is wait-free.
+    /// Adds a node.
     ///
     /// # Safety
     ///
@@ -82,6 +86,16 @@ impl<T: Node> Inbox<T> {
     pub(crate) unsafe fn push(&self, node: *const T) {
         // SAFETY: the caller vouches for the node.
         let link = unsafe { &(*node).link().0 };
+        if IS_ONE_CORE {
+            // Only an interrupt handler that comes in between can have this repeated.
+            loop {
+                let older = self.head.load(Ordering::Relaxed);
+                link.store(older, Ordering::Relaxed);
+                if self.head.change(older, node.cast_mut(), Ordering::SeqCst) {
+                    return;
+                }
+            }
+        }
         link.store(Self::pending(), Ordering::Relaxed);
         let older = self.head.swap(node.cast_mut(), Ordering::SeqCst);
         link.store(older, Ordering::Release);
@@ -125,7 +139,7 @@ impl<T: Node> Inbox<T> {
     /// Only the owner of the inbox may call this.
     #[inline(always)]
     pub(crate) unsafe fn drain(&self, mut take: impl FnMut(*const T)) {
-        let newest = self.head.swap(ptr::null_mut(), Ordering::Acquire);
+        let newest = self.take_all();
         if newest.is_null() {
             return;
         }
@@ -183,13 +197,26 @@ impl<T: Node> Inbox<T> {
     #[must_use]
     pub(crate) unsafe fn take_only(&self, node: *const T) -> bool {
         self.head
-            .compare_exchange(
-                node.cast_mut(),
-                ptr::null_mut(),
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            )
-            .is_ok()
+            .change(node.cast_mut(), ptr::null_mut(), Ordering::Acquire)
+    }
+
+    /// Takes the list out of the head, which may be empty.
+    #[inline(always)]
+    fn take_all(&self) -> *mut T {
+        if !IS_ONE_CORE {
+            return self.head.swap(ptr::null_mut(), Ordering::Acquire);
+        }
+        let newest = self.head.load(Ordering::Relaxed);
+        if newest.is_null() || self.head.change(newest, ptr::null_mut(), Ordering::Acquire) {
+            return newest;
+        }
+        self.take_all_again()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_all_again(&self) -> *mut T {
+        self.head.swap(ptr::null_mut(), Ordering::Acquire)
     }
 
     /// Returns the node that arrived before this one.
@@ -203,7 +230,7 @@ impl<T: Node> Inbox<T> {
         let link = unsafe { &(*node).link().0 };
         loop {
             let older = link.load(Ordering::Acquire);
-            if older != Self::pending() {
+            if IS_ONE_CORE || older != Self::pending() {
                 return older;
             }
             spin_loop();

@@ -21,7 +21,7 @@
 //!   word is NOBODY. The ending fiber changes the word from WAKER to LATE or `TOO_LATE`, so the
 //!   place is not used again before it has moved the waker out.
 
-use crate::atomic::{AtomicPtr, Ordering};
+use crate::atomic::{AtomicPtr, Change as _, Ordering};
 #[cfg(not(loom))]
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
@@ -292,9 +292,7 @@ impl<T> JoinerPlace<T> {
     }
 
     fn exchange(&self, from: *mut T, to: *mut T) -> bool {
-        self.word
-            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok()
+        self.word.change(from, to, Ordering::AcqRel)
     }
 
     /// Takes the waker out of its place.

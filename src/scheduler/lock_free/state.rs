@@ -31,7 +31,8 @@ mod cores;
 mod look;
 mod requests;
 
-use crate::atomic::{AtomicU64, Ordering};
+use crate::atomic::{AtomicU64, Bits as _, IS_ONE_CORE, Ordering};
+use core::sync::atomic::compiler_fence;
 
 /// The fiber waited and was woken by somebody who is not the owner. It is in the inbox, or about to
 /// be.
@@ -136,8 +137,8 @@ impl State {
     #[must_use]
     pub(crate) fn park(&self) -> bool {
         // The bit is clear, so an addition sets it.
-        let before = self.0.fetch_add(PARKED, Ordering::AcqRel);
-        before & WAKE == 0 || self.unpark()
+        self.0.add::<PARKED>(Ordering::AcqRel);
+        !self.0.has_any::<WAKE>() || self.stays_parked(|| false)
     }
 
     /// Behaves like [`park`](Self::park), but returns false also if the fiber was cancelled and
@@ -146,42 +147,54 @@ impl State {
     #[must_use]
     pub(crate) fn park_unless_cancelled(&self, is_to_end: impl FnOnce() -> bool) -> bool {
         // As in `park`.
-        let before = self.0.fetch_add(PARKED, Ordering::AcqRel);
-        before & (WAKE | CANCELLED) == 0 || self.stays_parked(before, is_to_end)
+        self.0.add::<PARKED>(Ordering::AcqRel);
+        !self.0.has_any::<{ WAKE | CANCELLED }>() || self.stays_parked(is_to_end)
     }
 
     #[cold]
     #[inline(never)]
-    fn stays_parked(&self, before: u64, is_to_end: impl FnOnce() -> bool) -> bool {
-        if before & WAKE != 0 {
-            return self.unpark();
+    fn stays_parked(&self, is_to_end: impl FnOnce() -> bool) -> bool {
+        let word = self.0.load(Ordering::Relaxed);
+        if word & POSTED != 0 {
+            return true;
+        }
+        if word & WAKE != 0 {
+            // By S2 the fiber was woken before it parked, and is in no inbox. What the waking code
+            // wrote is visible after this.
+            self.0.clear::<{ PARKED | WAKE }>(Ordering::Acquire);
+            return false;
         }
         // If somebody else wakes the fiber first while it is parked, it is in the inbox by now.
         !is_to_end() || !self.wake_as_owner()
     }
 
-    /// Ends a wait that was not to begin, because the fiber was woken before. Returns false.
-    #[inline(always)]
-    fn unpark(&self) -> bool {
-        // What the waking code wrote is visible after this. By S2 the fiber is in no inbox.
-        self.0.fetch_sub(PARKED | WAKE, Ordering::Acquire);
-        false
-    }
-
     /// Wakes a fiber that is known to be alive.
     #[inline]
     pub(crate) fn wake(&self) -> Woken {
+        let current = self.0.load(Ordering::Relaxed);
+        if waits(current) && self.exchange(current, current | POSTED).is_ok() {
+            return Woken::Enqueue;
+        }
+        self.wake_slowly()
+    }
+
+    /// The slow path of [`wake`](Self::wake), in which the fiber does not wait, or is changed by others.
+    #[inline(never)]
+    fn wake_slowly(&self) -> Woken {
         let mut current = self.0.load(Ordering::Relaxed);
         loop {
             let (next, woken) = after_wake(current);
-            match self
-                .0
-                .compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed)
-            {
+            match self.exchange(current, next) {
                 Ok(_) => return woken,
                 Err(seen) => current = seen,
             }
         }
+    }
+
+    #[inline(always)]
+    fn exchange(&self, current: u64, next: u64) -> Result<u64, u64> {
+        self.0
+            .compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed)
     }
 
     /// Wakes a fiber that is known to be alive. The caller is its owner and enqueues it. Returns
@@ -189,12 +202,11 @@ impl State {
     #[inline]
     #[must_use]
     pub(crate) fn wake_as_owner(&self) -> bool {
-        // This form compiles to one instruction. It also says whether the fiber waited. From here on
-        // nobody sets POSTED, so the bit says whether somebody was first.
-        if self.0.fetch_and(!PARKED, Ordering::AcqRel) & PARKED == 0 {
+        if !self.0.take::<PARKED>(Ordering::AcqRel) {
             return self.note_wake();
         }
-        if self.0.load(Ordering::Relaxed) & POSTED != 0 {
+        // From here on nobody sets the bit, so it says whether somebody was first.
+        if self.0.has_any::<POSTED>() {
             return self.leave_to_inbox();
         }
         #[cfg(any(feature = "smp", loom))]
@@ -206,7 +218,7 @@ impl State {
     #[cold]
     #[inline(never)]
     fn note_wake(&self) -> bool {
-        self.0.fetch_or(WAKE, Ordering::AcqRel);
+        self.0.set::<WAKE>(Ordering::AcqRel);
         false
     }
 
@@ -215,7 +227,7 @@ impl State {
     #[inline(never)]
     fn leave_to_inbox(&self) -> bool {
         // Nobody enqueued it meanwhile: the inbox is emptied by the owner only.
-        self.0.fetch_or(PARKED, Ordering::AcqRel);
+        self.0.set::<PARKED>(Ordering::AcqRel);
         false
     }
 
@@ -229,23 +241,38 @@ impl State {
         }
         // The fiber may have been woken again meanwhile, with nothing left to notice.
         self.0
-            .fetch_and(!(PARKED | POSTED | WAKE), Ordering::Acquire);
+            .clear::<{ PARKED | POSTED | WAKE }>(Ordering::Acquire);
     }
 
     /// Sets a bit and wakes the fiber, if it still has that generation and has not ended.
+    #[inline(always)]
     fn signal(&self, of: u32, bit: u64) -> Woken {
+        let current = self.0.load(Ordering::Relaxed);
+        if generation(current) != of {
+            return Woken::Stale;
+        }
+        if IS_ONE_CORE {
+            // Without this the compiler computes one condition of the two, with more instructions.
+            compiler_fence(Ordering::SeqCst);
+        }
+        // One that has ended does not wait.
+        if waits(current) && self.exchange(current, current | bit | POSTED).is_ok() {
+            return Woken::Enqueue;
+        }
+        self.signal_slowly(of, bit)
+    }
+
+    /// The slow path of [`signal`](Self::signal), in which the fiber does not wait, or is changed by
+    /// others.
+    #[inline(never)]
+    fn signal_slowly(&self, of: u32, bit: u64) -> Woken {
         let mut current = self.0.load(Ordering::Relaxed);
         loop {
             if generation(current) != of || current & FINISHED != 0 {
                 return Woken::Stale;
             }
             let (next, woken) = after_wake(current);
-            match self.0.compare_exchange_weak(
-                current,
-                next | bit,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            ) {
+            match self.exchange(current, next | bit) {
                 Ok(_) => return woken,
                 Err(seen) => current = seen,
             }
@@ -270,18 +297,17 @@ impl State {
     /// Takes the token of `park`. Returns whether it was there.
     #[must_use]
     pub(crate) fn take_token(&self) -> bool {
-        self.take(TOKEN)
+        self.take::<TOKEN>()
     }
 
     /// Takes the notification of `block_on`. Returns whether it was there.
     #[must_use]
     pub(crate) fn take_notification(&self) -> bool {
-        self.take(NOTIFIED)
+        self.take::<NOTIFIED>()
     }
 
-    fn take(&self, bit: u64) -> bool {
-        self.0.load(Ordering::Relaxed) & bit != 0
-            && self.0.fetch_and(!bit, Ordering::Acquire) & bit != 0
+    fn take<const BIT: u64>(&self) -> bool {
+        self.0.has_any::<BIT>() && self.0.take::<BIT>(Ordering::Acquire)
     }
 
     /// Returns whether the fiber waits and was not woken yet.
@@ -356,6 +382,11 @@ impl State {
     /// not fail. If so, the caller must free its cell.
     #[inline(always)]
     pub(crate) fn detach(&self) -> bool {
+        if IS_ONE_CORE {
+            // The fiber does not end between the two.
+            self.0.add::<DETACHED>(Ordering::AcqRel);
+            return self.is_finished();
+        }
         // The bit is clear: see `park`. There is only one handle.
         let before = self.0.fetch_add(DETACHED, Ordering::AcqRel);
         // With one core on the bare machine no examination can be in progress here.
@@ -375,9 +406,9 @@ impl State {
     #[cfg(not(loom))]
     pub(crate) fn set_in_destructor(&self, is_in: bool) {
         if is_in {
-            self.0.fetch_or(IN_DESTRUCTOR, Ordering::Relaxed);
+            self.0.set::<IN_DESTRUCTOR>(Ordering::Relaxed);
         } else {
-            self.0.fetch_and(!IN_DESTRUCTOR, Ordering::Relaxed);
+            self.0.clear::<IN_DESTRUCTOR>(Ordering::Relaxed);
         }
     }
 
@@ -411,7 +442,6 @@ const fn waits(word: u64) -> bool {
 }
 
 /// Returns the word after somebody who is not the owner has woken the fiber, and what is to be done.
-#[inline(always)]
 const fn after_wake(before: u64) -> (u64, Woken) {
     if waits(before) {
         (before | POSTED, Woken::Enqueue)

@@ -1,6 +1,7 @@
 //! How a fiber becomes ready: one that is new, or that was woken.
 
 use super::RunLoop;
+use crate::atomic::Count as _;
 use crate::scheduler::task::header::Header;
 #[cfg(not(feature = "smp"))]
 use crate::trace::points;
@@ -16,7 +17,7 @@ impl RunLoop {
     /// and the state says that the fiber is ready.
     #[inline(always)]
     pub(crate) unsafe fn adopt(&self, fiber: *const Header, level: u8) {
-        self.team().live.fetch_add(1, Ordering::Relaxed);
+        self.team().live.increment(Ordering::Relaxed);
         // SAFETY: the caller's promise.
         unsafe { self.enqueue_at(fiber, level.into()) };
     }
@@ -28,7 +29,7 @@ impl RunLoop {
     /// The requirements of [`adopt`](Self::adopt) apply, but the state says that the fiber waits and
     /// was woken.
     pub(crate) unsafe fn adopt_from_elsewhere(&self, fiber: *const Header) {
-        self.team().live.fetch_add(1, Ordering::Relaxed);
+        self.team().live.increment(Ordering::Relaxed);
         // SAFETY: the caller's promise.
         unsafe { self.post(fiber) };
     }

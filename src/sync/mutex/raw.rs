@@ -7,6 +7,7 @@
 //! ```
 
 use super::inheritance::{self, Awaited};
+use crate::atomic::IS_ONE_CORE;
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::WaitReason;
 use crate::scheduler::fail::failing;
@@ -97,15 +98,25 @@ impl RawMutex {
     }
 
     #[inline(always)]
-    pub(super) fn try_lock(&self, owner: OwnerWord) -> bool {
+    fn change(&self, from: *mut Header, to: *mut Header, order: Ordering) -> bool {
+        if IS_ONE_CORE {
+            // Interrupt handlers look at the word, but only fibers change it, and none of them runs in
+            // between.
+            // SAFETY: nobody writes it meanwhile.
+            let is_from = unsafe { *self.word.as_ptr() } == from;
+            if is_from {
+                self.word.store(to, Ordering::Relaxed);
+            }
+            return is_from;
+        }
         self.word
-            .compare_exchange(
-                ptr::null_mut(),
-                owner.raw(),
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            )
+            .compare_exchange(from, to, order, Ordering::Relaxed)
             .is_ok()
+    }
+
+    #[inline(always)]
+    pub(super) fn try_lock(&self, owner: OwnerWord) -> bool {
+        self.change(ptr::null_mut(), owner.raw(), Ordering::Acquire)
     }
 
     /// Unlocks the mutex. If fibers wait, it is handed to the one that has waited longest.
@@ -116,13 +127,7 @@ impl RawMutex {
     /// owner of its loop.
     #[inline(always)]
     pub(super) unsafe fn unlock(&self, owner: OwnerWord) {
-        let is_unlocked = self.word.compare_exchange(
-            owner.raw(),
-            ptr::null_mut(),
-            Ordering::Release,
-            Ordering::Relaxed,
-        );
-        if is_unlocked.is_err() {
+        if !self.change(owner.raw(), ptr::null_mut(), Ordering::Release) {
             // SAFETY: the caller's promise.
             unsafe { self.hand_over(owner.fiber()) };
         }
@@ -290,18 +295,16 @@ impl RawMutex {
             } else {
                 word.map_addr(|address| address | AWAITED)
             };
-            match self
-                .word
-                .compare_exchange(word, next, Ordering::Acquire, Ordering::Relaxed)
-            {
-                Ok(_) if word.is_null() => return None,
-                Ok(_) => {
-                    // SAFETY: it is new, and waits next, which keeps it in place.
-                    unsafe { line.push(waiter) };
-                    return Some(OwnerWord::from_stored(word));
-                }
-                Err(seen) => word = seen,
+            if !self.change(word, next, Ordering::Acquire) {
+                word = self.word.load(Ordering::Relaxed);
+                continue;
             }
+            if word.is_null() {
+                return None;
+            }
+            // SAFETY: it is new, and waits next, which keeps it in place.
+            unsafe { line.push(waiter) };
+            return Some(OwnerWord::from_stored(word));
         }
     }
 }

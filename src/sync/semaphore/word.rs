@@ -8,6 +8,7 @@
 //! has taken the node.
 
 use super::{Semaphore, TooManyPermits};
+use crate::atomic::Change as _;
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::wait::{Giver, Kind};
@@ -89,11 +90,9 @@ impl Semaphore {
             return false;
         }
         // Acquire: this makes visible what the waiter wrote into its node.
-        let order = Ordering::AcqRel;
-        let taken = self
-            .word
-            .compare_exchange(word, of(0), order, Ordering::Relaxed);
-        let Ok(word) = taken else { return false };
+        if !self.word.change(word, of(0), Ordering::AcqRel) {
+            return false;
+        }
         // SAFETY: the exchange took it, from no line.
         unsafe { Waiter::wake(waiter_in(word)) };
         true
@@ -179,7 +178,7 @@ impl Semaphore {
         let waiter = Waiter::without_note(fiber);
         let word = alone(&raw const waiter);
         // Release: this publishes the content of the node.
-        if !self.change(of(0), word, Ordering::Release) {
+        if !self.word.change(of(0), word, Ordering::Release) {
             return self.wait_in_line(fiber, NEVER);
         }
         let object = ptr::from_ref(self).cast();

@@ -3,7 +3,7 @@
 #[cfg(any(feature = "smp", loom))]
 use super::FAILED;
 use super::{DETACHED, FINISHED, LOOKED_AT, State};
-use crate::atomic::Ordering;
+use crate::atomic::{Bits as _, Ordering};
 
 impl State {
     #[cold]
@@ -74,6 +74,6 @@ impl State {
 
     /// Ends an examination that [`begin_look`](Self::begin_look) began.
     pub(crate) fn end_look(&self) {
-        self.0.fetch_and(!LOOKED_AT, Ordering::Release);
+        self.0.clear::<LOOKED_AT>(Ordering::Release);
     }
 }

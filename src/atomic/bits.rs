@@ -1,0 +1,111 @@
+//! Changes of an atomic word of which little or nothing is to be known afterwards. Their forms are
+//! those for which there is one instruction, perhaps with a jump.
+
+#[cfg(all(
+    not(loom),
+    any(target_os = "linux", feature = "smp", miri, kfiber_steps)
+))]
+use super::AtomicUsize;
+use super::Ordering;
+#[cfg(any(target_os = "linux", feature = "smp", loom, miri, kfiber_steps))]
+use super::{AtomicPtr, AtomicU64};
+
+/// Changes of bits. The constants have at most 31 bits.
+pub(crate) trait Bits {
+    /// Adds a number.
+    fn add<const AMOUNT: u64>(&self, order: Ordering);
+
+    /// Sets these bits.
+    fn set<const BITS: u64>(&self, order: Ordering);
+
+    /// Clears these bits.
+    fn clear<const BITS: u64>(&self, order: Ordering);
+
+    /// Clears this bit. Returns whether it was set.
+    #[must_use]
+    fn take<const BIT: u64>(&self, order: Ordering) -> bool;
+
+    /// Returns whether one of these bits is set.
+    #[must_use]
+    fn has_any<const BITS: u64>(&self) -> bool;
+}
+
+/// Changes of a count.
+#[cfg(not(loom))]
+pub(crate) trait Count {
+    /// Adds one.
+    fn increment(&self, order: Ordering);
+
+    /// Subtracts one.
+    #[cfg(not(feature = "smp"))]
+    fn decrement(&self, order: Ordering);
+}
+
+/// A change of a pointer.
+pub(crate) trait Change<T> {
+    /// Changes the pointer from `from` to `to`. Returns false if it was not `from`.
+    #[must_use]
+    fn change(&self, from: *mut T, to: *mut T, order: Ordering) -> bool;
+}
+
+#[cfg(any(target_os = "linux", feature = "smp", loom, miri, kfiber_steps))]
+impl<T> Change<T> for AtomicPtr<T> {
+    #[inline(always)]
+    fn change(&self, from: *mut T, to: *mut T, order: Ordering) -> bool {
+        self.compare_exchange(from, to, order, Ordering::Relaxed)
+            .is_ok()
+    }
+}
+
+#[cfg(kfiber_steps)]
+impl<T> Change<T> for super::unseen::AtomicPtr<T> {
+    fn change(&self, from: *mut T, to: *mut T, order: Ordering) -> bool {
+        self.compare_exchange(from, to, order, Ordering::Relaxed)
+            .is_ok()
+    }
+}
+
+#[cfg(any(target_os = "linux", feature = "smp", loom, miri, kfiber_steps))]
+impl Bits for AtomicU64 {
+    #[inline(always)]
+    fn add<const AMOUNT: u64>(&self, order: Ordering) {
+        self.fetch_add(AMOUNT, order);
+    }
+
+    #[inline(always)]
+    fn set<const BITS: u64>(&self, order: Ordering) {
+        self.fetch_or(BITS, order);
+    }
+
+    #[inline(always)]
+    fn clear<const BITS: u64>(&self, order: Ordering) {
+        self.fetch_and(!BITS, order);
+    }
+
+    #[inline(always)]
+    fn take<const BIT: u64>(&self, order: Ordering) -> bool {
+        self.fetch_and(!BIT, order) & BIT != 0
+    }
+
+    #[inline(always)]
+    fn has_any<const BITS: u64>(&self) -> bool {
+        self.load(Ordering::Relaxed) & BITS != 0
+    }
+}
+
+#[cfg(all(
+    not(loom),
+    any(target_os = "linux", feature = "smp", miri, kfiber_steps)
+))]
+impl Count for AtomicUsize {
+    #[inline(always)]
+    fn increment(&self, order: Ordering) {
+        self.fetch_add(1, order);
+    }
+
+    #[cfg(not(feature = "smp"))]
+    #[inline(always)]
+    fn decrement(&self, order: Ordering) {
+        self.fetch_sub(1, order);
+    }
+}
