@@ -175,8 +175,7 @@ impl Kind {
 }
 
 /// The record of a wait; see the [module](self). The header of the fiber points to it while the
-/// fiber waits. If the [kind](Kind::leave) of the wait is one in a line, the record is in the
-/// [`Record`] with which the place of the fiber in the line begins.
+/// fiber waits. A place in a line begins with it, in a [`Record`].
 pub(crate) struct Wait {
     /// The [`Kind`], with the [`Sleep`] in the low bits that its alignment leaves free. One store
     /// sets both.

@@ -1,0 +1,69 @@
+//! Waking a fiber that is known to be alive, by anybody and by its owner.
+
+use super::{PARKED, POSTED, State, WAKE, Woken, after_wake, waits};
+use crate::atomic::{Bits as _, Ordering};
+
+impl State {
+    /// Wakes a fiber that is known to be alive.
+    #[inline]
+    pub(crate) fn wake(&self) -> Woken {
+        let current = self.0.load(Ordering::Relaxed);
+        if waits(current) && self.exchange(current, current | POSTED).is_ok() {
+            return Woken::Enqueue;
+        }
+        self.wake_slowly()
+    }
+
+    /// The slow path of [`wake`](Self::wake), in which the fiber does not wait, or is changed by others.
+    #[inline(never)]
+    fn wake_slowly(&self) -> Woken {
+        let mut current = self.0.load(Ordering::Relaxed);
+        loop {
+            let (next, woken) = after_wake(current);
+            match self.exchange(current, next) {
+                Ok(_) => return woken,
+                Err(seen) => current = seen,
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn exchange(&self, current: u64, next: u64) -> Result<u64, u64> {
+        self.0
+            .compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed)
+    }
+
+    /// Wakes a fiber that is known to be alive. The caller is its owner and enqueues it. Returns
+    /// true if the fiber waited; it is then ready.
+    #[inline]
+    #[must_use]
+    pub(crate) fn wake_as_owner(&self) -> bool {
+        if !self.0.take::<PARKED>(Ordering::AcqRel) {
+            return self.note_wake();
+        }
+        // From here on nobody sets the bit, so it says whether somebody was first.
+        if self.0.has_any::<POSTED>() {
+            return self.leave_to_inbox();
+        }
+        #[cfg(any(feature = "smp", loom))]
+        self.await_release_if_held();
+        true
+    }
+
+    /// Records that a fiber which does not wait was woken. Returns false.
+    #[cold]
+    #[inline(never)]
+    fn note_wake(&self) -> bool {
+        self.0.set::<WAKE>(Ordering::AcqRel);
+        false
+    }
+
+    /// Gives a fiber that somebody else has woken first back to the inbox. Returns false.
+    #[cold]
+    #[inline(never)]
+    fn leave_to_inbox(&self) -> bool {
+        // Nobody enqueued it meanwhile: the inbox is emptied by the owner only.
+        self.0.set::<PARKED>(Ordering::AcqRel);
+        false
+    }
+}
