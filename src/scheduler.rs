@@ -112,7 +112,7 @@ pub use actions::{
     park_until, shield, sleep, sleep_until, unparker, yield_now,
 };
 pub use block_on::block_on;
-pub use cpu::current::without_waiting;
+pub use cpu::forbid::without_waiting;
 #[cfg(not(target_os = "linux"))]
 pub use fail::contain::fiber_panicked;
 pub use graph::deadlock::{AfterDeadlock, Deadlock};

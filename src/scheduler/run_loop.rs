@@ -22,6 +22,7 @@
 //!   They are forbidden, or about to be, when the inbox is not empty.
 
 pub(crate) mod announce;
+mod blocking;
 #[cfg(feature = "smp")]
 pub(crate) mod cycles;
 pub(crate) mod deadlock;
@@ -65,15 +66,13 @@ use crate::atomic::AtomicBool;
 use crate::atomic::Count as _;
 #[cfg(feature = "smp")]
 use crate::atomic::NextLine;
-use crate::platform::{Core, NEVER, Nanoseconds, SwitchHook};
-use crate::scheduler::cpu::current::{self, Place};
+use crate::platform::{Core, NEVER, SwitchHook};
+use crate::scheduler::cpu::current::Place;
 use crate::scheduler::cpu::fast::FastYields;
 use crate::scheduler::lock_free::inbox::Inbox;
 use crate::scheduler::queue::ready::Ready;
 use crate::scheduler::queue::sleepers::Sleepers;
 use crate::scheduler::task::header::Header;
-use crate::scheduler::task::wait::Wait;
-use crate::trace::points;
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr;
@@ -323,82 +322,5 @@ impl RunLoop {
     #[inline(always)]
     pub(crate) fn count_end(&self) {
         self.team.live.decrement(Ordering::Relaxed);
-    }
-
-    /// Blocks the running fiber, with a record of the wait, until it is woken or the deadline has
-    /// passed. Returns at once if the fiber was woken since it last waited, or if it heeds a
-    /// cancellation and was cancelled.
-    ///
-    /// # Safety
-    ///
-    /// `fiber` must be the running fiber of this loop, and the caller must be the owner. The wait must
-    /// stay in place until this returns. If it is one in a line, the pointer must be valid for the
-    /// whole place in the line.
-    #[inline(always)]
-    pub(crate) unsafe fn block_on<const HEEDS_CANCELLATION: bool>(
-        &self,
-        fiber: *const Header,
-        wait: *const Wait,
-        deadline: Nanoseconds,
-    ) {
-        // SAFETY: it runs.
-        unsafe { (*fiber).wait.set(wait) };
-        if deadline != NEVER {
-            self.start_sleeping(fiber, wait, deadline);
-        }
-        // SAFETY: the caller's promise.
-        unsafe { self.block::<HEEDS_CANCELLATION>(fiber) };
-        // SAFETY: the caller's promise.
-        if deadline != NEVER && unsafe { &*wait }.is_sleeping() {
-            // SAFETY: it was inserted, and not removed since.
-            unsafe { self.sleepers.remove(wait) };
-        }
-        // SAFETY: it runs again.
-        unsafe { (*fiber).wait.set(ptr::null()) };
-    }
-
-    #[cold]
-    fn start_sleeping(&self, fiber: *const Header, wait: *const Wait, deadline: Nanoseconds) {
-        points::sleep(deadline);
-        self.check_timer(self.last_look());
-        self.when_due.set(Self::wake_sleepers);
-        // SAFETY: the caller takes it out before it goes away.
-        unsafe { self.sleepers.insert(wait, fiber, deadline) };
-        if self.sleepers.next_deadline() == deadline {
-            self.set_timer(deadline);
-        }
-    }
-
-    /// Wakes all fibers whose deadline has passed.
-    ///
-    /// The call is indirect, so that a kernel in which no fiber ever has a deadline does not contain
-    /// the code of the sleep queue.
-    #[inline(always)]
-    pub(super) fn may_be_due(&self) {
-        self.when_due.get()(self);
-    }
-
-    /// Does what [`may_be_due`](Self::may_be_due) does until a fiber has a deadline.
-    #[cold]
-    fn nobody_sleeps(&self) {
-        self.look_at_clock();
-    }
-
-    /// Does what [`may_be_due`](Self::may_be_due) does from then on.
-    #[cold]
-    fn wake_sleepers(&self) {
-        current::half_changed(|| {
-            let now = self.look_at_clock();
-            while let Some(fiber) = self.sleepers.pop_due(now) {
-                // SAFETY: it was in the heap until now, so it still waits, and is alive.
-                if unsafe { (*fiber).state.wake_as_owner() } {
-                    // SAFETY: it waited; only the owner comes here.
-                    unsafe { self.enqueue(fiber) };
-                    points::ready(fiber);
-                }
-            }
-            // The deadline may be the same: a timer that interrupted too early must do so again.
-            self.set_timer(self.sleepers.next_deadline());
-        });
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::atomic::spin_loop;
 use crate::platform::interrupts;
-use crate::scheduler::cpu::current;
+use crate::scheduler::cpu::{current, forbid};
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::marker::PhantomData;
@@ -135,7 +135,7 @@ impl<T: ?Sized> IrqMutex<T> {
         IrqMutexGuard {
             mutex: self,
             were_enabled,
-            could_wait: current::forbid_waiting(),
+            could_wait: forbid::forbid_waiting(),
             not_send: PhantomData,
         }
     }
@@ -196,7 +196,7 @@ impl<T: ?Sized> Drop for IrqMutexGuard<'_, T> {
             wrong_order();
         }
         if self.could_wait {
-            current::allow_waiting();
+            forbid::allow_waiting();
         }
         if self.were_enabled {
             interrupts::enable();

@@ -14,7 +14,6 @@ use super::misuse;
 use super::no_unwind::NoUnwind;
 use crate::platform::interrupts;
 use crate::scheduler::task::header::Header;
-use core::panic::Location;
 use core::ptr;
 
 #[cfg(target_os = "linux")]
@@ -335,77 +334,8 @@ pub(crate) fn is_waiting_forbidden() -> bool {
     Word::read().is_waiting_forbidden()
 }
 
-/// Forbids waiting, and returns whether it was allowed before. If so, the location of the caller is
-/// recorded.
-#[inline]
-#[track_caller]
-pub(crate) fn forbid_waiting() -> bool {
-    let before = word::get();
-    let was_allowed = before.addr() & MAY_NOT_WAIT == 0;
-    if was_allowed {
-        fast::suspend();
-        misuse::forbidden_at(Location::caller());
-    }
-    word::set(before.map_addr(|address| address | MAY_NOT_WAIT));
-    was_allowed
-}
-
-/// Allows waiting again. To be called only if [`forbid_waiting`] returned true.
-#[inline]
-pub(crate) fn allow_waiting() {
-    word::set(get());
-    fast::resume();
-}
-
 /// Returns a number of this core, or on a host of this thread. It is never zero.
 #[inline]
 pub(crate) fn this_core() -> usize {
     word::address()
-}
-
-/// Runs `f` as code that must not wait, for instance while a spin lock is held.
-///
-/// An attempt to wait panics with a message that names both places: the attempted wait, and the
-/// call of this function. Without this check, such code could deadlock.
-///
-/// A lock of the crate `spin` does not know about fibers. It should either be taken inside of this
-/// function:
-///
-/// ```
-/// # use kfiber::scheduler::without_waiting;
-/// static LOCK: spin::mutex::SpinMutex<u32> = spin::mutex::SpinMutex::new(0);
-/// without_waiting(|| *LOCK.lock() += 1); // a `yield_now` in there would panic
-/// ```
-///
-/// or [yield](crate::sync::relax::YieldFiber) while it spins.
-///
-/// ```no_run
-/// use kfiber::{platform::Host, scheduler::{self, FiberCell, Scheduler}};
-/// static SCHEDULER: Scheduler<Host> = Scheduler::new(Host::new());
-/// static CELL: FiberCell<65536> = FiberCell::new();
-/// SCHEDULER.spawn(&CELL, || scheduler::without_waiting(scheduler::yield_now)).unwrap();
-/// SCHEDULER.run(); // panics
-/// ```
-///
-/// # Context
-///
-/// Callable from: fiber, interrupt, scheduler. Blocks: nothing.
-#[track_caller]
-pub fn without_waiting<R>(f: impl FnOnce() -> R) -> R {
-    /// Allows waiting again when it is dropped, also when `f` unwinds. It restores only the bit,
-    /// because a [`Fiber`](crate::fiber::Fiber) that was suspended within `f` may be resumed under
-    /// another scheduled fiber, and must not bring the old word along.
-    struct Allow(usize);
-    impl Drop for Allow {
-        fn drop(&mut self) {
-            word::set(word::get().map_addr(|address| address & !MAY_NOT_WAIT | self.0));
-            if self.0 == 0 {
-                fast::resume();
-            }
-        }
-    }
-
-    let was_allowed = forbid_waiting();
-    let _allow = Allow(if was_allowed { 0 } else { MAY_NOT_WAIT });
-    f()
 }

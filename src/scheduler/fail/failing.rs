@@ -8,7 +8,7 @@
 //!   therefore stays permanently.
 
 use crate::context::ControlBlock;
-use crate::scheduler::cpu::current;
+use crate::scheduler::cpu::{current, forbid};
 use crate::scheduler::fail::scope_end::leave_scope;
 use crate::scheduler::lock_free::joiner::Joiner;
 use crate::scheduler::queue::all::is_whole;
@@ -51,7 +51,7 @@ pub(crate) fn begin() -> Result<*const Header, FatalReason> {
     }
     let _was_not = header.state.fail();
     // Hooks and whatever else is called from here on must not wait.
-    let _could = current::forbid_waiting();
+    let _could = forbid::forbid_waiting();
     Ok(fiber)
 }
 

@@ -4,8 +4,8 @@ use super::RunLoop;
 #[cfg(feature = "smp")]
 use super::team::Team;
 use crate::platform::SwitchHook;
-use crate::scheduler::cpu::current;
 use crate::scheduler::cpu::no_unwind::NoUnwind;
+use crate::scheduler::cpu::{current, forbid};
 use crate::scheduler::graph::deadlock::{AfterDeadlock, Deadlock};
 use crate::scheduler::report::failure::{Failure, FiberFailed};
 use crate::scheduler::report::hooks::{Hooks, HooksAlreadySet, Report};
@@ -32,7 +32,7 @@ impl RunLoop {
         if let Some(hooks) = self.team().hooks.get() {
             #[cfg(feature = "smp")]
             let _alone = Reporting::begin(self.team());
-            current::without_waiting(|| hooks.report(report));
+            forbid::without_waiting(|| hooks.report(report));
         }
     }
 
@@ -52,7 +52,7 @@ impl RunLoop {
             .map_or(AfterDeadlock::Panic, |hooks| {
                 #[cfg(feature = "smp")]
                 let _alone = Reporting::begin(self.team());
-                current::without_waiting(|| hooks.deadlocked(deadlock))
+                forbid::without_waiting(|| hooks.deadlocked(deadlock))
             })
     }
 }

@@ -7,7 +7,7 @@ use super::hold::Held;
 #[cfg(feature = "smp")]
 use super::hooks::Reporting;
 use crate::platform::Nanoseconds;
-use crate::scheduler::cpu::current;
+use crate::scheduler::cpu::forbid;
 #[cfg(feature = "smp")]
 use crate::scheduler::graph::needs::Loops;
 use crate::scheduler::graph::needs::{Need, Waits};
@@ -31,7 +31,7 @@ impl RunLoop {
         let held = self.hold_others(1 << self.index);
         #[cfg(feature = "smp")]
         let waits = self.waits_with(&held, None);
-        Some(current::without_waiting(|| f(&WaitGraph::of(waits))))
+        Some(forbid::without_waiting(|| f(&WaitGraph::of(waits))))
     }
 
     /// Returns the waits of this loop. The fiber in `about_to_wait` counts as waiting already.

@@ -10,8 +10,8 @@ use kfiber::{
     scheduler::{FiberPool, JoinHandle, Priority, WaitError, sleep, yield_now},
     stack::{FLOOR_BYTES, Storage},
     sync::{
-        Barrier, Channel, Condvar, Event, Mutex, Once, RecvError, RwLock, Semaphore, WaitQueue,
-        Wanted, bitflags::bitflags,
+        Barrier, Channel, Condvar, Event, Mutex, Once, RwLock, Semaphore, WaitQueue, Wanted,
+        bitflags::bitflags,
     },
 };
 use tests_qemu::{interrupts::on_tick, kernel_test, println};

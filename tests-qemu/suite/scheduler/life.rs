@@ -71,7 +71,7 @@ fn every_use_after_every_use<T: Send + fmt::Debug + 'static>(result: fn() -> T) 
                     .join_timeout(Duration::ZERO)
                     .expect_err("it yields")
                     .handle,
-            )
+            );
         },
         &|| {
             let mut handle = made();
