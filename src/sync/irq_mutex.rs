@@ -196,7 +196,7 @@ impl<T: ?Sized> Drop for IrqMutexGuard<'_, T> {
             wrong_order();
         }
         if self.could_wait {
-            forbid::allow_waiting();
+            current::allow_waiting();
         }
         if self.were_enabled {
             interrupts::enable();

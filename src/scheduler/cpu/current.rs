@@ -19,7 +19,7 @@ use core::ptr;
 #[cfg(target_os = "linux")]
 extern crate std;
 
-/// The bit that is set where waiting is not allowed: outside of fibers, and in [`without_waiting`].
+/// The bit that is set where waiting is not allowed: outside of fibers, and in [`without_waiting`](crate::scheduler::without_waiting).
 pub(super) const MAY_NOT_WAIT: usize = 1;
 /// The bit that is also set while a switch hook runs.
 const IN_SWITCH_HOOK: usize = 2;
@@ -332,6 +332,13 @@ pub(crate) fn check_end() {
 /// Returns whether waiting is forbidden by code whose location was recorded.
 pub(crate) fn is_waiting_forbidden() -> bool {
     Word::read().is_waiting_forbidden()
+}
+
+/// Allows waiting again. To be called only if [`forbid_waiting`](super::forbid::forbid_waiting) returned true.
+#[inline]
+pub(crate) fn allow_waiting() {
+    word::set(get());
+    fast::resume();
 }
 
 /// Returns a number of this core, or on a host of this thread. It is never zero.

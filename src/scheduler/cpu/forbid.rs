@@ -1,6 +1,6 @@
 //! Code that must not wait: how waiting is forbidden, and allowed again.
 
-use super::current::{MAY_NOT_WAIT, get, word};
+use super::current::{MAY_NOT_WAIT, word};
 use super::{fast, misuse};
 use core::panic::Location;
 
@@ -17,13 +17,6 @@ pub(crate) fn forbid_waiting() -> bool {
     }
     word::set(before.map_addr(|address| address | MAY_NOT_WAIT));
     was_allowed
-}
-
-/// Allows waiting again. To be called only if [`forbid_waiting`] returned true.
-#[inline]
-pub(crate) fn allow_waiting() {
-    word::set(get());
-    fast::resume();
 }
 
 /// Runs `f` as code that must not wait, for instance while a spin lock is held.

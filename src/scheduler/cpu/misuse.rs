@@ -6,7 +6,6 @@
 //! only here, so that a yield still has to test only one bit.
 
 use super::current::{self, Word};
-use super::forbid;
 use crate::platform::interrupts;
 use crate::scheduler::graph::wait_graph_text::Who;
 use crate::scheduler::task::id::FiberId;
@@ -186,7 +185,7 @@ impl fmt::Display for EndedThere {
 #[inline(never)]
 pub(crate) fn ended_where_waiting_is_forbidden() -> ! {
     let there = EndedThere(MayNotWait::here());
-    forbid::allow_waiting();
+    current::allow_waiting();
     interrupts::enable();
     panic!("{there}");
 }
