@@ -51,7 +51,9 @@ fn joins(place: &Place) -> bool {
 /// Starts the end of the fiber on another thread.
 fn ends(place: &Arc<Place>) -> thread::JoinHandle<()> {
     let place = Arc::clone(place);
-    thread::spawn(move || place.0.call_waker())
+    thread::spawn(move || {
+        let _joiner = place.0.call_waker();
+    })
 }
 
 /// Registers one waker after the other. Returns them, and whether the last one was too late.
