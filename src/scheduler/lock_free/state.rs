@@ -323,7 +323,7 @@ impl State {
         if IS_ONE_CORE {
             // The fiber does not end between the two.
             self.0.add::<DETACHED>(Ordering::AcqRel);
-            return self.is_finished();
+            return self.0.load(Ordering::Acquire) & (FINISHED | FAILED) == FINISHED;
         }
         // The bit is clear: see `park`. There is only one handle.
         let before = self.0.fetch_add(DETACHED, Ordering::AcqRel);
