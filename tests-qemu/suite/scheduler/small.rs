@@ -20,7 +20,7 @@ use x86_64::instructions::interrupts;
 
 /// What is enough for small closures that wait in all ways, and an interrupt handler that wakes.
 const ENOUGH: usize = if cfg!(debug_assertions) {
-    5 * MIN_SIZE_BYTES
+    7 * MIN_SIZE_BYTES
 } else {
     MIN_SIZE_BYTES
 };
