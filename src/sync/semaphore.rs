@@ -188,13 +188,12 @@ impl Semaphore {
     /// Callable from: fiber, interrupt, scheduler, any core. Blocks: nothing.
     #[inline(always)]
     pub fn release(&self, count: usize) -> Result<(), TooManyPermits> {
-        let word = self.word.load(Ordering::Relaxed);
-        let permits = word.addr();
+        let permits = self.word.load(Ordering::Relaxed).addr();
         // A word with a waiter is above every limit.
         let is_released = if permits < self.limit && count <= self.limit - permits {
             self.change(of(permits), of(permits + count), Ordering::Release)
         } else {
-            count == 1 && self.give_to_lone(word)
+            count == 1 && self.give_to_lone()
         };
         if is_released {
             Ok(())

@@ -81,10 +81,13 @@ impl Semaphore {
             .is_ok()
     }
 
-    /// Gives a permit to the fiber that waits alone, if one does and `word` is the current word.
-    /// Returns whether it did.
+    /// Gives a permit to the fiber that waits alone, if one does. Returns whether it did.
+    ///
+    /// The word is read again. If the caller's value were needed here, the way without a waiter would
+    /// have to keep a copy of it.
     #[inline(always)]
-    pub(super) fn give_to_lone(&self, word: *mut Waiter) -> bool {
+    pub(super) fn give_to_lone(&self) -> bool {
+        let word = self.word.load(Ordering::Relaxed);
         let is_alone = word.addr() & AWAITED != 0 && word != IN_LINE;
         if !is_alone {
             return false;
