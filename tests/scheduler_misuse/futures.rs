@@ -126,7 +126,9 @@ struct Slow(core::sync::atomic::AtomicUsize);
 impl std::task::Wake for Slow {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
-        scheduler::sleep(Duration::from_secs(1)).unwrap();
+        // Under Miri each millisecond takes long.
+        let time = Duration::from_millis(if cfg!(miri) { 20 } else { 1_000 });
+        scheduler::sleep(time).unwrap();
     }
 }
 
@@ -218,7 +220,9 @@ fn a_waker_of_the_last_fiber_disturbs_no_wait_of_the_next() {
     old.try_join().unwrap();
     let new = scheduler.spawn(&CELL, || {
         let first = scheduler::park_timeout(Duration::from_secs(1));
-        scheduler::sleep(Duration::from_secs(1)).unwrap();
+        // Under Miri each millisecond takes long.
+        let time = Duration::from_millis(if cfg!(miri) { 20 } else { 1_000 });
+        scheduler::sleep(time).unwrap();
         (first, scheduler::now())
     });
     let new = new.unwrap();
