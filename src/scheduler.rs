@@ -22,7 +22,7 @@
 //! A [`Scheduler`] is one run loop, which runs on the core that calls [`run`](Scheduler::run).
 //! Fibers switch directly to each other. The loop's own context runs only when no fiber is ready:
 //! it reads the clock and lets the processor sleep. Interrupt handlers and other cores put the
-//! fibers that they wake into an inbox, wait-free. The next fiber that yields or waits empties the
+//! fibers that they wake into an inbox, lock-free. The next fiber that yields or waits empties the
 //! inbox.
 //!
 //! | | cost |
@@ -30,7 +30,7 @@
 //! | a yield among fibers of the same priority | a few loads, one store, the switch |
 //! | making a fiber ready, waiting | constant, whatever the number of fibers |
 //! | a sleep or a deadline | constant to begin, logarithmic to end; switches never look at it |
-//! | a wake-up from an interrupt | one atomic exchange, one store |
+//! | a wake-up from an interrupt | a few loads and stores, two atomic exchanges |
 //!
 //! # Several cores
 //!
@@ -294,7 +294,7 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
     ///
     /// # Context
     ///
-    /// Callable from: fiber, interrupt, scheduler, any core. Wait-free. Blocks: nothing.
+    /// Callable from: fiber, interrupt, scheduler, any core. Lock-free. Blocks: nothing.
     pub fn timer_interrupt(&'static self) {
         self.loop_here().timer_interrupt();
     }

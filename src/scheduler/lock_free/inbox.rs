@@ -1,13 +1,14 @@
 //! The inbox of a run loop, into which interrupt handlers and other cores put the fibers that they
 //! have woken.
 //!
-//! The inbox is a stack that is emptied all at once. A push is one exchange and one store, whatever
+//! The inbox is a stack that is emptied all at once. A push is one exchange and two stores, whatever
 //! other code does at the same time. It is therefore wait-free, and allowed in any interrupt
 //! handler. Only the owner takes nodes out.
 //!
 //! Where only [one core](crate::atomic::IS_ONE_CORE) uses the inbox, a push is a store and a
-//! compare-exchange, which only an interrupt handler that comes in between can have repeated. Nothing
-//! is PENDING there.
+//! compare-exchange. It is repeated only if an interrupt handler came in between and pushed a node.
+//! The owner takes none out meanwhile, so it is repeated once for each node at most. Nothing is
+//! PENDING there.
 //!
 //! ```text
 //!   head ─► newest ─► older ─► oldest ─► END          push: next = PENDING; old = swap(head, me); next = old

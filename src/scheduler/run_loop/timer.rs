@@ -29,7 +29,8 @@ impl RunLoop {
         self.last_look.load(Ordering::Relaxed)
     }
 
-    /// Requests a check of the sleep queue soon. This is wait-free.
+    /// Requests a check of the sleep queue soon. This takes no lock. It retries only if the words
+    /// that it changes were changed between two of its instructions.
     pub(crate) fn timer_interrupt(&self) {
         points::timer();
         // Root in its own inbox is the signal. Its state prevents it from being there twice.
@@ -89,7 +90,7 @@ impl RunLoop {
         }
     }
 
-    /// Asks the loop to look at the levels of its fibers that were changed. This is wait-free.
+    /// Asks the loop to look at the levels of its fibers that were changed. This takes no lock.
     #[cfg(feature = "smp")]
     pub(super) fn request_levels(&self) {
         if self.root.state.request_levels() {
