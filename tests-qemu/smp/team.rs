@@ -12,7 +12,7 @@ use x86_64::instructions::interrupts;
 use crate::machine::start_cores;
 
 /// Room for a panic's message in a debug build.
-pub(crate) const STACK: usize = 16 * 1024;
+pub(crate) const STACK: usize = 32 * 1024;
 /// As many fibers as any test has at a time.
 pub(crate) const FIBERS: usize = 72;
 

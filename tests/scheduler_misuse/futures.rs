@@ -126,9 +126,7 @@ struct Slow(core::sync::atomic::AtomicUsize);
 impl std::task::Wake for Slow {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
-        // Under Miri each millisecond takes long.
-        let time = Duration::from_millis(if cfg!(miri) { 20 } else { 1_000 });
-        scheduler::sleep(time).unwrap();
+        scheduler::sleep(Duration::from_secs(1)).unwrap();
     }
 }
 
@@ -142,7 +140,9 @@ fn a_fiber_is_joined_while_a_second_waker_waits() {
             let polled = Pin::new(&mut fiber).poll(&mut Context::from_waker(&waker));
             assert!(polled.is_pending());
             while slow.0.load(core::sync::atomic::Ordering::Relaxed) != waits {
-                scheduler::sleep(Duration::from_millis(1)).unwrap();
+                // Under Miri each sleep takes long.
+                let time = Duration::from_millis(if cfg!(miri) { 100 } else { 1 });
+                scheduler::sleep(time).unwrap();
             }
         }
         let handle = fiber.join_timeout(Duration::from_millis(1)).unwrap_err();
@@ -220,9 +220,7 @@ fn a_waker_of_the_last_fiber_disturbs_no_wait_of_the_next() {
     old.try_join().unwrap();
     let new = scheduler.spawn(&CELL, || {
         let first = scheduler::park_timeout(Duration::from_secs(1));
-        // Under Miri each millisecond takes long.
-        let time = Duration::from_millis(if cfg!(miri) { 20 } else { 1_000 });
-        scheduler::sleep(time).unwrap();
+        scheduler::sleep(Duration::from_secs(1)).unwrap();
         (first, scheduler::now())
     });
     let new = new.unwrap();
