@@ -11,7 +11,7 @@ use x86_64::instructions::interrupts;
 
 use crate::machine::start_cores;
 
-/// Room for a panic's message in a debug build.
+/// Room for a panic's message and for a watchdog's look at all cores, in a debug build.
 pub(crate) const STACK: usize = 32 * 1024;
 /// As many fibers as any test has at a time.
 pub(crate) const FIBERS: usize = 72;
