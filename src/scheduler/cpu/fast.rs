@@ -167,7 +167,8 @@ impl FastYields {
     /// Makes the next yield check everything. It may be called from anywhere.
     #[inline(always)]
     pub(crate) fn forbid(&self) {
-        self.mask().store(0, Ordering::Relaxed);
+        // Release: an owner that allows fast yields after this sees what has come up before it.
+        self.mask().store(0, Ordering::Release);
     }
 
     /// Records that the ring of the running fiber may become empty, or is not the highest any more.
