@@ -2,8 +2,11 @@
 
 use super::{fresh, in_fiber, message_of};
 use core::time::Duration;
+use kfiber::fiber::{Fiber, Resumed, Yielder};
 use kfiber::platform::Host;
 use kfiber::scheduler::{self, FiberLocal, JoinHandle};
+use kfiber::stack::{Stack, Storage as _};
+use kfiber::sync::IrqMutex;
 
 fn waits() -> [(&'static str, fn()); 7] {
     const SECOND: Duration = Duration::from_secs(1);
@@ -59,7 +62,7 @@ fn waiting_under_without_waiting_panics() {
 
 #[test]
 fn both_places_are_named_where_it_was_tried_and_where_it_was_forbidden() {
-    static IRQ: kfiber::sync::IrqMutex<()> = kfiber::sync::IrqMutex::new(());
+    static IRQ: IrqMutex<()> = IrqMutex::new(());
     std::thread_local! {
         static TRIED: core::cell::RefCell<Option<String>> = const { core::cell::RefCell::new(None) };
     }
@@ -132,6 +135,32 @@ fn without_waiting_is_nested_and_ends_with_the_outermost() {
             let message = message_of(scheduler::yield_now);
             assert!(message.contains("`without_waiting`"), "{message}");
         });
+        scheduler::yield_now();
+    });
+}
+
+#[test]
+fn a_guard_that_is_dropped_where_waiting_is_forbidden_may_allow_it() {
+    in_fiber(|_, _| {
+        let lock = IrqMutex::new(());
+        let guard = lock.lock();
+        scheduler::without_waiting(|| drop(guard));
+        scheduler::yield_now();
+    });
+}
+
+#[test]
+fn a_fiber_that_forbids_waiting_and_is_resumed_where_it_is_forbidden_allows_it_again() {
+    static STACK: Stack<65536> = Stack::new();
+    in_fiber(|_, _| {
+        let forbids = |yielder: &Yielder<(), ()>, ()| {
+            scheduler::without_waiting(|| yielder.suspend(()));
+        };
+        let mut fiber = Fiber::new(STACK.take().unwrap(), forbids).unwrap();
+        assert_eq!(fiber.resume(()), Resumed::Yielded(()));
+        let message = message_of(scheduler::yield_now);
+        assert!(message.contains("`without_waiting`"), "{message}");
+        scheduler::without_waiting(|| assert_eq!(fiber.resume(()), Resumed::Returned(())));
         scheduler::yield_now();
     });
 }
@@ -348,7 +377,7 @@ fn a_fiber_within_a_fiber_has_no_fiber_locals() {
                 message_of(|| LOCAL.bind(&2, || ()))
             };
             let mut inner = Fiber::new(STACK.take().unwrap(), body).unwrap();
-            let kfiber::fiber::Resumed::Returned(message) = inner.resume(()) else {
+            let Resumed::Returned(message) = inner.resume(()) else {
                 panic!("it does not suspend");
             };
             assert!(message.contains("bound outside of a fiber"), "{message}");

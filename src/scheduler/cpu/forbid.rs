@@ -48,20 +48,23 @@ pub(crate) fn forbid_waiting() -> bool {
 /// Callable from: fiber, interrupt, scheduler. Blocks: nothing.
 #[track_caller]
 pub fn without_waiting<R>(f: impl FnOnce() -> R) -> R {
-    /// Allows waiting again when it is dropped, also when `f` unwinds. It restores only the bit,
+    /// Allows waiting again when it is dropped, also when `f` unwinds. It changes only the bit,
     /// because a [`Fiber`](crate::fiber::Fiber) that was suspended within `f` may be resumed under
     /// another scheduled fiber, and must not bring the old word along.
-    struct Allow(usize);
+    ///
+    /// If waiting was forbidden before, nothing is done: whoever forbade it may have allowed it
+    /// meanwhile, and nobody would allow it after that. A guard that was made before `f` may end in
+    /// it, and so may another call of this function, in a `Fiber` that `f` resumes.
+    struct Allow(bool);
     impl Drop for Allow {
         fn drop(&mut self) {
-            word::set(word::get().map_addr(|address| address & !MAY_NOT_WAIT | self.0));
-            if self.0 == 0 {
+            if self.0 {
+                word::set(word::get().map_addr(|address| address & !MAY_NOT_WAIT));
                 fast::resume();
             }
         }
     }
 
-    let was_allowed = forbid_waiting();
-    let _allow = Allow(if was_allowed { 0 } else { MAY_NOT_WAIT });
+    let _allow = Allow(forbid_waiting());
     f()
 }

@@ -6,8 +6,13 @@ use core::{
     time::Duration,
 };
 
-use kfiber::scheduler::{
-    self, FiberLocal, JoinHandle, park, scope, shield, sleep, without_waiting, yield_now,
+use kfiber::{
+    fiber::{Fiber, Resumed, Yielder},
+    scheduler::{
+        self, FiberLocal, JoinHandle, park, scope, shield, sleep, without_waiting, yield_now,
+    },
+    stack::{Stack, Storage as _},
+    sync::IrqMutex,
 };
 use tests_qemu::{
     interrupts::{on_tick, start_one_shot, ticks},
@@ -112,6 +117,35 @@ kernel_test! {
             without_waiting(|| ());
             yield_now();
         }));
+    }
+
+    /// There are other ready fibers, to which the yields switch.
+    fn a_guard_that_is_dropped_where_waiting_is_forbidden_may_allow_it() {
+        static LOCK: IrqMutex<()> = IrqMutex::new(());
+        in_a_fiber(|| {
+            spawn(|| (0..4).for_each(|_| yield_now())).detach();
+            for _ in 0..2 {
+                let guard = LOCK.lock();
+                without_waiting(|| drop(guard));
+                yield_now();
+            }
+        });
+    }
+
+    fn a_fiber_that_forbids_waiting_and_is_resumed_where_it_is_forbidden_allows_it_again() {
+        static STACK: Stack<{ super::STACK }> = Stack::new();
+        in_a_fiber(|| {
+            spawn(|| (0..4).for_each(|_| yield_now())).detach();
+            let stack = STACK.take().expect("nobody has it");
+            let mut fiber = Fiber::new(stack, |yielder: &Yielder<(), ()>, ()| {
+                without_waiting(|| yielder.suspend(()));
+            })
+            .expect("it fits");
+            assert_eq!(fiber.resume(()), Resumed::Yielded(()));
+            without_waiting(|| assert_eq!(fiber.resume(()), Resumed::Returned(())));
+            yield_now();
+            yield_now();
+        });
     }
 
     fn running_a_scheduler_from_its_own_fiber_panics() panics("a scheduler was run from a fiber") {
