@@ -48,8 +48,10 @@ pub(super) unsafe fn deliver<T>(header: *const Header, result: T) {
     // SAFETY: it runs.
     if needs_drop::<T>() && unsafe { (*header).state.has_returned() } {
         extra.has_result.set(false);
+        // It leaves its place, where a failure would be noted: its destructor may fail while the
+        // fibers of a scope borrow from it.
         // SAFETY: it is there, and nobody else will drop it.
-        unsafe { place.drop_in_place() };
+        drop(unsafe { place.read() });
     }
 }
 

@@ -64,6 +64,33 @@ kernel_test! {
         }
     }
 
+    fn what_the_destructor_of_a_result_has_lent_stays_as_it_was_if_it_fails() {
+        /// As large as what is noted of a failure, and larger.
+        struct Lends([u32; 100], Kind);
+        impl Drop for Lends {
+            fn drop(&mut self) {
+                let lent = &self.0;
+                scope(|scope| {
+                    scope.spawn(&CELLS, || {
+                        (0..50).for_each(|_| yield_now());
+                        SEEN.store(lent.iter().sum(), Ordering::Relaxed);
+                    }).expect("free").detach();
+                    yield_now();
+                    self.1.fail()
+                });
+            }
+        }
+        contain();
+        for kind in [Kind::Panic, Kind::Division] {
+            SEEN.store(0, Ordering::Relaxed);
+            // Nobody takes the result, so its destructor runs at the end of the fiber.
+            spawn(move || Lends([2; 100], kind)).detach();
+            run_all();
+            assert_eq!(SEEN.load(Ordering::Relaxed), 200);
+        }
+        assert_eq!(reports(), 2);
+    }
+
     fn a_scope_waits_for_those_to_whom_one_that_failed_has_lent() {
         static IS_DONE: AtomicU32 = AtomicU32::new(0);
         contain();
