@@ -6,6 +6,7 @@ use core::time::Duration;
 use kfiber::platform::{Core, Host, Nanoseconds, Platform, SwitchHook};
 use kfiber::scheduler::{FiberPool, Scheduler, current, park, sleep, yield_now};
 use kfiber::sync::{Mutex, Semaphore};
+use std::thread;
 
 /// What the program ends with.
 const WORDS: &[&str] = &["switch hook", "wait"];
@@ -112,6 +113,9 @@ unsafe impl Platform for Restless {
         self.0.idle();
     }
     fn kick(&self, core: Core) {
+        if current().is_some() && IN.get() == Function::Kick {
+            DOES.get()();
+        }
         self.0.kick(core);
     }
 }
@@ -120,6 +124,7 @@ unsafe impl Platform for Restless {
 enum Function {
     Now,
     SetTimer,
+    Kick,
 }
 
 std::thread_local! {
@@ -159,5 +164,67 @@ fn a_timer_that_sleeps_ends_the_process_with_a_sentence() {
         sleep_while(Function::SetTimer, || {
             sleep(Duration::from_millis(1)).unwrap();
         });
+    });
+}
+
+/// A fiber that wakes one of another scheduler, which sleeps in its own thread, on a platform whose
+/// kick does this.
+fn wake_while_it(kicks: fn()) {
+    static WAKES: Scheduler<Host> = Scheduler::new(Host::new());
+    IN.set(Function::Kick);
+    DOES.set(kicks);
+    let parks = || while park().is_ok() {};
+    let sleeper = RESTLESS.spawn(&CELLS, parks).unwrap();
+    let wakes = move || {
+        for _ in 0..1000 {
+            sleeper.unparker().unpark();
+            thread::sleep(Duration::from_millis(1));
+        }
+        sleeper.cancel();
+    };
+    let waker = WAKES.spawn(&CELLS, wakes).unwrap();
+    let sleeps = thread::spawn(|| RESTLESS.run());
+    WAKES.run();
+    waker.try_join().unwrap();
+    sleeps.join().unwrap();
+}
+
+#[test]
+fn a_kick_that_yields_ends_the_process_with_a_sentence() {
+    child::aborts(OF_PLATFORM, || wake_while_it(yield_now));
+}
+
+#[test]
+fn a_kick_that_sleeps_ends_the_process_with_a_sentence() {
+    child::aborts(OF_PLATFORM, || {
+        wake_while_it(|| sleep(Duration::from_millis(1)).unwrap());
+    });
+}
+
+#[test]
+fn a_kick_that_panics_ends_the_process_with_a_sentence() {
+    child::aborts(&["function of the platform", "panic"], || {
+        wake_while_it(|| panic!("out of order"));
+    });
+}
+
+/// With one core whoever wakes a fiber of another loop kicks, whether that loop sleeps or not.
+#[cfg(not(feature = "smp"))]
+#[test]
+fn a_message_is_not_dropped_twice_if_the_kick_for_its_receiver_panics() {
+    static SENDS: Scheduler<Host> = Scheduler::new(Host::new());
+    static CHANNEL: kfiber::sync::Channel<Box<u32>, 1> = kfiber::sync::Channel::new();
+    child::aborts(&["function of the platform", "panic"], || {
+        IN.set(Function::Kick);
+        DOES.set(|| panic!("out of order"));
+        let receiver = RESTLESS.spawn(&CELLS, || CHANNEL.recv()).unwrap();
+        RESTLESS.run_until_idle();
+        let sends = || std::panic::catch_unwind(|| CHANNEL.send(Box::new(7)).is_ok()).is_ok();
+        let sender = SENDS.spawn(&CELLS, sends).unwrap();
+        SENDS.run();
+        assert!(!sender.try_join().unwrap());
+        RESTLESS.run();
+        // The sender has dropped it while it unwound.
+        drop(receiver.try_join().unwrap());
     });
 }

@@ -3,7 +3,6 @@
 use super::RunLoop;
 #[cfg(feature = "smp")]
 use crate::atomic::{Mistake, is_planted};
-#[cfg(not(feature = "smp"))]
 use crate::scheduler::cpu::current;
 use crate::scheduler::task::header::Header;
 use crate::trace::points;
@@ -39,7 +38,7 @@ impl RunLoop {
             && let Some(platform) = self.team().platform.get()
             && !is_planted(Mistake::NoKick)
         {
-            platform.kick(self.core());
+            current::call_kick(|| platform.kick(self.core()));
         }
     }
 
@@ -47,7 +46,7 @@ impl RunLoop {
     #[cold]
     #[inline(never)]
     fn kick(&self) {
-        self.platform().kick_only_core();
+        current::call_kick(|| self.platform().kick_only_core());
     }
 
     /// Enqueues a fiber that waited, and that the caller has woken.

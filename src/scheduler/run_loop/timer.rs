@@ -106,7 +106,7 @@ impl RunLoop {
         self.rouse();
         #[cfg(not(feature = "smp"))]
         if let Some(platform) = self.team().platform.get() {
-            platform.kick_only_core();
+            current::call_kick(|| platform.kick_only_core());
         }
     }
 }
@@ -130,7 +130,7 @@ pub(crate) fn report_from_here_on() {
 /// limit has passed again.
 fn on_late(run_loop: &RunLoop, deadline: Nanoseconds, is_certain: bool) {
     let now = run_loop.last_look();
-    let limit = run_loop.platform().late_timer_limit();
+    let limit = current::call_platform(|| run_loop.platform().late_timer_limit());
     let is_late = |since: Nanoseconds| now.saturating_sub(since) > limit;
     if !is_late(deadline) || run_loop.root.state.has_timer_request() {
         return;
