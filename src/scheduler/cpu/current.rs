@@ -274,24 +274,19 @@ pub(crate) fn call_platform<R>(f: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Calls a function of the platform in the middle of a wake-up. Unlike in [`call_platform`], the fiber
-/// that it runs in cannot fail alone: others that are to be woken next would wait for ever, and what
-/// it has given away already is not its own any more.
+/// Calls a platform's `kick`, in the middle of a wake-up. The caller has [forbidden](fast) fast yields.
+///
+/// Unlike in [`call_platform`], the fiber that it runs in cannot fail alone: others that are to be
+/// woken next would wait for ever, and what it has given away already is not its own any more.
+#[inline(always)]
 pub(crate) fn call_kick(kick: impl FnOnce()) {
     let no_unwind = NoUnwind::begin(
         "a function of the platform panicked: its `kick` was called for one that was woken, and must neither wait nor panic",
     );
     let before = word::get();
-    let could_wait = before.addr() & MAY_NOT_WAIT == 0;
-    if could_wait {
-        fast::suspend();
-    }
     word::set(before.map_addr(|address| address | MAY_NOT_WAIT | IN_PLATFORM | IN_SWITCH_HOOK));
     kick();
     word::set(before);
-    if could_wait {
-        fast::resume();
-    }
     no_unwind.done();
 }
 

@@ -35,18 +35,25 @@ impl RunLoop {
         #[cfg(feature = "smp")]
         if self.team().roster.wake(self.index)
             && !self.is_idle_here()
-            && let Some(platform) = self.team().platform.get()
             && !is_planted(Mistake::NoKick)
         {
-            current::call_kick(|| platform.kick(self.core()));
+            self.kick();
         }
     }
 
-    #[cfg(not(feature = "smp"))]
+    /// Ends the platform's `idle`, if there is a platform.
     #[cold]
     #[inline(never)]
-    fn kick(&self) {
-        current::call_kick(|| self.platform().kick_only_core());
+    pub(super) fn kick(&self) {
+        let Some(platform) = self.team().platform.get() else {
+            return;
+        };
+        current::call_kick(|| {
+            #[cfg(feature = "smp")]
+            platform.kick(self.core());
+            #[cfg(not(feature = "smp"))]
+            platform.kick_only_core();
+        });
     }
 
     /// Enqueues a fiber that waited, and that the caller has woken.

@@ -105,9 +105,7 @@ impl RunLoop {
         #[cfg(feature = "smp")]
         self.rouse();
         #[cfg(not(feature = "smp"))]
-        if let Some(platform) = self.team().platform.get() {
-            current::call_kick(|| platform.kick_only_core());
-        }
+        self.kick();
     }
 }
 
