@@ -40,9 +40,10 @@ pub type SwitchHook = fn(prev: *const u8, next: *const u8);
 /// # Safety
 ///
 /// - [`idle`](Self::idle) loses no interrupt, as its documentation says.
-/// - **P1**: code that runs with interrupts on is not in an interrupt handler, as far as it calls
-///   functions of this crate that are not marked as callable from one. A handler may turn
-///   interrupts on again, but must not call those functions afterwards.
+/// - **P1**: code that runs with interrupts on, and calls functions of this crate, is not in an
+///   interrupt handler. A handler may turn interrupts on again, but turns them off before it calls
+///   this crate, which would take it for the fiber that it has interrupted. This applies to functions
+///   that are callable from an interrupt too.
 /// - **P2**: on the bare machine, without the feature `smp`, one core alone runs code of this crate,
 ///   and uses what this crate's types protect. A kernel that starts other cores and lets them call
 ///   this crate needs the feature.

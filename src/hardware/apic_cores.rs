@@ -45,8 +45,8 @@ impl<const CORES: usize> ApicCores<CORES> {
     ///
     /// # Safety
     ///
-    /// An interrupt handler of this kernel that turns interrupts on again afterwards calls only
-    /// those functions of this crate that are marked as callable from an interrupt (**P1**).
+    /// An interrupt handler of this kernel that turns interrupts on again calls no function of this
+    /// crate while they are on (**P1**).
     #[must_use]
     pub const unsafe fn new() -> Self {
         const {

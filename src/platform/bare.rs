@@ -40,8 +40,8 @@ impl<T: Timer> BareX86_64<T> {
     ///
     /// # Safety
     ///
-    /// An interrupt handler of this kernel that turns interrupts on again afterwards calls only
-    /// those functions of this crate that are marked as callable from an interrupt (**P1**).
+    /// An interrupt handler of this kernel that turns interrupts on again calls no function of this
+    /// crate while they are on (**P1**).
     ///
     /// Without the feature `smp`, no other core calls functions of this crate (**P2**).
     pub const unsafe fn new(timer: T) -> Self {
