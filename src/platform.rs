@@ -11,7 +11,7 @@ mod bare;
 #[cfg(target_os = "linux")]
 mod host;
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(feature = "x86_64", not(target_os = "linux")))]
 pub(crate) use bare::sleep_until_interrupt;
 #[cfg(not(target_os = "linux"))]
 pub use bare::{BareX86_64, Timer};
