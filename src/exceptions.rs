@@ -30,7 +30,9 @@
 //! ```
 //!
 //! A kernel without descriptor tables puts [`Tables`] into a static instead. They contain what
-//! `install` needs, and the handlers of interrupts too.
+//! `install` needs, and the handlers of interrupts too. `install` and [`Tables`] are there with the
+//! feature `x86_64`, and so is [`handle_x86_interrupt`]. [`handle`] and entries of the kernel's own
+//! need no feature.
 //!
 //! A kernel that has something of its own to do makes its entries with
 //! [`interrupt_entry!`](crate::interrupt_entry), and calls [`handle`] for what it does not want. A
@@ -52,12 +54,17 @@
 //! process. A system call is not an interrupt handler: its code is the fiber's, so it may turn
 //! interrupts on, and wait.
 
+#[cfg(feature = "x86_64")]
 mod install;
+#[cfg(feature = "x86_64")]
 mod stubs;
+#[cfg(feature = "x86_64")]
 mod tables;
 
 pub use crate::trap::TrapFrame;
+#[cfg(feature = "x86_64")]
 pub use install::{ExceptionStacks, OnFatal, install};
+#[cfg(feature = "x86_64")]
 pub use tables::Tables;
 
 #[doc(hidden)]
@@ -68,7 +75,7 @@ use crate::scheduler::cpu::current;
 use crate::scheduler::fail::{contain, trap};
 use crate::scheduler::overflow::Overflow;
 use crate::scheduler::run_loop::RunLoop;
-use core::ptr;
+#[cfg(feature = "x86_64")]
 use x86_64::structures::idt::InterruptStackFrame;
 
 /// Decides what an exception means, and does what is to be done.
@@ -151,13 +158,14 @@ pub unsafe fn handle(frame: &mut TrapFrame) -> Result<(), FatalReason> {
 /// # Context
 ///
 /// As for [`handle`].
+#[cfg(feature = "x86_64")]
 #[inline]
 pub unsafe fn handle_x86_interrupt(
     frame: &mut InterruptStackFrame,
     vector: u8,
     error_code: u64,
 ) -> Result<(), FatalReason> {
-    let pushed: *mut [u64; 5] = ptr::from_mut(frame).cast();
+    let pushed: *mut [u64; 5] = core::ptr::from_mut(frame).cast();
     // SAFETY: the frame is the five words that the processor pushes.
     let [rip, cs, rflags, rsp, ss] = unsafe { pushed.read_volatile() };
     let mut whole = TrapFrame {

@@ -1,8 +1,9 @@
 //! Ready-made parts for hardware that almost every kernel drives: clocks, timers, interrupt
 //! controllers, and the serial port.
 //!
-//! They use nothing but the [`x86_64`] crate. A kernel that has drivers of its own
-//! uses those, and implements [`Timer`](crate::platform::Timer) for them.
+//! They use nothing but the [`x86_64`] crate, and are there with the feature of that name. A kernel
+//! that has drivers of its own uses those, and implements [`Timer`](crate::platform::Timer) for
+//! them.
 //!
 //! | part | what it is for |
 //! |---|---|

@@ -1,12 +1,12 @@
 //! Fibers for `x86_64` kernels, with `no_std` and without a heap.
 //!
-#![doc = include_str!("links.md")]
-#![doc = include_str!("../README.md")]
+#![cfg_attr(doc, doc = include_str!("links.md"))]
+#![cfg_attr(doc, doc = include_str!("../README.md"))]
 //! # The pictures
 //!
-#![doc = include_str!("../docs/demo.svg")]
+#![cfg_attr(doc, doc = include_str!("../docs/demo.svg"))]
 //!
-#![doc = include_str!("../docs/peers/amd-epyc-25-1.svg")]
+#![cfg_attr(doc, doc = include_str!("../docs/peers/amd-epyc-25-1.svg"))]
 #![cfg_attr(
     not(all(feature = "stack-check", not(any(miri, kfiber_threads)))),
     allow(
@@ -38,6 +38,7 @@ compile_error!(
 );
 
 /// The crate whose types of addresses and page tables this crate's functions take.
+#[cfg(feature = "x86_64")]
 pub use x86_64;
 
 #[cfg(doc)]
@@ -58,6 +59,9 @@ pub mod model;
 pub mod stack;
 
 #[cfg(not(loom))]
+mod instructions;
+
+#[cfg(not(loom))]
 pub mod context;
 
 mod atomic;
@@ -75,7 +79,7 @@ pub mod trace;
 #[cfg(all(feature = "smp", not(target_os = "linux")))]
 mod core_local;
 
-#[cfg(all(not(loom), any(test, not(target_os = "linux"))))]
+#[cfg(all(not(loom), feature = "x86_64", any(test, not(target_os = "linux"))))]
 pub mod hardware;
 
 #[cfg(not(target_os = "linux"))]

@@ -11,7 +11,7 @@ mod bare;
 #[cfg(target_os = "linux")]
 mod host;
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(feature = "x86_64", not(target_os = "linux")))]
 pub(crate) use bare::sleep_until_interrupt;
 #[cfg(not(target_os = "linux"))]
 pub use bare::{BareX86_64, Timer};
@@ -144,7 +144,7 @@ pub(crate) mod interrupts {
     #[cfg(target_os = "linux")]
     pub(crate) use super::host::{are_enabled, disable, enable};
     #[cfg(not(target_os = "linux"))]
-    pub(crate) use x86_64::instructions::interrupts::{are_enabled, disable, enable};
+    pub(crate) use crate::instructions::{are_enabled, disable, enable};
 
     /// The bit in the [`flags`] that is set while interrupts are on.
     pub(crate) const FLAG: u32 = 1 << 9;
@@ -157,7 +157,7 @@ pub(crate) mod interrupts {
         reason = "the upper half is reserved"
     )]
     pub(crate) fn flags() -> u32 {
-        x86_64::registers::rflags::read_raw() as u32
+        crate::instructions::flags() as u32
     }
 
     /// Returns the only flag that a thread has.

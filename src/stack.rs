@@ -44,6 +44,7 @@
 mod bounds;
 mod error;
 mod foreign;
+#[cfg(feature = "x86_64")]
 pub mod guard;
 mod layout;
 mod paint;

@@ -34,17 +34,18 @@
 //! at one word of each. `docs/instructions.md` has the costs: `yield_2_stateless` and the rows that
 //! follow it.
 //!
-//! The states of the processor are there only on the bare machine. A kernel can implement
+//! The states of the processor are there only on the bare machine, and [`AddressSpace`],
+//! [`FsGsBases`] and [`KernelStack`] with the feature `x86_64`. A kernel can implement
 //! [`SwitchState`] for its own, and combine up to four in a tuple.
 
 #[cfg(not(target_os = "linux"))]
 mod floating_point;
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(feature = "x86_64", not(target_os = "linux")))]
 mod registers;
 
 #[cfg(not(target_os = "linux"))]
 pub use floating_point::{FxsaveArea, XsaveArea, XsaveUnusable};
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(feature = "x86_64", not(target_os = "linux")))]
 pub use registers::{AddressSpace, FsGsBases, KernelStack};
 
 use crate::scheduler::FiberLocal;

@@ -5,6 +5,7 @@ mod entry;
 mod short;
 mod unwind;
 
+#[cfg(feature = "x86_64")]
 pub(crate) use entry::interrupt_entry;
 
 use core::fmt;

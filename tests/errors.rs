@@ -11,6 +11,7 @@ use kfiber::scheduler::{
     self, Failure, FatalReason, Fault, FiberCell, FiberPool, Hooks, HooksAlreadySet, JoinErrorKind,
     Registers, Report, Scheduler, SpawnErrorKind, WaitError,
 };
+#[cfg(feature = "x86_64")]
 use kfiber::stack::guard::GuardError;
 use kfiber::stack::{
     ForeignStack, PoolExhausted, Stack, StackBounds, StackError, StackPool, Storage,
@@ -54,6 +55,7 @@ fn errors_of_stacks_say_the_same_by_debug() {
     }
     let real = StackBounds::new(without_provenance_mut(ADDRESS + 1), 4096, 0).unwrap_err();
     assert!(check(&real).contains("0x76543211"));
+    #[cfg(feature = "x86_64")]
     for error in [
         GuardError::NoRoom,
         GuardError::Misaligned { start: ADDRESS },

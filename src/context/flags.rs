@@ -19,14 +19,14 @@
 //! checks the rules and panics with the name of the flag. Without debug assertions there is no
 //! check, and a fiber that breaks a rule leaks the flag into the code that runs next.
 
-use x86_64::registers::rflags::{self, RFlags};
+use crate::instructions::{self, ALIGNMENT_CHECK, DIRECTION_FLAG, INTERRUPT_FLAG, NESTED_TASK};
 
 /// The flags that must be the same before a resume and after the suspension that answers it.
-const KEPT: RFlags = RFlags::INTERRUPT_FLAG.union(RFlags::ALIGNMENT_CHECK);
+const KEPT: u64 = INTERRUPT_FLAG | ALIGNMENT_CHECK;
 
 /// The flags at the start of a resume. See the [module documentation](self).
 #[derive(Clone, Copy, Debug)]
-pub struct Flags(RFlags);
+pub struct Flags(u64);
 
 impl Flags {
     /// Reads the flags and checks those that must be clear at a switch.
@@ -43,10 +43,10 @@ impl Flags {
     #[must_use]
     pub fn check() -> Self {
         if cfg!(miri) {
-            return Self(RFlags::empty()); // an interpreter has none
+            return Self(0); // an interpreter has none
         }
-        let flags = rflags::read();
-        if flags.contains(RFlags::DIRECTION_FLAG) {
+        let flags = instructions::flags();
+        if flags & DIRECTION_FLAG != 0 {
             // SAFETY: clearing DF restores what the ABI says holds here anyway; nothing else is touched.
             unsafe { core::arch::asm!("cld", options(nomem, nostack)) };
             panic!(
@@ -54,7 +54,7 @@ impl Flags {
             );
         }
         assert!(
-            !flags.contains(RFlags::NESTED_TASK),
+            flags & NESTED_TASK == 0,
             "switch with the nested-task flag set: the next `iret` would fault"
         );
         Self(flags & KEPT)
@@ -73,16 +73,16 @@ impl Flags {
     pub fn check_unchanged(self) {
         let changed = Self::check().0 ^ self.0;
         assert!(
-            !changed.contains(RFlags::INTERRUPT_FLAG),
+            changed & INTERRUPT_FLAG == 0,
             "the fiber came back with interrupts {}: it must leave them as it found them",
-            if self.0.contains(RFlags::INTERRUPT_FLAG) {
+            if self.0 & INTERRUPT_FLAG != 0 {
                 "off"
             } else {
                 "on"
             }
         );
         assert!(
-            !changed.contains(RFlags::ALIGNMENT_CHECK),
+            changed & ALIGNMENT_CHECK == 0,
             "the fiber came back with the alignment-check flag changed: it must leave it as it found it"
         );
     }

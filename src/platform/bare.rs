@@ -1,8 +1,8 @@
 //! The platform of the bare machine: `sti; hlt`, with a clock and a timer that the kernel supplies.
 
 use super::{Nanoseconds, Platform};
+use crate::instructions;
 use core::hint::spin_loop;
-use x86_64::instructions::interrupts;
 
 /// A clock and a timer of any hardware.
 pub trait Timer: Sync {
@@ -62,7 +62,7 @@ impl<T: Timer> BareX86_64<T> {
 #[inline]
 pub(crate) fn sleep_until_interrupt(timer: &impl Timer, late_limit: Nanoseconds) {
     match timer.deadline_before_first_interrupt() {
-        None => interrupts::enable_and_hlt(),
+        None => instructions::enable_and_halt(),
         Some(deadline) => wait_for_first_interrupt(timer, deadline, late_limit),
     }
 }
@@ -75,7 +75,7 @@ pub(crate) fn sleep_until_interrupt(timer: &impl Timer, late_limit: Nanoseconds)
 fn wait_for_first_interrupt(timer: &impl Timer, deadline: Nanoseconds, late_limit: Nanoseconds) {
     /// Longer than the scheduler takes until it looks at the clock.
     const MARGIN: Nanoseconds = 1_000_000;
-    interrupts::enable();
+    instructions::enable();
     let late = deadline.saturating_add(late_limit);
     loop {
         spin_loop();

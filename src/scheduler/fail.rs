@@ -9,5 +9,5 @@ pub(crate) mod scope_end;
 pub(crate) mod trap;
 #[cfg(target_os = "linux")]
 pub(crate) mod unwound;
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(feature = "x86_64", not(target_os = "linux")))]
 pub mod watch;

@@ -50,7 +50,7 @@
 //! watchpoints remain, and the canary can still be checked on request. The cost of each is in
 //! `docs/instructions.md`: `yield_2`, `yield_2_unchecked`, `yield_2_watched`.
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(feature = "x86_64", not(target_os = "linux")))]
 pub use crate::scheduler::fail::watch;
 pub use crate::scheduler::report::neighbour::{Neighbour, Part};
 pub use crate::scheduler::report::overflow::{Detector, Overflow};

@@ -1,5 +1,5 @@
 //! Guard pages: unmapping the page below a stack, by means of the page-table types of the `x86_64`
-//! crate.
+//! crate. This module is there with the feature `x86_64`.
 //!
 //! A [`GuardedStack`](super::GuardedStack) only reserves the page. [`unmap`] removes it from the
 //! page tables, and [`unmap_all`] does so for all stacks of a kernel. `unmap_in_use` finds the tables by

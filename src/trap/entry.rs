@@ -292,4 +292,5 @@ macro_rules! __interrupt_entry_short {
     };
 }
 
+#[cfg(feature = "x86_64")]
 pub(crate) use interrupt_entry;

@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use crate::cli::{Build, Ci, CoreSource, Matrix, Test};
+use crate::compile_time::WITHOUT_X86_64;
 use crate::host_tests::miri;
 use crate::seeds::Seeds;
 use crate::setup::{self, core::TARGET};
@@ -56,7 +57,11 @@ const STEPS: &[Step<Ci>] = &[
                 })?;
                 counts = counts.plus(run);
             }
-            Ok(counts)
+            let run = bare("clippy", &ci.build, |command| {
+                let command = command.args(["--package", "kfiber"]);
+                command.args(WITHOUT_X86_64).args(DENY_WARNINGS)
+            })?;
+            Ok(counts.plus(run))
         },
     },
     Step {
@@ -264,8 +269,8 @@ const OF_CORE: [&str; 6] = [
     "copies::",
 ];
 
-/// Test programs that do not see the library's features: the compiler's own work.
-const WITHOUT_FEATURES: &[&str] = &["compile_fail", "readme"];
+/// Test programs that do not see the library's features, which are the compiler's own work, and the one that needs them all.
+const WITHOUT_FEATURES: &[&str] = &["auto_traits", "compile_fail", "readme"];
 
 /// The steps, for `--help`.
 pub(crate) fn help() -> String {

@@ -13,42 +13,90 @@ use anyhow::{Context as _, Result};
 
 use crate::{console, setup, workspace};
 
-/// The builds: a name, and whether it is one for the bare machine with optimisations.
-const BUILDS: [(&str, bool); 2] = [
-    ("for a kernel, with --release", true),
-    ("for tests on the host", false),
+/// A build that is measured.
+struct Build {
+    name: &'static str,
+    /// It is one for the bare machine, and not for the host.
+    is_for_a_kernel: bool,
+    is_release: bool,
+    /// What is said of the library's features.
+    features: &'static [&'static str],
+}
+
+/// The default features, without the crate that takes longest.
+pub(crate) const WITHOUT_X86_64: &[&str] = &[
+    "--no-default-features",
+    "--features=fp-control,gdb-script,stack-check",
+];
+
+const BUILDS: [Build; 5] = [
+    Build {
+        name: "for a kernel",
+        is_for_a_kernel: true,
+        is_release: false,
+        features: &[],
+    },
+    Build {
+        name: "for a kernel, with --release",
+        is_for_a_kernel: true,
+        is_release: true,
+        features: &[],
+    },
+    Build {
+        name: "for a kernel, without the feature x86_64",
+        is_for_a_kernel: true,
+        is_release: false,
+        features: WITHOUT_X86_64,
+    },
+    Build {
+        name: "… with --release",
+        is_for_a_kernel: true,
+        is_release: true,
+        features: WITHOUT_X86_64,
+    },
+    Build {
+        name: "for tests on the host",
+        is_for_a_kernel: false,
+        is_release: false,
+        features: &[],
+    },
 ];
 
 /// Runs the verb. It fails only if something does not compile.
 pub(crate) fn verb() -> Result<bool> {
     println!("seconds of processors; the library alone, and all with what it depends on");
-    for (name, is_for_a_kernel) in BUILDS {
+    for build in &BUILDS {
         let folder = tempfile::tempdir()?;
-        let all = seconds_of(&mut build(is_for_a_kernel, folder.path())?)?;
+        let all = seconds_of(&mut build.command(folder.path())?)?;
         forget_the_library(folder.path())?;
-        let alone = seconds_of(&mut build(is_for_a_kernel, folder.path())?)?;
-        println!("{name:<30} {alone:6.2} {all:6.2}");
+        let alone = seconds_of(&mut build.command(folder.path())?)?;
+        println!("{:<42} {alone:6.2} {all:6.2}", build.name);
     }
     Ok(true)
 }
 
-/// The command that builds the library, with the profiles that cargo has by itself: those of the workspace add debug information.
-fn build(is_for_a_kernel: bool, folder: &Path) -> Result<Command> {
-    let mut command = if is_for_a_kernel {
-        let mut command = setup::core::ensure(None)?.cargo("build", folder);
-        command.arg("--release");
-        command
-    } else {
-        let mut command = Command::new("cargo");
-        command.current_dir(workspace::root());
-        command.arg("build").arg("--target-dir").arg(folder);
-        command
-    };
-    command.args(["--package", "kfiber", "--quiet"]);
-    command.env("CARGO_PROFILE_RELEASE_DEBUG", "false");
-    // As cargo builds what comes from a registry.
-    command.env("CARGO_INCREMENTAL", "0");
-    Ok(command)
+impl Build {
+    /// The command, with the profiles that cargo has by itself: those of the workspace add debug information.
+    fn command(&self, folder: &Path) -> Result<Command> {
+        let mut command = if self.is_for_a_kernel {
+            setup::core::ensure(None)?.cargo("build", folder)
+        } else {
+            let mut command = Command::new("cargo");
+            command.current_dir(workspace::root());
+            command.arg("build").arg("--target-dir").arg(folder);
+            command
+        };
+        if self.is_release {
+            command.arg("--release");
+        }
+        command.args(["--package", "kfiber", "--quiet"]);
+        command.args(self.features);
+        command.args(["--config", "profile.release.package.'*'.debug=false"]);
+        command.env("CARGO_PROFILE_RELEASE_DEBUG", "false");
+        // As cargo builds what comes from a registry.
+        command.env("CARGO_INCREMENTAL", "0");
+        Ok(command)
+    }
 }
 
 /// Removes what was built of the library itself, wherever it is below the folder, so that it is built again.

@@ -3,8 +3,9 @@
 
 use super::failing;
 use super::overflow::{landing, remember};
-use super::trap::{DOUBLE_FAULT, INTERRUPT_FLAG, PAGE_FAULT};
+use super::trap::{DOUBLE_FAULT, PAGE_FAULT};
 use crate::context;
+use crate::instructions::{INTERRUPT_FLAG, code_segment};
 use crate::platform::interrupts;
 use crate::scheduler::cpu::current;
 use crate::scheduler::report::failure::{Failure, Fault, Panic};
@@ -22,7 +23,6 @@ use core::panic::{Location, PanicInfo};
 use core::ptr;
 #[cfg(not(feature = "smp"))]
 use core::sync::atomic::Ordering;
-use x86_64::instructions::segmentation::{CS, Segment as _};
 
 /// RFLAGS with all flags clear except the one that is always set.
 const NO_FLAGS: u64 = 1 << 1;
@@ -209,7 +209,7 @@ pub(crate) unsafe fn fail_interrupted(
     frame.rsp = stack.addr() as u64;
     frame.rflags = NO_FLAGS;
     if is_from_user_mode {
-        frame.cs = CS::get_reg().0.into();
+        frame.cs = code_segment().into();
         // The processor itself loads null when it enters the kernel (Intel SDM, volume 3, 6.14.2).
         frame.ss = 0;
     }

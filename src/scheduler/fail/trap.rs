@@ -1,5 +1,6 @@
 //! Decides what an exception means: an overflow of a fiber's stack, or something else.
 
+use crate::instructions::{self, INTERRUPT_FLAG};
 use crate::scheduler::cpu::current;
 use crate::scheduler::report::neighbour::Part;
 use crate::scheduler::report::overflow::{Detector, Overflow};
@@ -17,8 +18,6 @@ pub(crate) const PAGE_FAULT: u64 = 14;
 /// The bit in the error code of a page fault that says that the page was present, but did not
 /// permit the access (Intel SDM, volume 3, 4.7).
 const IS_PRESENT: u64 = 1;
-/// The bit in RFLAGS that says that interrupts are on.
-pub(crate) const INTERRUPT_FLAG: u64 = 1 << 9;
 /// How far from the stack pointer code that uses its stack may fault. This is one page, which is
 /// the step of the compiler's probes.
 const REACH: usize = crate::stack::PAGE_SIZE;
@@ -27,8 +26,9 @@ const REACH: usize = crate::stack::PAGE_SIZE;
 /// of the watchpoint that was hit for `#DB`. It is 0 for all others.
 pub(crate) fn address_of(frame: &TrapFrame) -> u64 {
     match frame.vector {
+        #[cfg(feature = "x86_64")]
         DEBUG => super::watch::hit(),
-        DOUBLE_FAULT | PAGE_FAULT => x86_64::registers::control::Cr2::read_raw(),
+        DOUBLE_FAULT | PAGE_FAULT => instructions::page_fault_address(),
         _ => 0,
     }
 }

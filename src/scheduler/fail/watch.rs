@@ -1,5 +1,5 @@
 //! Watchpoints for kernels without paging: a debug register follows the running fiber, and the
-//! write to its stack's canary raises `#DB`.
+//! write to its stack's canary raises `#DB`. This module is there with the feature `x86_64`.
 //!
 //! The kernel chooses this with the switch hook of its platform. Without a hook it costs nothing:
 //!
