@@ -3,7 +3,7 @@
 use super::RunLoop;
 #[cfg(feature = "smp")]
 use crate::atomic::{Mistake, is_planted};
-#[cfg(not(feature = "smp"))]
+#[cfg(all(target_os = "linux", not(feature = "smp")))]
 use crate::scheduler::cpu::current;
 use crate::scheduler::task::header::Header;
 use crate::trace::points;
@@ -28,7 +28,9 @@ impl RunLoop {
     #[inline(always)]
     pub(crate) fn rouse(&self) {
         // A loop whose fiber is interrupted does not sleep.
-        #[cfg(not(feature = "smp"))]
+        // On the bare machine with one core, only an interrupt handler can come here while the loop
+        // sleeps, and it ends the sleep.
+        #[cfg(all(target_os = "linux", not(feature = "smp")))]
         if !current::is_in(self.address()) {
             self.kick();
         }
@@ -36,18 +38,17 @@ impl RunLoop {
         #[cfg(feature = "smp")]
         if self.team().roster.wake(self.index)
             && !self.is_idle_here()
-            && let Some(platform) = self.team().platform.get()
             && !is_planted(Mistake::NoKick)
         {
-            platform.kick(self.core());
+            self.platform().kick(self.core());
         }
     }
 
-    #[cfg(not(feature = "smp"))]
+    #[cfg(all(target_os = "linux", not(feature = "smp")))]
     #[cold]
     #[inline(never)]
     fn kick(&self) {
-        self.platform().kick_only_core();
+        self.platform().kick(self.core());
     }
 
     /// Enqueues a fiber that waited, and that the caller has woken.

@@ -104,10 +104,8 @@ impl RunLoop {
         self.fast.forbid();
         #[cfg(feature = "smp")]
         self.rouse();
-        #[cfg(not(feature = "smp"))]
-        if let Some(platform) = self.team().platform.get() {
-            platform.kick_only_core();
-        }
+        #[cfg(all(target_os = "linux", not(feature = "smp")))]
+        self.platform().kick(self.core());
     }
 }
 
