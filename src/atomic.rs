@@ -15,6 +15,8 @@ mod one_core;
 mod set_once;
 #[cfg(kfiber_steps)]
 pub mod steps;
+#[cfg(all(not(target_os = "linux"), not(feature = "smp")))]
+mod when_used;
 /// Whether only one core runs code of this crate: see `one_core`.
 pub(crate) const IS_ONE_CORE: bool = cfg!(all(
     not(target_os = "linux"),
@@ -45,6 +47,8 @@ pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 pub(crate) use mistake::Mistake;
 #[cfg(not(loom))]
 pub(crate) use set_once::SetOnce;
+#[cfg(all(not(target_os = "linux"), not(feature = "smp")))]
+pub(crate) use when_used::WhenUsed;
 #[cfg(kfiber_steps)]
 pub(crate) use steps::{
     AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, is_planted, spin_loop,

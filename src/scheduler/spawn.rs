@@ -17,6 +17,7 @@ pub(crate) mod builder;
 pub(crate) mod cell;
 mod end;
 pub(crate) mod join;
+mod joined;
 pub(crate) mod local;
 pub(crate) mod scope;
 
