@@ -77,13 +77,26 @@ pub(super) unsafe fn tell_scope(header: *const Header) {
 ///
 /// It runs, as the owner of its loop. Nothing on its stack is needed any more, except the result.
 #[cfg(all(not(target_os = "linux"), not(feature = "smp")))]
-#[inline(never)]
+#[inline(always)]
 pub(super) unsafe fn finish(header: *const Header) -> Payload {
     // SAFETY: it is a cell's.
-    if unsafe { !Extra::of(header).joiner.refuse_if_empty() } {
+    if unsafe { Extra::of(header).joiner.refuse_if_empty() } {
+        // SAFETY: the caller's promise.
+        unsafe { finish_alone(header) }
+    } else {
         // SAFETY: the caller's promise, and there is a joiner.
-        return unsafe { joined::finish(header) };
+        unsafe { joined::finish(header) }
     }
+}
+
+/// Ends the running fiber, which nobody joins.
+///
+/// # Safety
+///
+/// The requirements of [`finish`] apply.
+#[cfg(all(not(target_os = "linux"), not(feature = "smp")))]
+#[inline(never)]
+unsafe fn finish_alone(header: *const Header) -> Payload {
     // SAFETY: the header is ours.
     let run_loop = unsafe { RunLoop::of(header) };
     // SAFETY: a fiber runs in its loop, as its owner.
