@@ -47,12 +47,12 @@ pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 pub(crate) use mistake::Mistake;
 #[cfg(not(loom))]
 pub(crate) use set_once::SetOnce;
-#[cfg(all(not(target_os = "linux"), not(feature = "smp")))]
-pub(crate) use when_used::WhenUsed;
 #[cfg(kfiber_steps)]
 pub(crate) use steps::{
     AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, is_planted, spin_loop,
 };
+#[cfg(all(not(target_os = "linux"), not(feature = "smp")))]
+pub(crate) use when_used::WhenUsed;
 #[cfg(all(
     not(target_os = "linux"),
     not(feature = "smp"),

@@ -102,7 +102,16 @@ pub(crate) unsafe fn spawn_in<H: CellSource, F: FnOnce() -> T, T, const SCOPED: 
     #[cfg(feature = "smp")]
     let (run_loop, is_ours) = (builder.place(), builder.run_loop.team().has(before));
     // SAFETY: `FiberStorage` promises a control block there, and the cell is ours.
-    if !is_ours && unsafe { !enrol(run_loop, header, bounds.bottom(), Header::guard_pages_of(bounds)) } {
+    if !is_ours
+        && unsafe {
+            !enrol(
+                run_loop,
+                header,
+                bounds.bottom(),
+                Header::guard_pages_of(bounds),
+            )
+        }
+    {
         let kind = SpawnErrorKind::OtherScheduler;
         return Err(SpawnError { closure, kind });
     }

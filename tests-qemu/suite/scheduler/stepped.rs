@@ -145,7 +145,7 @@ fn release_at_each_offset(handler: fn(&mut TrapFrame), wait: fn(), otherwise: fn
 
 kernel_test! {
     /// Whoever polls gets the result, or is woken. The steps go on in the fiber that runs next.
-    fn a_poll_at_any_instruction_of_an_end_is_answered() timeout(60) {
+    fn a_poll_at_any_instruction_of_an_end_is_answered_or_woken() timeout(60) {
         exceptions::hook(DEBUG, strike_and_poll);
         let watcher = spawn(|| {
             let mut kinds = [0_u32; 2];
@@ -177,7 +177,7 @@ kernel_test! {
         });
         run_with_interrupts();
         let kinds = watcher.try_join().expect("each poll is answered");
-        assert!(kinds.iter().all(|times| *times > 10), "answered and pending: {kinds:?}");
+        assert!(kinds.iter().all(|times| *times > 3), "answered and pending: {kinds:?}");
     }
 
     fn an_unpark_at_any_instruction_of_a_wake_up_by_a_fiber_is_kept() timeout(60) {
