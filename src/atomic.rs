@@ -15,6 +15,8 @@ mod one_core;
 mod set_once;
 #[cfg(kfiber_steps)]
 pub mod steps;
+#[cfg(all(not(target_os = "linux"), not(feature = "smp")))]
+mod when_used;
 /// Whether only one core runs code of this crate: see `one_core`.
 pub(crate) const IS_ONE_CORE: bool = cfg!(all(
     not(target_os = "linux"),
@@ -49,6 +51,8 @@ pub(crate) use set_once::SetOnce;
 pub(crate) use steps::{
     AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, is_planted, spin_loop,
 };
+#[cfg(all(not(target_os = "linux"), not(feature = "smp")))]
+pub(crate) use when_used::WhenUsed;
 #[cfg(all(
     not(target_os = "linux"),
     not(feature = "smp"),

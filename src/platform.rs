@@ -6,6 +6,7 @@
 //! `Host` is the platform of `cargo test` on Linux. Its clock jumps, so a test that sleeps for an
 //! hour takes no time.
 
+pub(crate) mod any;
 #[cfg(not(target_os = "linux"))]
 mod bare;
 #[cfg(target_os = "linux")]
@@ -91,7 +92,8 @@ pub unsafe trait Platform: Sync {
 
     /// Ends [`idle`](Self::idle) on a core of this scheduler, if the caller runs on another core or
     /// on another thread: it sends an interrupt to that core, whose handler need not do anything.
-    /// An interrupt on the core itself ends `idle` anyway, so there is nothing to do with one core.
+    /// An interrupt on the core itself ends `idle` anyway, so there is nothing to do with one core. On
+    /// the bare machine without the feature `smp`, this is never called.
     ///
     /// # Context
     ///
@@ -119,22 +121,6 @@ pub unsafe trait Platform: Sync {
     /// Without such a function a switch has no extra cost.
     fn switch_hook(&self) -> Option<SwitchHook> {
         None
-    }
-}
-
-/// A platform as a loop uses it, which has a pointer to one of any type.
-pub(crate) trait AnyPlatform: Platform {
-    /// Kicks the only core of a scheduler.
-    #[cfg(not(feature = "smp"))]
-    fn kick_only_core(&self);
-}
-
-impl<P: Platform> AnyPlatform for P {
-    // A function of its own costs the caller no argument.
-    #[cfg(not(feature = "smp"))]
-    #[inline]
-    fn kick_only_core(&self) {
-        self.kick(Core(0));
     }
 }
 

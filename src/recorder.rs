@@ -56,7 +56,8 @@ impl<const EVENTS: usize, const CORES: usize> Recorder<EVENTS, CORES> {
     ///
     /// Callable from: boot code of each core, fiber. Blocks: nothing.
     pub fn start<P: Platform, const N: usize>(&'static self, scheduler: &'static Scheduler<P, N>) {
-        scheduler.any_loop().set_platform(scheduler.platform());
+        // SAFETY: it is of this scheduler.
+        unsafe { scheduler.any_loop().set_platform(scheduler.platform()) };
         let run_loop = scheduler.loop_here();
         let Core(index) = run_loop.core();
         assert!(

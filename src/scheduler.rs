@@ -175,7 +175,7 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
         Self {
             loops: Self::new_loops(),
             #[cfg(feature = "smp")]
-            team: run_loop::team::Team::new(),
+            team: run_loop::team::Team::new::<P>(),
             platform,
         }
     }
@@ -204,7 +204,11 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
     /// Returns a builder for a fiber with a name or a priority.
     pub fn builder(&'static self) -> Builder {
         let run_loop = self.any_loop();
-        run_loop.set_platform(&self.platform);
+        #[cfg(feature = "smp")]
+        // SAFETY: it is of this scheduler.
+        unsafe {
+            run_loop.set_platform(&self.platform);
+        };
         Builder {
             run_loop,
             #[cfg(feature = "smp")]
@@ -279,13 +283,15 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
             cpu::current::get().is_null(),
             "a scheduler was run from a fiber: call `run` from code outside of all fibers"
         );
-        self.any_loop().set_platform(&self.platform);
+        // SAFETY: it is of this scheduler.
+        unsafe { self.any_loop().set_platform(&self.platform) };
         let run_loop = self.loop_to_run();
-        let _disown = run_loop
-            .own_anew()
-            .expect("the scheduler is running already: it has one loop, on one core");
+        // (`expect` would be one function more in a small kernel.)
+        let Some(_disown) = run_loop.own_anew() else {
+            panic!("the scheduler is running already: it has one loop, on one core");
+        };
         // SAFETY: we are not in a fiber, and nobody else is the owner meanwhile.
-        unsafe { run_loop.run_in_place(until_idle) };
+        unsafe { run_loop.run_in_place(until_idle, self.platform.switch_hook()) };
     }
 
     /// Tells the scheduler that its timer has interrupted. The kernel's handler of the timer

@@ -48,6 +48,7 @@ pub fn yield_now() {
 /// # Context
 ///
 /// Callable from: fiber. Blocks: the fiber.
+#[inline]
 #[track_caller]
 pub fn park() -> Result<(), WaitError> {
     park_until(NEVER)
@@ -84,6 +85,7 @@ pub fn park_timeout(timeout: Duration) -> Result<(), WaitError> {
 /// # Context
 ///
 /// Callable from: fiber. Blocks: the fiber.
+#[inline]
 #[track_caller]
 pub fn park_until(deadline: Nanoseconds) -> Result<(), WaitError> {
     let fiber = running::waiting_fiber();

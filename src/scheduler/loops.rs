@@ -1,15 +1,13 @@
 //! The loops of a scheduler: one, or with the feature `smp` one for each core.
 
-use crate::platform::Core;
-#[cfg(feature = "smp")]
-use crate::platform::Platform;
+use crate::platform::{Core, Platform};
 use crate::scheduler::Scheduler;
 use crate::scheduler::run_loop::RunLoop;
 
 #[cfg(not(feature = "smp"))]
-impl<P, const CORES: usize> Scheduler<P, CORES> {
+impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
     pub(super) const fn new_loops() -> [RunLoop; CORES] {
-        [const { RunLoop::new(Core(0)) }; CORES]
+        [const { RunLoop::new::<P>(Core(0)) }; CORES]
     }
 
     /// Returns a loop of this scheduler.
@@ -33,10 +31,10 @@ impl<P, const CORES: usize> Scheduler<P, CORES> {
 #[cfg(feature = "smp")]
 impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
     pub(super) const fn new_loops() -> [RunLoop; CORES] {
-        let mut loops = [const { RunLoop::new(Core(0)) }; CORES];
+        let mut loops = [const { RunLoop::new::<P>(Core(0)) }; CORES];
         let mut index = 1;
         while index < CORES {
-            loops[index] = RunLoop::new(Core(index));
+            loops[index] = RunLoop::new::<P>(Core(index));
             index += 1;
         }
         loops
@@ -52,7 +50,8 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
     /// Returns the loop of the core on which the caller runs.
     pub(crate) fn loop_here(&'static self) -> &'static RunLoop {
         let run_loop = self.any_loop();
-        run_loop.set_platform(&self.platform);
+        // SAFETY: it is of this scheduler.
+        unsafe { run_loop.set_platform(&self.platform) };
         run_loop.here()
     }
 

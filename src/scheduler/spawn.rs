@@ -17,6 +17,7 @@ pub(crate) mod builder;
 pub(crate) mod cell;
 mod end;
 pub(crate) mod join;
+mod joined;
 pub(crate) mod local;
 pub(crate) mod scope;
 
@@ -101,7 +102,16 @@ pub(crate) unsafe fn spawn_in<H: CellSource, F: FnOnce() -> T, T, const SCOPED: 
     #[cfg(feature = "smp")]
     let (run_loop, is_ours) = (builder.place(), builder.run_loop.team().has(before));
     // SAFETY: `FiberStorage` promises a control block there, and the cell is ours.
-    if !is_ours && unsafe { !enrol(run_loop, header, bounds.bottom(), bounds.guard().len()) } {
+    if !is_ours
+        && unsafe {
+            !enrol(
+                run_loop,
+                header,
+                bounds.bottom(),
+                Header::guard_pages_of(bounds),
+            )
+        }
+    {
         let kind = SpawnErrorKind::OtherScheduler;
         return Err(SpawnError { closure, kind });
     }
@@ -138,6 +148,15 @@ pub(crate) unsafe fn spawn_in<H: CellSource, F: FnOnce() -> T, T, const SCOPED: 
     let is_pinned = builder.is_pinned;
     #[cfg(not(feature = "smp"))]
     let is_pinned = false;
+    #[cfg(not(feature = "smp"))]
+    let generation = {
+        let generation = begin(fiber, true, is_pinned);
+        points::spawn(header, generation, builder.name);
+        // SAFETY: the fiber is complete, and in no queue, and nobody knows its id yet.
+        unsafe { run_loop.adopt_from_anywhere(header, level) };
+        generation
+    };
+    #[cfg(feature = "smp")]
     let generation = if run_loop.is_owner() {
         let generation = begin(fiber, true, is_pinned);
         points::spawn(header, generation, builder.name);
@@ -165,14 +184,14 @@ unsafe fn enrol(
     run_loop: &RunLoop,
     header: *const Header,
     bottom: *mut u8,
-    guard_bytes: usize,
+    guard_pages: u8,
 ) -> bool {
     // SAFETY: the caller's promise.
     if unsafe { !Header::loop_address(header).is_null() } {
         return false;
     }
     // SAFETY: as above.
-    unsafe { (*header).found(run_loop.address(), bottom, guard_bytes) };
+    unsafe { (*header).found(run_loop.address(), bottom, guard_pages) };
     // SAFETY: C3: the block stays for good.
     unsafe { ControlBlock::mark_suspended(Header::block(header)) };
     // SAFETY: it had no loop, so it is in no list; a cell's header stays for good.
@@ -198,6 +217,7 @@ fn begin(fiber: &Header, is_ready: bool, is_pinned: bool) -> u32 {
 /// # Safety
 ///
 /// The fiber is complete but for its state, and in no queue.
+#[cfg(feature = "smp")]
 #[cold]
 #[inline(never)]
 unsafe fn begin_elsewhere(

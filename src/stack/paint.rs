@@ -50,18 +50,18 @@ impl StackUsage {
 
 /// Returns the address at which a write is an overflow.
 pub(crate) fn canary_address(bounds: StackBounds) -> usize {
-    canary(bounds).addr()
+    canary(bounds.bottom()).addr()
 }
 
-/// Returns the address of the canary.
-const fn canary(bounds: StackBounds) -> *mut u64 {
-    bounds.bottom().wrapping_add(CANARY_AT).cast()
+/// Returns the address of the canary of a stack with this bottom.
+const fn canary(bottom: *mut u8) -> *mut u64 {
+    bottom.wrapping_add(CANARY_AT).cast()
 }
 
-/// Returns the value of the canary of a stack of this kind when it is intact.
+/// Returns the value of the canary of a stack of this kind, with this bottom, when it is intact.
 #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
-fn intact_canary(bounds: StackBounds, kind: u32) -> u64 {
-    let low = bounds.bottom().addr() as u32;
+fn intact_canary(bottom: *mut u8, kind: u32) -> u64 {
+    let low = bottom.addr() as u32;
     u64::from(CANARY) << 32 | u64::from(low ^ kind)
 }
 
@@ -69,14 +69,14 @@ fn intact_canary(bounds: StackBounds, kind: u32) -> u64 {
 ///
 /// # Safety
 ///
-/// **S1** holds for `bounds`, whose canary was planted.
-unsafe fn unused_word(bounds: StackBounds) -> Option<u64> {
+/// **S1** holds for a stack with this bottom, whose canary was planted.
+unsafe fn unused_word(bottom: *mut u8) -> Option<u64> {
     // SAFETY: S1; the bottom is 16-byte aligned, so the second word is aligned for a u64. Volatile, because an overflow
     // that is looked for is a write that the compiler does not know of.
-    let canary = unsafe { canary(bounds).read_volatile() };
-    if canary == intact_canary(bounds, UNPAINTED) {
+    let canary = unsafe { canary(bottom).read_volatile() };
+    if canary == intact_canary(bottom, UNPAINTED) {
         Some(0)
-    } else if canary == intact_canary(bounds, PAINTED) {
+    } else if canary == intact_canary(bottom, PAINTED) {
         Some(PAINT)
     } else {
         None
@@ -87,10 +87,10 @@ unsafe fn unused_word(bounds: StackBounds) -> Option<u64> {
 ///
 /// # Safety
 ///
-/// **S1** holds for `bounds`.
-unsafe fn write_canary(bounds: StackBounds, kind: u32) {
+/// **S1** holds for a stack with this bottom.
+unsafe fn write_canary(bottom: *mut u8, kind: u32) {
     // SAFETY: S1; aligned as in `unused_word`.
-    unsafe { canary(bounds).write_volatile(intact_canary(bounds, kind)) };
+    unsafe { canary(bottom).write_volatile(intact_canary(bottom, kind)) };
 }
 
 /// Writes the canary into memory that may hold anything.
@@ -100,7 +100,7 @@ unsafe fn write_canary(bounds: StackBounds, kind: u32) {
 /// **S1** holds for `bounds`.
 pub(crate) unsafe fn plant_first_canary(bounds: StackBounds) {
     // SAFETY: the caller's promise.
-    unsafe { write_canary(bounds, UNPAINTED) };
+    unsafe { write_canary(bounds.bottom(), UNPAINTED) };
 }
 
 /// Writes the canary if it is not intact. A stack that is taken again keeps its canary and its
@@ -111,26 +111,28 @@ pub(crate) unsafe fn plant_first_canary(bounds: StackBounds) {
 /// **S1** holds for `bounds`, and its first words are initialised, for instance to zero.
 #[inline(always)]
 pub(super) unsafe fn plant_canary(bounds: StackBounds) {
+    let bottom = bounds.bottom();
     // Not volatile, so that one instruction reads and compares: nobody uses the stack at this moment.
     // SAFETY: S1; aligned as in `unused_word`.
-    if unsafe { canary(bounds).read() } != intact_canary(bounds, UNPAINTED) {
+    if unsafe { canary(bottom).read() } != intact_canary(bottom, UNPAINTED) {
         // SAFETY: S1.
-        unsafe { plant_unless_painted(bounds) };
+        unsafe { plant_unless_painted(bottom) };
     }
 }
 
-/// Writes the canary if it is neither that of a painted stack nor that of another.
+/// Writes the canary if it is not that of a painted stack. Only the bottom is passed, which takes less
+/// code than bounds.
 ///
 /// # Safety
 ///
-/// The requirements are those of [`plant_canary`].
+/// The requirements are those of [`plant_canary`], for a stack with this bottom.
 #[cold]
 #[inline(never)]
-unsafe fn plant_unless_painted(bounds: StackBounds) {
-    // SAFETY: S1.
-    if unsafe { unused_word(bounds) }.is_none() {
+unsafe fn plant_unless_painted(bottom: *mut u8) {
+    // SAFETY: S1; aligned as in `unused_word`.
+    if unsafe { canary(bottom).read() } != intact_canary(bottom, PAINTED) {
         // SAFETY: S1.
-        unsafe { write_canary(bounds, UNPAINTED) };
+        unsafe { write_canary(bottom, UNPAINTED) };
     }
 }
 
@@ -141,7 +143,7 @@ unsafe fn plant_unless_painted(bounds: StackBounds) {
 /// **S1** holds for `bounds`, whose canary was planted.
 pub(crate) unsafe fn is_canary_intact(bounds: StackBounds) -> bool {
     // SAFETY: the caller's promise.
-    unsafe { unused_word(bounds) }.is_some()
+    unsafe { unused_word(bounds.bottom()) }.is_some()
 }
 
 /// Returns `true` if the upper half of the canary is intact. That half is the same for every stack,
@@ -168,7 +170,7 @@ pub(super) unsafe fn fill(bounds: StackBounds) {
         unsafe { word.write(PAINT) };
     }
     // SAFETY: S1.
-    unsafe { write_canary(bounds, PAINTED) };
+    unsafe { write_canary(bounds.bottom(), PAINTED) };
 }
 
 /// Measures how much of the stack was ever used.
@@ -180,7 +182,7 @@ pub(super) unsafe fn fill(bounds: StackBounds) {
 pub(crate) unsafe fn measure(bounds: StackBounds) -> StackUsage {
     let size_bytes = bounds.size_bytes();
     // SAFETY: the caller's promise.
-    let Some(unused) = (unsafe { unused_word(bounds) }) else {
+    let Some(unused) = (unsafe { unused_word(bounds.bottom()) }) else {
         // Something wrote past the end: all was used.
         return StackUsage {
             used_bytes: size_bytes,

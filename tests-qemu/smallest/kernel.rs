@@ -36,30 +36,40 @@ const fn platform() -> BareX86_64<Clock> {
 #[unsafe(no_mangle)]
 extern "C" fn kfiber_test_rust_entry() -> ! {
     // No handlers, so no interrupts; the scheduler only wants to see that it may wait.
-    for port in [0x21, 0xa1] {
-        // SAFETY: the mask register of the old interrupt controller, which the firmware left open.
-        unsafe { Port::<u8>::new(port).write(0xff) };
-    }
+    mask(0x21);
+    mask(0xa1);
     interrupts::enable();
-    for (own, cell) in (0..).zip(&CELLS) {
-        let fiber = SCHEDULER.spawn(cell, move || {
-            for turn in 0..10 {
-                if TURNS.fetch_add(1, Ordering::Relaxed) != 2 * turn + own {
-                    exit(0x11);
-                }
-                yield_now();
-            }
-        });
-        if fiber.is_err() {
-            exit(0x11);
-        }
-    }
+    let [first, second] = &CELLS;
+    start(first, 0);
+    start(second, 1);
     SCHEDULER.run_until_idle();
     exit(if TURNS.load(Ordering::Relaxed) == 20 {
         0x10
     } else {
         0x11
     })
+}
+
+/// Masks what one of the two old interrupt controllers lets through, which the firmware left open.
+fn mask(port: u16) {
+    // SAFETY: its mask register.
+    unsafe { Port::<u8>::new(port).write(0xff) };
+}
+
+/// Spawns a fiber that takes every other turn. Called twice, so that the code of a spawn is there once.
+#[inline(never)]
+fn start(cell: &'static FiberCell<2048>, own: u32) {
+    let fiber = SCHEDULER.spawn(cell, move || {
+        for turn in 0..10 {
+            if TURNS.fetch_add(1, Ordering::Relaxed) != 2 * turn + own {
+                exit(0x11);
+            }
+            yield_now();
+        }
+    });
+    if fiber.is_err() {
+        exit(0x11);
+    }
 }
 
 /// Ends QEMU by its exit device.

@@ -278,6 +278,7 @@ pub(crate) fn call_platform<R>(f: impl FnOnce() -> R) -> R {
 ///
 /// Unlike in [`call_platform`], the fiber that it runs in cannot fail alone: others that are to be
 /// woken next would wait for ever, and what it has given away already is not its own any more.
+#[cfg(any(target_os = "linux", feature = "smp"))]
 #[inline(always)]
 pub(crate) fn call_kick(kick: impl FnOnce()) {
     let no_unwind = NoUnwind::begin(

@@ -150,12 +150,10 @@ impl<T> JoinerPlace<T> {
         Err(unsafe { self.take_waker() })
     }
 
-    /// Removes the waker, if there is one. Its destructor runs inside of this call.
+    /// Returns whether there is a waker.
     #[inline(always)]
-    pub(crate) fn drop_waker(&self) {
-        if self.word.load(Ordering::Relaxed).addr() == WAKER {
-            let _removed = self.remove();
-        }
+    pub(crate) fn has_waker(&self) -> bool {
+        self.word.load(Ordering::Relaxed).addr() == WAKER
     }
 
     /// Removes the joiner. Returns false if it is too late.
@@ -205,6 +203,24 @@ impl<T> JoinerPlace<T> {
     #[inline(always)]
     pub(crate) fn close(&self) {
         self.word.store(word(TOO_LATE), Ordering::Relaxed);
+    }
+
+    /// Refuses wakers from now on, unless there is a joiner. Returns whether there is none. The fiber
+    /// is about to leave its stack, so no fiber joins after this.
+    #[cfg(all(not(target_os = "linux"), not(feature = "smp"), not(loom)))]
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn refuse_if_empty(&self) -> bool {
+        loop {
+            let before = self.word.load(Ordering::Relaxed);
+            if before.addr() > LATE {
+                return false;
+            }
+            // A handler may put a waker there in between.
+            if self.exchange(before, word(LATE)) {
+                return true;
+            }
+        }
     }
 
     /// Calls the waker of a task that polls for the end of the fiber. From then on wakers are

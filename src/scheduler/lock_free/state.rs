@@ -132,6 +132,12 @@ impl State {
         next
     }
 
+    /// Makes a fiber that has just begun, and that nobody knows yet, one that waits and was woken.
+    #[cfg(not(any(feature = "smp", loom)))]
+    pub(crate) fn begin_in_inbox(&self) {
+        self.0.set::<{ PARKED | POSTED }>(Ordering::Release);
+    }
+
     /// Makes the fiber wait. If it was woken since it last waited, consumes the wake-up and returns
     /// false.
     #[inline(always)]

@@ -22,12 +22,47 @@ impl RunLoop {
         unsafe { self.enqueue_at(fiber, level.into()) };
     }
 
+    /// Adds a fiber that was just spawned, by anybody.
+    ///
+    /// # Safety
+    ///
+    /// The requirements of [`adopt`](Self::adopt) apply, but the caller need not be the owner. Nobody
+    /// else knows the fiber yet.
+    #[cfg(not(feature = "smp"))]
+    #[inline(always)]
+    pub(crate) unsafe fn adopt_from_anywhere(&self, fiber: *const Header, level: u8) {
+        if self.is_owner() {
+            // SAFETY: the caller's promise.
+            unsafe { self.adopt(fiber, level) };
+        } else {
+            // SAFETY: the caller's promise.
+            unsafe { self.adopt_from_elsewhere(fiber) };
+        }
+    }
+
+    /// Adds a fiber that was just spawned by somebody who is not the owner.
+    ///
+    /// # Safety
+    ///
+    /// The requirements of [`adopt_from_anywhere`](Self::adopt_from_anywhere) apply.
+    #[cfg(not(feature = "smp"))]
+    #[cold]
+    #[inline(never)]
+    unsafe fn adopt_from_elsewhere(&self, fiber: *const Header) {
+        self.team().live.increment(Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { (*fiber).state.begin_in_inbox() };
+        // SAFETY: the caller's promise.
+        unsafe { self.post(fiber) };
+    }
+
     /// Adds a fiber that was just spawned by somebody who is not the owner.
     ///
     /// # Safety
     ///
     /// The requirements of [`adopt`](Self::adopt) apply, but the state says that the fiber waits and
     /// was woken.
+    #[cfg(feature = "smp")]
     pub(crate) unsafe fn adopt_from_elsewhere(&self, fiber: *const Header) {
         self.team().live.increment(Ordering::Relaxed);
         // SAFETY: the caller's promise.

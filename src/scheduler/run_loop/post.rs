@@ -3,6 +3,7 @@
 use super::RunLoop;
 #[cfg(feature = "smp")]
 use crate::atomic::{Mistake, is_planted};
+#[cfg(any(target_os = "linux", feature = "smp"))]
 use crate::scheduler::cpu::current;
 use crate::scheduler::task::header::Header;
 use crate::trace::points;
@@ -27,7 +28,9 @@ impl RunLoop {
     #[inline(always)]
     pub(crate) fn rouse(&self) {
         // A loop whose fiber is interrupted does not sleep.
-        #[cfg(not(feature = "smp"))]
+        // On the bare machine with one core, only an interrupt handler can come here while the loop
+        // sleeps, and it ends the sleep.
+        #[cfg(all(target_os = "linux", not(feature = "smp")))]
         if !current::is_in(self.address()) {
             self.kick();
         }
@@ -41,19 +44,12 @@ impl RunLoop {
         }
     }
 
-    /// Ends the platform's `idle`, if there is a platform.
+    /// Ends the platform's `idle`, if a loop ever ran.
+    #[cfg(any(target_os = "linux", feature = "smp"))]
     #[cold]
     #[inline(never)]
     pub(super) fn kick(&self) {
-        let Some(platform) = self.team().platform.get() else {
-            return;
-        };
-        current::call_kick(|| {
-            #[cfg(feature = "smp")]
-            platform.kick(self.core());
-            #[cfg(not(feature = "smp"))]
-            platform.kick_only_core();
-        });
+        current::call_kick(|| self.platform().kick(self.core()));
     }
 
     /// Enqueues a fiber that waited, and that the caller has woken.

@@ -3,7 +3,7 @@
 use super::RunLoop;
 #[cfg(not(feature = "smp"))]
 use crate::platform::NEVER;
-use crate::platform::interrupts;
+use crate::platform::{SwitchHook, interrupts};
 use crate::scheduler::cpu::current;
 use core::ptr;
 use core::sync::atomic::Ordering;
@@ -26,7 +26,7 @@ impl RunLoop {
     ///
     /// The requirements of [`run`](Self::run) apply.
     #[track_caller]
-    pub(crate) unsafe fn run_in_place(&self, until_idle: bool) {
+    pub(crate) unsafe fn run_in_place(&self, until_idle: bool, hook: Option<SwitchHook>) {
         let here = current::place();
         assert!(
             self.place.get().is_none_or(|place| place == here),
@@ -34,7 +34,7 @@ impl RunLoop {
         );
         self.place.set(Some(here));
         // SAFETY: the caller's promise.
-        unsafe { self.run(until_idle) };
+        unsafe { self.run(until_idle, hook) };
         if self.team().live.load(Ordering::Relaxed) == 0 {
             self.place.set(None);
         }
@@ -46,8 +46,8 @@ impl RunLoop {
     /// # Safety
     ///
     /// The caller must not be in a fiber. It becomes the owner.
-    unsafe fn run(&self, until_idle: bool) {
-        self.hook.set(self.platform().switch_hook());
+    unsafe fn run(&self, until_idle: bool, hook: Option<SwitchHook>) {
+        self.hook.set(hook);
         self.fast.leave_ring();
         #[cfg(not(feature = "smp"))]
         self.last_stall.set(0);

@@ -38,7 +38,8 @@ use crate::atomic::AtomicUsize;
 #[cfg(feature = "smp")]
 use crate::atomic::NextLine;
 use crate::atomic::SetOnce;
-use crate::platform::AnyPlatform;
+use crate::platform::Platform;
+use crate::platform::any::AnyPlatform;
 #[cfg(feature = "smp")]
 use crate::scheduler::lock_free::roster::Roster;
 use crate::scheduler::queue::all::AllFibers;
@@ -65,7 +66,7 @@ pub(crate) struct Team {
     pub(super) failures: Cell<u32>,
     #[cfg(feature = "smp")]
     pub(super) failures: AtomicU32,
-    pub(super) platform: SetOnce<&'static dyn AnyPlatform>,
+    pub(super) platform: AnyPlatform,
     pub(super) hooks: SetOnce<&'static dyn Hooks>,
     /// The first of the loops, which are an array, or null before the scheduler is used.
     #[cfg(feature = "smp")]
@@ -95,7 +96,8 @@ pub(crate) struct Team {
 }
 
 impl Team {
-    pub(crate) const fn new() -> Self {
+    /// Returns what the loops of a scheduler with a platform of this type share.
+    pub(crate) const fn new<P: Platform>() -> Self {
         Self {
             all: AllFibers::new(),
             live: AtomicUsize::new(0),
@@ -105,7 +107,7 @@ impl Team {
             failures: Cell::new(0),
             #[cfg(feature = "smp")]
             failures: AtomicU32::new(0),
-            platform: SetOnce::new(),
+            platform: AnyPlatform::new::<P>(),
             hooks: SetOnce::new(),
             #[cfg(feature = "smp")]
             first: AtomicPtr::new(ptr::null_mut()),
@@ -183,18 +185,25 @@ impl Team {
 }
 
 impl RunLoop {
-    /// Stores the platform. The first one stays.
+    /// Stores where the platform is.
+    ///
+    /// # Safety
+    ///
+    /// It must be the platform of the scheduler of this loop.
+    #[inline(always)]
     #[cfg_attr(feature = "smp", track_caller)]
-    pub(crate) fn set_platform(&self, platform: &'static dyn AnyPlatform) {
+    pub(crate) unsafe fn set_platform<P: Platform>(&self, platform: &'static P) {
         #[cfg(feature = "smp")]
         if cfg!(debug_assertions) || !self.team().platform.is_set() {
             crate::scheduler::cpu::current::check_words();
         }
-        self.team().platform.set(platform);
+        // SAFETY: A1: a scheduler has one platform, and its team was made for one of that type.
+        unsafe { self.team().platform.set(platform) };
     }
 
-    /// Returns the platform, which is set before any fiber exists.
-    pub(crate) fn platform(&self) -> &'static dyn AnyPlatform {
-        *self.team().platform.get().expect("spawn and run set it")
+    /// Returns the platform, whose address is set before the loop runs (**A1**).
+    #[inline(always)]
+    pub(crate) fn platform(&self) -> &AnyPlatform {
+        &self.team().platform
     }
 }

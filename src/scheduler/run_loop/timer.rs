@@ -104,7 +104,7 @@ impl RunLoop {
         self.fast.forbid();
         #[cfg(feature = "smp")]
         self.rouse();
-        #[cfg(not(feature = "smp"))]
+        #[cfg(all(target_os = "linux", not(feature = "smp")))]
         self.kick();
     }
 }

@@ -7,6 +7,8 @@
 //!   on the stack of the next one  end         the state word; a joiner of another loop, or the cell
 //! ```
 
+#[cfg(all(not(target_os = "linux"), not(feature = "smp")))]
+use super::joined;
 use crate::context::{ControlBlock, Payload};
 use crate::scheduler::run_loop::RunLoop;
 #[cfg(feature = "smp")]
@@ -73,6 +75,48 @@ pub(super) unsafe fn tell_scope(header: *const Header) {
 
 /// Ends the running fiber, whose result was delivered.
 ///
+/// # Safety
+///
+/// It runs, as the owner of its loop. Nothing on its stack is needed any more, except the result.
+#[cfg(all(not(target_os = "linux"), not(feature = "smp")))]
+#[inline(always)]
+pub(super) unsafe fn finish(header: *const Header) -> Payload {
+    // SAFETY: it is a cell's.
+    if unsafe { Extra::of(header).joiner.refuse_if_empty() } {
+        // SAFETY: the caller's promise.
+        unsafe { finish_alone(header) }
+    } else {
+        // SAFETY: the caller's promise, and there is a joiner.
+        unsafe { joined::finish(header) }
+    }
+}
+
+/// Ends the running fiber, which nobody joins.
+///
+/// # Safety
+///
+/// The requirements of [`finish`] apply.
+#[cfg(all(not(target_os = "linux"), not(feature = "smp")))]
+#[inline(never)]
+unsafe fn finish_alone(header: *const Header) -> Payload {
+    // SAFETY: the header is ours.
+    let run_loop = unsafe { RunLoop::of(header) };
+    // SAFETY: a fiber runs in its loop, as its owner.
+    unsafe { run_loop.exit(header, end) }
+}
+
+/// Ends the running fiber, whose result was delivered.
+///
+/// The function returns only with threads as fibers: it returns what the thread then returns.
+///
+/// # Safety
+///
+/// It runs, as the owner of its loop. Nothing on its stack is needed any more, except the result.
+#[cfg(all(target_os = "linux", not(feature = "smp")))]
+pub(super) use finish_and_wake as finish;
+
+/// Ends the running fiber, whose result was delivered, and wakes whoever joins it.
+///
 /// The function returns only with threads as fibers: it returns what the thread then returns.
 ///
 /// # Safety
@@ -80,7 +124,7 @@ pub(super) unsafe fn tell_scope(header: *const Header) {
 /// It runs, as the owner of its loop. Nothing on its stack is needed any more, except the result.
 #[cfg(not(feature = "smp"))]
 #[inline(never)]
-pub(super) unsafe fn finish(header: *const Header) -> Payload {
+pub(super) unsafe fn finish_and_wake(header: *const Header) -> Payload {
     // SAFETY: the header is ours.
     let run_loop = unsafe { RunLoop::of(header) };
     // SAFETY: it is a cell's.

@@ -5,6 +5,7 @@ mod error;
 pub use error::{JoinError, JoinErrorKind};
 
 use super::end::give_cell_back;
+use super::joined;
 use super::{Extra, result_of};
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::cpu::current;
@@ -159,6 +160,7 @@ impl<T> JoinHandle<T> {
                 kind: JoinErrorKind::Deadlock,
             });
         }
+        joined::may_be_joined();
         if !self.joiner().set_fiber(fiber) {
             progress = self.await_end();
             // SAFETY: it has finished, and the handle is gone with this.
@@ -215,6 +217,13 @@ impl<T> JoinHandle<T> {
         if !self.joiner().clear() {
             self.await_end();
         }
+    }
+
+    /// Removes the waker, whose destructor runs inside of this call.
+    #[inline(always)]
+    fn drop_waker(&self) {
+        // SAFETY: there is a waker, so the handle was polled.
+        unsafe { joined::drop_waker(self.joiner()) };
     }
 
     /// Waits for a few instructions while another core ends the fiber. Returns how it ended.
@@ -306,7 +315,9 @@ impl<T> Drop for JoinHandle<T> {
         if self.is_taken {
             return;
         }
-        self.joiner().drop_waker();
+        if self.joiner().has_waker() {
+            self.drop_waker();
+        }
         if needs_drop::<T>() && self.state().detach_before_return() {
             return;
         }
@@ -329,6 +340,7 @@ impl<T> Future for JoinHandle<T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut progress = self.progress();
         if progress == Progress::Runs {
+            joined::may_be_polled();
             let is_late = self.joiner().set_waker(context.waker().clone()).is_err();
             progress = self.progress();
             if progress == Progress::Runs {

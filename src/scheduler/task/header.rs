@@ -244,12 +244,18 @@ impl Header {
         }
     }
 
+    /// Returns the number of pages of a stack's guard, as a header has it. The compiler knows it where
+    /// it knows the kind of cell.
+    #[inline(always)]
+    pub(crate) fn guard_pages_of(bounds: StackBounds) -> u8 {
+        u8::try_from(bounds.guard().len() / PAGE_SIZE).unwrap_or(u8::MAX)
+    }
+
     /// Makes this the header of a cell of a loop, before its first fiber. What is set here is the same
     /// for all fibers of the cell. The top of the stack is this header.
-    pub(crate) fn found(&self, run_loop: *const (), bottom: *mut u8, guard_bytes: usize) {
+    pub(crate) fn found(&self, run_loop: *const (), bottom: *mut u8, guard_pages: u8) {
         self.stack_bottom.set(bottom);
-        let pages = guard_bytes / PAGE_SIZE;
-        self.guard_pages.set(u8::try_from(pages).unwrap_or(u8::MAX));
+        self.guard_pages.set(guard_pages);
         self.state.found();
         self.run_loop.store(run_loop.cast_mut(), Ordering::Relaxed);
     }

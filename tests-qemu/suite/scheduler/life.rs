@@ -112,6 +112,22 @@ kernel_test! {
         assert_eq!(sum, 42);
     }
 
+    /// Nobody has joined before, and no handle was polled.
+    fn the_first_handle_that_is_polled_calls_the_waker_and_the_next_is_dropped_with_it() {
+        in_a_fiber(|| {
+            let handle = spawn(|| {
+                yield_now();
+                40
+            });
+            assert_eq!(scheduler::block_on(handle).expect("it ends"), 40);
+            let mut handle = spawn(yield_now);
+            let waker = &mut Context::from_waker(Waker::noop());
+            assert!(Pin::new(&mut handle).poll(waker).is_pending());
+            drop(handle);
+            yield_now();
+        });
+    }
+
     /// The loop of the joiner does not run when the other ends, so it has to be told there.
     fn a_fiber_waits_for_the_result_of_a_fiber_of_another_scheduler() {
         static OTHER: Scheduler<Bare> = Scheduler::new(platform::bare());

@@ -1,10 +1,15 @@
-//! An interrupt that wakes, at every instruction of a wake-up by a fiber, of a release, and of a wait.
+//! An interrupt that wakes, at every instruction of a wake-up by a fiber, of a release, and of a wait;
+//! and one that polls for the end of a fiber, at every instruction of that end.
 
+use core::future::Future as _;
+use core::pin::Pin;
+use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::task::{Context, RawWaker, RawWakerVTable, Waker};
 
 use kfiber::{
-    scheduler::{Unparker, park, yield_now},
-    sync::Semaphore,
+    scheduler::{JoinHandle, Unparker, park, yield_now},
+    sync::{IrqMutex, Semaphore},
 };
 use tests_qemu::{
     cpu,
@@ -49,6 +54,35 @@ fn strike_and_unpark(frame: &mut TrapFrame) {
 fn strike_and_release(frame: &mut TrapFrame) {
     if comes_now(frame) {
         PERMITS.release(1).expect("there is room");
+    }
+}
+
+/// The handle that the interrupt polls.
+static HANDLE: IrqMutex<Option<JoinHandle<()>>> = IrqMutex::new(None);
+/// Whether the fiber had not ended when the interrupt polled.
+static IS_PENDING: AtomicBool = AtomicBool::new(false);
+static WAKES: AtomicU64 = AtomicU64::new(0);
+
+/// A waker that counts.
+const COUNTING: RawWaker = {
+    const fn raw(_: *const ()) -> RawWaker {
+        COUNTING
+    }
+    fn count(_: *const ()) {
+        WAKES.fetch_add(1, Ordering::Relaxed);
+    }
+    const VTABLE: RawWakerVTable = RawWakerVTable::new(raw, count, count, |_| ());
+    RawWaker::new(ptr::null(), &VTABLE)
+};
+
+fn strike_and_poll(frame: &mut TrapFrame) {
+    if comes_now(frame) {
+        let mut handle = HANDLE.lock();
+        let handle = handle.as_mut().expect("it is there while the fiber runs");
+        // SAFETY: its functions use no data.
+        let waker = unsafe { Waker::from_raw(COUNTING) };
+        let poll = Pin::new(handle).poll(&mut Context::from_waker(&waker));
+        IS_PENDING.store(poll.is_pending(), Ordering::Relaxed);
     }
 }
 
@@ -110,6 +144,42 @@ fn release_at_each_offset(handler: fn(&mut TrapFrame), wait: fn(), otherwise: fn
 }
 
 kernel_test! {
+    /// Whoever polls gets the result, or is woken. The steps go on in the fiber that runs next.
+    fn a_poll_at_any_instruction_of_an_end_is_answered_or_woken() timeout(60) {
+        exceptions::hook(DEBUG, strike_and_poll);
+        let watcher = spawn(|| {
+            let mut kinds = [0_u32; 2];
+            for round in 0.. {
+                WAKES.store(0, Ordering::Relaxed);
+                let ends = spawn(move || {
+                    AT.store(round, Ordering::Relaxed);
+                    INSTRUCTIONS.store(0, Ordering::Relaxed);
+                    HAS_COME.store(false, Ordering::Relaxed);
+                    // SAFETY: the direction flag stays clear, and the handler is in its place.
+                    unsafe { cpu::set_flags(RFlags::TRAP_FLAG) };
+                });
+                *HANDLE.lock() = Some(ends);
+                yield_now(); // until it has ended
+                // SAFETY: nobody relies on single steps from here on.
+                unsafe { cpu::clear_flags(RFlags::TRAP_FLAG) };
+                let handle = HANDLE.lock().take().expect("nobody took it");
+                if !HAS_COME.load(Ordering::Relaxed) {
+                    break;
+                }
+                let is_pending = IS_PENDING.load(Ordering::Relaxed);
+                kinds[usize::from(is_pending)] += 1;
+                if is_pending {
+                    assert!(handle.is_finished());
+                    assert_eq!(WAKES.load(Ordering::Relaxed), 1, "after {round} instructions");
+                }
+            }
+            kinds
+        });
+        run_with_interrupts();
+        let kinds = watcher.try_join().expect("each poll is answered");
+        assert!(kinds.iter().all(|times| *times > 3), "answered and pending: {kinds:?}");
+    }
+
     fn an_unpark_at_any_instruction_of_a_wake_up_by_a_fiber_is_kept() timeout(60) {
         release_at_each_offset(
             strike_and_unpark,
