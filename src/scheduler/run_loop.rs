@@ -70,6 +70,8 @@ use crate::platform::{Core, NEVER, SwitchHook};
 use crate::scheduler::cpu::current::Place;
 use crate::scheduler::cpu::fast::FastYields;
 use crate::scheduler::lock_free::inbox::Inbox;
+#[cfg(not(feature = "smp"))]
+use crate::scheduler::lock_free::inbox::PLACE_IN_LOOP;
 use crate::scheduler::queue::ready::Ready;
 use crate::scheduler::queue::sleepers::Sleepers;
 use crate::scheduler::task::header::Header;
@@ -154,6 +156,9 @@ pub(crate) struct RunLoop {
     /// Where the loop's fibers began to run. What they hold may not be sent elsewhere.
     place: Cell<Option<Place>>,
 }
+
+#[cfg(not(feature = "smp"))]
+const _: () = assert!(offset_of!(RunLoop, inbox) == PLACE_IN_LOOP);
 
 // SAFETY: R1; the inbox is made to be shared, and so is `Once`.
 unsafe impl Sync for RunLoop {}

@@ -33,7 +33,6 @@ mod requests;
 mod wake;
 
 use crate::atomic::{AtomicU64, Bits as _, IS_ONE_CORE, Ordering};
-use core::sync::atomic::compiler_fence;
 
 /// The fiber waited and was woken by somebody who is not the owner. It is in the inbox, or about to
 /// be.
@@ -43,11 +42,11 @@ const PARKED: u64 = 2;
 /// The fiber was woken since it last waited, while it did not wait.
 const WAKE: u64 = 4;
 /// The token of `park`, with the contract of `std::thread::park`.
-const TOKEN: u64 = 8;
+pub(crate) const TOKEN: u64 = 8;
 /// A waker of `block_on` was called.
-const NOTIFIED: u64 = 16;
+pub(crate) const NOTIFIED: u64 = 16;
 /// The fiber was cancelled.
-const CANCELLED: u64 = 32;
+pub(crate) const CANCELLED: u64 = 32;
 /// The closure has returned, and the result is in place.
 const FINISHED: u64 = 64;
 /// There is no join handle any more.
@@ -184,14 +183,10 @@ impl State {
 
     /// Sets a bit and wakes the fiber, if it still has that generation and has not ended.
     #[inline(always)]
-    fn signal(&self, of: u32, bit: u64) -> Woken {
+    pub(crate) fn signal(&self, of: u32, bit: u64) -> Woken {
         let current = self.0.load(Ordering::Relaxed);
         if generation(current) != of {
             return Woken::Stale;
-        }
-        if IS_ONE_CORE {
-            // Without this the compiler computes one condition of the two, with more instructions.
-            compiler_fence(Ordering::SeqCst);
         }
         // One that has ended does not wait.
         if waits(current) && self.exchange(current, current | bit | POSTED).is_ok() {
@@ -200,10 +195,27 @@ impl State {
         self.signal_slowly(of, bit)
     }
 
+    /// Behaves like [`signal`](Self::signal) where only one core uses the word, if the fiber has that
+    /// generation and waits. The caller then enqueues it. Otherwise returns false, and
+    /// [`signal_slowly`](Self::signal_slowly) has to find out.
+    ///
+    /// Only interrupt handlers come in between, and of all that they do to a fiber that waits, only
+    /// what sets POSTED matters. So the last of these instructions decides which of two was first.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn post<const BIT: u64>(&self, of: u32) -> bool {
+        debug_assert!(IS_ONE_CORE, "another core could change the word in between");
+        if !self.0.has_upper_half(of) || !waits(self.0.load(Ordering::Relaxed)) {
+            return false;
+        }
+        self.0.set::<BIT>(Ordering::AcqRel);
+        self.0.put::<POSTED>(Ordering::AcqRel)
+    }
+
     /// The slow path of [`signal`](Self::signal), in which the fiber does not wait, or is changed by
     /// others.
     #[inline(never)]
-    fn signal_slowly(&self, of: u32, bit: u64) -> Woken {
+    pub(crate) fn signal_slowly(&self, of: u32, bit: u64) -> Woken {
         let mut current = self.0.load(Ordering::Relaxed);
         loop {
             if generation(current) != of || current & FINISHED != 0 {
@@ -218,16 +230,13 @@ impl State {
     }
 
     /// Provides the token of `park`.
+    #[cfg(loom)]
     pub(crate) fn give_token(&self, generation: u32) -> Woken {
         self.signal(generation, TOKEN)
     }
 
-    /// Tells a fiber in `block_on` to poll again.
-    pub(crate) fn notify(&self, generation: u32) -> Woken {
-        self.signal(generation, NOTIFIED)
-    }
-
     /// Cancels the fiber.
+    #[cfg(loom)]
     pub(crate) fn cancel(&self, generation: u32) -> Woken {
         self.signal(generation, CANCELLED)
     }
@@ -245,7 +254,8 @@ impl State {
     }
 
     fn take<const BIT: u64>(&self) -> bool {
-        self.0.has_any::<BIT>() && self.0.take::<BIT>(Ordering::Acquire)
+        // On one core this is the one instruction that looks and takes.
+        (IS_ONE_CORE || self.0.has_any::<BIT>()) && self.0.take::<BIT>(Ordering::Acquire)
     }
 
     /// Returns whether the fiber waits and was not woken yet.

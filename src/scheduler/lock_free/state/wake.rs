@@ -1,13 +1,20 @@
 //! Waking a fiber that is known to be alive, by anybody and by its owner.
 
 use super::{PARKED, POSTED, State, WAKE, Woken, after_wake, waits};
-use crate::atomic::{Bits as _, Ordering};
+use crate::atomic::{Bits as _, IS_ONE_CORE, Ordering};
 
 impl State {
     /// Wakes a fiber that is known to be alive.
     #[inline]
     pub(crate) fn wake(&self) -> Woken {
         let current = self.0.load(Ordering::Relaxed);
+        if IS_ONE_CORE {
+            // As in `post`.
+            if waits(current) && self.0.put::<POSTED>(Ordering::AcqRel) {
+                return Woken::Enqueue;
+            }
+            return self.wake_slowly();
+        }
         if waits(current) && self.exchange(current, current | POSTED).is_ok() {
             return Woken::Enqueue;
         }
