@@ -84,6 +84,13 @@ mod arrival;
 mod block;
 #[cfg(not(any(miri, kfiber_threads)))]
 mod control_words;
+#[cfg(not(any(
+    target_os = "linux",
+    feature = "smp",
+    feature = "trace",
+    all(feature = "fp-control", target_feature = "sse")
+)))]
+mod jumped_to;
 #[cfg(all(feature = "fp-control", target_feature = "sse"))]
 mod mxcsr;
 #[cfg(not(any(miri, kfiber_threads)))]
@@ -107,6 +114,13 @@ use core::ptr;
 
 #[cfg(not(target_os = "linux"))]
 pub(crate) use arrival::prepare as prepare_arrival;
+#[cfg(not(any(
+    target_os = "linux",
+    feature = "smp",
+    feature = "trace",
+    all(feature = "fp-control", target_feature = "sse")
+)))]
+pub(crate) use jumped_to::switch_jumped_to;
 pub use backend::{leave, resume, suspend, switch};
 #[cfg(all(feature = "fp-control", target_feature = "sse"))]
 pub use block::FpControl;

@@ -141,6 +141,10 @@ impl ControlBlock {
     /// The offset, in a block, of the stack pointer that [`switch`](super::switch) stores.
     pub(crate) const OWN_SP_AT: usize = offset_of!(Self, own) + offset_of!(Context, sp);
 
+    /// The offset, in a block, of its [spare words](Self::spare_words).
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) const SPARE_AT: usize = offset_of!(Self, parent) + offset_of!(Context, sp);
+
     /// Returns a block that belongs to no fiber. Code that is not a fiber stores its registers
     /// there when it [`switch`](super::switch)es to one.
     #[must_use]

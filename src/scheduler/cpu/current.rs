@@ -20,7 +20,7 @@ use core::ptr;
 extern crate std;
 
 /// The bit that is set where waiting is not allowed: outside of fibers, and in [`without_waiting`](crate::scheduler::without_waiting).
-pub(super) const MAY_NOT_WAIT: usize = 1;
+pub(crate) const MAY_NOT_WAIT: usize = 1;
 /// The bit that is also set while a switch hook runs.
 const IN_SWITCH_HOOK: usize = 2;
 /// Set as well while a function of the platform runs that the scheduler called where waiting was
@@ -61,12 +61,12 @@ pub(super) mod word {
 }
 
 #[cfg(all(not(feature = "smp"), not(target_os = "linux")))]
-pub(super) mod word {
+pub(crate) mod word {
     use super::{Header, NOBODY};
     use core::ptr;
     use core::sync::atomic::{AtomicPtr, Ordering};
 
-    static WORD: AtomicPtr<Header> = AtomicPtr::new(NOBODY.cast_mut());
+    pub(crate) static WORD: AtomicPtr<Header> = AtomicPtr::new(NOBODY.cast_mut());
     static RUN_LOOP: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 
     #[inline(always)]

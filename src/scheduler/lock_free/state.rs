@@ -65,6 +65,10 @@ const LOOKED_AT: u64 = 512;
 const IN_DESTRUCTOR: u64 = 2048;
 const GENERATION_SHIFT: u32 = 32;
 
+/// What the owner clears when it takes a fiber out of the inbox: see
+/// [`unpark_from_inbox`](State::unpark_from_inbox).
+pub(crate) const FROM_INBOX: u64 = PARKED | POSTED | WAKE;
+
 /// What the caller that wakes a fiber has to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -177,8 +181,7 @@ impl State {
             return;
         }
         // The fiber may have been woken again meanwhile, with nothing left to notice.
-        self.0
-            .clear::<{ PARKED | POSTED | WAKE }>(Ordering::Acquire);
+        self.0.clear::<FROM_INBOX>(Ordering::Acquire);
     }
 
     /// Sets a bit and wakes the fiber, if it still has that generation and has not ended.
@@ -247,6 +250,16 @@ impl State {
         self.take::<TOKEN>()
     }
 
+    /// Behaves like [`take_token`](Self::take_token), for a fiber that was woken, probably by the token.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn take_token_when_woken(&self) -> bool {
+        if IS_ONE_CORE {
+            return self.0.take::<TOKEN>(Ordering::Acquire);
+        }
+        self.take_token()
+    }
+
     /// Takes the notification of `block_on`. Returns whether it was there.
     #[must_use]
     pub(crate) fn take_notification(&self) -> bool {
@@ -254,8 +267,7 @@ impl State {
     }
 
     fn take<const BIT: u64>(&self) -> bool {
-        // On one core this is the one instruction that looks and takes.
-        (IS_ONE_CORE || self.0.has_any::<BIT>()) && self.0.take::<BIT>(Ordering::Acquire)
+        self.0.has_any::<BIT>() && self.0.take::<BIT>(Ordering::Acquire)
     }
 
     /// Returns whether the fiber waits and was not woken yet.

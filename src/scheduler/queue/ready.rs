@@ -18,6 +18,8 @@ use crate::scheduler::lock_free::inbox::Node as _;
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::priority::Priority;
 use core::cell::Cell;
+#[cfg(not(target_os = "linux"))]
+use core::mem::offset_of;
 use core::num::NonZeroUsize;
 use core::ptr;
 
@@ -74,6 +76,13 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
+    /// The offset in a queue of the word that has a bit for each ring that is not empty.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) const LEVELS_AT: usize = offset_of!(Self, levels);
+    /// The offset in a queue of the rings.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) const RINGS_AT: usize = offset_of!(Self, rings);
+
     pub(crate) const fn new() -> Self {
         Self {
             levels: Cell::new(0),

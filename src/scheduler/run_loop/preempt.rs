@@ -21,8 +21,11 @@ impl RunLoop {
     pub(super) unsafe fn preempted_by(&self, prev: *const Header) -> Option<*const Header> {
         // SAFETY: the caller is the owner.
         let next = unsafe { self.inbox.only() }?;
-        // SAFETY: R4: null, or a ring of this loop's.
-        let ring = unsafe { self.fast.ring().as_ref() }?;
+        if !self.fast.has_ring() {
+            return None;
+        }
+        // SAFETY: R4: it is a ring of this loop's.
+        let ring = unsafe { &*self.fast.ring() };
         // SAFETY: R2.
         let level = unsafe { (*next).level() };
         // Root is never taken here, since its level is the lowest.

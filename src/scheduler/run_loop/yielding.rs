@@ -34,7 +34,7 @@ impl RunLoop {
             }
             // SAFETY: it runs, and its turn is not over yet.
             unsafe { before_leaving(prev) };
-            // SAFETY: R4: fast yields are allowed, so it is not null.
+            // SAFETY: R4: fast yields are allowed, so there is one.
             let ring = unsafe { &*fast.ring() };
             // SAFETY: R4: `prev` is its first.
             unsafe { ring.rotate(prev) };
@@ -43,11 +43,10 @@ impl RunLoop {
             next
         } else {
             // SAFETY: both come from there.
-            let next = unsafe { Self::next_after_yield(flags, prev) };
-            if ptr::eq(next, prev) {
-                return misuse::check();
+            if !unsafe { Self::yield_with_a_look(flags, prev) } {
+                misuse::check();
             }
-            next
+            return;
         };
         // SAFETY: R2.
         unsafe { Self::switch(prev, next) };
@@ -76,12 +75,42 @@ impl RunLoop {
         &unsafe { Self::of(fiber) }.fast
     }
 
+    /// Runs the next fiber in place of `prev`, which yields, where a yield cannot be fast. Returns
+    /// false if `prev` is not to yield, or if nobody else is ready.
+    ///
+    /// # Safety
+    ///
+    /// Both must come from [`yielding::yielding_fiber`].
+    #[cfg(any(
+        target_os = "linux",
+        feature = "smp",
+        feature = "trace",
+        all(feature = "fp-control", target_feature = "sse")
+    ))]
+    #[inline(always)]
+    unsafe fn yield_with_a_look(flags: u32, prev: *const Header) -> bool {
+        // SAFETY: the caller's promise.
+        let next = unsafe { Self::next_after_yield(flags, prev) };
+        if ptr::eq(next, prev) {
+            return false;
+        }
+        // SAFETY: R2.
+        unsafe { Self::switch(prev, next) };
+        true
+    }
+
     /// Returns the next fiber after a yield that cannot be fast. The fiber is recorded as running. It
     /// may be `prev`, and it is `prev` if that may not yield.
     ///
     /// # Safety
     ///
     /// Both must come from [`yielding::yielding_fiber`].
+    #[cfg(any(
+        target_os = "linux",
+        feature = "smp",
+        feature = "trace",
+        all(feature = "fp-control", target_feature = "sse")
+    ))]
     #[cold]
     #[inline(never)]
     unsafe fn next_after_yield(flags: u32, prev: *const Header) -> *const Header {
@@ -108,7 +137,7 @@ impl RunLoop {
     /// `prev` must be the running fiber of this loop, and the caller must be the owner (**R1**).
     #[cold]
     #[inline(never)]
-    unsafe fn next_after_look(&self, prev: *const Header) -> *const Header {
+    pub(super) unsafe fn next_after_look(&self, prev: *const Header) -> *const Header {
         // SAFETY: it runs, and its turn is not over yet.
         unsafe { before_leaving(prev) };
         if !self.inbox.is_empty() {
