@@ -114,6 +114,10 @@ use core::ptr;
 
 #[cfg(not(target_os = "linux"))]
 pub(crate) use arrival::prepare as prepare_arrival;
+pub use backend::{leave, resume, suspend, switch};
+#[cfg(all(feature = "fp-control", target_feature = "sse"))]
+pub use block::FpControl;
+pub use block::{After, Body, Context, ControlBlock, Payload, Transfer};
 #[cfg(not(any(
     target_os = "linux",
     feature = "smp",
@@ -121,10 +125,6 @@ pub(crate) use arrival::prepare as prepare_arrival;
     all(feature = "fp-control", target_feature = "sse")
 )))]
 pub(crate) use jumped_to::switch_jumped_to;
-pub use backend::{leave, resume, suspend, switch};
-#[cfg(all(feature = "fp-control", target_feature = "sse"))]
-pub use block::FpControl;
-pub use block::{After, Body, Context, ControlBlock, Payload, Transfer};
 #[cfg(not(any(miri, kfiber_threads)))]
 pub use out_of_line::switch_out_of_line;
 #[cfg(any(miri, kfiber_threads))]

@@ -25,6 +25,13 @@ pub(crate) trait Bits {
     #[must_use]
     fn take<const BIT: u64>(&self, order: Ordering) -> bool;
 
+    /// Behaves like [`take`](Self::take). What is done if the bit was set lies out of the way.
+    #[inline(always)]
+    #[must_use]
+    fn take_aside<const BIT: u64>(&self, order: Ordering) -> bool {
+        self.take::<BIT>(order)
+    }
+
     /// Sets this bit. Returns whether it was clear.
     #[must_use]
     fn put<const BIT: u64>(&self, order: Ordering) -> bool;

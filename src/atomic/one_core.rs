@@ -300,6 +300,23 @@ impl Bits for AtomicU64 {
     }
 
     #[inline(always)]
+    fn take_aside<const BIT: u64>(&self, _order: Ordering) -> bool {
+        // SAFETY: as above.
+        unsafe {
+            asm!(
+                "btr qword ptr [{base} + {place}], {index}",
+                "jc {was_set}",
+                base = in(reg) self.base(),
+                place = const PLACE_IN_HEADER,
+                index = const { BIT.trailing_zeros() },
+                was_set = label { return true },
+                options(nostack),
+            );
+        }
+        false
+    }
+
+    #[inline(always)]
     fn put<const BIT: u64>(&self, _order: Ordering) -> bool {
         // SAFETY: as in `take`.
         unsafe {

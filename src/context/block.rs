@@ -142,7 +142,12 @@ impl ControlBlock {
     pub(crate) const OWN_SP_AT: usize = offset_of!(Self, own) + offset_of!(Context, sp);
 
     /// The offset, in a block, of its [spare words](Self::spare_words).
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(not(any(
+        target_os = "linux",
+        feature = "smp",
+        feature = "trace",
+        all(feature = "fp-control", target_feature = "sse")
+    )))]
     pub(crate) const SPARE_AT: usize = offset_of!(Self, parent) + offset_of!(Context, sp);
 
     /// Returns a block that belongs to no fiber. Code that is not a fiber stores its registers

@@ -20,7 +20,10 @@ use core::arch::naked_asm;
 use core::mem::offset_of;
 
 // The rules below have one byte for each.
-const _: () = assert!(size_of::<ControlBlock>() <= 64, "and the highest bit is a sign");
+const _: () = assert!(
+    size_of::<ControlBlock>() <= 64,
+    "and the highest bit is a sign"
+);
 
 /// Stores the running context in `rsi.own`, to be continued at r11, and continues `rax.own`.
 ///

@@ -19,8 +19,13 @@ use core::sync::atomic::Ordering;
 pub(crate) const ALLOWED: u32 = interrupts::FLAG;
 
 /// What stands in place of a ring where there is none. Rings lie in the order of their levels, and
-/// none is higher than this.
+/// none is higher than this, so one comparison with the word says that there is one and that another
+/// is above it.
+#[cfg(not(any(feature = "smp", target_os = "linux")))]
 const NO_RING: *mut Ring = ptr::without_provenance_mut(usize::MAX);
+/// What stands in place of a ring where there is none.
+#[cfg(any(feature = "smp", target_os = "linux"))]
+const NO_RING: *mut Ring = ptr::null_mut();
 
 /// The two words; see the [module](self).
 #[cfg(any(feature = "smp", target_os = "linux"))]
@@ -134,7 +139,7 @@ impl FastYields {
 
 impl FastYields {
     /// Returns the ring of the running fiber, if the loop has no better choice and no hook. Otherwise
-    /// returns an address that is above all rings.
+    /// returns what is no ring.
     #[inline(always)]
     pub(crate) fn ring(&self) -> *const Ring {
         self.ring_word().load(Ordering::Relaxed)

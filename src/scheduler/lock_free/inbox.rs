@@ -183,7 +183,14 @@ impl<T: Node> Inbox<T> {
     /// # Safety
     ///
     /// Only the owner of the inbox may call this.
-    #[cfg(not(feature = "smp"))]
+    #[cfg(all(
+        not(feature = "smp"),
+        any(
+            target_os = "linux",
+            feature = "trace",
+            all(feature = "fp-control", target_feature = "sse")
+        )
+    ))]
     #[inline(always)]
     pub(crate) unsafe fn only(&self) -> Option<*const T> {
         let newest = self.head.load(Ordering::Acquire);
@@ -201,7 +208,14 @@ impl<T: Node> Inbox<T> {
     ///
     /// The node was returned by [`only`](Self::only), and the caller, which is the owner, has taken
     /// nothing out since.
-    #[cfg(not(feature = "smp"))]
+    #[cfg(all(
+        not(feature = "smp"),
+        any(
+            target_os = "linux",
+            feature = "trace",
+            all(feature = "fp-control", target_feature = "sse")
+        )
+    ))]
     #[inline(always)]
     #[must_use]
     pub(crate) unsafe fn take_only(&self, node: *const T) -> bool {

@@ -198,27 +198,10 @@ impl State {
         self.signal_slowly(of, bit)
     }
 
-    /// Behaves like [`signal`](Self::signal) where only one core uses the word, if the fiber has that
-    /// generation and waits. The caller then enqueues it. Otherwise returns false, and
-    /// [`signal_slowly`](Self::signal_slowly) has to find out.
-    ///
-    /// Only interrupt handlers come in between, and of all that they do to a fiber that waits, only
-    /// what sets POSTED matters. So the last of these instructions decides which of two was first.
-    #[inline(always)]
-    #[must_use]
-    pub(crate) fn post<const BIT: u64>(&self, of: u32) -> bool {
-        debug_assert!(IS_ONE_CORE, "another core could change the word in between");
-        if !self.0.has_upper_half(of) || !waits(self.0.load(Ordering::Relaxed)) {
-            return false;
-        }
-        self.0.set::<BIT>(Ordering::AcqRel);
-        self.0.put::<POSTED>(Ordering::AcqRel)
-    }
-
     /// The slow path of [`signal`](Self::signal), in which the fiber does not wait, or is changed by
     /// others.
     #[inline(never)]
-    pub(crate) fn signal_slowly(&self, of: u32, bit: u64) -> Woken {
+    fn signal_slowly(&self, of: u32, bit: u64) -> Woken {
         let mut current = self.0.load(Ordering::Relaxed);
         loop {
             if generation(current) != of || current & FINISHED != 0 {
@@ -255,7 +238,7 @@ impl State {
     #[must_use]
     pub(crate) fn take_token_when_woken(&self) -> bool {
         if IS_ONE_CORE {
-            return self.0.take::<TOKEN>(Ordering::Acquire);
+            return self.0.take_aside::<TOKEN>(Ordering::Acquire);
         }
         self.take_token()
     }

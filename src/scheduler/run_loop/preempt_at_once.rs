@@ -27,10 +27,9 @@ use crate::scheduler::task::header::Header;
 use crate::stack::{CANARY, CANARY_TOP_AT};
 use core::arch::{asm, naked_asm};
 use core::mem::offset_of;
-use core::ptr;
 
-/// The checks of [`may_leave`](super::stack_check::may_leave) and
-/// [`may_run`](super::stack_check::may_run). They change r9.
+/// What `stack_check` checks of the fiber that leaves, and of the one that is to run. Goes on at 7 if both
+/// are right. Changes r9.
 #[cfg(feature = "stack-check")]
 macro_rules! check_both_stacks {
     () => {
@@ -43,14 +42,14 @@ macro_rules! check_both_stacks {
         cmp r9, [rax + {bottom}]
         jbe 4f
         cmp r9, rax
-        ja 4f"
+        jbe 7f"
     };
 }
 /// Nothing is checked.
 #[cfg(not(feature = "stack-check"))]
 macro_rules! check_both_stacks {
     () => {
-        "/* {bottom} {canary_at} {canary} {next_sp} */"
+        "jmp 7f /* {bottom} {canary_at} {canary} {next_sp} */"
     };
 }
 
@@ -68,27 +67,32 @@ impl RunLoop {
     /// Both must come from [`yielding_fiber`](crate::scheduler::cpu::yielding::yielding_fiber).
     #[inline(always)]
     pub(super) unsafe fn yield_with_a_look(flags: u32, prev: *const Header) -> bool {
-        let tag: *const Header;
         // SAFETY: the caller's promise is what `yield_at_once` asks for. Every register is saved by
         // the switch or declared as clobbered.
         unsafe {
             asm!(
                 "lea r11, [rip + 2f]",
                 "jmp {yield_at_once}",
+                "endbr64",
+                ".byte 0xe9", // a jump, in its long form
+                ".long {stays} - . - 4",
                 "2: endbr64",
                 yield_at_once = sym yield_at_once,
+                stays = label { return false },
                 inout("edi") flags => _,
-                inout("rsi") prev => tag,
+                inout("rsi") prev => _,
                 lateout("r12") _, lateout("r13") _, lateout("r14") _, lateout("r15") _,
                 clobber_abi("sysv64"),
             );
         }
-        // Whoever switches here is another.
-        !ptr::eq(tag, word::get())
+        true
     }
 }
 
-/// Continues another fiber in place of the running one, in rsi, or goes on at r11 with rsi as it is.
+/// How far before its landing a yield goes on that did not switch.
+const STAYS_BEFORE: usize = 9;
+
+/// Continues another fiber in place of the running one, in rsi, or goes on before the landing at r11.
 /// The processor's flags are in edi.
 ///
 /// It is entered by a jump, as [`switch_jumped_to`] is, on an aligned stack.
@@ -104,8 +108,8 @@ unsafe extern "sysv64" fn yield_at_once() {
         ".cfi_startproc simple",
         ".cfi_def_cfa rsp, 0", // the caller is the code that jumped
         ".cfi_register rip, r11",
-        "test edi, {interrupt_flag}",
-        "jz 5f",
+        "bt edi, {interrupt_flag}", // two bytes less than a test
+        "jnc 5f",
         "test sil, {may_not_wait}",
         "jnz 5f",
         "mov rdi, [rsi + {run_loop}]", // R1: it may wait, so it runs, and we are the owner
@@ -120,26 +124,8 @@ unsafe extern "sysv64" fn yield_at_once() {
         "cmp r8, rdx",
         "jbe 4f", // R4: not above the highest, or there is no ring; never above for root
         check_both_stacks!(),
-        // Before the inbox becomes empty, so that whoever puts something into it afterwards forbids
-        // fast yields again.
-        "mov dword ptr [rip + {mask}], {allowed}",
-        "xor r9d, r9d",
-        "cmpxchg [rdi + {inbox}], r9",
-        "jne 3f",
-        "and qword ptr [rax + {state}], {not_from_inbox}",
-        "mov [rdx], rsi",          // R3: the first of its ring becomes the last
-        "mov [rax + {link}], rax", // R4: its ring is empty, and it becomes the only one there
-        "mov [rip + {fast_ring}], r8",
-        "mov [r8], rax",
-        "mov edx, 1",
-        "shl rdx, cl",
-        "or [rdi + {levels}], rdx",
-        "mov [rip + {running}], rax",
-        "6:",
-        "inc qword ptr [rsi + {turns}]",
-        "jmp {switch}",
         "3:",
-        "mov dword ptr [rip + {mask}], 0",
+        "and dword ptr [rip + {mask}], 0",
         "4:",
         "push r11",
         ".cfi_adjust_cfa_offset 8",
@@ -153,12 +139,34 @@ unsafe extern "sysv64" fn yield_at_once() {
         ".cfi_adjust_cfa_offset -8",
         ".cfi_register rip, r11",
         "cmp rax, rsi",
-        "jne 6b",
+        "jne 6f",
         "5:",
+        "sub r11, {stays_before}",
         "jmp r11",
         "int3",
+        "7:",
+        // Before the inbox becomes empty, so that whoever puts something into it afterwards forbids
+        // fast yields again.
+        "mov dword ptr [rip + {mask}], {allowed}",
+        "xor r9d, r9d",
+        "cmpxchg [rdi + {inbox}], r9",
+        "jne 3b",
+        "and qword ptr [rax + {state}], {not_from_inbox}",
+        "mov [rdx], rsi",          // R3: the first of its ring becomes the last
+        "mov [rax + {link}], rax", // R4: its ring is empty, and it becomes the only one there
+        "mov [rip + {fast_ring}], r8",
+        "mov [r8], rax",
+        "mov edx, 1",
+        "shl edx, cl", // a level for each of its bits
+        "or [rdi + {levels}], rdx",
+        "mov [rip + {running}], rax",
+        "6:",
+        "inc qword ptr [rsi + {turns}]",
+        "jmp {switch}",
+        "int3",
         ".cfi_endproc",
-        interrupt_flag = const interrupts::FLAG,
+        stays_before = const STAYS_BEFORE,
+        interrupt_flag = const interrupts::FLAG.trailing_zeros(),
         may_not_wait = const MAY_NOT_WAIT,
         run_loop = const Header::RUN_LOOP_AT,
         inbox = const offset_of!(RunLoop, inbox),
@@ -181,14 +189,20 @@ unsafe extern "sysv64" fn yield_at_once() {
     )
 }
 
-const _: () = assert!(offset_of!(RunLoop, ready) == 0 && Ready::RINGS_AT == 0, "rings lie first");
+const _: () = assert!(
+    offset_of!(RunLoop, ready) == 0 && Ready::RINGS_AT == 0,
+    "rings lie first"
+);
 
 /// Calls the method of this name.
 ///
 /// # Safety
 ///
 /// The requirements of [`RunLoop::next_after_look`] apply.
-unsafe extern "sysv64" fn next_after_look(run_loop: &RunLoop, prev: *const Header) -> *const Header {
+unsafe extern "sysv64" fn next_after_look(
+    run_loop: &RunLoop,
+    prev: *const Header,
+) -> *const Header {
     // SAFETY: the caller's promise.
     unsafe { run_loop.next_after_look(prev) }
 }

@@ -11,17 +11,20 @@ impl FiberId {
     /// Sets this bit in the state of the fiber, and wakes the fiber. Returns whether it still exists.
     #[inline]
     pub(crate) fn signal<const BIT: u64>(self) -> bool {
-        if !IS_ONE_CORE {
-            return self.signal_any(BIT);
-        }
         // SAFETY: the header stays readable.
-        if !unsafe { &(*self.header).state }.post::<BIT>(self.generation) {
-            // This is the last that is called, so nothing is saved for it.
-            return self.signal_aside(BIT);
+        if unsafe { &(*self.header).state }.post::<BIT>(self.generation) {
+            // SAFETY: it is parked, so it is alive.
+            let run_loop = unsafe { RunLoop::of(self.header) };
+            // SAFETY: as above, and nobody woke it before.
+            unsafe { run_loop.post(self.header) };
+            return true;
         }
-        // SAFETY: it is parked, so it is alive, and nobody woke it before.
-        unsafe { RunLoop::of(self.header).post(self.header) };
-        true
+        if IS_ONE_CORE {
+            // This is the last that is called, so nothing is saved for it.
+            self.signal_aside(BIT)
+        } else {
+            self.signal_any(BIT)
+        }
     }
 
     #[cold]
@@ -82,6 +85,10 @@ impl Unparker {
     /// # Context
     ///
     /// Callable from: fiber, interrupt, scheduler, any core. Lock-free. Blocks: nothing.
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "most do not ask whether it has ended"
+    )]
     pub fn unpark(self) -> bool {
         self.0.signal::<TOKEN>()
     }

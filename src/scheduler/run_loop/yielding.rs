@@ -42,11 +42,40 @@ impl RunLoop {
             unsafe { Self::set_running(next) };
             next
         } else {
+            #[cfg(not(any(
+                target_os = "linux",
+                feature = "smp",
+                feature = "trace",
+                all(feature = "fp-control", target_feature = "sse")
+            )))]
             // SAFETY: both come from there.
-            if !unsafe { Self::yield_with_a_look(flags, prev) } {
+            return if !unsafe { Self::yield_with_a_look(flags, prev) } {
                 misuse::check();
+            };
+            #[cfg(any(
+                target_os = "linux",
+                feature = "smp",
+                feature = "trace",
+                all(feature = "fp-control", target_feature = "sse")
+            ))]
+            // SAFETY: both come from there.
+            let next = unsafe { Self::next_after_yield(flags, prev) };
+            #[cfg(any(
+                target_os = "linux",
+                feature = "smp",
+                feature = "trace",
+                all(feature = "fp-control", target_feature = "sse")
+            ))]
+            if ptr::eq(next, prev) {
+                return misuse::check();
             }
-            return;
+            #[cfg(any(
+                target_os = "linux",
+                feature = "smp",
+                feature = "trace",
+                all(feature = "fp-control", target_feature = "sse")
+            ))]
+            next
         };
         // SAFETY: R2.
         unsafe { Self::switch(prev, next) };
@@ -73,30 +102,6 @@ impl RunLoop {
     unsafe fn fast_of(fiber: *const Header) -> &'static FastYields {
         // SAFETY: it runs, or was interrupted.
         &unsafe { Self::of(fiber) }.fast
-    }
-
-    /// Runs the next fiber in place of `prev`, which yields, where a yield cannot be fast. Returns
-    /// false if `prev` is not to yield, or if nobody else is ready.
-    ///
-    /// # Safety
-    ///
-    /// Both must come from [`yielding::yielding_fiber`].
-    #[cfg(any(
-        target_os = "linux",
-        feature = "smp",
-        feature = "trace",
-        all(feature = "fp-control", target_feature = "sse")
-    ))]
-    #[inline(always)]
-    unsafe fn yield_with_a_look(flags: u32, prev: *const Header) -> bool {
-        // SAFETY: the caller's promise.
-        let next = unsafe { Self::next_after_yield(flags, prev) };
-        if ptr::eq(next, prev) {
-            return false;
-        }
-        // SAFETY: R2.
-        unsafe { Self::switch(prev, next) };
-        true
     }
 
     /// Returns the next fiber after a yield that cannot be fast. The fiber is recorded as running. It

@@ -21,6 +21,22 @@ impl State {
         self.wake_slowly()
     }
 
+    /// Behaves like [`signal`](Self::signal) where only one core uses the word, if the fiber has that
+    /// generation and waits. The caller then enqueues it. Otherwise returns false, and `signal` has to
+    /// find out.
+    ///
+    /// Only interrupt handlers come in between, and of all that they do to a fiber that waits, only
+    /// what sets POSTED matters. So the last of these instructions decides which of two was first.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn post<const BIT: u64>(&self, of: u32) -> bool {
+        if !IS_ONE_CORE || !self.0.has_upper_half(of) || !waits(self.0.load(Ordering::Relaxed)) {
+            return false;
+        }
+        self.0.set::<BIT>(Ordering::AcqRel);
+        self.0.put::<POSTED>(Ordering::AcqRel)
+    }
+
     /// The slow path of [`wake`](Self::wake), in which the fiber does not wait, or is changed by others.
     #[inline(never)]
     fn wake_slowly(&self) -> Woken {
