@@ -84,6 +84,13 @@ mod arrival;
 mod block;
 #[cfg(not(any(miri, kfiber_threads)))]
 mod control_words;
+#[cfg(not(any(
+    target_os = "linux",
+    feature = "smp",
+    feature = "trace",
+    all(feature = "fp-control", target_feature = "sse")
+)))]
+mod jumped_to;
 #[cfg(all(feature = "fp-control", target_feature = "sse"))]
 mod mxcsr;
 #[cfg(not(any(miri, kfiber_threads)))]
@@ -111,6 +118,13 @@ pub use backend::{leave, resume, suspend, switch};
 #[cfg(all(feature = "fp-control", target_feature = "sse"))]
 pub use block::FpControl;
 pub use block::{After, Body, Context, ControlBlock, Payload, Transfer};
+#[cfg(not(any(
+    target_os = "linux",
+    feature = "smp",
+    feature = "trace",
+    all(feature = "fp-control", target_feature = "sse")
+)))]
+pub(crate) use jumped_to::switch_jumped_to;
 #[cfg(not(any(miri, kfiber_threads)))]
 pub use out_of_line::switch_out_of_line;
 #[cfg(any(miri, kfiber_threads))]

@@ -25,6 +25,21 @@ pub(crate) trait Bits {
     #[must_use]
     fn take<const BIT: u64>(&self, order: Ordering) -> bool;
 
+    /// Behaves like [`take`](Self::take). What is done if the bit was set lies out of the way.
+    #[inline(always)]
+    #[must_use]
+    fn take_aside<const BIT: u64>(&self, order: Ordering) -> bool {
+        self.take::<BIT>(order)
+    }
+
+    /// Sets this bit. Returns whether it was clear.
+    #[must_use]
+    fn put<const BIT: u64>(&self, order: Ordering) -> bool;
+
+    /// Returns whether the upper half of the word is this number.
+    #[must_use]
+    fn has_upper_half(&self, number: u32) -> bool;
+
     /// Returns whether one of these bits is set.
     #[must_use]
     fn has_any<const BITS: u64>(&self) -> bool;
@@ -46,6 +61,14 @@ pub(crate) trait Change<T> {
     /// Changes the pointer from `from` to `to`. Returns false if it was not `from`.
     #[must_use]
     fn change(&self, from: *mut T, to: *mut T, order: Ordering) -> bool;
+
+    /// Behaves like [`change`](Self::change), for a pointer that lies at this offset in an object
+    /// whose address is at hand.
+    #[inline(always)]
+    #[must_use]
+    fn change_in<const OFFSET: usize>(&self, from: *mut T, to: *mut T, order: Ordering) -> bool {
+        self.change(from, to, order)
+    }
 }
 
 #[cfg(any(target_os = "linux", feature = "smp", loom, miri, kfiber_steps))]
@@ -85,6 +108,16 @@ impl Bits for AtomicU64 {
     #[inline(always)]
     fn take<const BIT: u64>(&self, order: Ordering) -> bool {
         self.fetch_and(!BIT, order) & BIT != 0
+    }
+
+    #[inline(always)]
+    fn put<const BIT: u64>(&self, order: Ordering) -> bool {
+        self.fetch_or(BIT, order) & BIT == 0
+    }
+
+    #[inline(always)]
+    fn has_upper_half(&self, number: u32) -> bool {
+        self.load(Ordering::Relaxed) >> 32 == u64::from(number)
     }
 
     #[inline(always)]

@@ -85,6 +85,25 @@ impl<T> Change<T> for AtomicPtr<T> {
         }
         true
     }
+
+    #[inline(always)]
+    fn change_in<const OFFSET: usize>(&self, from: *mut T, to: *mut T, _order: Ordering) -> bool {
+        let base = self.0.as_ptr().wrapping_byte_sub(OFFSET);
+        // SAFETY: as above.
+        unsafe {
+            asm!(
+                "cmpxchg qword ptr [{base} + {offset}], {to}",
+                "jne {differs}",
+                base = in(reg) base,
+                offset = const OFFSET,
+                to = in(reg) to,
+                inout("rax") from => _,
+                differs = label { return false },
+                options(nostack),
+            );
+        }
+        true
+    }
 }
 
 /// Where a state word lies in the header of its fiber. The address of the header is in a register
@@ -275,6 +294,57 @@ impl Bits for AtomicU64 {
                 index = const { BIT.trailing_zeros() },
                 was_clear = label { return false },
                 options(nostack),
+            );
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn take_aside<const BIT: u64>(&self, _order: Ordering) -> bool {
+        // SAFETY: as above.
+        unsafe {
+            asm!(
+                "btr qword ptr [{base} + {place}], {index}",
+                "jc {was_set}",
+                base = in(reg) self.base(),
+                place = const PLACE_IN_HEADER,
+                index = const { BIT.trailing_zeros() },
+                was_set = label { return true },
+                options(nostack),
+            );
+        }
+        false
+    }
+
+    #[inline(always)]
+    fn put<const BIT: u64>(&self, _order: Ordering) -> bool {
+        // SAFETY: as in `take`.
+        unsafe {
+            asm!(
+                "bts qword ptr [{base} + {place}], {index}",
+                "jc {was_set}",
+                base = in(reg) self.base(),
+                place = const PLACE_IN_HEADER,
+                index = const { BIT.trailing_zeros() },
+                was_set = label { return false },
+                options(nostack),
+            );
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn has_upper_half(&self, number: u32) -> bool {
+        // SAFETY: it reads half of the word, and jumps to the label or goes on.
+        unsafe {
+            asm!(
+                "cmp dword ptr [{base} + {place}], {number:e}",
+                "jne {differs}",
+                base = in(reg) self.base(),
+                place = const PLACE_IN_HEADER + 4,
+                number = in(reg) number,
+                differs = label { return false },
+                options(nostack, readonly),
             );
         }
         true

@@ -141,6 +141,15 @@ impl ControlBlock {
     /// The offset, in a block, of the stack pointer that [`switch`](super::switch) stores.
     pub(crate) const OWN_SP_AT: usize = offset_of!(Self, own) + offset_of!(Context, sp);
 
+    /// The offset, in a block, of its [spare words](Self::spare_words).
+    #[cfg(not(any(
+        target_os = "linux",
+        feature = "smp",
+        feature = "trace",
+        all(feature = "fp-control", target_feature = "sse")
+    )))]
+    pub(crate) const SPARE_AT: usize = offset_of!(Self, parent) + offset_of!(Context, sp);
+
     /// Returns a block that belongs to no fiber. Code that is not a fiber stores its registers
     /// there when it [`switch`](super::switch)es to one.
     #[must_use]

@@ -4,7 +4,7 @@
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::cpu::current as running;
 use crate::scheduler::run_loop::unparker::Unparker;
-use crate::scheduler::run_loop::waiting::{WaitError, wait_until};
+use crate::scheduler::run_loop::waiting::{WaitError, wait_to_be_told, wait_until};
 use crate::scheduler::run_loop::{RunLoop, deadline_after};
 use crate::scheduler::task::header;
 use crate::scheduler::task::id::FiberId;
@@ -91,7 +91,13 @@ pub fn park_until(deadline: Nanoseconds) -> Result<(), WaitError> {
     let fiber = running::waiting_fiber();
     // SAFETY: it runs.
     let state = unsafe { &(*fiber).state };
-    wait_until(fiber, &PARK, ptr::null(), deadline, || state.take_token())
+    if state.take_token() {
+        return Ok(());
+    }
+    // Whoever provides the token from now on also wakes the fiber.
+    wait_to_be_told(fiber, &PARK, ptr::null(), deadline, || {
+        state.take_token_when_woken()
+    })
 }
 
 /// Waits for `duration`. If it is zero, the other ready fibers run once.

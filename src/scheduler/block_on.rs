@@ -3,7 +3,7 @@
 
 use crate::scheduler::actions::yield_now;
 use crate::scheduler::cpu::current;
-use crate::scheduler::lock_free::state::State;
+use crate::scheduler::lock_free::state::NOTIFIED;
 use crate::scheduler::run_loop::waiting::wait_shielded;
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::id::FiberId;
@@ -63,7 +63,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             // An outer `block_on` may have been notified, and this one may have consumed that.
             // SAFETY: it runs.
-            let _is_alive = unsafe { FiberId::of(fiber) }.signal(State::notify);
+            let _is_alive = unsafe { FiberId::of(fiber) }.signal::<NOTIFIED>();
             return output;
         }
         if state.take_notification() {
@@ -95,6 +95,6 @@ unsafe fn wake(data: *const ()) {
     let generation = unsafe { (*fiber).state.generation() };
     if ptr::eq(data_of(fiber, generation), data) {
         // SAFETY: as above.
-        let _is_alive = unsafe { FiberId::new(fiber, generation) }.signal(State::notify);
+        let _is_alive = unsafe { FiberId::new(fiber, generation) }.signal::<NOTIFIED>();
     }
 }

@@ -17,9 +17,9 @@
 //! - **R2**: a header in a ring, an inbox or the list of all is alive.
 //! - **R3**: the running fiber is the first of the ring of its level. A fiber that waits is in no
 //!   ring.
-//! - **R4**: the ring of `fast` is null, or it is the ring of the running fiber, which is then the
-//!   highest and not empty, and there is no hook. Fast yields are allowed only while it is not null.
-//!   They are forbidden, or about to be, when the inbox is not empty.
+//! - **R4**: `fast` has no ring, or that of the running fiber, which is then the highest and not
+//!   empty, and there is no hook. Fast yields are allowed only while there is one. They are
+//!   forbidden, or about to be, when the inbox is not empty.
 
 pub(crate) mod announce;
 mod blocking;
@@ -41,8 +41,22 @@ pub(crate) mod ownership;
 #[cfg(feature = "smp")]
 pub(crate) mod place;
 pub(crate) mod post;
-#[cfg(not(feature = "smp"))]
+#[cfg(all(
+    not(feature = "smp"),
+    any(
+        target_os = "linux",
+        feature = "trace",
+        all(feature = "fp-control", target_feature = "sse")
+    )
+))]
 mod preempt;
+#[cfg(not(any(
+    target_os = "linux",
+    feature = "smp",
+    feature = "trace",
+    all(feature = "fp-control", target_feature = "sse")
+)))]
+mod preempt_at_once;
 #[cfg(feature = "smp")]
 pub(crate) mod rest;
 pub(crate) mod running;
@@ -70,6 +84,8 @@ use crate::platform::{Core, NEVER, Platform, SwitchHook};
 use crate::scheduler::cpu::current::Place;
 use crate::scheduler::cpu::fast::FastYields;
 use crate::scheduler::lock_free::inbox::Inbox;
+#[cfg(not(feature = "smp"))]
+use crate::scheduler::lock_free::inbox::PLACE_IN_LOOP;
 use crate::scheduler::queue::ready::Ready;
 use crate::scheduler::queue::sleepers::Sleepers;
 use crate::scheduler::task::header::Header;
@@ -154,6 +170,9 @@ pub(crate) struct RunLoop {
     /// Where the loop's fibers began to run. What they hold may not be sent elsewhere.
     place: Cell<Option<Place>>,
 }
+
+#[cfg(not(feature = "smp"))]
+const _: () = assert!(offset_of!(RunLoop, inbox) == PLACE_IN_LOOP);
 
 // SAFETY: R1; the inbox is made to be shared, and so is `Once`.
 unsafe impl Sync for RunLoop {}

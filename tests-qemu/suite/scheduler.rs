@@ -7,6 +7,7 @@ mod life;
 mod list;
 mod misuse;
 mod parking;
+mod preempted;
 mod scopes;
 mod small;
 mod stepped;

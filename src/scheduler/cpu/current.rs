@@ -20,7 +20,7 @@ use core::ptr;
 extern crate std;
 
 /// The bit that is set where waiting is not allowed: outside of fibers, and in [`without_waiting`](crate::scheduler::without_waiting).
-pub(super) const MAY_NOT_WAIT: usize = 1;
+pub(crate) const MAY_NOT_WAIT: usize = 1;
 /// The bit that is also set while a switch hook runs.
 const IN_SWITCH_HOOK: usize = 2;
 /// Set as well while a function of the platform runs that the scheduler called where waiting was
@@ -61,12 +61,12 @@ pub(super) mod word {
 }
 
 #[cfg(all(not(feature = "smp"), not(target_os = "linux")))]
-pub(super) mod word {
+pub(crate) mod word {
     use super::{Header, NOBODY};
     use core::ptr;
     use core::sync::atomic::{AtomicPtr, Ordering};
 
-    static WORD: AtomicPtr<Header> = AtomicPtr::new(NOBODY.cast_mut());
+    pub(crate) static WORD: AtomicPtr<Header> = AtomicPtr::new(NOBODY.cast_mut());
     static RUN_LOOP: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 
     #[inline(always)]
@@ -79,9 +79,22 @@ pub(super) mod word {
         WORD.store(word.cast_mut(), Ordering::Relaxed);
     }
 
+    /// Returns whether this is the address of the loop.
     #[inline(always)]
-    pub(crate) fn run_loop() -> *const () {
-        RUN_LOOP.load(Ordering::Relaxed)
+    pub(crate) fn is_run_loop(address: *const ()) -> bool {
+        // The compiler would load the address first.
+        // SAFETY: it reads a static of ours, and jumps to the label or goes on.
+        unsafe {
+            core::arch::asm!(
+                "cmp qword ptr [rip + {run_loop}], {address}",
+                "jne {another}",
+                run_loop = sym RUN_LOOP,
+                address = in(reg) address,
+                another = label { return false },
+                options(nostack, readonly),
+            );
+        }
+        true
     }
 
     pub(crate) fn set_run_loop(run_loop: *const ()) {
@@ -201,7 +214,10 @@ pub(crate) fn set_next(fiber: *const Header) {
 /// the fiber that was interrupted.
 #[inline(always)]
 pub(crate) fn is_in(run_loop: *const ()) -> bool {
-    ptr::eq(word::run_loop(), run_loop)
+    #[cfg(not(any(feature = "smp", target_os = "linux")))]
+    return word::is_run_loop(run_loop);
+    #[cfg(any(feature = "smp", target_os = "linux"))]
+    return ptr::eq(word::run_loop(), run_loop);
 }
 
 /// Returns the address of the loop of the running fiber, or null outside of fibers.

@@ -16,7 +16,16 @@ use core::ptr;
 use core::sync::atomic::Ordering;
 
 /// The mask, as long as nothing has come up.
-const ALLOWED: u32 = interrupts::FLAG;
+pub(crate) const ALLOWED: u32 = interrupts::FLAG;
+
+/// What stands in place of a ring where there is none. Rings lie in the order of their levels, and
+/// none is higher than this, so one comparison with the word says that there is one and that another
+/// is above it.
+#[cfg(not(any(feature = "smp", target_os = "linux")))]
+const NO_RING: *mut Ring = ptr::without_provenance_mut(usize::MAX);
+/// What stands in place of a ring where there is none.
+#[cfg(any(feature = "smp", target_os = "linux"))]
+const NO_RING: *mut Ring = ptr::null_mut();
 
 /// The two words; see the [module](self).
 #[cfg(any(feature = "smp", target_os = "linux"))]
@@ -30,13 +39,12 @@ pub(crate) struct FastYields {
 pub(crate) struct FastYields;
 
 #[cfg(not(any(feature = "smp", target_os = "linux")))]
-mod words {
-    use super::Ring;
-    use core::ptr;
+pub(crate) mod words {
+    use super::{NO_RING, Ring};
     use core::sync::atomic::{AtomicPtr, AtomicU32};
 
-    pub(super) static MASK: AtomicU32 = AtomicU32::new(0);
-    pub(super) static RING: AtomicPtr<Ring> = AtomicPtr::new(ptr::null_mut());
+    pub(crate) static MASK: AtomicU32 = AtomicU32::new(0);
+    pub(crate) static RING: AtomicPtr<Ring> = AtomicPtr::new(NO_RING);
 }
 
 #[cfg(not(any(feature = "smp", target_os = "linux")))]
@@ -77,7 +85,7 @@ impl FastYields {
         true
     }
 
-    /// Returns whether nothing has come up. The [ring](Self::ring) is not null then.
+    /// Returns whether nothing has come up. There is a [ring](Self::ring) then.
     #[inline(always)]
     #[expect(clippy::unused_self, reason = "elsewhere each loop has its own")]
     pub(crate) fn are_allowed(&self) -> bool {
@@ -101,7 +109,7 @@ impl FastYields {
     pub(crate) const fn new() -> Self {
         Self {
             mask: core::sync::atomic::AtomicU32::new(0),
-            ring: core::sync::atomic::AtomicPtr::new(ptr::null_mut()),
+            ring: core::sync::atomic::AtomicPtr::new(NO_RING),
         }
     }
 
@@ -122,7 +130,7 @@ impl FastYields {
         self.mask().load(Ordering::Relaxed) & flags != 0
     }
 
-    /// Returns whether nothing has come up. The [ring](Self::ring) is not null then.
+    /// Returns whether nothing has come up. There is a [ring](Self::ring) then.
     #[inline(always)]
     pub(crate) fn are_allowed(&self) -> bool {
         self.are_allowed_with(ALLOWED)
@@ -130,10 +138,17 @@ impl FastYields {
 }
 
 impl FastYields {
-    /// Returns the ring of the running fiber, if the loop has no better choice and no hook, or null.
+    /// Returns the ring of the running fiber, if the loop has no better choice and no hook. Otherwise
+    /// returns what is no ring.
     #[inline(always)]
     pub(crate) fn ring(&self) -> *const Ring {
         self.ring_word().load(Ordering::Relaxed)
+    }
+
+    /// Returns whether there is such a ring.
+    #[inline(always)]
+    pub(crate) fn has_ring(&self) -> bool {
+        !ptr::eq(self.ring(), NO_RING)
     }
 
     /// Allows fast yields in this ring, until something comes up. The caller is the owner of the
@@ -176,7 +191,7 @@ impl FastYields {
     #[inline(always)]
     pub(crate) fn leave_ring(&self) {
         self.forbid();
-        self.ring_word().store(ptr::null_mut(), Ordering::Relaxed);
+        self.ring_word().store(NO_RING, Ordering::Relaxed);
     }
 }
 

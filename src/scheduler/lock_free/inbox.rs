@@ -21,6 +21,10 @@
 use crate::atomic::{AtomicPtr, Change as _, IS_ONE_CORE, Ordering, spin_loop};
 use core::ptr;
 
+/// Where the inbox of a run loop lies in the loop on one core. The address of the loop is at hand
+/// wherever the inbox is changed. An inbox that lies elsewhere works too.
+pub(crate) const PLACE_IN_LOOP: usize = 0x108;
+
 /// The link between the nodes of an inbox.
 #[repr(transparent)]
 pub(crate) struct Link<T>(AtomicPtr<T>);
@@ -92,7 +96,11 @@ impl<T: Node> Inbox<T> {
             loop {
                 let older = self.head.load(Ordering::Relaxed);
                 link.store(older, Ordering::Relaxed);
-                if self.head.change(older, node.cast_mut(), Ordering::SeqCst) {
+                let node = node.cast_mut();
+                if self
+                    .head
+                    .change_in::<PLACE_IN_LOOP>(older, node, Ordering::SeqCst)
+                {
                     return;
                 }
             }
@@ -175,7 +183,14 @@ impl<T: Node> Inbox<T> {
     /// # Safety
     ///
     /// Only the owner of the inbox may call this.
-    #[cfg(not(feature = "smp"))]
+    #[cfg(all(
+        not(feature = "smp"),
+        any(
+            target_os = "linux",
+            feature = "trace",
+            all(feature = "fp-control", target_feature = "sse")
+        )
+    ))]
     #[inline(always)]
     pub(crate) unsafe fn only(&self) -> Option<*const T> {
         let newest = self.head.load(Ordering::Acquire);
@@ -193,12 +208,20 @@ impl<T: Node> Inbox<T> {
     ///
     /// The node was returned by [`only`](Self::only), and the caller, which is the owner, has taken
     /// nothing out since.
-    #[cfg(not(feature = "smp"))]
+    #[cfg(all(
+        not(feature = "smp"),
+        any(
+            target_os = "linux",
+            feature = "trace",
+            all(feature = "fp-control", target_feature = "sse")
+        )
+    ))]
     #[inline(always)]
     #[must_use]
     pub(crate) unsafe fn take_only(&self, node: *const T) -> bool {
+        let nobody = ptr::null_mut();
         self.head
-            .change(node.cast_mut(), ptr::null_mut(), Ordering::Acquire)
+            .change_in::<PLACE_IN_LOOP>(node.cast_mut(), nobody, Ordering::Acquire)
     }
 
     /// Takes the list out of the head, which may be empty.

@@ -33,7 +33,6 @@ mod requests;
 mod wake;
 
 use crate::atomic::{AtomicU64, Bits as _, IS_ONE_CORE, Ordering};
-use core::sync::atomic::compiler_fence;
 
 /// The fiber waited and was woken by somebody who is not the owner. It is in the inbox, or about to
 /// be.
@@ -43,11 +42,11 @@ const PARKED: u64 = 2;
 /// The fiber was woken since it last waited, while it did not wait.
 const WAKE: u64 = 4;
 /// The token of `park`, with the contract of `std::thread::park`.
-const TOKEN: u64 = 8;
+pub(crate) const TOKEN: u64 = 8;
 /// A waker of `block_on` was called.
-const NOTIFIED: u64 = 16;
+pub(crate) const NOTIFIED: u64 = 16;
 /// The fiber was cancelled.
-const CANCELLED: u64 = 32;
+pub(crate) const CANCELLED: u64 = 32;
 /// The closure has returned, and the result is in place.
 const FINISHED: u64 = 64;
 /// There is no join handle any more.
@@ -65,6 +64,10 @@ const LOOKED_AT: u64 = 512;
 #[cfg(not(loom))]
 const IN_DESTRUCTOR: u64 = 2048;
 const GENERATION_SHIFT: u32 = 32;
+
+/// What the owner clears when it takes a fiber out of the inbox: see
+/// [`unpark_from_inbox`](State::unpark_from_inbox).
+pub(crate) const FROM_INBOX: u64 = PARKED | POSTED | WAKE;
 
 /// What the caller that wakes a fiber has to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,20 +187,15 @@ impl State {
             return;
         }
         // The fiber may have been woken again meanwhile, with nothing left to notice.
-        self.0
-            .clear::<{ PARKED | POSTED | WAKE }>(Ordering::Acquire);
+        self.0.clear::<FROM_INBOX>(Ordering::Acquire);
     }
 
     /// Sets a bit and wakes the fiber, if it still has that generation and has not ended.
     #[inline(always)]
-    fn signal(&self, of: u32, bit: u64) -> Woken {
+    pub(crate) fn signal(&self, of: u32, bit: u64) -> Woken {
         let current = self.0.load(Ordering::Relaxed);
         if generation(current) != of {
             return Woken::Stale;
-        }
-        if IS_ONE_CORE {
-            // Without this the compiler computes one condition of the two, with more instructions.
-            compiler_fence(Ordering::SeqCst);
         }
         // One that has ended does not wait.
         if waits(current) && self.exchange(current, current | bit | POSTED).is_ok() {
@@ -224,16 +222,13 @@ impl State {
     }
 
     /// Provides the token of `park`.
+    #[cfg(loom)]
     pub(crate) fn give_token(&self, generation: u32) -> Woken {
         self.signal(generation, TOKEN)
     }
 
-    /// Tells a fiber in `block_on` to poll again.
-    pub(crate) fn notify(&self, generation: u32) -> Woken {
-        self.signal(generation, NOTIFIED)
-    }
-
     /// Cancels the fiber.
+    #[cfg(loom)]
     pub(crate) fn cancel(&self, generation: u32) -> Woken {
         self.signal(generation, CANCELLED)
     }
@@ -242,6 +237,16 @@ impl State {
     #[must_use]
     pub(crate) fn take_token(&self) -> bool {
         self.take::<TOKEN>()
+    }
+
+    /// Behaves like [`take_token`](Self::take_token), for a fiber that was woken, probably by the token.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn take_token_when_woken(&self) -> bool {
+        if IS_ONE_CORE {
+            return self.0.take_aside::<TOKEN>(Ordering::Acquire);
+        }
+        self.take_token()
     }
 
     /// Takes the notification of `block_on`. Returns whether it was there.

@@ -18,6 +18,13 @@ use crate::scheduler::lock_free::inbox::Node as _;
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::priority::Priority;
 use core::cell::Cell;
+#[cfg(not(any(
+    target_os = "linux",
+    feature = "smp",
+    feature = "trace",
+    all(feature = "fp-control", target_feature = "sse")
+)))]
+use core::mem::offset_of;
 use core::num::NonZeroUsize;
 use core::ptr;
 
@@ -74,6 +81,23 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
+    /// The offset in a queue of the word that has a bit for each ring that is not empty.
+    #[cfg(not(any(
+        target_os = "linux",
+        feature = "smp",
+        feature = "trace",
+        all(feature = "fp-control", target_feature = "sse")
+    )))]
+    pub(crate) const LEVELS_AT: usize = offset_of!(Self, levels);
+    /// The offset in a queue of the rings.
+    #[cfg(not(any(
+        target_os = "linux",
+        feature = "smp",
+        feature = "trace",
+        all(feature = "fp-control", target_feature = "sse")
+    )))]
+    pub(crate) const RINGS_AT: usize = offset_of!(Self, rings);
+
     pub(crate) const fn new() -> Self {
         Self {
             levels: Cell::new(0),
@@ -212,7 +236,14 @@ impl Ready {
     ///
     /// The requirements of [`push_back`](Self::push_back) apply. `level` must be the fiber's, and its
     /// ring must be empty.
-    #[cfg(not(feature = "smp"))]
+    #[cfg(all(
+        not(feature = "smp"),
+        any(
+            target_os = "linux",
+            feature = "trace",
+            all(feature = "fp-control", target_feature = "sse")
+        )
+    ))]
     #[inline(always)]
     pub(crate) unsafe fn begin_ring(&self, fiber: *const Header, level: usize) -> &Ring {
         let ring = self.ring(level);

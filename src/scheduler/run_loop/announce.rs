@@ -37,7 +37,7 @@ impl RunLoop {
 
     /// Announces that root runs next, after `prev`.
     pub(super) fn announce_root(&self, prev: *const Header) {
-        debug_assert!(self.fast.ring().is_null(), "R4: no fiber runs");
+        debug_assert!(!self.fast.has_ring(), "R4: no fiber runs");
         if let Some(hook) = self.hook.get() {
             call_hook(hook, prev, ptr::null());
         }

@@ -122,69 +122,6 @@ pub(crate) unsafe fn before_running(fiber: *const Header) {
     let _ = fiber;
 }
 
-/// Returns whether [`before_leaving`] would find nothing suspicious.
-///
-/// # Safety
-///
-/// `fiber` must be the running fiber.
-#[cfg(not(feature = "smp"))]
-#[inline(always)]
-pub(crate) unsafe fn may_leave(fiber: *const Header) -> bool {
-    #[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
-    // SAFETY: it reads the header and the canary of a living fiber, and jumps to the label or goes
-    // on after the last line.
-    unsafe {
-        asm!(
-            "mov rcx, [{fiber} + {bottom}]",
-            "cmp rsp, rcx",
-            "jbe {unusual}",
-            "cmp dword ptr [rcx + {canary_at}], {canary}",
-            "jne {unusual}",
-            fiber = in(reg) fiber,
-            bottom = const offset_of!(Header, stack_bottom),
-            canary = const CANARY,
-            canary_at = const CANARY_TOP_AT,
-            out("rcx") _,
-            unusual = label { return false },
-            options(nostack, readonly),
-        );
-    }
-    #[cfg(not(all(feature = "stack-check", not(any(miri, kfiber_threads)))))]
-    let _ = fiber;
-    true
-}
-
-/// Returns whether [`before_running`] would find nothing suspicious.
-///
-/// # Safety
-///
-/// `fiber` must be alive, and must not be root.
-#[cfg(not(feature = "smp"))]
-#[inline(always)]
-pub(crate) unsafe fn may_run(fiber: *const Header) -> bool {
-    #[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
-    // SAFETY: it reads the header of a living fiber, and jumps to the label or goes on after the
-    // last line.
-    unsafe {
-        asm!(
-            "mov rcx, [{fiber} + {sp}]",
-            "cmp rcx, [{fiber} + {bottom}]",
-            "jbe {elsewhere}",
-            "cmp rcx, {fiber}",
-            "ja {elsewhere}",
-            fiber = in(reg) fiber,
-            sp = const Header::SP_AT,
-            bottom = const offset_of!(Header, stack_bottom),
-            out("rcx") _,
-            elsewhere = label { return false },
-            options(nostack, readonly),
-        );
-    }
-    #[cfg(not(all(feature = "stack-check", not(any(miri, kfiber_threads)))))]
-    let _ = fiber;
-    true
-}
-
 /// Switches to the stack of root, below what is stored there, and calls [`judge`] to decide.
 /// Returns if the fiber is intact, with all registers preserved except rax and rcx.
 ///

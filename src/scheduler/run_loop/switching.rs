@@ -28,7 +28,7 @@ impl RunLoop {
                 return;
             }
         } else {
-            // SAFETY: R4: fast yields are allowed, so it is not null.
+            // SAFETY: R4: fast yields are allowed, so there is one.
             let ring = unsafe { &*self.fast.ring() };
             // Done before anybody can see that the fiber waits: from then on its link belongs to
             // the inbox.
@@ -264,7 +264,7 @@ impl RunLoop {
             // SAFETY: the caller's promise.
             return unsafe { self.next_for_good_slowly(fiber) };
         }
-        // SAFETY: R4: fast yields are allowed, so it is not null.
+        // SAFETY: R4: fast yields are allowed, so there is one.
         let ring = unsafe { &*self.fast.ring() };
         // SAFETY: R4: the fiber is its first, and not its only one.
         unsafe { ring.cut_first(next) };

@@ -1,15 +1,40 @@
 //! The handle that wakes one fiber from anywhere.
 
 use super::RunLoop;
+use crate::atomic::IS_ONE_CORE;
 #[cfg(kfiber_steps)]
 use crate::atomic::{Mistake, is_planted, spin_loop};
-use crate::scheduler::lock_free::state::{State, Woken};
+use crate::scheduler::lock_free::state::{TOKEN, Woken};
 use crate::scheduler::task::id::FiberId;
 
 impl FiberId {
-    /// Changes the state of the fiber, and wakes it if the change requires that. Returns whether
-    /// the fiber still exists.
-    pub(crate) fn signal(self, change: impl FnOnce(&State, u32) -> Woken) -> bool {
+    /// Sets this bit in the state of the fiber, and wakes the fiber. Returns whether it still exists.
+    #[inline]
+    pub(crate) fn signal<const BIT: u64>(self) -> bool {
+        // SAFETY: the header stays readable.
+        if unsafe { &(*self.header).state }.post::<BIT>(self.generation) {
+            // SAFETY: it is parked, so it is alive.
+            let run_loop = unsafe { RunLoop::of(self.header) };
+            // SAFETY: as above, and nobody woke it before.
+            unsafe { run_loop.post(self.header) };
+            return true;
+        }
+        if IS_ONE_CORE {
+            // This is the last that is called, so nothing is saved for it.
+            self.signal_aside(BIT)
+        } else {
+            self.signal_any(BIT)
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn signal_aside(self, bit: u64) -> bool {
+        self.signal_any(bit)
+    }
+
+    #[inline(always)]
+    fn signal_any(self, bit: u64) -> bool {
         // SAFETY: the header stays readable.
         let state = unsafe { &(*self.header).state };
         #[cfg(kfiber_steps)]
@@ -22,7 +47,7 @@ impl FiberId {
                 spin_loop();
             }
         }
-        match change(state, self.generation) {
+        match state.signal(self.generation, bit) {
             Woken::Stale => return false,
             Woken::Nothing => {}
             Woken::Enqueue => {
@@ -60,8 +85,12 @@ impl Unparker {
     /// # Context
     ///
     /// Callable from: fiber, interrupt, scheduler, any core. Lock-free. Blocks: nothing.
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "most do not ask whether it has ended"
+    )]
     pub fn unpark(self) -> bool {
-        self.0.signal(State::give_token)
+        self.0.signal::<TOKEN>()
     }
 
     /// Returns the id of the fiber that the handle wakes.

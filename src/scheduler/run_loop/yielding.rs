@@ -34,7 +34,7 @@ impl RunLoop {
             }
             // SAFETY: it runs, and its turn is not over yet.
             unsafe { before_leaving(prev) };
-            // SAFETY: R4: fast yields are allowed, so it is not null.
+            // SAFETY: R4: fast yields are allowed, so there is one.
             let ring = unsafe { &*fast.ring() };
             // SAFETY: R4: `prev` is its first.
             unsafe { ring.rotate(prev) };
@@ -42,11 +42,39 @@ impl RunLoop {
             unsafe { Self::set_running(next) };
             next
         } else {
+            #[cfg(not(any(
+                target_os = "linux",
+                feature = "smp",
+                feature = "trace",
+                all(feature = "fp-control", target_feature = "sse")
+            )))]
+            // SAFETY: both come from there.
+            return if !unsafe { Self::yield_with_a_look(flags, prev) } {
+                misuse::check();
+            };
+            #[cfg(any(
+                target_os = "linux",
+                feature = "smp",
+                feature = "trace",
+                all(feature = "fp-control", target_feature = "sse")
+            ))]
             // SAFETY: both come from there.
             let next = unsafe { Self::next_after_yield(flags, prev) };
+            #[cfg(any(
+                target_os = "linux",
+                feature = "smp",
+                feature = "trace",
+                all(feature = "fp-control", target_feature = "sse")
+            ))]
             if ptr::eq(next, prev) {
                 return misuse::check();
             }
+            #[cfg(any(
+                target_os = "linux",
+                feature = "smp",
+                feature = "trace",
+                all(feature = "fp-control", target_feature = "sse")
+            ))]
             next
         };
         // SAFETY: R2.
@@ -82,6 +110,12 @@ impl RunLoop {
     /// # Safety
     ///
     /// Both must come from [`yielding::yielding_fiber`].
+    #[cfg(any(
+        target_os = "linux",
+        feature = "smp",
+        feature = "trace",
+        all(feature = "fp-control", target_feature = "sse")
+    ))]
     #[cold]
     #[inline(never)]
     unsafe fn next_after_yield(flags: u32, prev: *const Header) -> *const Header {
@@ -108,7 +142,7 @@ impl RunLoop {
     /// `prev` must be the running fiber of this loop, and the caller must be the owner (**R1**).
     #[cold]
     #[inline(never)]
-    unsafe fn next_after_look(&self, prev: *const Header) -> *const Header {
+    pub(super) unsafe fn next_after_look(&self, prev: *const Header) -> *const Header {
         // SAFETY: it runs, and its turn is not over yet.
         unsafe { before_leaving(prev) };
         if !self.inbox.is_empty() {

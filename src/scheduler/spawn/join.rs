@@ -10,7 +10,7 @@ use super::{Extra, result_of};
 use crate::platform::{NEVER, Nanoseconds};
 use crate::scheduler::cpu::current;
 use crate::scheduler::lock_free::joiner::JoinerPlace;
-use crate::scheduler::lock_free::state::{Progress, State};
+use crate::scheduler::lock_free::state::{CANCELLED, Progress, State};
 use crate::scheduler::report::failure::Failure;
 use crate::scheduler::run_loop::unparker::Unparker;
 use crate::scheduler::run_loop::waiting::{self, WaitError};
@@ -89,7 +89,7 @@ impl<T> JoinHandle<T> {
     ///
     /// Callable from: fiber, interrupt, scheduler, any core. Lock-free. Blocks: nothing.
     pub fn cancel(&self) {
-        let _is_alive = self.id.signal(State::cancel);
+        let _is_alive = self.id.signal::<CANCELLED>();
     }
 
     /// Waits for the fiber's end and returns its result. The wait lends the fiber no priority: if

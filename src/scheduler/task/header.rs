@@ -117,6 +117,24 @@ impl Header {
     /// stack.
     pub(crate) const SP_AT: usize = offset_of!(Self, block) + ControlBlock::OWN_SP_AT;
 
+    /// The offset in a header of the link to the next in the same ring or inbox.
+    #[cfg(not(any(
+        target_os = "linux",
+        feature = "smp",
+        feature = "trace",
+        all(feature = "fp-control", target_feature = "sse")
+    )))]
+    pub(crate) const LINK_AT: usize = offset_of!(Self, block) + ControlBlock::SPARE_AT;
+
+    /// The offset in a header of the number of turns.
+    #[cfg(not(any(
+        target_os = "linux",
+        feature = "smp",
+        feature = "trace",
+        all(feature = "fp-control", target_feature = "sse")
+    )))]
+    pub(crate) const TURNS_AT: usize = Self::LINK_AT + size_of::<usize>();
+
     /// Creates the header of a run loop's own context, which is in no queue.
     pub(crate) const fn root() -> Self {
         Self {

@@ -1,17 +1,40 @@
 //! Waking a fiber that is known to be alive, by anybody and by its owner.
 
 use super::{PARKED, POSTED, State, WAKE, Woken, after_wake, waits};
-use crate::atomic::{Bits as _, Ordering};
+use crate::atomic::{Bits as _, IS_ONE_CORE, Ordering};
 
 impl State {
     /// Wakes a fiber that is known to be alive.
     #[inline]
     pub(crate) fn wake(&self) -> Woken {
         let current = self.0.load(Ordering::Relaxed);
+        if IS_ONE_CORE {
+            // As in `post`.
+            if waits(current) && self.0.put::<POSTED>(Ordering::AcqRel) {
+                return Woken::Enqueue;
+            }
+            return self.wake_slowly();
+        }
         if waits(current) && self.exchange(current, current | POSTED).is_ok() {
             return Woken::Enqueue;
         }
         self.wake_slowly()
+    }
+
+    /// Behaves like [`signal`](Self::signal) where only one core uses the word, if the fiber has that
+    /// generation and waits. The caller then enqueues it. Otherwise returns false, and `signal` has to
+    /// find out.
+    ///
+    /// Only interrupt handlers come in between, and of all that they do to a fiber that waits, only
+    /// what sets POSTED matters. So the last of these instructions decides which of two was first.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn post<const BIT: u64>(&self, of: u32) -> bool {
+        if !IS_ONE_CORE || !self.0.has_upper_half(of) || !waits(self.0.load(Ordering::Relaxed)) {
+            return false;
+        }
+        self.0.set::<BIT>(Ordering::AcqRel);
+        self.0.put::<POSTED>(Ordering::AcqRel)
     }
 
     /// The slow path of [`wake`](Self::wake), in which the fiber does not wait, or is changed by others.
