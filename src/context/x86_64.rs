@@ -11,9 +11,9 @@
 //! ```
 //!
 //! The switch between fibers of a scheduler always continues `next.own`, and has the address of
-//! `next` in r10. It loads rcx and rdx only, and jumps to `switch_tail`, which loads rbx and rbp
-//! itself. That is two instructions less. What `resume` and `suspend` continue lies at two places in
-//! a block, so they keep to `tail`.
+//! `next` in r10. It loads rcx only, and jumps to `switch_tail`, which loads rbx and rbp itself and
+//! jumps to the address where it lies. That is three instructions less. What `resume` and `suspend`
+//! continue lies at two places in a block, so they keep to `tail`.
 //!
 //! A fiber that leaves for good stores nothing and jumps to `exit_tail` instead of `tail`.
 //! `exit_tail` continues the other context too, but first calls a function on its stack. That
@@ -27,8 +27,8 @@
 //!   are those of the code that switches, and at the landing all registers are those of the other
 //!   side. In `tail` the unwind rules name the other side as the caller. They hold from the first
 //!   byte to the last, because the four registers that they use do not change. In `switch_tail` they
-//!   use rcx, rdx and r10, and find rbx and rbp where it loads them. A breakpoint at each of the two
-//!   catches every switch.
+//!   use rcx and r10, and find the rest in the block. A breakpoint at each of the two catches every
+//!   switch.
 //! - `lea` takes the address of the landing. Unwinders look up the byte before a return address,
 //!   which belongs to the jump of the same block, so they report the right function and line.
 //! - `int3` after a jump stops straight-line speculation; indirect-branch tracking wants `endbr64`.
@@ -41,14 +41,13 @@ use core::mem::offset_of;
 
 /// The assembly of a switch. `$prev` and `$next` name the registers that hold the two blocks, and
 /// the operands `prev` and `next` select a context in each block. `$loads` loads what `$tail` wants
-/// in registers beside rcx and rdx. Loads come before stores, so no load waits for a store. The
+/// in registers beside rcx. Loads come before stores, so no load waits for a store. The
 /// address is stored last: a context whose address is stored is complete.
 macro_rules! exchange {
     ($prev:literal, $next:literal, $loads:expr, $tail:ident, { $($operands:tt)* }) => {
         asm!(
             "lea rax, [rip + 2f]",
             concat!("mov rcx, [", $next, " + {next} + {sp}]"),
-            concat!("mov rdx, [", $next, " + {next} + {ip}]"),
             $loads,
             store_control_words!(concat!($prev, " + {prev}")),
             concat!("mov [", $prev, " + {prev} + {sp}],  rsp"),
@@ -73,10 +72,16 @@ macro_rules! exchange {
 }
 
 /// The loads for [`tail`] of a context in the block at `$next`.
-macro_rules! rbp_and_rbx {
+macro_rules! ip_rbp_and_rbx {
     ($next:literal) => {
         concat!(
-            "mov r8, [", $next, " + {next} + {rbp}]; mov r9, [", $next, " + {next} + {rbx}]"
+            "mov rdx, [",
+            $next,
+            " + {next} + {ip}]; mov r8, [",
+            $next,
+            " + {next} + {rbp}]; mov r9, [",
+            $next,
+            " + {next} + {rbx}]"
         )
     };
 }
@@ -91,7 +96,7 @@ pub unsafe fn resume(block: *mut ControlBlock, payload: Payload) -> Transfer {
     let (received, tag);
     // SAFETY: C1 to C3, by the caller. Every register is saved by the switch or declared as clobbered.
     unsafe {
-        exchange!("rsi", "rsi", rbp_and_rbx!("rsi"), tail, {
+        exchange!("rsi", "rsi", ip_rbp_and_rbx!("rsi"), tail, {
             prev = const offset_of!(ControlBlock, parent),
             next = const offset_of!(ControlBlock, own),
             inout("rdi") payload => received,
@@ -115,7 +120,7 @@ pub unsafe fn suspend(block: *mut ControlBlock, payload: Payload) -> Payload {
     let received;
     // SAFETY: C1 and C2, by the caller. Every register is saved by the switch or declared as clobbered.
     unsafe {
-        exchange!("rsi", "rsi", rbp_and_rbx!("rsi"), tail, {
+        exchange!("rsi", "rsi", ip_rbp_and_rbx!("rsi"), tail, {
             prev = const offset_of!(ControlBlock, own),
             next = const offset_of!(ControlBlock, parent),
             inout("rdi") payload => received,
@@ -215,20 +220,22 @@ pub(super) unsafe extern "sysv64" fn tail() {
 }
 
 /// The end of [`switch`]: continues the context `own` of the block in r10, whose stack pointer is in
-/// rcx and whose address is in rdx.
+/// rcx.
 ///
-/// The rules for rbp and rbx are expressions, since these lie in the block and not in a frame: the
-/// caller's register is the word at r10 plus a number of two bytes in LEB128.
+/// The rules for the others are expressions, since these lie in the block and not in a frame: each is
+/// the word at r10 plus a number, which takes two bytes in LEB128.
 #[unsafe(naked)]
 unsafe extern "sysv64" fn switch_tail() {
+    const IP_AT: usize = offset_of!(ControlBlock, own) + offset_of!(Context, record.ip);
     const RBP_AT: usize = offset_of!(ControlBlock, own) + offset_of!(Context, record.rbp);
     const RBX_AT: usize = offset_of!(ControlBlock, own) + offset_of!(Context, rbx);
     naked_asm!(
         ".cfi_startproc simple",
         ".cfi_def_cfa rcx, 0", // the caller is the context to be continued
-        ".cfi_register rip, rdx",
-        ".cfi_escape 0x10, 6, 3, 0x7a, ({rbp} & 0x7f) | 0x80, {rbp} >> 7", // rbp: DW_OP_breg10
-        ".cfi_escape 0x10, 3, 3, 0x7a, ({rbx} & 0x7f) | 0x80, {rbx} >> 7", // rbx: DW_OP_breg10
+        // DW_CFA_expression rip, rbp and rbx: DW_OP_breg10
+        ".cfi_escape 0x10, 16, 3, 0x7a, ({ip} & 0x7f) | 0x80, {ip} >> 7",
+        ".cfi_escape 0x10, 6, 3, 0x7a, ({rbp} & 0x7f) | 0x80, {rbp} >> 7",
+        ".cfi_escape 0x10, 3, 3, 0x7a, ({rbx} & 0x7f) | 0x80, {rbx} >> 7",
         ".cfi_undefined r12",
         ".cfi_undefined r13",
         ".cfi_undefined r14",
@@ -236,9 +243,10 @@ unsafe extern "sysv64" fn switch_tail() {
         "mov rsp, rcx",
         "mov rbx, [r10 + {rbx}]",
         "mov rbp, [r10 + {rbp}]",
-        "jmp rdx",
+        "jmp [r10 + {ip}]",
         "int3",
         ".cfi_endproc",
+        ip = const IP_AT,
         rbp = const RBP_AT,
         rbx = const RBX_AT,
     )

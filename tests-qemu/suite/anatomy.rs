@@ -16,8 +16,10 @@ const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
 const JMP_REL32: u8 = 0xe9;
 /// `lea rax, [rip + …]`, the first instruction of the inline part.
 const LEA_RAX: [u8; 3] = [0x48, 0x8d, 0x05];
-/// `jmp rdx` and `int3`, the last of `tail`, of `switch_tail`, and of `base`.
+/// `jmp rdx` and `int3`, the last of `tail` and of `base`.
 const JMP_RDX: [u8; 3] = [0xff, 0xe2, 0xcc];
+/// `jmp [r10 + 0x28]` and `int3`, the last of `switch_tail`.
+const JMP_TO_OWN: [u8; 5] = [0x41, 0xff, 0x62, 0x28, 0xcc];
 
 /// A part of the switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +53,14 @@ fn bytes<const N: usize>(address: usize) -> [u8; N] {
 
 /// The end of the code at `start`, which is the first jump of its kind.
 fn end_of(start: usize) -> usize {
-    let jump = (start..start + 256).find(|&address| bytes(address) == JMP_RDX);
-    jump.expect("tails and base end in a jump") + JMP_RDX.len()
+    let end = (start..start + 256).find_map(|address| {
+        if bytes(address) == JMP_RDX {
+            Some(address + JMP_RDX.len())
+        } else {
+            (bytes(address) == JMP_TO_OWN).then_some(address + JMP_TO_OWN.len())
+        }
+    });
+    end.expect("tails and base end in a jump")
 }
 
 /// Never runs: only its first frame is looked at.

@@ -143,7 +143,7 @@ kernel_test! {
         fuzz::report(world);
         assert!(ticks() >= rounds / 10, "too few interrupts to be a storm");
         assert!(*inline > 0 && *tail > 0 && *base > 0, "no part was spared");
-        // mov rsp, rcx; mov rbx, …; mov rbp, …; jmp rdx: moves of three bytes, or loads of four
+        // mov rsp, rcx; mov rbx, …; mov rbp, …; jmp …
         for bytes in &*tail_bytes {
             let hit: usize = bytes.iter().filter(|&&count| count > 0).count();
             assert_eq!(hit, 4, "no instruction of a tail was spared");

@@ -16,8 +16,8 @@ pub(super) fn inline_copies(
     found: &mut Vec<Piece>,
 ) -> Result<()> {
     let instructions = function.instructions();
-    // `switch_tail` loads two registers itself.
-    let length = if has_fp { 22 } else { 9 } - if is_switch { 2 } else { 0 };
+    // `switch_tail` loads all but the stack pointer itself.
+    let length = if has_fp { 22 } else { 9 } - if is_switch { 3 } else { 0 };
     for (position, jump) in instructions.iter().enumerate() {
         if !jump.is_jmp_short_or_near() || !tails.contains(&jump.near_branch_target()) {
             continue;

@@ -1,6 +1,6 @@
 //! The end of every switch: four instructions and nothing else, and at each of them the caller is the other side.
 //!
-//! `tail` finds all four words of the other side in registers, `switch_tail` two of them in the block in r10.
+//! `tail` finds all four words of the other side in registers, `switch_tail` all but rsp in the block in r10.
 
 use iced_x86::Register;
 
@@ -11,8 +11,8 @@ use super::unwind_table::Caller;
 use super::value::{REGISTERS, Value};
 use super::walk::{Violation, Words, require, require_caller, require_stop_behind, walk};
 
-/// Proves `tail` or `switch_tail`. The unwind rules name rcx, rdx, and r8 and r9 or r10, so these must stay as they are to
-/// the end.
+/// Proves `tail` or `switch_tail`. The unwind rules name rcx, and rdx, r8 and r9 or else r10, so these must stay as they
+/// are to the end.
 pub(super) fn prove(specimen: &Specimen, piece: &Piece) -> Result<(), Violation> {
     let program = &specimen.program;
     let stack = Value::named("the stack that is left");
@@ -22,10 +22,10 @@ pub(super) fn prove(specimen: &Specimen, piece: &Piece) -> Result<(), Violation>
     let own = state.get(Register::R10).plus(specimen.context_size());
     other.put(&mut state, own);
     let entry = state.clone();
-    let [rbp, rbx] = if piece.part == Part::SwitchTail {
-        [other.rbp, other.rbx]
+    let [ip, rbp, rbx] = if piece.part == Part::SwitchTail {
+        [other.ip, other.rbp, other.rbx]
     } else {
-        [entry.get(Register::R8), entry.get(Register::R9)]
+        [Register::RDX, Register::R8, Register::R9].map(|register| entry.get(register))
     };
     let rules = Territory {
         stack,
@@ -35,7 +35,7 @@ pub(super) fn prove(specimen: &Specimen, piece: &Piece) -> Result<(), Violation>
     };
     let caller = Caller {
         cfa: entry.get(Register::RCX),
-        ip: Some(entry.get(Register::RDX)),
+        ip: Some(ip),
         sp: Some(entry.get(Register::RCX)),
         rbp: Some(rbp),
         rbx: Some(rbx),
@@ -57,7 +57,7 @@ pub(super) fn prove(specimen: &Specimen, piece: &Piece) -> Result<(), Violation>
     require(
         program,
         last,
-        &[("the jump's target", target, entry.get(Register::RDX))],
+        &[("the jump's target", target, ip)],
     )?;
     for register in REGISTERS {
         let must = match register {

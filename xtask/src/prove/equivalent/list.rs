@@ -250,18 +250,10 @@ pub(super) const EQUIVALENT: List = &[
     ),
     (
         Part::Switch,
-        LOADS,
-        &[
-            "swap `mov rcx, [r10+0x30]` and `mov rdx, [r10+0x28]`",
-            "swap `mov rcx, [r10+0x50]` and `mov rdx, [r10+0x48]`",
-        ],
-    ),
-    (
-        Part::Switch,
         LOAD_AND_STORE,
         &[
-            "swap `mov rdx, [r10+0x28]` and `mov [rsi+0x30], rsp`",
-            "swap `mov rdx, [r10+0x48]` and `stmxcsr [rsi+0x60]`",
+            "swap `mov rcx, [r10+0x30]` and `mov [rsi+0x30], rsp`",
+            "swap `mov rcx, [r10+0x50]` and `stmxcsr [rsi+0x60]`",
         ],
     ),
     (
