@@ -59,30 +59,14 @@ macro_rules! entry {
 /// yet to switch away from it.
 #[inline(always)]
 pub(crate) unsafe fn before_leaving(fiber: *const Header) {
-    #[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
-    // SAFETY: it reads the header and the canary of a living fiber, and jumps to the label or goes
-    // on after the last line.
-    unsafe {
-        asm!(
-            "mov rcx, [{fiber} + {bottom}]",
-            "cmp rsp, rcx",
-            "jbe {unusual}",
-            "cmp dword ptr [rcx + {canary_at}], {canary}",
-            "jne {unusual}",
-            fiber = in(reg) fiber,
-            bottom = const offset_of!(Header, stack_bottom),
-            canary = const CANARY,
-            canary_at = const CANARY_TOP_AT,
-            out("rcx") _,
-            unusual = label {
-                // SAFETY: the caller's promise is what `look_closer` asks for.
-                unsafe { call_out_of_line!(look_closer, fiber) }
-            },
-            options(nostack, readonly),
-        );
+    // SAFETY: the caller's promise.
+    if unsafe { !may_leave(fiber) } {
+        #[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
+        // SAFETY: the caller's promise is what `look_closer` asks for.
+        unsafe {
+            call_out_of_line!(look_closer, fiber);
+        }
     }
-    #[cfg(not(all(feature = "stack-check", not(any(miri, kfiber_threads)))))]
-    let _ = fiber;
 }
 
 /// Checks that the stored stack pointer of a fiber that is to run soon lies in its own stack.
@@ -97,29 +81,14 @@ pub(crate) unsafe fn before_leaving(fiber: *const Header) {
 /// `fiber` must be alive, and must not be root.
 #[inline(always)]
 pub(crate) unsafe fn before_running(fiber: *const Header) {
-    #[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
-    // SAFETY: it reads the header of a living fiber, and jumps to the label or goes on after the
-    // last line.
-    unsafe {
-        asm!(
-            "mov rcx, [{fiber} + {sp}]",
-            "cmp rcx, [{fiber} + {bottom}]",
-            "jbe {elsewhere}",
-            "cmp rcx, {fiber}",
-            "ja {elsewhere}",
-            fiber = in(reg) fiber,
-            sp = const Header::SP_AT,
-            bottom = const offset_of!(Header, stack_bottom),
-            out("rcx") _,
-            elsewhere = label {
-                // SAFETY: the caller's promise is what is asked for there.
-                unsafe { call_out_of_line!(condemn_keeping_registers, fiber) }
-            },
-            options(nostack, readonly),
-        );
+    // SAFETY: the caller's promise.
+    if unsafe { !may_run(fiber) } {
+        #[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
+        // SAFETY: the caller's promise is what is asked for there.
+        unsafe {
+            call_out_of_line!(condemn_keeping_registers, fiber);
+        }
     }
-    #[cfg(not(all(feature = "stack-check", not(any(miri, kfiber_threads)))))]
-    let _ = fiber;
 }
 
 /// Returns whether [`before_leaving`] would find nothing suspicious.
@@ -127,7 +96,6 @@ pub(crate) unsafe fn before_running(fiber: *const Header) {
 /// # Safety
 ///
 /// `fiber` must be the running fiber.
-#[cfg(not(feature = "smp"))]
 #[inline(always)]
 pub(crate) unsafe fn may_leave(fiber: *const Header) -> bool {
     #[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
@@ -159,7 +127,6 @@ pub(crate) unsafe fn may_leave(fiber: *const Header) -> bool {
 /// # Safety
 ///
 /// `fiber` must be alive, and must not be root.
-#[cfg(not(feature = "smp"))]
 #[inline(always)]
 pub(crate) unsafe fn may_run(fiber: *const Header) -> bool {
     #[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
