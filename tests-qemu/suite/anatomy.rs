@@ -8,6 +8,8 @@ use kfiber::{
     stack::{Stack, Storage},
 };
 
+/// The ends: that of `switch`, and that of the other forms.
+pub(crate) const TAILS: usize = 2;
 /// The most landings that are told apart: one for each form, and more where the compiler copied one.
 const LANDINGS: usize = 16;
 const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
@@ -16,13 +18,15 @@ const JMP_REL32: u8 = 0xe9;
 const LEA_RAX: [u8; 3] = [0x48, 0x8d, 0x05];
 /// `jmp rdx` and `int3`, the last of `tail` and of `base`.
 const JMP_RDX: [u8; 3] = [0xff, 0xe2, 0xcc];
+/// `jmp [r10 + 0x28]` and `int3`, the last of `switch_tail`.
+const JMP_TO_OWN: [u8; 5] = [0x41, 0xff, 0x62, 0x28, 0xcc];
 
 /// A part of the switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     /// From the address of the landing to the jump, and the landing itself, wherever a switch is.
     Inline,
-    /// The shared end.
+    /// One of the shared ends.
     Tail,
     /// The first frame of a fiber.
     Base,
@@ -35,7 +39,8 @@ pub(crate) enum Part {
 pub(crate) struct Anatomy {
     inline: [Range<usize>; LANDINGS],
     count: usize,
-    pub(crate) tail: Range<usize>,
+    /// Where the forms of the switch end, in the order in which they were learned.
+    pub(crate) tails: [Range<usize>; TAILS],
     base: Range<usize>,
 }
 
@@ -48,8 +53,14 @@ fn bytes<const N: usize>(address: usize) -> [u8; N] {
 
 /// The end of the code at `start`, which is the first jump of its kind.
 fn end_of(start: usize) -> usize {
-    let jump = (start..start + 256).find(|&address| bytes(address) == JMP_RDX);
-    jump.expect("tail and base end in a jump") + JMP_RDX.len()
+    let end = (start..start + 256).find_map(|address| {
+        if bytes(address) == JMP_RDX {
+            Some(address + JMP_RDX.len())
+        } else {
+            (bytes(address) == JMP_TO_OWN).then_some(address + JMP_TO_OWN.len())
+        }
+    });
+    end.expect("tails and base end in a jump")
 }
 
 /// Never runs: only its first frame is looked at.
@@ -70,7 +81,7 @@ impl Anatomy {
         Self {
             inline: [const { 0..0 }; LANDINGS],
             count: 0,
-            tail: 0..0,
+            tails: [const { 0..0 }; TAILS],
             base: entry - 1..end_of(entry),
         }
     }
@@ -87,11 +98,11 @@ impl Anatomy {
         );
         assert_eq!(bytes(landing - 5), [JMP_REL32]);
         let tail = landing.wrapping_add_signed(i32::from_le_bytes(bytes(landing - 4)) as isize);
-        assert!(
-            self.tail.is_empty() || self.tail.start == tail,
-            "all switches share one tail"
-        );
-        self.tail = tail..end_of(tail);
+        let place = self
+            .tails
+            .iter_mut()
+            .find(|known| Range::is_empty(known) || known.start == tail);
+        *place.expect("all switches share two tails") = tail..end_of(tail);
         let is_start = |&address: &usize| {
             let to_landing = i32::from_le_bytes(bytes(address + 3)) as isize;
             bytes(address) == LEA_RAX && (address + 7).wrapping_add_signed(to_landing) == landing
@@ -109,7 +120,7 @@ impl Anatomy {
 
     /// Says which part an instruction belongs to.
     pub(crate) fn part(&self, address: usize) -> Part {
-        if self.tail.contains(&address) {
+        if self.tails.iter().any(|tail| tail.contains(&address)) {
             Part::Tail
         } else if self.base.contains(&address) {
             Part::Base

@@ -18,7 +18,7 @@ use tests_qemu::{
 use x86_64::instructions::interrupts;
 
 use crate::{
-    anatomy::{Anatomy, Part},
+    anatomy::{Anatomy, Part, TAILS},
     fuzz::{self, World, world},
 };
 
@@ -39,8 +39,8 @@ struct Storm {
     tail: u64,
     base: u64,
     elsewhere: u64,
-    /// By the byte of `tail` that the interrupted instruction begins with.
-    tail_bytes: [u64; 32],
+    /// By the byte of each tail that the interrupted instruction begins with.
+    tail_bytes: [[u64; 32]; TAILS],
 }
 
 struct Shared(UnsafeCell<Storm>);
@@ -55,7 +55,7 @@ static STORM: Shared = Shared(UnsafeCell::new(Storm {
     tail: 0,
     base: 0,
     elsewhere: 0,
-    tail_bytes: [0; 32],
+    tail_bytes: [[0; 32]; TAILS],
 }));
 
 fn storm() -> &'static mut Storm {
@@ -75,7 +75,10 @@ fn strike(frame: &mut TrapFrame) {
         Part::Inline => storm.inline += 1,
         Part::Tail => {
             storm.tail += 1;
-            storm.tail_bytes[rip - anatomy.tail.start] += 1;
+            let tails = anatomy.tails.iter().zip(&mut storm.tail_bytes);
+            for (tail, bytes) in tails.filter(|(tail, _)| tail.contains(&rip)) {
+                bytes[rip - tail.start] += 1;
+            }
         }
         Part::Base => storm.base += 1,
         Part::Elsewhere => storm.elsewhere += 1,
@@ -133,13 +136,18 @@ kernel_test! {
         let world = weather(rounds);
         let Storm { inline, tail, base, elsewhere, tail_bytes, anatomy, .. } = storm();
         println!("{} interrupts: {inline} inline, {tail} in the tail, {base} in the base, {elsewhere} elsewhere", ticks());
-        println!("tail, by byte: {:?}", &tail_bytes[..11]);
+        for bytes in &*tail_bytes {
+            println!("a tail, by byte: {:?}", &bytes[..14]);
+        }
         println!("inline parts: {}", anatomy.as_ref().map_or(0, |anatomy| anatomy.inline().count()));
         fuzz::report(world);
         assert!(ticks() >= rounds / 10, "too few interrupts to be a storm");
         assert!(*inline > 0 && *tail > 0 && *base > 0, "no part was spared");
-        // mov rsp, rcx; mov rbx, r9; mov rbp, r8; jmp rdx
-        assert!([0, 3, 6, 9].iter().all(|&byte| tail_bytes[byte] > 0), "no instruction of the tail was spared");
+        // mov rsp, rcx; mov rbx, …; mov rbp, …; jmp …
+        for bytes in &*tail_bytes {
+            let hit: usize = bytes.iter().filter(|&&count| count > 0).count();
+            assert_eq!(hit, 4, "no instruction of a tail was spared");
+        }
     }
 
     /// A switch that keeps rbx below rsp for two instructions is found out.

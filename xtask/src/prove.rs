@@ -11,7 +11,7 @@
 //!   value, machine, walk       names, the processor that computes with them, all ways through the code
 //!   round_trip                 the switch and its inline copies: away, and back to what was
 //!   exit_tail                  the switch for good, and what is called after it on the other's stack
-//!   tail, first_frame          the shared end of all switches; a fiber's first frame; the end of a backtrace
+//!   tail, first_frame          the two shared ends of switches; a fiber's first frame; the end of a backtrace
 //!   mutants, mutants_of_rules  small errors planted one by one: the proof must notice each,
 //!   equivalent                 or a list says why it is none
 //! ```

@@ -235,7 +235,13 @@ pub(crate) fn run_loop_address() -> *const () {
 #[track_caller]
 pub(crate) fn waiting_fiber() -> *const Header {
     let word = word::get();
-    if word.addr() & MAY_NOT_WAIT != 0 || !interrupts::are_enabled() {
+    let flags = interrupts::flags();
+    // Where yields are fast, the mask says both at once: see `fast`.
+    #[cfg(not(any(feature = "smp", target_os = "linux")))]
+    if fast::FastYields::new().are_allowed_with(flags) {
+        return word;
+    }
+    if word.addr() & MAY_NOT_WAIT != 0 || flags & interrupts::FLAG == 0 {
         misuse::may_not_wait();
     }
     word

@@ -7,13 +7,8 @@
 //! `preempt_at_once`, unless it must record the switch or has control words to exchange.
 
 use super::RunLoop;
+use super::stack_check::{may_leave, may_run};
 use crate::scheduler::task::header::Header;
-#[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
-use {
-    crate::stack::{CANARY, CANARY_TOP_AT},
-    core::arch::asm,
-    core::mem::offset_of,
-};
 
 impl RunLoop {
     /// Returns the fiber that runs in place of `prev`, which yields: the only one in the inbox, of a
@@ -63,65 +58,4 @@ impl RunLoop {
         unsafe { Self::set_running(next) };
         Some(next)
     }
-}
-
-/// Returns whether [`before_leaving`](super::stack_check::before_leaving) would find nothing suspicious.
-///
-/// # Safety
-///
-/// `fiber` must be the running fiber.
-#[inline(always)]
-unsafe fn may_leave(fiber: *const Header) -> bool {
-    #[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
-    // SAFETY: it reads the header and the canary of a living fiber, and jumps to the label or goes
-    // on after the last line.
-    unsafe {
-        asm!(
-            "mov rcx, [{fiber} + {bottom}]",
-            "cmp rsp, rcx",
-            "jbe {unusual}",
-            "cmp dword ptr [rcx + {canary_at}], {canary}",
-            "jne {unusual}",
-            fiber = in(reg) fiber,
-            bottom = const offset_of!(Header, stack_bottom),
-            canary = const CANARY,
-            canary_at = const CANARY_TOP_AT,
-            out("rcx") _,
-            unusual = label { return false },
-            options(nostack, readonly),
-        );
-    }
-    #[cfg(not(all(feature = "stack-check", not(any(miri, kfiber_threads)))))]
-    let _ = fiber;
-    true
-}
-
-/// Returns whether [`before_running`](super::stack_check::before_running) would find nothing suspicious.
-///
-/// # Safety
-///
-/// `fiber` must be alive, and must not be root.
-#[inline(always)]
-unsafe fn may_run(fiber: *const Header) -> bool {
-    #[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
-    // SAFETY: it reads the header of a living fiber, and jumps to the label or goes on after the
-    // last line.
-    unsafe {
-        asm!(
-            "mov rcx, [{fiber} + {sp}]",
-            "cmp rcx, [{fiber} + {bottom}]",
-            "jbe {elsewhere}",
-            "cmp rcx, {fiber}",
-            "ja {elsewhere}",
-            fiber = in(reg) fiber,
-            sp = const Header::SP_AT,
-            bottom = const offset_of!(Header, stack_bottom),
-            out("rcx") _,
-            elsewhere = label { return false },
-            options(nostack, readonly),
-        );
-    }
-    #[cfg(not(all(feature = "stack-check", not(any(miri, kfiber_threads)))))]
-    let _ = fiber;
-    true
 }

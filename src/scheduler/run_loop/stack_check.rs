@@ -59,6 +59,45 @@ macro_rules! entry {
 /// yet to switch away from it.
 #[inline(always)]
 pub(crate) unsafe fn before_leaving(fiber: *const Header) {
+    // SAFETY: the caller's promise.
+    if unsafe { !may_leave(fiber) } {
+        #[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
+        // SAFETY: the caller's promise is what `look_closer` asks for.
+        unsafe {
+            call_out_of_line!(look_closer, fiber);
+        }
+    }
+}
+
+/// Checks that the stored stack pointer of a fiber that is to run soon lies in its own stack.
+/// Otherwise, the fiber ends as soon as it runs.
+///
+/// This check is made where the loop chooses anew which fiber runs. A switch among fibers of equal
+/// priority omits it, because it would cost an eighth of the switch. In that case, the first
+/// exception on the invalid stack reveals the fault: its classification examines the same word.
+///
+/// # Safety
+///
+/// `fiber` must be alive, and must not be root.
+#[inline(always)]
+pub(crate) unsafe fn before_running(fiber: *const Header) {
+    // SAFETY: the caller's promise.
+    if unsafe { !may_run(fiber) } {
+        #[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
+        // SAFETY: the caller's promise is what is asked for there.
+        unsafe {
+            call_out_of_line!(condemn_keeping_registers, fiber);
+        }
+    }
+}
+
+/// Returns whether [`before_leaving`] would find nothing suspicious.
+///
+/// # Safety
+///
+/// `fiber` must be the running fiber.
+#[inline(always)]
+pub(crate) unsafe fn may_leave(fiber: *const Header) -> bool {
     #[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
     // SAFETY: it reads the header and the canary of a living fiber, and jumps to the label or goes
     // on after the last line.
@@ -74,29 +113,22 @@ pub(crate) unsafe fn before_leaving(fiber: *const Header) {
             canary = const CANARY,
             canary_at = const CANARY_TOP_AT,
             out("rcx") _,
-            unusual = label {
-                // SAFETY: the caller's promise is what `look_closer` asks for.
-                unsafe { call_out_of_line!(look_closer, fiber) }
-            },
+            unusual = label { return false },
             options(nostack, readonly),
         );
     }
     #[cfg(not(all(feature = "stack-check", not(any(miri, kfiber_threads)))))]
     let _ = fiber;
+    true
 }
 
-/// Checks that the stored stack pointer of a fiber that is to run soon lies in its own stack.
-/// Otherwise, the fiber ends as soon as it runs.
-///
-/// This check is made where the loop chooses anew which fiber runs. A switch among fibers of equal
-/// priority omits it, because it would cost an eighth of the switch. In that case, the first
-/// exception on the invalid stack reveals the fault: its classification examines the same word.
+/// Returns whether [`before_running`] would find nothing suspicious.
 ///
 /// # Safety
 ///
 /// `fiber` must be alive, and must not be root.
 #[inline(always)]
-pub(crate) unsafe fn before_running(fiber: *const Header) {
+pub(crate) unsafe fn may_run(fiber: *const Header) -> bool {
     #[cfg(all(feature = "stack-check", not(any(miri, kfiber_threads))))]
     // SAFETY: it reads the header of a living fiber, and jumps to the label or goes on after the
     // last line.
@@ -111,15 +143,13 @@ pub(crate) unsafe fn before_running(fiber: *const Header) {
             sp = const Header::SP_AT,
             bottom = const offset_of!(Header, stack_bottom),
             out("rcx") _,
-            elsewhere = label {
-                // SAFETY: the caller's promise is what is asked for there.
-                unsafe { call_out_of_line!(condemn_keeping_registers, fiber) }
-            },
+            elsewhere = label { return false },
             options(nostack, readonly),
         );
     }
     #[cfg(not(all(feature = "stack-check", not(any(miri, kfiber_threads)))))]
     let _ = fiber;
+    true
 }
 
 /// Switches to the stack of root, below what is stored there, and calls [`judge`] to decide.

@@ -18,6 +18,7 @@ use crate::{console, parallel, qemu_test, setup};
 
 const BASE: &str = "kfiber::context::x86_64::base";
 const TAIL: &str = "kfiber::context::x86_64::tail";
+const SWITCH_TAIL: &str = "kfiber::context::x86_64::switch_tail";
 const OUT_OF_LINE_SWITCH: &str = "kfiber::context::out_of_line::switch_out_of_line";
 const SUSPENDED: &str = "kfiber::context::x86_64::suspended";
 
@@ -37,6 +38,8 @@ struct Control {
 const FIBERS: Option<&str> = Some("backtrace::child_above_parent_is_exact_at_every_instruction");
 const OUT_OF_LINE: Option<&str> =
     Some("backtrace::the_switch_out_of_line_is_exact_at_every_instruction");
+const SYMMETRIC: Option<&str> =
+    Some("backtrace::the_symmetric_switch_is_exact_at_every_instruction");
 
 const CONTROLS: &[Control] = &[
     Control {
@@ -101,6 +104,18 @@ const CONTROLS: &[Control] = &[
         damage: |tables| change(tables, TAIL, &[9, 6, 8], &[0, 0, 0]),
         test: FIBERS,
         in_gdb: true,
+    },
+    Control {
+        what: "the end of a scheduler's switch does not say where it goes",
+        damage: |tables| change(tables, SWITCH_TAIL, &[9, 16, 1], &[0, 0, 0]),
+        test: SYMMETRIC,
+        in_gdb: false,
+    },
+    Control {
+        what: "the end of a scheduler's switch forgets rbp",
+        damage: |tables| change(tables, SWITCH_TAIL, &[0x10, 6, 3, 0x7a, 0xa0, 0], &[0; 6]),
+        test: SYMMETRIC,
+        in_gdb: false,
     },
     Control {
         what: "a suspended fiber's backtrace has no end",

@@ -131,7 +131,7 @@ class Shape:
     def fits(self, frames, names):
         """The shape is that of the context that runs, or that the switch in progress leads to."""
         inner = frames[0].name or ""
-        if inner.endswith("x86_64::tail"):
+        if inner.endswith(("x86_64::tail", "x86_64::switch_tail")):
             return self.matches(self.level(register("rcx")), names)
         if frames[0].is_base and names[:1] == [BASE]:
             level = self.level(register("rsp"))

@@ -105,13 +105,13 @@ class UpToProgram(gdb.Command):
 
 
 class BreakAtSwitch(gdb.Command):
-    """A breakpoint where all switches end."""
+    """A breakpoint where all switches of a scheduler end."""
 
     def __init__(self):
         super().__init__("break-at-switch", gdb.COMMAND_USER)
 
     def invoke(self, argument, from_tty):
-        listing = gdb.execute("info functions x86_64::tail", to_string=True)
+        listing = gdb.execute("info functions x86_64::switch_tail", to_string=True)
         address = next(line.split()[0] for line in listing.splitlines() if line.startswith("0x"))
         gdb.execute(f"tbreak *{address}")
 

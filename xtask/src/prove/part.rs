@@ -11,6 +11,7 @@ use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 pub(super) enum Part {
     OutOfLine,
     Tail,
+    SwitchTail,
     ExitTail,
     Base,
     Suspended,
@@ -21,9 +22,10 @@ pub(super) enum Part {
 }
 
 impl Part {
-    pub(super) const FUNCTIONS: [Self; 5] = [
+    pub(super) const FUNCTIONS: [Self; 6] = [
         Self::OutOfLine,
         Self::Tail,
+        Self::SwitchTail,
         Self::ExitTail,
         Self::Base,
         Self::Suspended,
@@ -34,6 +36,7 @@ impl Part {
         match self {
             Self::OutOfLine => "switch out of line",
             Self::Tail => "tail",
+            Self::SwitchTail => "switch_tail",
             Self::ExitTail => "exit_tail",
             Self::Base => "base",
             Self::Suspended => "suspended",
@@ -48,6 +51,7 @@ impl Part {
         match self {
             Self::OutOfLine => symbol == "kfiber::context::out_of_line::switch_out_of_line",
             Self::Tail => symbol == "kfiber::context::x86_64::tail",
+            Self::SwitchTail => symbol == "kfiber::context::x86_64::switch_tail",
             Self::ExitTail => symbol == "kfiber::context::x86_64::exit_tail",
             Self::Base => symbol == "kfiber::context::x86_64::base",
             Self::Suspended => symbol == "kfiber::context::x86_64::suspended",

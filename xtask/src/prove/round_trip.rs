@@ -98,7 +98,8 @@ impl Trip<'_> {
     /// What must hold at every instruction.
     fn watch(&self, address: u64, state: &State) -> Result<(), String> {
         let is_own = (self.piece.start..self.piece.end()).contains(&address);
-        if self.specimen.is_in(Part::Tail, address) {
+        let is_in = |part| self.specimen.is_in(part, address);
+        if is_in(Part::Tail) || is_in(Part::SwitchTail) {
             let caller = self.other.as_caller(self.other.sp);
             require_caller(self.specimen, address, state, &caller)
         } else if is_own && self.is_function() {
@@ -230,7 +231,7 @@ fn still_the_callers(state: &State, entry: &State) -> Result<(), String> {
         let (is, must) = (state.get(register), entry.get(register));
         if is != must {
             return Err(format!(
-                "{what} is {is} before the jump to `tail`, instead of {must}"
+                "{what} is {is} before the jump to the tail, instead of {must}"
             ));
         }
     }

@@ -6,15 +6,18 @@ use object::{Object as _, ObjectSection as _};
 
 use super::part::{Part, Piece};
 
-/// Finds the switches that were inlined into a function: each ends in a jump to `tail`.
+/// Finds the switches that were inlined into a function: each ends in a jump to `tail`, or, if it is one
+/// between fibers of a scheduler, to `switch_tail`.
 pub(super) fn inline_copies(
     function: &Piece,
     tails: &[u64],
+    is_switch: bool,
     has_fp: bool,
     found: &mut Vec<Piece>,
 ) -> Result<()> {
     let instructions = function.instructions();
-    let length = if has_fp { 22 } else { 9 };
+    // `switch_tail` loads all but the stack pointer itself.
+    let length = if has_fp { 22 } else { 9 } - if is_switch { 3 } else { 0 };
     for (position, jump) in instructions.iter().enumerate() {
         if !jump.is_jmp_short_or_near() || !tails.contains(&jump.near_branch_target()) {
             continue;
@@ -24,17 +27,23 @@ pub(super) fn inline_copies(
             .checked_sub(length)
             .and_then(|start| instructions.get(start..position + 2));
         let Some(copy) = copy else {
-            bail!("{place}: a jump to `tail` without a switch around it");
+            bail!("{place}: a jump to a tail without a switch around it");
         };
         let lea = &copy[0];
         ensure!(
             lea.code() == Code::Lea_r64_m && lea.ip_rel_memory_address() == jump.next_ip(),
-            "{place}: a jump to `tail` without `lea` of the landing {length} instructions before it"
+            "{place}: a jump to a tail without `lea` of the landing {length} instructions before it"
         );
         let (start, end) = (lea.ip(), copy[length + 1].next_ip());
+        let part = kind(copy, if has_fp { 64 } else { 32 }).with_context(|| place.clone())?;
+        ensure!(
+            (part == Part::Switch) == is_switch,
+            "{place}: {} jumps to the tail of another form",
+            part.name()
+        );
         let offset = |address: u64| usize::try_from(address - function.start);
         found.push(Piece {
-            part: kind(copy, if has_fp { 64 } else { 32 }).with_context(|| place)?,
+            part,
             function: function.function.clone(),
             start,
             bytes: function.bytes[offset(start)?..offset(end)?].to_vec(),
@@ -129,8 +138,7 @@ pub(super) fn addresses_taken(all: &[Piece], functions: &[Piece]) -> Result<Vec<
     Ok(taken)
 }
 
-/// Looks at the code that has no symbol, byte by byte, for a jump or a call to `tail` or
-/// `exit_tail`.
+/// Looks at the code that has no symbol, byte by byte, for a jump or a call to a tail.
 ///
 /// Where there are symbols, instructions were decoded; to look at their bytes too would take numbers for jumps.
 pub(super) fn nothing_overlooked(
@@ -154,7 +162,7 @@ pub(super) fn nothing_overlooked(
             };
             ensure!(
                 !is_to_end || is_decoded(),
-                "the code at {address:#x} goes to `tail` or `exit_tail`, and is in no function with a symbol"
+                "the code at {address:#x} goes to a tail, and is in no function with a symbol"
             );
         }
     }

@@ -46,16 +46,18 @@ impl Specimen {
             let found = functions.iter().filter(move |piece| piece.part == part);
             found.map(|piece: &Piece| piece.start).collect::<Vec<_>>()
         };
-        let (tails, exit_tails) = (starts(Part::Tail), starts(Part::ExitTail));
+        let (tails, switch_tails) = (starts(Part::Tail), starts(Part::SwitchTail));
+        let exit_tails = starts(Part::ExitTail);
         ensure!(
-            !tails.is_empty(),
-            "{} contains no switch: `tail` is missing",
+            !tails.is_empty() && !switch_tails.is_empty(),
+            "{} does not contain all switches: `tail` or `switch_tail` is missing",
             file.display()
         );
         let mut copies = Vec::new();
         for function in &all {
             if !Part::OutOfLine.is_called(&function.function) {
-                search::inline_copies(function, &tails, has_fp, &mut copies)?;
+                search::inline_copies(function, &tails, false, has_fp, &mut copies)?;
+                search::inline_copies(function, &switch_tails, true, has_fp, &mut copies)?;
                 search::inline_leaves(function, &exit_tails, has_fp, &mut copies)?;
             }
         }
@@ -66,7 +68,7 @@ impl Specimen {
             .collect();
         let tables = unwind_table::load(&elf, &functions)?;
         let taken = search::addresses_taken(&all, &functions)?;
-        search::nothing_overlooked(&elf, &[tails, exit_tails].concat(), &all)?;
+        search::nothing_overlooked(&elf, &[tails, switch_tails, exit_tails].concat(), &all)?;
         Ok(Self {
             program,
             functions,

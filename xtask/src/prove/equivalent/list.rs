@@ -92,6 +92,16 @@ pub(super) const EQUIVALENT: List = &[
         ],
     ),
     (
+        Part::SwitchTail,
+        "a move and a load, or two loads, and neither writes what the other one or an unwind rule reads",
+        &[
+            "swap `mov rsp, rcx` and `mov rbx, [r10+0x38]`",
+            "swap `mov rsp, rcx` and `mov rbx, [r10+0x58]`",
+            "swap `mov rbx, [r10+0x38]` and `mov rbp, [r10+0x20]`",
+            "swap `mov rbx, [r10+0x58]` and `mov rbp, [r10+0x40]`",
+        ],
+    ),
+    (
         Part::Base,
         "the direction flag and rsi have nothing to do with each other",
         &["swap `cld` and `mov rsi, rbp`"],
@@ -240,22 +250,10 @@ pub(super) const EQUIVALENT: List = &[
     ),
     (
         Part::Switch,
-        LOADS,
-        &[
-            "swap `mov rcx, [r10+0x30]` and `mov rdx, [r10+0x28]`",
-            "swap `mov rcx, [r10+0x50]` and `mov rdx, [r10+0x48]`",
-            "swap `mov rdx, [r10+0x28]` and `mov r8, [r10+0x20]`",
-            "swap `mov rdx, [r10+0x48]` and `mov r8, [r10+0x40]`",
-            "swap `mov r8, [r10+0x20]` and `mov r9, [r10+0x38]`",
-            "swap `mov r8, [r10+0x40]` and `mov r9, [r10+0x58]`",
-        ],
-    ),
-    (
-        Part::Switch,
         LOAD_AND_STORE,
         &[
-            "swap `mov r9, [r10+0x38]` and `mov [rsi+0x30], rsp`",
-            "swap `mov r9, [r10+0x58]` and `stmxcsr [rsi+0x60]`",
+            "swap `mov rcx, [r10+0x30]` and `mov [rsi+0x30], rsp`",
+            "swap `mov rcx, [r10+0x50]` and `stmxcsr [rsi+0x60]`",
         ],
     ),
     (
