@@ -34,8 +34,8 @@
 //! at one word of each. `docs/instructions.md` has the costs: `yield_2_stateless` and the rows that
 //! follow it.
 //!
-//! The states of the processor are there only on the bare machine, and [`AddressSpace`],
-//! [`FsGsBases`] and [`KernelStack`] with the feature `x86_64`. A kernel can implement
+//! The states of the processor are there only on the bare machine, and `AddressSpace`,
+//! `FsGsBases` and `KernelStack` with the feature `x86_64`. A kernel can implement
 //! [`SwitchState`] for its own, and combine up to four in a tuple.
 
 #[cfg(not(target_os = "linux"))]
