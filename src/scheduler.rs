@@ -203,14 +203,8 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
 
     /// Returns a builder for a fiber with a name or a priority.
     pub fn builder(&'static self) -> Builder {
-        let run_loop = self.any_loop();
-        #[cfg(feature = "smp")]
-        // SAFETY: it is of this scheduler.
-        unsafe {
-            run_loop.set_platform(&self.platform);
-        };
         Builder {
-            run_loop,
+            run_loop: self.loop_to_spawn(),
             #[cfg(feature = "smp")]
             is_pinned: false,
             name: "",
@@ -283,10 +277,7 @@ impl<P: Platform, const CORES: usize> Scheduler<P, CORES> {
             cpu::current::get().is_null(),
             "a scheduler was run from a fiber: call `run` from code outside of all fibers"
         );
-        // SAFETY: it is of this scheduler.
-        unsafe { self.any_loop().set_platform(&self.platform) };
         let run_loop = self.loop_to_run();
-        // (`expect` would be one function more in a small kernel.)
         let Some(_disown) = run_loop.own_anew() else {
             panic!("the scheduler is running already: it has one loop, on one core");
         };

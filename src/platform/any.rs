@@ -37,7 +37,7 @@ pub(crate) struct AnyPlatform {
 ///
 /// The address must be that of a `P`, in a static.
 #[inline(always)]
-unsafe fn at<'a, P>(address: *const ()) -> &'a P {
+const unsafe fn at<'a, P>(address: *const ()) -> &'a P {
     // SAFETY: the caller's promise.
     unsafe { &*address.cast() }
 }

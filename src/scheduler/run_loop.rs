@@ -80,7 +80,7 @@ use crate::atomic::AtomicBool;
 use crate::atomic::Count as _;
 #[cfg(feature = "smp")]
 use crate::atomic::NextLine;
-use crate::platform::{Core, NEVER, Platform, SwitchHook};
+use crate::platform::{Core, NEVER, SwitchHook};
 use crate::scheduler::cpu::current::Place;
 use crate::scheduler::cpu::fast::FastYields;
 use crate::scheduler::lock_free::inbox::Inbox;
@@ -201,8 +201,8 @@ impl RunLoop {
         ptr::from_ref(self).cast()
     }
 
-    /// Creates the loop of a core, of a scheduler with a platform of this type.
-    pub(crate) const fn new<P: Platform>(Core(index): Core) -> Self {
+    /// Creates the loop of a core.
+    pub(crate) const fn new(Core(index): Core, #[cfg(not(feature = "smp"))] team: Team) -> Self {
         #[cfg(not(feature = "smp"))]
         let _one_core = index;
         Self {
@@ -220,7 +220,7 @@ impl RunLoop {
             root: Header::root(),
             is_running: AtomicBool::new(false),
             #[cfg(not(feature = "smp"))]
-            team: Team::new::<P>(),
+            team,
             #[cfg(feature = "smp")]
             team: AtomicPtr::new(ptr::null_mut()),
             #[cfg(feature = "smp")]

@@ -101,17 +101,9 @@ pub(crate) unsafe fn spawn_in<H: CellSource, F: FnOnce() -> T, T, const SCOPED: 
     );
     #[cfg(feature = "smp")]
     let (run_loop, is_ours) = (builder.place(), builder.run_loop.team().has(before));
+    let guard = Header::guard_pages_of(bounds);
     // SAFETY: `FiberStorage` promises a control block there, and the cell is ours.
-    if !is_ours
-        && unsafe {
-            !enrol(
-                run_loop,
-                header,
-                bounds.bottom(),
-                Header::guard_pages_of(bounds),
-            )
-        }
-    {
+    if !is_ours && unsafe { !enrol(run_loop, header, bounds.bottom(), guard) } {
         let kind = SpawnErrorKind::OtherScheduler;
         return Err(SpawnError { closure, kind });
     }

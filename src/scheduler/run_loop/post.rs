@@ -26,6 +26,14 @@ impl RunLoop {
 
     /// Ends the sleep of this loop, in whose inbox there is something.
     #[inline(always)]
+    #[cfg_attr(
+        all(not(target_os = "linux"), not(feature = "smp")),
+        expect(
+            clippy::missing_const_for_fn,
+            clippy::unused_self,
+            reason = "elsewhere it does something"
+        )
+    )]
     pub(crate) fn rouse(&self) {
         // A loop whose fiber is interrupted does not sleep.
         // On the bare machine with one core, only an interrupt handler can come here while the loop

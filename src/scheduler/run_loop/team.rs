@@ -203,6 +203,10 @@ impl RunLoop {
 
     /// Returns the platform, whose address is set before the loop runs (**A1**).
     #[inline(always)]
+    #[cfg_attr(
+        not(feature = "smp"),
+        expect(clippy::missing_const_for_fn, reason = "with the feature it is none")
+    )]
     pub(crate) fn platform(&self) -> &AnyPlatform {
         &self.team().platform
     }

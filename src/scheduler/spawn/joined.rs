@@ -22,6 +22,10 @@ static REMOVE: WhenUsed<fn(&JoinerPlace<Header>)> = WhenUsed::new();
 
 /// Records that a fiber is about to join another.
 #[inline(always)]
+#[cfg_attr(
+    any(target_os = "linux", feature = "smp"),
+    expect(clippy::missing_const_for_fn, reason = "elsewhere it sets a word")
+)]
 pub(super) fn may_be_joined() {
     #[cfg(all(not(target_os = "linux"), not(feature = "smp")))]
     // SAFETY: W1: it is the only one.
