@@ -6,6 +6,7 @@ mod guard;
 mod interrupted;
 mod ist;
 mod jump;
+mod preempted;
 mod reports;
 mod watch;
 mod ways;
