@@ -2,8 +2,8 @@
 //!
 //! The stock bare target puts the tables of compiled functions into `.debug_frame`, which stays in the ELF file. The
 //! runner passes a copy of that section as a boot module (`FLAG_DEBUG_FRAME` of the protocol). Those of functions in assembly may come to lie there too, or
-//! in `.eh_frame`, depending on what else is in their codegen unit; so both are read, as debuggers do. DWARF expressions
-//! are not evaluated: nothing in kfiber needs one, and small unwinders cannot do it.
+//! in `.eh_frame`, depending on what else is in their codegen unit; so both are read, as debuggers do. Of DWARF
+//! expressions, only "the word at a register plus an offset" is evaluated: the end of a scheduler's switch needs no other.
 //!
 //! It is a crate of its own so that it can be optimised in debug kernels too, whose tests walk at every instruction.
 //! On the host it is empty, as the whole harness is.
@@ -14,8 +14,8 @@ use core::{fmt, slice};
 
 use gimli::{
     BaseAddresses, CfaRule, CieOrFde, CommonInformationEntry, DebugFrame, EhFrame, EndianSlice,
-    FrameDescriptionEntry, LittleEndian, Register, RegisterRule, UnwindContext,
-    UnwindContextStorage, UnwindSection, UnwindTableRow, X86_64,
+    FrameDescriptionEntry, LittleEndian, Operation, Register, RegisterRule, UnwindContext,
+    UnwindContextStorage, UnwindExpression, UnwindSection, UnwindTableRow, X86_64,
 };
 
 type Bytes = EndianSlice<'static, LittleEndian>;
@@ -282,6 +282,15 @@ impl Unwinder {
                 }
                 Some(RegisterRule::ValOffset(offset)) => Some(cfa.wrapping_add_signed(offset)),
                 Some(RegisterRule::Register(other)) => registers.get(other),
+                Some(RegisterRule::Expression(expression)) => {
+                    let address = match entry.section {
+                        Section::DebugFrame => {
+                            address_of(&expression, &self.debug_frame, registers)
+                        }
+                        Section::EhFrame => address_of(&expression, &self.eh_frame, registers),
+                    };
+                    Some(read(address.ok_or(Broken::Rule(ip))?).ok_or(Broken::Value(ip))?)
+                }
                 Some(_) => return Err(Broken::Rule(ip)),
                 // The ABI's own rules, where the function says nothing.
                 None if register == X86_64::RSP => Some(cfa),
@@ -292,6 +301,29 @@ impl Unwinder {
         }
         let has_caller = caller.get(X86_64::RA).is_some();
         Ok(has_caller.then_some((caller, is_signal_frame)))
+    }
+}
+
+/// The address that an expression computes, if that is one register plus an offset.
+fn address_of<S: UnwindSection<Bytes>>(
+    expression: &UnwindExpression<usize>,
+    section: &S,
+    registers: &Registers,
+) -> Option<u64> {
+    /// Of all tables on this machine.
+    const ENCODING: gimli::Encoding = gimli::Encoding {
+        address_size: 8,
+        format: gimli::Format::Dwarf32,
+        version: 4,
+    };
+    let mut operations = expression.get(section).ok()?.operations(ENCODING);
+    let first = operations.next().ok()??;
+    let is_only = operations.next().ok()?.is_none();
+    match first {
+        Operation::RegisterOffset {
+            register, offset, ..
+        } if is_only => Some(registers.get(register)?.wrapping_add_signed(offset)),
+        _ => None,
     }
 }
 

@@ -270,6 +270,7 @@ impl State {
             Code::Jmp_rm64 if i.op0_kind() == OpKind::Register => {
                 return Ok(Flow::Jump(self.get(i.op0_register())));
             }
+            Code::Jmp_rm64 => return Ok(Flow::Jump(self.load(self.address(i)?, 8)?)),
             Code::Call_rm64 if i.op0_kind() == OpKind::Register => {
                 let target = self.get(i.op0_register());
                 self.push(rules, Value::code(i.next_ip()))?;

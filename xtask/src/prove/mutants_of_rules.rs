@@ -144,6 +144,8 @@ const fn size(rule: &CallFrameInstruction<usize>, by_hand: bool) -> usize {
         CallFrameInstruction::DefCfa { .. }
         | CallFrameInstruction::OffsetExtendedSf { .. }
         | CallFrameInstruction::Register { .. } => 3,
+        // An operation and a number of two bytes.
+        CallFrameInstruction::Expression { .. } => 6,
         _ => 2,
     }
 }

@@ -12,6 +12,7 @@ pub(super) enum Part {
     OutOfLine,
     Tail,
     ExitTail,
+    JumpedTo,
     Base,
     Suspended,
     Resume,
@@ -21,10 +22,11 @@ pub(super) enum Part {
 }
 
 impl Part {
-    pub(super) const FUNCTIONS: [Self; 5] = [
+    pub(super) const FUNCTIONS: [Self; 6] = [
         Self::OutOfLine,
         Self::Tail,
         Self::ExitTail,
+        Self::JumpedTo,
         Self::Base,
         Self::Suspended,
     ];
@@ -35,6 +37,7 @@ impl Part {
             Self::OutOfLine => "switch out of line",
             Self::Tail => "tail",
             Self::ExitTail => "exit_tail",
+            Self::JumpedTo => "switch_jumped_to",
             Self::Base => "base",
             Self::Suspended => "suspended",
             Self::Resume => "inline resume",
@@ -49,6 +52,7 @@ impl Part {
             Self::OutOfLine => symbol == "kfiber::context::out_of_line::switch_out_of_line",
             Self::Tail => symbol == "kfiber::context::x86_64::tail",
             Self::ExitTail => symbol == "kfiber::context::x86_64::exit_tail",
+            Self::JumpedTo => symbol == "kfiber::context::jumped_to::switch_jumped_to",
             Self::Base => symbol == "kfiber::context::x86_64::base",
             Self::Suspended => symbol == "kfiber::context::x86_64::suspended",
             Self::Resume | Self::Suspend | Self::Switch | Self::Leave => false,

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use gimli::{
     BaseAddresses, CfaRule, DebugFrame, EhFrame, EndianSlice, FrameDescriptionEntry, LittleEndian,
-    RegisterRule, UnwindContext, UnwindSection,
+    Operation, RegisterRule, UnwindContext, UnwindSection,
 };
 use iced_x86::Register;
 use object::{Object as _, ObjectSection as _};
@@ -54,11 +54,19 @@ pub(super) struct Caller {
     pub(super) rest: [Option<Value>; 4],
 }
 
+/// Where one register of the caller is.
+#[derive(Clone, Debug, PartialEq)]
+enum Rule {
+    Plain(RegisterRule<usize>),
+    /// In the word at a register plus an offset, the only expression that there is a model of.
+    At(u16, i64),
+}
+
 /// The rules at one address.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Row {
     cfa: (u16, i64),
-    rules: BTreeMap<u16, RegisterRule<usize>>,
+    rules: BTreeMap<u16, Rule>,
 }
 
 impl Row {
@@ -67,11 +75,18 @@ impl Row {
         let cfa = register(self.cfa.0, state)?.plus(self.cfa.1);
         let of = |number: u16| -> Result<Option<Value>, String> {
             Ok(match self.rules.get(&number) {
-                Some(RegisterRule::Undefined) => None,
-                Some(RegisterRule::SameValue) => Some(register(number, state)?),
-                Some(RegisterRule::Offset(bytes)) => Some(state.load(cfa.plus(*bytes), 8)?),
-                Some(RegisterRule::Register(other)) => Some(register(other.0, state)?),
-                Some(rule) => return Err(format!("the proof has no model of {rule:?}")),
+                Some(Rule::At(base, bytes)) => {
+                    Some(state.load(register(*base, state)?.plus(*bytes), 8)?)
+                }
+                Some(Rule::Plain(RegisterRule::Undefined)) => None,
+                Some(Rule::Plain(RegisterRule::SameValue)) => Some(register(number, state)?),
+                Some(Rule::Plain(RegisterRule::Offset(bytes))) => {
+                    Some(state.load(cfa.plus(*bytes), 8)?)
+                }
+                Some(Rule::Plain(RegisterRule::Register(other))) => Some(register(other.0, state)?),
+                Some(Rule::Plain(rule)) => {
+                    return Err(format!("the proof has no model of {rule:?}"));
+                }
                 // What unwinders take for granted: rsp is the CFA, a callee-saved register is the caller's.
                 None if number == 7 => Some(cfa),
                 None => Some(register(number, state)?),
@@ -90,7 +105,7 @@ impl Row {
     /// Whether the rules say that there is no caller, and nothing else; the frame address is that of a function just
     /// entered.
     pub(super) fn is_end(&self) -> bool {
-        let only = BTreeMap::from([(RETURN_ADDRESS, RegisterRule::Undefined)]);
+        let only = BTreeMap::from([(RETURN_ADDRESS, Rule::Plain(RegisterRule::Undefined))]);
         self.rules == only && self.cfa == (7, 8)
     }
 }
@@ -243,6 +258,28 @@ pub(super) fn table(section: Section, part: Part, start: u64, length: usize) -> 
     })
 }
 
+/// The rule, or where the word is that its expression computes the address of.
+fn of_row<'a, S: UnwindSection<Bytes<'a>>>(
+    section: &S,
+    entry: &FrameDescriptionEntry<Bytes<'a>>,
+    rule: &RegisterRule<usize>,
+) -> Result<Rule> {
+    let RegisterRule::Expression(expression) = rule else {
+        return Ok(Rule::Plain(rule.clone()));
+    };
+    let mut operations = expression.get(section)?.operations(entry.cie().encoding());
+    let only = (operations.next()?, operations.next()?);
+    Ok(match only {
+        (
+            Some(Operation::RegisterOffset {
+                register, offset, ..
+            }),
+            None,
+        ) => Rule::At(register.0, offset),
+        _ => Rule::Plain(rule.clone()),
+    })
+}
+
 fn rows<'a, S: UnwindSection<Bytes<'a>>>(
     section: &S,
     bases: &BaseAddresses,
@@ -263,8 +300,8 @@ fn rows<'a, S: UnwindSection<Bytes<'a>>>(
             rules: row
                 .registers()
                 .filter(|(register, _)| KEPT.contains(&register.0))
-                .map(|(register, rule)| (register.0, rule.clone()))
-                .collect(),
+                .map(|(register, rule)| Ok((register.0, of_row(section, entry, rule)?)))
+                .collect::<Result<_>>()?,
         };
         for (byte, place) in (start..).zip(&mut rows) {
             if row.contains(byte) {
