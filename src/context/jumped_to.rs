@@ -45,11 +45,11 @@ pub(crate) unsafe extern "sysv64" fn switch_jumped_to() {
         "mov [rsi + {rbx}], rbx",
         "mov [rsi + {ip}],  r11",
         "mov rsp, [rax + {sp}]",
-        // From here on it is the context to be continued: DW_CFA_expression, rip, rbp and rbx, two
-        // bytes, DW_OP_breg0 (rax).
-        ".cfi_escape 0x10, 16, 2, 0x70, {ip}",
-        ".cfi_escape 0x10, 6, 2, 0x70, {rbp}",
-        ".cfi_escape 0x10, 3, 2, 0x70, {rbx}",
+        // From here on it is the context to be continued: DW_CFA_expression, rip, rbp and rbx, three
+        // bytes, DW_OP_breg0 (rax), a number of two bytes.
+        ".cfi_escape 0x10, 16, 3, 0x70, 0x80 | {ip}, 0",
+        ".cfi_escape 0x10, 6, 3, 0x70, 0x80 | {rbp}, 0",
+        ".cfi_escape 0x10, 3, 3, 0x70, 0x80 | {rbx}, 0",
         ".cfi_undefined r12",
         ".cfi_undefined r13",
         ".cfi_undefined r14",

@@ -47,6 +47,7 @@ fn keep() {
         *const Context,
     ) -> Transfer;
     black_box(context::switch_out_of_line as OutOfLine);
+    black_box(kfiber::scheduler::yield_now as fn());
 }
 
 #[cfg(target_os = "none")]

@@ -8,6 +8,7 @@ mod list;
 mod misuse;
 mod parking;
 mod preempted;
+mod preempted_backtrace;
 mod scopes;
 mod small;
 mod stepped;

@@ -3,7 +3,7 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use kfiber::scheduler::{Priority, Unparker, park, yield_now};
+use kfiber::scheduler::{JoinHandle, Priority, Unparker, park, yield_now};
 use tests_qemu::{
     cpu,
     exceptions::{self, TrapFrame},
@@ -52,12 +52,17 @@ fn with_steps(at: u64, f: impl FnOnce()) -> bool {
     HAS_COME.load(Ordering::Relaxed)
 }
 
-/// A fiber of this priority that parks, and counts how often it was woken, until it is cancelled.
-fn parks(priority: Priority, turns: &'static AtomicU64) -> kfiber::scheduler::JoinHandle<()> {
+/// A fiber of this priority that parks, counts how often it was woken, and then does the rest, until it
+/// is cancelled.
+fn parks(
+    priority: Priority,
+    turns: &'static AtomicU64,
+    and: impl Fn(u64) + Send + 'static,
+) -> JoinHandle<()> {
     let builder = SCHEDULER.builder().priority(priority);
-    let fiber = builder.spawn(&CELLS, || {
+    let fiber = builder.spawn(&CELLS, move || {
         while park().is_ok() {
-            turns.fetch_add(1, Ordering::Relaxed);
+            and(turns.fetch_add(1, Ordering::Relaxed) + 1);
         }
     });
     fiber.expect("a cell is free")
@@ -78,8 +83,16 @@ fn await_turns(turns: &AtomicU64, number: u64) {
 /// wakes one of this priority.
 fn yield_with_strikes(priority: Priority) {
     exceptions::hook(DEBUG, strike);
-    let urgent = parks(Priority::HIGHEST, &URGENT_TURNS);
-    let struck = parks(priority, &STRUCK_TURNS);
+    let is_equal = priority == Priority::HIGHEST;
+    let urgent = parks(Priority::HIGHEST, &URGENT_TURNS, move |turns| {
+        let has_come = HAS_COME.load(Ordering::Relaxed);
+        yield_now();
+        if has_come && is_equal {
+            let is_seen = STRUCK_TURNS.load(Ordering::Relaxed) >= turns;
+            assert!(is_seen, "a yield has not looked into the inbox");
+        }
+    });
+    let struck = parks(priority, &STRUCK_TURNS, |_| ());
     URGENT.put(urgent.unparker());
     STRUCK.put(struck.unparker());
     let equal = spawn(|| {
@@ -135,7 +148,7 @@ kernel_test! {
     /// The two count as one, or as two if the fiber ran in between. It is never in the inbox twice.
     fn an_unpark_at_any_instruction_of_an_unpark_counts() timeout(60) {
         exceptions::hook(DEBUG, strike);
-        let struck = parks(Priority::HIGHEST, &STRUCK_TURNS);
+        let struck = parks(Priority::HIGHEST, &STRUCK_TURNS, |_| ());
         STRUCK.put(struck.unparker());
         let unparks = spawn(move || {
             yield_now(); // until it is parked

@@ -284,7 +284,9 @@ impl Unwinder {
                 Some(RegisterRule::Register(other)) => registers.get(other),
                 Some(RegisterRule::Expression(expression)) => {
                     let address = match entry.section {
-                        Section::DebugFrame => address_of(&expression, &self.debug_frame, registers),
+                        Section::DebugFrame => {
+                            address_of(&expression, &self.debug_frame, registers)
+                        }
                         Section::EhFrame => address_of(&expression, &self.eh_frame, registers),
                     };
                     Some(read(address.ok_or(Broken::Rule(ip))?).ok_or(Broken::Value(ip))?)
@@ -318,9 +320,9 @@ fn address_of<S: UnwindSection<Bytes>>(
     let first = operations.next().ok()??;
     let is_only = operations.next().ok()?.is_none();
     match first {
-        Operation::RegisterOffset { register, offset, .. } if is_only => {
-            Some(registers.get(register)?.wrapping_add_signed(offset))
-        }
+        Operation::RegisterOffset {
+            register, offset, ..
+        } if is_only => Some(registers.get(register)?.wrapping_add_signed(offset)),
         _ => None,
     }
 }

@@ -84,7 +84,9 @@ impl Row {
                     Some(state.load(cfa.plus(*bytes), 8)?)
                 }
                 Some(Rule::Plain(RegisterRule::Register(other))) => Some(register(other.0, state)?),
-                Some(Rule::Plain(rule)) => return Err(format!("the proof has no model of {rule:?}")),
+                Some(Rule::Plain(rule)) => {
+                    return Err(format!("the proof has no model of {rule:?}"));
+                }
                 // What unwinders take for granted: rsp is the CFA, a callee-saved register is the caller's.
                 None if number == 7 => Some(cfa),
                 None => Some(register(number, state)?),
@@ -265,9 +267,7 @@ fn of_row<'a, S: UnwindSection<Bytes<'a>>>(
     let RegisterRule::Expression(expression) = rule else {
         return Ok(Rule::Plain(rule.clone()));
     };
-    let mut operations = expression
-        .get(section)?
-        .operations(entry.cie().encoding());
+    let mut operations = expression.get(section)?.operations(entry.cie().encoding());
     let only = (operations.next()?, operations.next()?);
     Ok(match only {
         (
