@@ -23,7 +23,7 @@ pub(super) enum Part {
 }
 
 impl Part {
-    pub(super) const FUNCTIONS: [Self; 6] = [
+    pub(super) const FUNCTIONS: [Self; 7] = [
         Self::OutOfLine,
         Self::Tail,
         Self::SwitchTail,
