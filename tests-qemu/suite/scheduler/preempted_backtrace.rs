@@ -25,6 +25,8 @@ struct Watch {
     /// Steps on either side, outside of these functions.
     steps: [u64; 2],
     wrong: u64,
+    /// Behind `pushfq` in inline assembly, the compiler's rules do not know of the word on the stack.
+    is_after_pushfq: bool,
 }
 
 struct State(UnsafeCell<MaybeUninit<Watch>>);
@@ -68,6 +70,12 @@ fn note_stack(side: usize) {
 
 fn on_step(frame: &mut TrapFrame) {
     let watch = state();
+    let is_after_pushfq = watch.is_after_pushfq;
+    // SAFETY: The byte that the processor is about to execute.
+    watch.is_after_pushfq = unsafe { *(frame.rip as *const u8) } == 0x9c;
+    if is_after_pushfq {
+        return;
+    }
     let innermost = watch.unwinder.function(frame.rip);
     let is_near = |stack: &AtomicU64| stack.load(Ordering::Relaxed).abs_diff(frame.rsp) < NEAR;
     let Some(side) = STACKS.iter().position(is_near) else {
@@ -87,6 +95,9 @@ fn on_step(frame: &mut TrapFrame) {
             watch.wrong += u64::from(known != Some(here));
             frame.rflags &= !RFlags::TRAP_FLAG.bits();
         }
+        if side == 0 {
+            watch.sides[0].1 = None; // what is called next is called from elsewhere
+        }
         return;
     }
     let mut found = None;
@@ -99,6 +110,9 @@ fn on_step(frame: &mut TrapFrame) {
         }
         true
     });
+    if side == 0 && known.is_none() && found.is_none() {
+        return; // it does not yield yet
+    }
     watch.steps[side] += 1;
     let is_right = found.is_some() && (known.is_none() || known == found);
     if walked.is_err() || !is_right || callers < 3 {
@@ -126,6 +140,7 @@ fn load() {
         ],
         steps: [0; 2],
         wrong: 0,
+        is_after_pushfq: false,
     });
     exceptions::hook(DEBUG, on_step);
 }
