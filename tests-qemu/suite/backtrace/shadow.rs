@@ -228,16 +228,19 @@ impl Shadow {
                 "a function returned with other registers"
             );
         } else if let Some(landing) = before.behind_jump() {
-            let block = if self.is_symmetric { frame.r10 } else { frame.rsi };
-            let in_block = |context: u64, place: &Place| {
-                let word = |at: u64| tests_unwind::read(block.wrapping_add(context + at));
-                word(8) == Some(place.ip) && word(16) == Some(place.sp)
+            // SAFETY: The instruction that the processor is about to execute.
+            let loads_sp = unsafe { (frame.rip as *const [u8; 4]).read() };
+            let context = match loads_sp {
+                [0x48, 0x8b, 0x66, 0x30] => Some(frame.rsi + OWN_AT), // mov rsp, [rsi + 0x30]
+                [0x48, 0x8b, 0x66, 0x10] => Some(frame.rsi),          // mov rsp, [rsi + 0x10]
+                [0x49, 0x8b, 0x62, 0x30] => Some(frame.r10 + OWN_AT), // mov rsp, [r10 + 0x30]
+                _ => None,
             };
+            let word = |at| context.and_then(|context| tests_unwind::read(context + at));
             let to = self.waiting().find(|&index| {
                 let (place, _) = self.contexts[index].saved;
                 (place.ip, place.sp) == (frame.rdx, frame.rcx)
-                    || in_block(0, &place)
-                    || in_block(OWN_AT, &place)
+                    || (Some(place.ip), Some(place.sp)) == (word(8), word(16))
             });
             if let Some(to) = to {
                 self.leave(to, now.place(landing));

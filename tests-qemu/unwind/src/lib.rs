@@ -271,7 +271,9 @@ impl Unwinder {
                 .wrapping_add_signed(*offset),
             CfaRule::Expression(expression) => {
                 let address = match entry.section {
-                    Section::DebugFrame => address_of(expression, &self.debug_frame, registers, true),
+                    Section::DebugFrame => {
+                        address_of(expression, &self.debug_frame, registers, true)
+                    }
                     Section::EhFrame => address_of(expression, &self.eh_frame, registers, true),
                 };
                 read(address.ok_or(Broken::Rule(ip))?).ok_or(Broken::Value(ip))?
@@ -290,8 +292,12 @@ impl Unwinder {
                 Some(RegisterRule::Register(other)) => registers.get(other),
                 Some(RegisterRule::Expression(expression)) => {
                     let address = match entry.section {
-                        Section::DebugFrame => address_of(&expression, &self.debug_frame, registers, false),
-                        Section::EhFrame => address_of(&expression, &self.eh_frame, registers, false),
+                        Section::DebugFrame => {
+                            address_of(&expression, &self.debug_frame, registers, false)
+                        }
+                        Section::EhFrame => {
+                            address_of(&expression, &self.eh_frame, registers, false)
+                        }
                     };
                     Some(read(address.ok_or(Broken::Rule(ip))?).ok_or(Broken::Value(ip))?)
                 }
@@ -329,9 +335,9 @@ fn address_of<S: UnwindSection<Bytes>>(
         Some(_) => false,
     };
     match first {
-        Operation::RegisterOffset { register, offset, .. } if is_as_said => {
-            Some(registers.get(register)?.wrapping_add_signed(offset))
-        }
+        Operation::RegisterOffset {
+            register, offset, ..
+        } if is_as_said => Some(registers.get(register)?.wrapping_add_signed(offset)),
         _ => None,
     }
 }

@@ -95,7 +95,8 @@ impl Specimen {
 
     fn is_in_any(&self, address: u64, is_wanted: impl Fn(Part) -> bool) -> bool {
         let mut functions = self.functions.iter();
-        functions.any(|piece| is_wanted(piece.part) && (piece.start..piece.end()).contains(&address))
+        functions
+            .any(|piece| is_wanted(piece.part) && (piece.start..piece.end()).contains(&address))
     }
 
     /// The unwind information of the function that is at this address.

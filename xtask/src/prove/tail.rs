@@ -59,11 +59,7 @@ pub(super) fn prove(specimen: &Specimen, piece: &Piece) -> Result<(), Violation>
     } else {
         Value::number(0)
     };
-    require(
-        program,
-        last,
-        &[("the jump's target", target, other.ip)],
-    )?;
+    require(program, last, &[("the jump's target", target, other.ip)])?;
     for register in REGISTERS {
         let must = match register {
             Register::RSP => other.sp,

@@ -87,7 +87,9 @@ impl Row {
                     Some(state.load(cfa.plus(*bytes), 8)?)
                 }
                 Some(Rule::Plain(RegisterRule::Register(other))) => Some(register(other.0, state)?),
-                Some(Rule::Plain(rule)) => return Err(format!("the proof has no model of {rule:?}")),
+                Some(Rule::Plain(rule)) => {
+                    return Err(format!("the proof has no model of {rule:?}"));
+                }
                 // What unwinders take for granted: rsp is the CFA, a callee-saved register is the caller's.
                 None if number == 7 => Some(cfa),
                 None => Some(register(number, state)?),
@@ -280,9 +282,7 @@ fn address<'a, S: UnwindSection<Bytes<'a>>>(
     entry: &FrameDescriptionEntry<Bytes<'a>>,
     expression: &UnwindExpression<usize>,
 ) -> Result<Option<(u16, i64, bool)>> {
-    let mut operations = expression
-        .get(section)?
-        .operations(entry.cie().encoding());
+    let mut operations = expression.get(section)?.operations(entry.cie().encoding());
     let Some(Operation::RegisterOffset {
         register, offset, ..
     }) = operations.next()?
@@ -291,9 +291,11 @@ fn address<'a, S: UnwindSection<Bytes<'a>>>(
     };
     Ok(match operations.next()? {
         None => Some((register.0, offset, false)),
-        Some(Operation::Deref { size: 8, space: false, .. }) if operations.next()?.is_none() => {
-            Some((register.0, offset, true))
-        }
+        Some(Operation::Deref {
+            size: 8,
+            space: false,
+            ..
+        }) if operations.next()?.is_none() => Some((register.0, offset, true)),
         Some(_) => None,
     })
 }
