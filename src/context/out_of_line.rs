@@ -2,7 +2,7 @@
 
 use super::block::{Context, ControlBlock, Payload, Transfer};
 use super::control_words::{exchange_control_words, store_control_words};
-use super::x86_64::tail;
+use super::x86_64::tail_of_registers;
 use core::arch::naked_asm;
 use core::mem::offset_of;
 
@@ -101,7 +101,7 @@ pub unsafe extern "sysv64" fn switch_out_of_line(
         ".cfi_endproc",
         name_for_c!("{this}"),
         this = sym switch_out_of_line,
-        tail = sym tail,
+        tail = sym tail_of_registers,
         sp = const offset_of!(Context, sp),
         ip = const offset_of!(Context, record.ip),
         rbp = const offset_of!(Context, record.rbp),

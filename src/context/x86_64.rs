@@ -1,34 +1,34 @@
 //! The assembly of the switch, and of the first frame of a fiber.
 //!
 //! ```text
-//!   in the code that switches                  shared by all switches        in the code of the other side
-//!   lea rax, landing                     ┌───► tail:                    ┌──► landing:
-//!   load  rcx rdx r8 r9 from `next`      │       mov rsp, rcx           │      endbr64
-//!   store rsp rbp rbx rax in `prev`      │       mov rbx, r9            │
-//!   jmp tail ────────────────────────────┘       mov rbp, r8            │
-//!                                                jmp rdx ───────────────┘
-//!   rcx = sp, rdx = ip, r8 = rbp, r9 = rbx of the other;  rdi = payload, rsi = tag, passed on untouched
+//!   in the code that switches                  shared by all of a form          in the code of the other side
+//!   lea rax, landing                     ┌───► tail:                       ┌──► landing:
+//!   store rsp rbp rbx rax in `prev`      │       mov rsp, [next + sp]      │      endbr64
+//!   jmp tail ────────────────────────────┘       mov rbx, [next + rbx]     │
+//!                                                mov rbp, [next + rbp]     │
+//!                                                jmp [next + ip] ──────────┘
+//!   rdi = payload, rsi = tag, passed on untouched
 //! ```
 //!
-//! The switch between fibers of a scheduler always continues `next.own`, and has the address of
-//! `next` in r10. It loads rcx only, and jumps to `switch_tail`, which loads rbx and rbp itself and
-//! jumps to the address where it lies. That is three instructions less. What `resume` and `suspend`
-//! continue lies at two places in a block, so they keep to `tail`.
+//! Each form of the switch has a tail, which knows where the context to be continued lies: `own` of
+//! the block in rsi after `resume`, `parent` of it after `suspend`, and `own` of the block in r10
+//! after `switch`. A tail for several directions would be slow: processors predict by the address of a
+//! load how far back the store is whose word it will find. The switch out of line gets any two
+//! contexts, loads the words into rcx, rdx, r8 and r9, and jumps to `tail_of_registers`.
 //!
-//! A fiber that leaves for good stores nothing and jumps to `exit_tail` instead of `tail`.
-//! `exit_tail` continues the other context too, but first calls a function on its stack. That
-//! function does what is possible only after the first stack is no longer in use.
+//! A fiber that leaves for good stores nothing and jumps to `exit_tail`. `exit_tail` continues the
+//! other context too, but first calls a function on its stack. That function does what is possible
+//! only after the first stack is no longer in use.
 //!
 //! - **No `call`, no `ret`**: the returns of each fiber stay in step with the processor's return
 //!   predictor. This makes a switch inside a called function cheap.
 //! - **No `push`, no `pop`**: the four words are moved by `mov` through the control block. The
 //!   processor forwards them from store to load without waiting for the stack pointer.
-//! - **Exact backtraces without any directive in the inline part**: up to `jmp tail` all registers
-//!   are those of the code that switches, and at the landing all registers are those of the other
-//!   side. In `tail` the unwind rules name the other side as the caller. They hold from the first
-//!   byte to the last, because the four registers that they use do not change. In `switch_tail` they
-//!   use rcx and r10, and find the rest in the block. A breakpoint at each of the two catches every
-//!   switch.
+//! - **Exact backtraces without any directive in the inline part**: up to the jump to a tail all
+//!   registers are those of the code that switches, and at the landing all registers are those of the
+//!   other side. In a tail the unwind rules name the other side as the caller. They hold from the
+//!   first byte to the last, because neither the register nor the context that they use changes. A
+//!   breakpoint at each tail catches every switch.
 //! - `lea` takes the address of the landing. Unwinders look up the byte before a return address,
 //!   which belongs to the jump of the same block, so they report the right function and line.
 //! - `int3` after a jump stops straight-line speculation; indirect-branch tracking wants `endbr64`.
@@ -40,22 +40,19 @@ use core::arch::{asm, naked_asm};
 use core::mem::offset_of;
 
 /// The assembly of a switch. `$prev` and `$next` name the registers that hold the two blocks, and
-/// the operands `prev` and `next` select a context in each block. `$loads` loads what `$tail` wants
-/// in registers beside rcx. Loads come before stores, so no load waits for a store. The
+/// the operands `prev` and `next` select a context in each block. `$tail` continues the latter. The
 /// address is stored last: a context whose address is stored is complete.
 macro_rules! exchange {
-    ($prev:literal, $next:literal, $loads:expr, $tail:ident, { $($operands:tt)* }) => {
+    ($prev:literal, $next:literal, $tail:ident, { $($operands:tt)* }) => {
         asm!(
             "lea rax, [rip + 2f]",
-            concat!("mov rcx, [", $next, " + {next} + {sp}]"),
-            $loads,
             store_control_words!(concat!($prev, " + {prev}")),
             concat!("mov [", $prev, " + {prev} + {sp}],  rsp"),
             concat!("mov [", $prev, " + {prev} + {rbp}], rbp"),
             concat!("mov [", $prev, " + {prev} + {rbx}], rbx"),
             concat!("mov [", $prev, " + {prev} + {ip}],  rax"),
             exchange_control_words!(concat!($prev, " + {prev}"), concat!($next, " + {next}")),
-            "jmp {tail}",
+            "jmp {tail} /* {next} */",
             "2: endbr64",
             $($operands)*
             sp = const offset_of!(Context, sp),
@@ -71,21 +68,6 @@ macro_rules! exchange {
     };
 }
 
-/// The loads for [`tail`] of a context in the block at `$next`.
-macro_rules! ip_rbp_and_rbx {
-    ($next:literal) => {
-        concat!(
-            "mov rdx, [",
-            $next,
-            " + {next} + {ip}]; mov r8, [",
-            $next,
-            " + {next} + {rbp}]; mov r9, [",
-            $next,
-            " + {next} + {rbx}]"
-        )
-    };
-}
-
 /// Stores the running context in `block.parent` and continues `block.own`, so the fiber runs.
 ///
 /// # Safety
@@ -96,7 +78,7 @@ pub unsafe fn resume(block: *mut ControlBlock, payload: Payload) -> Transfer {
     let (received, tag);
     // SAFETY: C1 to C3, by the caller. Every register is saved by the switch or declared as clobbered.
     unsafe {
-        exchange!("rsi", "rsi", ip_rbp_and_rbx!("rsi"), tail, {
+        exchange!("rsi", "rsi", resume_tail, {
             prev = const offset_of!(ControlBlock, parent),
             next = const offset_of!(ControlBlock, own),
             inout("rdi") payload => received,
@@ -120,7 +102,7 @@ pub unsafe fn suspend(block: *mut ControlBlock, payload: Payload) -> Payload {
     let received;
     // SAFETY: C1 and C2, by the caller. Every register is saved by the switch or declared as clobbered.
     unsafe {
-        exchange!("rsi", "rsi", ip_rbp_and_rbx!("rsi"), tail, {
+        exchange!("rsi", "rsi", suspend_tail, {
             prev = const offset_of!(ControlBlock, own),
             next = const offset_of!(ControlBlock, parent),
             inout("rdi") payload => received,
@@ -145,7 +127,7 @@ pub unsafe fn switch(
     let (received, tag);
     // SAFETY: C1 to C3, by the caller. Every register is saved by the switch or declared as clobbered.
     unsafe {
-        exchange!("rsi", "r10", "", switch_tail, {
+        exchange!("rsi", "r10", switch_tail, {
             prev = const offset_of!(ControlBlock, own),
             next = const offset_of!(ControlBlock, own),
             inout("rdi") payload => received,
@@ -196,10 +178,59 @@ pub unsafe fn leave(next: *const ControlBlock, after: After, left: *mut ControlB
     }
 }
 
-/// The end of every switch but [`switch`]: continues the context whose registers are in rcx (sp), rdx
+/// The end of a form of the switch: continues a context that lies in the block in `$block`.
+///
+/// The unwind rules are expressions, since the words lie in the block and not in a frame. `$dwarf` is
+/// the operation that pushes `$block` plus a number, which takes two bytes in LEB128. What lies there
+/// is the frame address, or the caller's register.
+macro_rules! tail {
+    ($(#[$doc:meta])* $name:ident, $block:literal, $dwarf:literal, $context:ident) => {
+        $(#[$doc])*
+        #[unsafe(naked)]
+        unsafe extern "sysv64" fn $name() {
+            naked_asm!(
+                ".cfi_startproc simple",
+                // DW_CFA_def_cfa_expression: the word there; DW_CFA_expression for rip, rbp and rbx
+                concat!(".cfi_escape 0x0f, 4, ", $dwarf, ", ({sp} & 0x7f) | 0x80, {sp} >> 7, 0x06"),
+                concat!(".cfi_escape 0x10, 16, 3, ", $dwarf, ", ({ip} & 0x7f) | 0x80, {ip} >> 7"),
+                concat!(".cfi_escape 0x10, 6, 3, ", $dwarf, ", ({rbp} & 0x7f) | 0x80, {rbp} >> 7"),
+                concat!(".cfi_escape 0x10, 3, 3, ", $dwarf, ", ({rbx} & 0x7f) | 0x80, {rbx} >> 7"),
+                ".cfi_undefined r12",
+                ".cfi_undefined r13",
+                ".cfi_undefined r14",
+                ".cfi_undefined r15",
+                concat!("mov rsp, [", $block, " + {sp}]"),
+                concat!("mov rbx, [", $block, " + {rbx}]"),
+                concat!("mov rbp, [", $block, " + {rbp}]"),
+                concat!("jmp [", $block, " + {ip}]"),
+                "int3",
+                ".cfi_endproc",
+                sp = const offset_of!(ControlBlock, $context) + offset_of!(Context, sp),
+                ip = const offset_of!(ControlBlock, $context) + offset_of!(Context, record.ip),
+                rbp = const offset_of!(ControlBlock, $context) + offset_of!(Context, record.rbp),
+                rbx = const offset_of!(ControlBlock, $context) + offset_of!(Context, rbx),
+            )
+        }
+    };
+}
+
+tail!(
+    /// The end of [`resume`]: continues `own` of the block in rsi.
+    resume_tail, "rsi", "0x74", own
+);
+tail!(
+    /// The end of [`suspend`]: continues `parent` of the block in rsi.
+    suspend_tail, "rsi", "0x74", parent
+);
+tail!(
+    /// The end of [`switch`]: continues `own` of the block in r10.
+    switch_tail, "r10", "0x7a", own
+);
+
+/// The end of the switch out of line: continues the context whose registers are in rcx (sp), rdx
 /// (ip), r8 (rbp) and r9 (rbx).
 #[unsafe(naked)]
-pub(super) unsafe extern "sysv64" fn tail() {
+pub(super) unsafe extern "sysv64" fn tail_of_registers() {
     naked_asm!(
         ".cfi_startproc simple",
         ".cfi_def_cfa rcx, 0", // the caller is the context to be continued
@@ -219,41 +250,8 @@ pub(super) unsafe extern "sysv64" fn tail() {
     )
 }
 
-/// The end of [`switch`]: continues the context `own` of the block in r10, whose stack pointer is in
-/// rcx.
-///
-/// The rules for the others are expressions, since these lie in the block and not in a frame: each is
-/// the word at r10 plus a number, which takes two bytes in LEB128.
-#[unsafe(naked)]
-unsafe extern "sysv64" fn switch_tail() {
-    const IP_AT: usize = offset_of!(ControlBlock, own) + offset_of!(Context, record.ip);
-    const RBP_AT: usize = offset_of!(ControlBlock, own) + offset_of!(Context, record.rbp);
-    const RBX_AT: usize = offset_of!(ControlBlock, own) + offset_of!(Context, rbx);
-    naked_asm!(
-        ".cfi_startproc simple",
-        ".cfi_def_cfa rcx, 0", // the caller is the context to be continued
-        // DW_CFA_expression rip, rbp and rbx: DW_OP_breg10
-        ".cfi_escape 0x10, 16, 3, 0x7a, ({ip} & 0x7f) | 0x80, {ip} >> 7",
-        ".cfi_escape 0x10, 6, 3, 0x7a, ({rbp} & 0x7f) | 0x80, {rbp} >> 7",
-        ".cfi_escape 0x10, 3, 3, 0x7a, ({rbx} & 0x7f) | 0x80, {rbx} >> 7",
-        ".cfi_undefined r12",
-        ".cfi_undefined r13",
-        ".cfi_undefined r14",
-        ".cfi_undefined r15",
-        "mov rsp, rcx",
-        "mov rbx, [r10 + {rbx}]",
-        "mov rbp, [r10 + {rbp}]",
-        "jmp [r10 + {ip}]",
-        "int3",
-        ".cfi_endproc",
-        ip = const IP_AT,
-        rbp = const RBP_AT,
-        rbx = const RBX_AT,
-    )
-}
-
 /// The end of a switch for good: takes over the context whose registers are in rcx, rdx, r8 and r9
-/// as for [`tail`], calls rax with rdi, and continues at rdx with a payload and a tag of zero. The
+/// as for [`tail_of_registers`], calls rax with rdi, and continues at rdx with a payload and a tag of zero. The
 /// stack pointer of that context is 16-byte aligned.
 #[unsafe(naked)]
 pub(super) unsafe extern "sysv64" fn exit_tail() {

@@ -308,7 +308,7 @@ def kfiber_fiber_of(fibers):
                 return None
             sp = int(frame.read_register("rsp"))
             # In the common end of a switch, the registers are still those of the fiber that is left.
-            if not (frame.name() or "").split("::h")[0].endswith(("x86_64::tail", "::switch_tail", "::exit_tail")):
+            if not (frame.name() or "").split("::h")[0].endswith(("_tail", "::tail_of_registers")):
                 for fiber in fibers:
                     if fiber.lives and fiber.holds(sp):
                         return fiber

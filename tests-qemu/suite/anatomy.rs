@@ -8,18 +8,23 @@ use kfiber::{
     stack::{Stack, Storage},
 };
 
-/// The ends: that of `switch`, and that of the other forms.
-pub(crate) const TAILS: usize = 2;
+/// The ends: one for each form.
+pub(crate) const TAILS: usize = 4;
 /// The most landings that are told apart: one for each form, and more where the compiler copied one.
 const LANDINGS: usize = 16;
 const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
 const JMP_REL32: u8 = 0xe9;
 /// `lea rax, [rip + …]`, the first instruction of the inline part.
 const LEA_RAX: [u8; 3] = [0x48, 0x8d, 0x05];
-/// `jmp rdx` and `int3`, the last of `tail` and of `base`.
-const JMP_RDX: [u8; 3] = [0xff, 0xe2, 0xcc];
-/// `jmp [r10 + 0x28]` and `int3`, the last of `switch_tail`.
-const JMP_TO_OWN: [u8; 5] = [0x41, 0xff, 0x62, 0x28, 0xcc];
+/// `jmp rdx` and `int3`, the last of `base` and of the end of the switch out of line.
+const JMP_RDX: &[u8] = &[0xff, 0xe2, 0xcc];
+/// A jump to the address in a block and `int3`, the last of the other tails: `jmp [rsi + 0x28]`, `jmp [rsi + 8]` and
+/// `jmp [r10 + 0x28]`.
+const JMPS_TO_WORD: [&[u8]; 3] = [
+    &[0xff, 0x66, 0x28, 0xcc],
+    &[0xff, 0x66, 0x08, 0xcc],
+    &[0x41, 0xff, 0x62, 0x28, 0xcc],
+];
 
 /// A part of the switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,11 +59,9 @@ fn bytes<const N: usize>(address: usize) -> [u8; N] {
 /// The end of the code at `start`, which is the first jump of its kind.
 fn end_of(start: usize) -> usize {
     let end = (start..start + 256).find_map(|address| {
-        if bytes(address) == JMP_RDX {
-            Some(address + JMP_RDX.len())
-        } else {
-            (bytes(address) == JMP_TO_OWN).then_some(address + JMP_TO_OWN.len())
-        }
+        let mut jumps = JMPS_TO_WORD.into_iter().chain([JMP_RDX]);
+        let found = jumps.find(|jump| bytes::<5>(address).starts_with(jump));
+        found.map(|jump| address + jump.len())
     });
     end.expect("tails and base end in a jump")
 }
@@ -102,7 +105,7 @@ impl Anatomy {
             .tails
             .iter_mut()
             .find(|known| Range::is_empty(known) || known.start == tail);
-        *place.expect("all switches share two tails") = tail..end_of(tail);
+        *place.expect("each form of the switch has one tail") = tail..end_of(tail);
         let is_start = |&address: &usize| {
             let to_landing = i32::from_le_bytes(bytes(address + 3)) as isize;
             bytes(address) == LEA_RAX && (address + 7).wrapping_add_signed(to_landing) == landing

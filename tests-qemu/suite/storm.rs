@@ -143,8 +143,9 @@ kernel_test! {
         fuzz::report(world);
         assert!(ticks() >= rounds / 10, "too few interrupts to be a storm");
         assert!(*inline > 0 && *tail > 0 && *base > 0, "no part was spared");
-        // mov rsp, rcx; mov rbx, …; mov rbp, …; jmp …
-        for bytes in &*tail_bytes {
+        // mov rsp, …; mov rbx, …; mov rbp, …; jmp …
+        let known = anatomy.as_ref().expect("it was learned").tails.iter().filter(|tail| tail.start < tail.end);
+        for (bytes, _) in tail_bytes.iter().zip(known) {
             let hit: usize = bytes.iter().filter(|&&count| count > 0).count();
             assert_eq!(hit, 4, "no instruction of a tail was spared");
         }

@@ -239,6 +239,8 @@ pub(crate) fn waiting_fiber() -> *const Header {
     // Where yields are fast, the mask says both at once: see `fast`.
     #[cfg(not(any(feature = "smp", target_os = "linux")))]
     if fast::FastYields::new().are_allowed_with(flags) {
+        // SAFETY: the mask says so.
+        unsafe { core::hint::assert_unchecked(word.addr() & MAY_NOT_WAIT == 0) };
         return word;
     }
     if word.addr() & MAY_NOT_WAIT != 0 || flags & interrupts::FLAG == 0 {

@@ -1,8 +1,8 @@
 //! The truth to compare with: follows every call, return and switch as it happens, and knows no unwind table.
 //!
 //! It sees the registers before each instruction. A `call` pushes where it will return to, with the registers that a
-//! caller gets back; a `ret` pops that. A switch is a jump with the stack pointer of another context in rcx, and its
-//! address in rdx or in the block in r10; it is over when control arrives there. From the first instruction of such a jump on, the caller is the
+//! caller gets back; a `ret` pops that. A switch is a jump with the stack pointer of another context in rcx
+//! and its address in rdx, or with both in the block in rsi or r10; it is over when control arrives there. From the first instruction of such a jump on, the caller is the
 //! context to come.
 
 use tests_qemu::exceptions::TrapFrame;
@@ -12,8 +12,8 @@ const MAX_DEPTH: usize = 48;
 /// Stacks of a scene: the one it begins on, and three fibers.
 pub(super) const CONTEXTS: usize = 4;
 
-/// Where a block has the address at which its fiber goes on.
-const OWN_IP_AT: u64 = 0x28;
+/// Where a block has the second of its two contexts.
+const OWN_AT: u64 = 0x20;
 
 /// Where a function goes on when what it called returns, and the registers that it then has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -228,10 +228,19 @@ impl Shadow {
                 "a function returned with other registers"
             );
         } else if let Some(landing) = before.behind_jump() {
-            let in_block = || tests_unwind::read(frame.r10.wrapping_add(OWN_IP_AT));
+            // SAFETY: The instruction that the processor is about to execute.
+            let loads_sp = unsafe { (frame.rip as *const [u8; 4]).read() };
+            let context = match loads_sp {
+                [0x48, 0x8b, 0x66, 0x30] => Some(frame.rsi + OWN_AT), // mov rsp, [rsi + 0x30]
+                [0x48, 0x8b, 0x66, 0x10] => Some(frame.rsi),          // mov rsp, [rsi + 0x10]
+                [0x49, 0x8b, 0x62, 0x30] => Some(frame.r10 + OWN_AT), // mov rsp, [r10 + 0x30]
+                _ => None,
+            };
+            let word = |at| context.and_then(|context| tests_unwind::read(context + at));
             let to = self.waiting().find(|&index| {
                 let (place, _) = self.contexts[index].saved;
-                place.sp == frame.rcx && (place.ip == frame.rdx || Some(place.ip) == in_block())
+                (place.ip, place.sp) == (frame.rdx, frame.rcx)
+                    || (Some(place.ip), Some(place.sp)) == (word(8), word(16))
             });
             if let Some(to) = to {
                 self.leave(to, now.place(landing));

@@ -3,7 +3,7 @@
 //! The stock bare target puts the tables of compiled functions into `.debug_frame`, which stays in the ELF file. The
 //! runner passes a copy of that section as a boot module (`FLAG_DEBUG_FRAME` of the protocol). Those of functions in assembly may come to lie there too, or
 //! in `.eh_frame`, depending on what else is in their codegen unit; so both are read, as debuggers do. Of DWARF
-//! expressions, only "the word at a register plus an offset" is evaluated: the end of a scheduler's switch needs no other.
+//! expressions, only "the word at a register plus an offset" is evaluated: the ends of switches need no other.
 //!
 //! It is a crate of its own so that it can be optimised in debug kernels too, whose tests walk at every instruction.
 //! On the host it is empty, as the whole harness is.
@@ -269,7 +269,15 @@ impl Unwinder {
                 .get(*register)
                 .ok_or(Broken::Value(ip))?
                 .wrapping_add_signed(*offset),
-            CfaRule::Expression(_) => return Err(Broken::Rule(ip)),
+            CfaRule::Expression(expression) => {
+                let address = match entry.section {
+                    Section::DebugFrame => {
+                        address_of(expression, &self.debug_frame, registers, true)
+                    }
+                    Section::EhFrame => address_of(expression, &self.eh_frame, registers, true),
+                };
+                read(address.ok_or(Broken::Rule(ip))?).ok_or(Broken::Value(ip))?
+            }
         };
         let mut caller = Registers::default();
         for number in 0..17 {
@@ -285,9 +293,11 @@ impl Unwinder {
                 Some(RegisterRule::Expression(expression)) => {
                     let address = match entry.section {
                         Section::DebugFrame => {
-                            address_of(&expression, &self.debug_frame, registers)
+                            address_of(&expression, &self.debug_frame, registers, false)
                         }
-                        Section::EhFrame => address_of(&expression, &self.eh_frame, registers),
+                        Section::EhFrame => {
+                            address_of(&expression, &self.eh_frame, registers, false)
+                        }
                     };
                     Some(read(address.ok_or(Broken::Rule(ip))?).ok_or(Broken::Value(ip))?)
                 }
@@ -304,11 +314,12 @@ impl Unwinder {
     }
 }
 
-/// The address that an expression computes, if that is one register plus an offset.
+/// The address that an expression computes or, if `is_loaded`, loads from, if that is one register plus an offset.
 fn address_of<S: UnwindSection<Bytes>>(
     expression: &UnwindExpression<usize>,
     section: &S,
     registers: &Registers,
+    is_loaded: bool,
 ) -> Option<u64> {
     /// Of all tables on this machine.
     const ENCODING: gimli::Encoding = gimli::Encoding {
@@ -318,11 +329,15 @@ fn address_of<S: UnwindSection<Bytes>>(
     };
     let mut operations = expression.get(section).ok()?.operations(ENCODING);
     let first = operations.next().ok()??;
-    let is_only = operations.next().ok()?.is_none();
+    let is_as_said = match operations.next().ok()? {
+        None => !is_loaded,
+        Some(Operation::Deref { .. }) => is_loaded && operations.next().ok()?.is_none(),
+        Some(_) => false,
+    };
     match first {
         Operation::RegisterOffset {
             register, offset, ..
-        } if is_only => Some(registers.get(register)?.wrapping_add_signed(offset)),
+        } if is_as_said => Some(registers.get(register)?.wrapping_add_signed(offset)),
         _ => None,
     }
 }

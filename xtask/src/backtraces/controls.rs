@@ -17,7 +17,7 @@ use crate::steps::Counts;
 use crate::{console, parallel, qemu_test, setup};
 
 const BASE: &str = "kfiber::context::x86_64::base";
-const TAIL: &str = "kfiber::context::x86_64::tail";
+const TAIL: &str = "kfiber::context::x86_64::resume_tail";
 const SWITCH_TAIL: &str = "kfiber::context::x86_64::switch_tail";
 const OUT_OF_LINE_SWITCH: &str = "kfiber::context::out_of_line::switch_out_of_line";
 const SUSPENDED: &str = "kfiber::context::x86_64::suspended";
@@ -95,19 +95,19 @@ const CONTROLS: &[Control] = &[
     },
     Control {
         what: "the end of a switch does not say where it goes",
-        damage: |tables| change(tables, TAIL, &[9, 16, 1], &[0, 0, 0]),
+        damage: |tables| change(tables, TAIL, &[0x10, 16, 3, 0x74, 0xa8, 0], &[0; 6]),
         test: FIBERS,
         in_gdb: true,
     },
     Control {
         what: "the end of a switch forgets rbp",
-        damage: |tables| change(tables, TAIL, &[9, 6, 8], &[0, 0, 0]),
+        damage: |tables| change(tables, TAIL, &[0x10, 6, 3, 0x74, 0xa0, 0], &[0; 6]),
         test: FIBERS,
         in_gdb: true,
     },
     Control {
         what: "the end of a scheduler's switch does not say where it goes",
-        damage: |tables| change(tables, SWITCH_TAIL, &[9, 16, 1], &[0, 0, 0]),
+        damage: |tables| change(tables, SWITCH_TAIL, &[0x10, 16, 3, 0x7a, 0xa8, 0], &[0; 6]),
         test: SYMMETRIC,
         in_gdb: false,
     },

@@ -65,7 +65,7 @@ def wrong_calls(frames):
 
 
 def is_switch_end(frame):
-    return frame.name is not None and frame.name.endswith(("x86_64::tail", "x86_64::switch_tail"))
+    return frame.name is not None and frame.name.endswith(("_tail", "::tail_of_registers"))
 
 
 def is_end(frame):

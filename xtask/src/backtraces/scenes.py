@@ -131,8 +131,13 @@ class Shape:
     def fits(self, frames, names):
         """The shape is that of the context that runs, or that the switch in progress leads to."""
         inner = frames[0].name or ""
-        if inner.endswith(("x86_64::tail", "x86_64::switch_tail")):
+        if inner.endswith(("::tail_of_registers", "::exit_tail")):
             return self.matches(self.level(register("rcx")), names)
+        if inner.endswith("_tail"):
+            # The stack pointer of the context to come, in the block.
+            block = register("r10" if inner.endswith("::switch_tail") else "rsi")
+            at = block + (0x10 if inner.endswith("::suspend_tail") else 0x30)
+            return self.matches(self.level(word(at)), names)
         if frames[0].is_base and names[:1] == [BASE]:
             level = self.level(register("rsp"))
             # The end of a fiber loads its resumer's rsp while it is still its own frame.

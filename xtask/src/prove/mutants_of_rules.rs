@@ -144,7 +144,8 @@ const fn size(rule: &CallFrameInstruction<usize>, by_hand: bool) -> usize {
         CallFrameInstruction::DefCfa { .. }
         | CallFrameInstruction::OffsetExtendedSf { .. }
         | CallFrameInstruction::Register { .. } => 3,
-        // An operation and a number of two bytes.
+        // One operation with a number of two bytes, or that and another one.
+        CallFrameInstruction::DefCfaExpression { .. } => 6,
         CallFrameInstruction::Expression { .. } => 6,
         _ => 2,
     }

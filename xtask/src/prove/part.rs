@@ -11,6 +11,8 @@ use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 pub(super) enum Part {
     OutOfLine,
     Tail,
+    ResumeTail,
+    SuspendTail,
     SwitchTail,
     ExitTail,
     JumpedTo,
@@ -23,9 +25,11 @@ pub(super) enum Part {
 }
 
 impl Part {
-    pub(super) const FUNCTIONS: [Self; 7] = [
+    pub(super) const FUNCTIONS: [Self; 9] = [
         Self::OutOfLine,
         Self::Tail,
+        Self::ResumeTail,
+        Self::SuspendTail,
         Self::SwitchTail,
         Self::ExitTail,
         Self::JumpedTo,
@@ -34,10 +38,24 @@ impl Part {
     ];
     pub(super) const COPIES: [Self; 4] = [Self::Resume, Self::Suspend, Self::Switch, Self::Leave];
 
+    /// The inline forms, each with the tail in which it ends.
+    pub(super) const ENDS: [(Self, Self); 3] = [
+        (Self::Resume, Self::ResumeTail),
+        (Self::Suspend, Self::SuspendTail),
+        (Self::Switch, Self::SwitchTail),
+    ];
+
+    /// Whether it is a tail: the end of a switch that comes back.
+    pub(super) fn is_tail(self) -> bool {
+        self == Self::Tail || Self::ENDS.iter().any(|(_, tail)| *tail == self)
+    }
+
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::OutOfLine => "switch out of line",
-            Self::Tail => "tail",
+            Self::Tail => "tail_of_registers",
+            Self::ResumeTail => "resume_tail",
+            Self::SuspendTail => "suspend_tail",
             Self::SwitchTail => "switch_tail",
             Self::ExitTail => "exit_tail",
             Self::JumpedTo => "switch_jumped_to",
@@ -53,7 +71,9 @@ impl Part {
     pub(super) fn is_called(self, symbol: &str) -> bool {
         match self {
             Self::OutOfLine => symbol == "kfiber::context::out_of_line::switch_out_of_line",
-            Self::Tail => symbol == "kfiber::context::x86_64::tail",
+            Self::Tail => symbol == "kfiber::context::x86_64::tail_of_registers",
+            Self::ResumeTail => symbol == "kfiber::context::x86_64::resume_tail",
+            Self::SuspendTail => symbol == "kfiber::context::x86_64::suspend_tail",
             Self::SwitchTail => symbol == "kfiber::context::x86_64::switch_tail",
             Self::ExitTail => symbol == "kfiber::context::x86_64::exit_tail",
             Self::JumpedTo => symbol == "kfiber::context::jumped_to::switch_jumped_to",

@@ -30,7 +30,9 @@ pub(super) fn prove_piece(specimen: &Specimen, piece: &Piece) -> Result<(), Viol
         }
     }
     match piece.part {
-        Part::Tail | Part::SwitchTail => tail::prove(specimen, piece),
+        Part::Tail | Part::ResumeTail | Part::SuspendTail | Part::SwitchTail => {
+            tail::prove(specimen, piece)
+        }
         Part::ExitTail | Part::Leave => exit_tail::prove(specimen, piece),
         Part::JumpedTo => jumped_to::prove(specimen, piece),
         Part::Base => first_frame::prove_base(specimen, piece),

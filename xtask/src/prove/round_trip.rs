@@ -98,8 +98,7 @@ impl Trip<'_> {
     /// What must hold at every instruction.
     fn watch(&self, address: u64, state: &State) -> Result<(), String> {
         let is_own = (self.piece.start..self.piece.end()).contains(&address);
-        let is_in = |part| self.specimen.is_in(part, address);
-        if is_in(Part::Tail) || is_in(Part::SwitchTail) {
+        if self.specimen.is_in_tail(address) {
             let caller = self.other.as_caller(self.other.sp);
             require_caller(self.specimen, address, state, &caller)
         } else if is_own && self.is_function() {

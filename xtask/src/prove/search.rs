@@ -1,23 +1,21 @@
 //! Searches a whole program for what belongs to the switch: its inline copies, and who takes which address.
 
-use anyhow::{Context as _, Result, bail, ensure};
-use iced_x86::{Code, Instruction, OpKind, Register};
+use anyhow::{Result, bail, ensure};
+use iced_x86::Code;
 use object::{Object as _, ObjectSection as _};
 
 use super::part::{Part, Piece};
 
-/// Finds the switches that were inlined into a function: each ends in a jump to `tail`, or, if it is one
-/// between fibers of a scheduler, to `switch_tail`.
+/// Finds the switches of one form that were inlined into a function: each ends in a jump to the tail of its form.
 pub(super) fn inline_copies(
     function: &Piece,
     tails: &[u64],
-    is_switch: bool,
+    form: Part,
     has_fp: bool,
     found: &mut Vec<Piece>,
 ) -> Result<()> {
     let instructions = function.instructions();
-    // `switch_tail` loads all but the stack pointer itself.
-    let length = if has_fp { 22 } else { 9 } - if is_switch { 3 } else { 0 };
+    let length = if has_fp { 18 } else { 5 };
     for (position, jump) in instructions.iter().enumerate() {
         if !jump.is_jmp_short_or_near() || !tails.contains(&jump.near_branch_target()) {
             continue;
@@ -35,15 +33,9 @@ pub(super) fn inline_copies(
             "{place}: a jump to a tail without `lea` of the landing {length} instructions before it"
         );
         let (start, end) = (lea.ip(), copy[length + 1].next_ip());
-        let part = kind(copy, if has_fp { 64 } else { 32 }).with_context(|| place.clone())?;
-        ensure!(
-            (part == Part::Switch) == is_switch,
-            "{place}: {} jumps to the tail of another form",
-            part.name()
-        );
         let offset = |address: u64| usize::try_from(address - function.start);
         found.push(Piece {
-            part,
+            part: form,
             function: function.function.clone(),
             start,
             bytes: function.bytes[offset(start)?..offset(end)?].to_vec(),
@@ -83,33 +75,6 @@ pub(super) fn inline_leaves(
         });
     }
     Ok(())
-}
-
-/// Tells the three inline forms apart by the blocks and contexts that their first load and first store use.
-fn kind(copy: &[Instruction], own: u64) -> Result<Part> {
-    let context = |i: &Instruction| (i.memory_base(), i.memory_displacement64().wrapping_sub(16));
-    let is_move = |i: &&Instruction| matches!(i.code(), Code::Mov_r64_rm64 | Code::Mov_rm64_r64);
-    let load = copy
-        .iter()
-        .filter(is_move)
-        .find(|i| i.op1_kind() == OpKind::Memory);
-    let store = copy
-        .iter()
-        .filter(is_move)
-        .find(|i| i.op0_kind() == OpKind::Memory);
-    let (Some(load), Some(store)) = (load, store) else {
-        bail!("it loads or stores nothing");
-    };
-    match (context(store), context(load)) {
-        ((Register::RSI, 0), (Register::RSI, next)) if next == own => Ok(Part::Resume),
-        ((Register::RSI, prev), (Register::RSI, 0)) if prev == own => Ok(Part::Suspend),
-        ((Register::RSI, prev), (Register::R10, next)) if prev == own && next == own => {
-            Ok(Part::Switch)
-        }
-        ((to, prev), (from, next)) => bail!(
-            "no known form of the switch: it saves to {to:?}+{prev:#x} and loads from {from:?}+{next:#x}"
-        ),
-    }
 }
 
 /// Finds who takes the address of `base` or `suspended`: it must be "one byte past the beginning", for the unwinders' sake.

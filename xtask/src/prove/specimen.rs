@@ -46,18 +46,19 @@ impl Specimen {
             let found = functions.iter().filter(move |piece| piece.part == part);
             found.map(|piece: &Piece| piece.start).collect::<Vec<_>>()
         };
-        let (tails, switch_tails) = (starts(Part::Tail), starts(Part::SwitchTail));
+        let ends = Part::ENDS.map(|(form, tail)| (form, starts(tail)));
         let exit_tails = starts(Part::ExitTail);
         ensure!(
-            !tails.is_empty() && !switch_tails.is_empty(),
-            "{} does not contain all switches: `tail` or `switch_tail` is missing",
+            ends.iter().any(|(_, tails)| !tails.is_empty()),
+            "{} contains no inline switch: all tails are missing",
             file.display()
         );
         let mut copies = Vec::new();
         for function in &all {
             if !Part::OutOfLine.is_called(&function.function) {
-                search::inline_copies(function, &tails, false, has_fp, &mut copies)?;
-                search::inline_copies(function, &switch_tails, true, has_fp, &mut copies)?;
+                for (form, tails) in &ends {
+                    search::inline_copies(function, tails, *form, has_fp, &mut copies)?;
+                }
                 search::inline_leaves(function, &exit_tails, has_fp, &mut copies)?;
             }
         }
@@ -68,7 +69,10 @@ impl Specimen {
             .collect();
         let tables = unwind_table::load(&elf, &functions)?;
         let taken = search::addresses_taken(&all, &functions)?;
-        search::nothing_overlooked(&elf, &[tails, switch_tails, exit_tails].concat(), &all)?;
+        let [(_, resume), (_, suspend), (_, switch)] = ends;
+        let of_registers = starts(Part::Tail);
+        let ends = [of_registers, resume, suspend, switch, exit_tails].concat();
+        search::nothing_overlooked(&elf, &ends, &all)?;
         Ok(Self {
             program,
             functions,
@@ -81,8 +85,18 @@ impl Specimen {
 
     /// Whether the address is in a function that is this part of the library.
     pub(super) fn is_in(&self, part: Part, address: u64) -> bool {
+        self.is_in_any(address, |it| it == part)
+    }
+
+    /// Whether the address is in the end of a switch that comes back.
+    pub(super) fn is_in_tail(&self, address: u64) -> bool {
+        self.is_in_any(address, Part::is_tail)
+    }
+
+    fn is_in_any(&self, address: u64, is_wanted: impl Fn(Part) -> bool) -> bool {
         let mut functions = self.functions.iter();
-        functions.any(|piece| piece.part == part && (piece.start..piece.end()).contains(&address))
+        functions
+            .any(|piece| is_wanted(piece.part) && (piece.start..piece.end()).contains(&address))
     }
 
     /// The unwind information of the function that is at this address.

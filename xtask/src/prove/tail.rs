@@ -1,46 +1,51 @@
 //! The end of every switch: four instructions and nothing else, and at each of them the caller is the other side.
 //!
-//! `tail` finds all four words of the other side in registers, `switch_tail` all but rsp in the block in r10.
+//! That of the switch out of line finds the four words of the other side in registers, the others in a block.
 
 use iced_x86::Register;
 
 use super::machine::{Flow, State, Territory};
 use super::part::{Part, Piece};
 use super::specimen::Specimen;
-use super::unwind_table::Caller;
 use super::value::{REGISTERS, Value};
 use super::walk::{Violation, Words, require, require_caller, require_stop_behind, walk};
 
-/// Proves `tail` or `switch_tail`. The unwind rules name rcx, and rdx, r8 and r9 or else r10, so these must stay as they
-/// are to the end.
+/// Proves a tail. The unwind rules name the registers that it takes the words from, or the one that has the block, so
+/// these must stay as they are to the end.
 pub(super) fn prove(specimen: &Specimen, piece: &Piece) -> Result<(), Violation> {
     let program = &specimen.program;
     let stack = Value::named("the stack that is left");
     let mut state = State::unknown("at entry");
     state.set(Register::RSP, stack);
-    let other = Words::unknown("of the other side", specimen.has_fp);
-    let own = state.get(Register::R10).plus(specimen.context_size());
-    other.put(&mut state, own);
-    let entry = state.clone();
-    let [ip, rbp, rbx] = if piece.part == Part::SwitchTail {
-        [other.ip, other.rbp, other.rbx]
-    } else {
-        [Register::RDX, Register::R8, Register::R9].map(|register| entry.get(register))
+    let own = specimen.context_size();
+    let in_block = match piece.part {
+        Part::ResumeTail => Some((Register::RSI, own)),
+        Part::SuspendTail => Some((Register::RSI, 0)),
+        Part::SwitchTail => Some((Register::R10, own)),
+        _ => None,
     };
+    let other = if let Some((block, context)) = in_block {
+        let words = Words::unknown("of the other side", specimen.has_fp);
+        let context = state.get(block).plus(context);
+        words.put(&mut state, context);
+        words
+    } else {
+        Words {
+            sp: state.get(Register::RCX),
+            ip: state.get(Register::RDX),
+            rbp: state.get(Register::R8),
+            rbx: state.get(Register::R9),
+            fp: None,
+        }
+    };
+    let entry = state.clone();
     let rules = Territory {
         stack,
         above: 0,
-        other_stack: entry.get(Register::RCX),
+        other_stack: other.sp,
         writable: None,
     };
-    let caller = Caller {
-        cfa: entry.get(Register::RCX),
-        ip: Some(ip),
-        sp: Some(entry.get(Register::RCX)),
-        rbp: Some(rbp),
-        rbx: Some(rbx),
-        rest: [None; 4],
-    };
+    let caller = other.as_caller(other.sp);
     let range = piece.start..piece.end();
     let watch = |address: u64, state: &State| {
         if !range.contains(&address) {
@@ -54,16 +59,12 @@ pub(super) fn prove(specimen: &Specimen, piece: &Piece) -> Result<(), Violation>
     } else {
         Value::number(0)
     };
-    require(
-        program,
-        last,
-        &[("the jump's target", target, ip)],
-    )?;
+    require(program, last, &[("the jump's target", target, other.ip)])?;
     for register in REGISTERS {
         let must = match register {
-            Register::RSP => entry.get(Register::RCX),
-            Register::RBP => rbp,
-            Register::RBX => rbx,
+            Register::RSP => other.sp,
+            Register::RBP => other.rbp,
+            Register::RBX => other.rbx,
             same => entry.get(same),
         };
         let name = format!("{register:?}").to_lowercase();

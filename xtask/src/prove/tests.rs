@@ -232,8 +232,8 @@ fn a_mutant_that_nothing_explains_is_reported_and_so_is_a_line_that_nobody_needs
     assert_eq!(
         tally.survivors,
         [
-            "tail: swap `mov rsp, rcx` and `mov rbx, r9`",
-            "tail: swap `mov rbx, r9` and `mov rbp, r8`"
+            "tail_of_registers: swap `mov rsp, rcx` and `mov rbx, r9`",
+            "tail_of_registers: swap `mov rbx, r9` and `mov rbp, r8`"
         ]
     );
     assert_eq!(tally.mutants, tally.killed + 2);
@@ -245,7 +245,7 @@ fn a_mutant_that_nothing_explains_is_reported_and_so_is_a_line_that_nobody_needs
     )]);
     let tally = mutants::plant(&specimen, &piece, &mut one);
     assert_eq!((tally.listed, tally.survivors.len()), (1, 1));
-    assert_eq!(one.stale(), ["tail: paint it blue"]);
+    assert_eq!(one.stale(), ["tail_of_registers: paint it blue"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use gimli::{
     BaseAddresses, CfaRule, DebugFrame, EhFrame, EndianSlice, FrameDescriptionEntry, LittleEndian,
-    Operation, RegisterRule, UnwindContext, UnwindSection,
+    Operation, RegisterRule, UnwindContext, UnwindExpression, UnwindSection,
 };
 use iced_x86::Register;
 use object::{Object as _, ObjectSection as _};
@@ -65,14 +65,17 @@ enum Rule {
 /// The rules at one address.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Row {
-    cfa: (u16, i64),
+    /// A register plus an offset, and whether it is the word there.
+    cfa: (u16, i64, bool),
     rules: BTreeMap<u16, Rule>,
 }
 
 impl Row {
     /// Computes the caller's registers from the running ones.
     pub(super) fn caller(&self, state: &State) -> Result<Caller, String> {
-        let cfa = register(self.cfa.0, state)?.plus(self.cfa.1);
+        let (base, offset, is_loaded) = self.cfa;
+        let cfa = register(base, state)?.plus(offset);
+        let cfa = if is_loaded { state.load(cfa, 8)? } else { cfa };
         let of = |number: u16| -> Result<Option<Value>, String> {
             Ok(match self.rules.get(&number) {
                 Some(Rule::At(base, bytes)) => {
@@ -106,7 +109,7 @@ impl Row {
     /// entered.
     pub(super) fn is_end(&self) -> bool {
         let only = BTreeMap::from([(RETURN_ADDRESS, Rule::Plain(RegisterRule::Undefined))]);
-        self.rules == only && self.cfa == (7, 8)
+        self.rules == only && self.cfa == (7, 8, false)
     }
 }
 
@@ -267,16 +270,33 @@ fn of_row<'a, S: UnwindSection<Bytes<'a>>>(
     let RegisterRule::Expression(expression) = rule else {
         return Ok(Rule::Plain(rule.clone()));
     };
-    let mut operations = expression.get(section)?.operations(entry.cie().encoding());
-    let only = (operations.next()?, operations.next()?);
-    Ok(match only {
-        (
-            Some(Operation::RegisterOffset {
-                register, offset, ..
-            }),
-            None,
-        ) => Rule::At(register.0, offset),
+    Ok(match address(section, entry, expression)? {
+        Some((register, offset, false)) => Rule::At(register, offset),
         _ => Rule::Plain(rule.clone()),
+    })
+}
+
+/// The register and the offset of an expression that is nothing else, and whether it is the word there.
+fn address<'a, S: UnwindSection<Bytes<'a>>>(
+    section: &S,
+    entry: &FrameDescriptionEntry<Bytes<'a>>,
+    expression: &UnwindExpression<usize>,
+) -> Result<Option<(u16, i64, bool)>> {
+    let mut operations = expression.get(section)?.operations(entry.cie().encoding());
+    let Some(Operation::RegisterOffset {
+        register, offset, ..
+    }) = operations.next()?
+    else {
+        return Ok(None);
+    };
+    Ok(match operations.next()? {
+        None => Some((register.0, offset, false)),
+        Some(Operation::Deref {
+            size: 8,
+            space: false,
+            ..
+        }) if operations.next()?.is_none() => Some((register.0, offset, true)),
+        Some(_) => None,
     })
 }
 
@@ -291,11 +311,15 @@ fn rows<'a, S: UnwindSection<Bytes<'a>>>(
     let mut context = UnwindContext::new();
     let mut table = entry.rows(section, bases, &mut context)?;
     while let Some(row) = table.next_row()? {
-        let CfaRule::RegisterAndOffset { register, offset } = row.cfa() else {
-            continue; // no rules here, as far as the proof is concerned
+        let cfa = match row.cfa() {
+            CfaRule::RegisterAndOffset { register, offset } => (register.0, *offset, false),
+            CfaRule::Expression(expression) => match address(section, entry, expression)? {
+                Some((register, offset, true)) => (register, offset, true),
+                _ => continue, // no rules here, as far as the proof is concerned
+            },
         };
         let model = Row {
-            cfa: (register.0, *offset),
+            cfa,
             // All others belong to nobody across a call.
             rules: row
                 .registers()

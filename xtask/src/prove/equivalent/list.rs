@@ -92,12 +92,30 @@ pub(super) const EQUIVALENT: List = &[
         ],
     ),
     (
-        Part::SwitchTail,
-        "a move and a load, or two loads, and neither writes what the other one or an unwind rule reads",
+        Part::ResumeTail,
+        LOADS,
         &[
-            "swap `mov rsp, rcx` and `mov rbx, [r10+0x38]`",
-            "swap `mov rsp, rcx` and `mov rbx, [r10+0x58]`",
+            "swap `mov rsp, [rsi+0x30]` and `mov rbx, [rsi+0x38]`",
+            "swap `mov rbx, [rsi+0x38]` and `mov rbp, [rsi+0x20]`",
+            "swap `mov rsp, [rsi+0x50]` and `mov rbx, [rsi+0x58]`",
+            "swap `mov rbx, [rsi+0x58]` and `mov rbp, [rsi+0x40]`",
+        ],
+    ),
+    (
+        Part::SuspendTail,
+        LOADS,
+        &[
+            "swap `mov rsp, [rsi+0x10]` and `mov rbx, [rsi+0x18]`",
+            "swap `mov rbx, [rsi+0x18]` and `mov rbp, [rsi]`",
+        ],
+    ),
+    (
+        Part::SwitchTail,
+        LOADS,
+        &[
+            "swap `mov rsp, [r10+0x30]` and `mov rbx, [r10+0x38]`",
             "swap `mov rbx, [r10+0x38]` and `mov rbp, [r10+0x20]`",
+            "swap `mov rsp, [r10+0x50]` and `mov rbx, [r10+0x58]`",
             "swap `mov rbx, [r10+0x58]` and `mov rbp, [r10+0x40]`",
         ],
     ),
@@ -157,28 +175,8 @@ pub(super) const EQUIVALENT: List = &[
         Part::Resume,
         LANDING,
         &[
-            "swap `lea rax, [landing]` and `mov rcx, [rsi+0x30]`",
-            "swap `lea rax, [landing]` and `mov rcx, [rsi+0x50]`",
-        ],
-    ),
-    (
-        Part::Resume,
-        LOADS,
-        &[
-            "swap `mov rcx, [rsi+0x30]` and `mov rdx, [rsi+0x28]`",
-            "swap `mov rcx, [rsi+0x50]` and `mov rdx, [rsi+0x48]`",
-            "swap `mov rdx, [rsi+0x28]` and `mov r8, [rsi+0x20]`",
-            "swap `mov rdx, [rsi+0x48]` and `mov r8, [rsi+0x40]`",
-            "swap `mov r8, [rsi+0x20]` and `mov r9, [rsi+0x38]`",
-            "swap `mov r8, [rsi+0x40]` and `mov r9, [rsi+0x58]`",
-        ],
-    ),
-    (
-        Part::Resume,
-        LOAD_AND_STORE,
-        &[
-            "swap `mov r9, [rsi+0x38]` and `mov [rsi+0x10], rsp`",
-            "swap `mov r9, [rsi+0x58]` and `stmxcsr [rsi+0x20]`",
+            "swap `lea rax, [landing]` and `mov [rsi+0x10], rsp`",
+            "swap `lea rax, [landing]` and `stmxcsr [rsi+0x20]`",
         ],
     ),
     (
@@ -209,23 +207,9 @@ pub(super) const EQUIVALENT: List = &[
     (
         Part::Suspend,
         LANDING,
-        &["swap `lea rax, [landing]` and `mov rcx, [rsi+0x10]`"],
-    ),
-    (
-        Part::Suspend,
-        LOADS,
         &[
-            "swap `mov rcx, [rsi+0x10]` and `mov rdx, [rsi+8]`",
-            "swap `mov rdx, [rsi+8]` and `mov r8, [rsi]`",
-            "swap `mov r8, [rsi]` and `mov r9, [rsi+0x18]`",
-        ],
-    ),
-    (
-        Part::Suspend,
-        LOAD_AND_STORE,
-        &[
-            "swap `mov r9, [rsi+0x18]` and `mov [rsi+0x30], rsp`",
-            "swap `mov r9, [rsi+0x18]` and `stmxcsr [rsi+0x60]`",
+            "swap `lea rax, [landing]` and `mov [rsi+0x30], rsp`",
+            "swap `lea rax, [landing]` and `stmxcsr [rsi+0x60]`",
         ],
     ),
     (
@@ -262,16 +246,8 @@ pub(super) const EQUIVALENT: List = &[
         Part::Switch,
         LANDING,
         &[
-            "swap `lea rax, [landing]` and `mov rcx, [r10+0x30]`",
-            "swap `lea rax, [landing]` and `mov rcx, [r10+0x50]`",
-        ],
-    ),
-    (
-        Part::Switch,
-        LOAD_AND_STORE,
-        &[
-            "swap `mov rcx, [r10+0x30]` and `mov [rsi+0x30], rsp`",
-            "swap `mov rcx, [r10+0x50]` and `stmxcsr [rsi+0x60]`",
+            "swap `lea rax, [landing]` and `mov [rsi+0x30], rsp`",
+            "swap `lea rax, [landing]` and `stmxcsr [rsi+0x60]`",
         ],
     ),
     (
