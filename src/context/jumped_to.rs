@@ -8,10 +8,8 @@
 //!   rsi = prev, rax = next, r11 = landing;  rdi = payload, rsi = tag, passed on untouched
 //! ```
 //!
-//! It takes five instructions less than an inlined switch: unwind rules can be written here for each
-//! instruction, so nothing needs a second register on its way, and there is no jump to `tail`. The
-//! rules need DWARF expressions, though, and all who come here load at the same addresses, which makes
-//! it slow in code that does little else than switching. So it serves where a switch is rare.
+//! Code that has an assembly of its own can come here with all that it knows in registers. It needs
+//! no room for a switch then, and nothing between the stores and the tail.
 //!
 //! It has no control words of the floating-point units. Where a context has some, it does not exist.
 
