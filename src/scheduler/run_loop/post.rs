@@ -69,7 +69,7 @@ impl RunLoop {
     #[cfg(feature = "smp")]
     pub(super) unsafe fn take_or_post(fiber: *const Header) {
         #[cfg(debug_assertions)]
-        crate::scheduler::cpu::current::check_words();
+        current::check_words();
         // SAFETY: it waits, so it is alive.
         let run_loop = unsafe { Self::of(fiber) };
         // SAFETY: as above.
