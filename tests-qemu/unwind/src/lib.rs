@@ -10,13 +10,17 @@
 #![no_std]
 #![cfg(target_os = "none")]
 
+mod expression;
+
 use core::{fmt, slice};
 
 use gimli::{
     BaseAddresses, CfaRule, CieOrFde, CommonInformationEntry, DebugFrame, EhFrame, EndianSlice,
-    FrameDescriptionEntry, LittleEndian, Operation, Register, RegisterRule, UnwindContext,
-    UnwindContextStorage, UnwindExpression, UnwindSection, UnwindTableRow, X86_64,
+    FrameDescriptionEntry, LittleEndian, Register, RegisterRule, UnwindContext,
+    UnwindContextStorage, UnwindSection, UnwindTableRow, X86_64,
 };
+
+use expression::address_of;
 
 type Bytes = EndianSlice<'static, LittleEndian>;
 
@@ -311,34 +315,6 @@ impl Unwinder {
         }
         let has_caller = caller.get(X86_64::RA).is_some();
         Ok(has_caller.then_some((caller, is_signal_frame)))
-    }
-}
-
-/// The address that an expression computes or, if `is_loaded`, loads from, if that is one register plus an offset.
-fn address_of<S: UnwindSection<Bytes>>(
-    expression: &UnwindExpression<usize>,
-    section: &S,
-    registers: &Registers,
-    is_loaded: bool,
-) -> Option<u64> {
-    /// Of all tables on this machine.
-    const ENCODING: gimli::Encoding = gimli::Encoding {
-        address_size: 8,
-        format: gimli::Format::Dwarf32,
-        version: 4,
-    };
-    let mut operations = expression.get(section).ok()?.operations(ENCODING);
-    let first = operations.next().ok()??;
-    let is_as_said = match operations.next().ok()? {
-        None => !is_loaded,
-        Some(Operation::Deref { .. }) => is_loaded && operations.next().ok()?.is_none(),
-        Some(_) => false,
-    };
-    match first {
-        Operation::RegisterOffset {
-            register, offset, ..
-        } if is_as_said => Some(registers.get(register)?.wrapping_add_signed(offset)),
-        _ => None,
     }
 }
 
