@@ -106,7 +106,7 @@ macro_rules! scheduler {
                 }
             }
 
-            fn set_up(count: usize) -> Yielding {
+            fn set_up(count: usize, map: fn(usize) -> *mut u8) -> Yielding {
                 let ring: &'static Ring = Box::leak(Box::new(Ring {
                     count,
                     laps: AtomicUsize::new(0),
@@ -115,7 +115,7 @@ macro_rules! scheduler {
                     turn: AtomicUsize::new(0),
                     is_checking: AtomicBool::new(false),
                 }));
-                let cells: *mut Cell = memory::map(count * size_of::<Cell>()).cast();
+                let cells: *mut Cell = map(count * size_of::<Cell>()).cast();
                 let workers = (0..count).map(|index| {
                     let cell = cells.wrapping_add(index);
                     // SAFETY: within the mapping, which is large enough and page-aligned.
@@ -132,13 +132,18 @@ macro_rules! scheduler {
 
             /// All rings.
             pub(crate) fn plans() -> Vec<Plan> {
-                let plan =
-                    |shape, count| Plan::new($name, shape, move || set_up(count)).laps_of(count);
-                vec![
-                    plan("yield_now_64", 64),
-                    plan("yield_now_1000", 1000),
-                    plan("yield_now_100000", 100_000),
-                ]
+                let plan = |shape, count, map| {
+                    Plan::new($name, shape, move || set_up(count, map)).laps_of(count)
+                };
+                let mut plans = vec![
+                    plan("yield_now_64", 64, memory::map as fn(usize) -> *mut u8),
+                    plan("yield_now_1000", 1000, memory::map),
+                    plan("yield_now_100000", 100_000, memory::map),
+                ];
+                if memory::has_large_pages() {
+                    plans.push(plan("yield_now_100000_large", 100_000, memory::map_large));
+                }
+                plans
             }
         }
     };

@@ -20,7 +20,7 @@ const fn shape(key: &'static str, title: &'static str) -> Shape {
 }
 
 /// In the order of the tables.
-pub(super) const SHAPES: [Shape; 24] = [
+pub(super) const SHAPES: [Shape; 25] = [
     shape("inlined", "round trip, both sides inlined"),
     shape("yield_1_deep", "… yield 1 call deep"),
     shape("yield_3_deep", "… yield 3 calls deep"),
@@ -54,6 +54,10 @@ pub(super) const SHAPES: [Shape; 24] = [
     ),
     shape("yield_now_1000", "`yield_now`, 1,000 fibers"),
     shape("yield_now_100000", "`yield_now`, 100,000 fibers"),
+    shape(
+        "yield_now_100000_large",
+        "`yield_now`, 100,000 fibers in pages of 2 MiB",
+    ),
 ];
 
 /// What programs do with a scheduler, on one core.
