@@ -144,31 +144,52 @@ fn load() {
     exceptions::hook(DEBUG, on_step);
 }
 
-kernel_test! {
-    fn at_every_instruction_of_a_preemption_a_backtrace_goes_through_one_of_the_two_fibers() debug_frame timeout(60) {
-        load();
-        let urgent = SCHEDULER.builder().priority(Priority::HIGHEST).spawn(&CELLS, || {
+/// Walks while a fiber yields to one that it has woken, or to one of two. Then the yield cannot take the
+/// shortest way, and chooses.
+fn walk_through_a_yield(wakes_two: bool) {
+    load();
+    let urgent = SCHEDULER
+        .builder()
+        .priority(Priority::HIGHEST)
+        .spawn(&CELLS, || {
             note_stack(1);
             while parks() {}
         });
-        let urgent = urgent.expect("a cell is free");
-        let unparker = urgent.unparker();
-        let fiber = spawn(move || {
-            note_stack(0);
-            yield_now(); // until the other is parked
+    let urgent = urgent.expect("a cell is free");
+    let other = spawn(|| while park().is_ok() {});
+    let unparkers = [urgent.unparker(), other.unparker()];
+    let fiber = spawn(move || {
+        note_stack(0);
+        yield_now(); // until the others are parked
+        for unparker in &unparkers[..1 + usize::from(wakes_two)] {
             assert!(unparker.unpark());
-            // SAFETY: the direction flag stays clear, and the handler is in its place.
-            unsafe { cpu::set_flags(RFlags::TRAP_FLAG) };
-            yields();
-            // SAFETY: nobody relies on single steps from here on.
-            unsafe { cpu::clear_flags(RFlags::TRAP_FLAG) };
-            urgent.cancel();
-        });
-        run_with_interrupts();
-        assert!(fiber.try_join().is_ok());
-        let Watch { steps, wrong, .. } = state();
-        println!("steps={steps:?} wrong={wrong}");
-        assert_eq!(*wrong, 0, "wrong walks");
-        assert!(steps[0] >= 30 && steps[1] >= 3, "too few steps");
+        }
+        // SAFETY: the direction flag stays clear, and the handler is in its place.
+        unsafe { cpu::set_flags(RFlags::TRAP_FLAG) };
+        yields();
+        // SAFETY: nobody relies on single steps from here on.
+        unsafe { cpu::clear_flags(RFlags::TRAP_FLAG) };
+        urgent.cancel();
+        other.cancel();
+    });
+    run_with_interrupts();
+    assert!(fiber.try_join().is_ok());
+    let Watch { steps, wrong, .. } = state();
+    println!("steps={steps:?} wrong={wrong}");
+    assert_eq!(*wrong, 0, "wrong walks");
+    let expected = if wakes_two { 90 } else { 30 };
+    assert!(
+        steps[0] >= expected && steps[1] >= 3,
+        "too few steps: {steps:?}"
+    );
+}
+
+kernel_test! {
+    fn at_every_instruction_of_a_preemption_a_backtrace_goes_through_one_of_the_two_fibers() debug_frame timeout(60) {
+        walk_through_a_yield(false);
+    }
+
+    fn at_every_instruction_of_a_yield_that_chooses_a_backtrace_goes_through_one_of_the_two_fibers() debug_frame timeout(60) {
+        walk_through_a_yield(true);
     }
 }
