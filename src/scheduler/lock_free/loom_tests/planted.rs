@@ -5,9 +5,8 @@ use super::super::state::State;
 use super::cores::{Team, sleep_against_post};
 use super::model;
 use crate::atomic::planted;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
 use loom::sync::Arc;
-use loom::sync::atomic::Ordering;
 use loom::thread;
 
 #[test]
@@ -48,7 +47,7 @@ fn loom_a_loop_that_is_read_before_the_bit_is_set_loses_a_wake_up() {
         let waker = {
             let team = Arc::clone(&team);
             thread::spawn(move || {
-                let too_early = team.place.load(Ordering::Acquire);
+                let too_early = team.place.load(Acquire);
                 team.signal_to(too_early, State::give_token);
             })
         };
@@ -75,7 +74,7 @@ fn loom_a_request_against_the_end_of_the_asked() {
     model("a request against the end of the asked", || {
         let team = Team::new(true);
         // One fiber runs in loop 0, and another is ready behind it.
-        team.live.store(2, Ordering::Relaxed);
+        team.live.store(2, Relaxed);
         for index in [0, 1] {
             team.roster.enter(index);
         }
@@ -109,12 +108,12 @@ fn loom_a_request_against_the_end_of_the_asked() {
 fn loom_a_spawn_on_a_core_against_its_end() {
     model("a spawn on a core against its end", || {
         let team = Team::new(false);
-        team.live.store(0, Ordering::Relaxed);
+        team.live.store(0, Relaxed);
         team.roster.enter(0);
         let spawner = {
             let team = Arc::clone(&team);
             thread::spawn(move || {
-                team.live.fetch_add(1, Ordering::Relaxed);
+                team.live.fetch_add(1, Relaxed);
                 team.post(0);
             })
         };
