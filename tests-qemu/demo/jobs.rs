@@ -103,9 +103,11 @@ pub(crate) fn running() -> impl Iterator<Item = &'static str> {
         .map(|&(name, _)| name)
 }
 
-/// What a trace shows of a number that has come through, and of a meal. Without a recorder it is nothing.
+/// What a trace shows of a number that has come through, of a meal, and of one that was eaten up. Without a
+/// recorder it is nothing.
 static NUMBER: Label = Label::new("number");
 static MEAL: Label = Label::new("meal");
+static EATEN: Label = Label::new("eaten");
 
 static NUMBERS: Channel<u32, 4> = Channel::new();
 /// How many numbers have come through.
@@ -147,6 +149,7 @@ fn philosopher(seat: usize) -> Result<(), WaitError> {
         let meal = MEAL.span();
         scheduler::sleep(Duration::from_millis(20))?;
         drop(meal);
+        EATEN.mark(seat as u64);
         MEALS[seat].fetch_add(1, Ordering::Relaxed);
         drop((first, second));
         scheduler::sleep(Duration::from_millis(10))?; // thinks
