@@ -21,6 +21,7 @@ mod host_tests;
 mod kernel;
 mod links;
 mod matrix;
+mod packaged;
 mod parallel;
 mod prove;
 mod qemu_test;

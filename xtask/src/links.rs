@@ -13,6 +13,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::cli::Build;
+use crate::packaged::{self, Package};
 use crate::setup::core::{self, TARGET};
 use crate::steps::Counts;
 use crate::{console, workspace};
@@ -66,22 +67,36 @@ fn doc(target: Option<&str>, folder: &Path, adapters: &[String]) -> Command {
     command
 }
 
-/// Makes the packages as for crates.io, and looks at the texts in them. An adapter is built with the library as it is
-/// packaged, which no registry needs to have yet.
+/// Makes the packages as for crates.io, builds them, and looks at the texts in them. An adapter is built with the library
+/// as it is packaged, which no registry needs to have yet.
 fn packages(folder: &Path, adapters: &[String]) -> Result<Vec<String>> {
-    let mut command = cargo(&["package", "--allow-dirty", "--package", "kfiber"], folder);
-    command.args(adapters.iter().flat_map(|name| ["--package", name]));
-    let said = quietly(command)?;
+    let mut names = vec!["kfiber"];
+    names.extend(adapters.iter().map(String::as_str));
+    let mut said = quietly(packaged::pack(&names, folder))?;
+    // Outside of the workspace, to which they do not belong.
+    let unpacked = tempfile::TempDir::new()?;
+    let library = packaged::unpack("kfiber", folder, unpacked.path())?;
+    said += &quietly(build(&library, &[], folder))?;
+    for name in adapters {
+        let adapter = packaged::unpack(name, folder, unpacked.path())?;
+        let words = library.in_place_of_the_registry();
+        said += &quietly(build(&adapter, &words, folder))?;
+    }
     let warnings = said.lines().filter(|line| line.starts_with("warning"));
-    let mut dead: Vec<_> = warnings
-        .map(|line| format!("`cargo package`: {line}"))
-        .collect();
+    let mut dead: Vec<_> = warnings.map(|line| format!("a package: {line}")).collect();
     dead.extend(texts("kfiber", workspace::root(), folder)?);
     for name in adapters {
         let root = workspace::root().join(workspace::ADAPTERS).join(name);
         dead.extend(texts(name, &root, folder)?);
     }
     Ok(dead)
+}
+
+/// Builds an unpacked package.
+fn build(package: &Package, words: &[String], folder: &Path) -> Command {
+    let mut command = cargo(&["build"], folder);
+    command.args(words).current_dir(&package.folder);
+    command
 }
 
 /// The dead links of the texts that are packaged from the folder `root`.

@@ -5,8 +5,7 @@ use std::fs;
 use anyhow::{Context as _, Result};
 use clap::ValueEnum as _;
 
-use super::copy::Package;
-use super::{Kernel, MOST_CORES, WholeKernel, with_tests};
+use super::{Kernel, MOST_CORES, WholeKernel, copy, with_tests};
 use crate::cli::{Build, Ci};
 use crate::console;
 use crate::steps::Counts;
@@ -24,7 +23,7 @@ const TIMEOUT_S: u32 = 180;
 pub(crate) fn step(ci: &Ci) -> Result<Counts> {
     let mut counts = same_files()?;
     let folder = tempfile::TempDir::new()?;
-    let package = Package::make(folder.path())?;
+    let package = copy::package(folder.path())?;
     for kind in WholeKernel::value_variants() {
         let name = kind.name();
         let kernel = match Kernel::in_tree(*kind, 1, &ci.build, &ci.loaders) {
@@ -43,7 +42,7 @@ pub(crate) fn step(ci: &Ci) -> Result<Counts> {
         }
         let to = folder.path().join(&name);
         fs::create_dir(&to)?;
-        let mut copy = package.copy(&last, &to)?;
+        let mut copy = copy::copy(&last, &package, &to)?;
         // The other kind of build, so that both are tested.
         copy.build = Build {
             release: !ci.build.release,
