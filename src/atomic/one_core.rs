@@ -87,6 +87,24 @@ impl<T> Change<T> for AtomicPtr<T> {
     }
 
     #[inline(always)]
+    fn take(&self, from: *mut T, to: *mut T, _order: Ordering) -> Option<*mut T> {
+        let found;
+        // SAFETY: as above.
+        unsafe {
+            asm!(
+                "cmpxchg qword ptr [{word}], {to}",
+                "jne {differs}",
+                word = in(reg) self.0.as_ptr(),
+                to = in(reg) to,
+                inout("rax") from => found,
+                differs = label { return None },
+                options(nostack),
+            );
+        }
+        Some(found)
+    }
+
+    #[inline(always)]
     fn change_in<const OFFSET: usize>(&self, from: *mut T, to: *mut T, _order: Ordering) -> bool {
         let base = self.0.as_ptr().wrapping_byte_sub(OFFSET);
         // SAFETY: as above.
