@@ -62,8 +62,9 @@ pub(crate) trait Change<T> {
     #[must_use]
     fn change(&self, from: *mut T, to: *mut T, order: Ordering) -> bool;
 
-    /// Behaves like [`change`](Self::change), and returns the pointer that was there. It has the address of
-    /// `from`, but `from` may have been read when another object lay there, and may not be used for this one.
+    /// Behaves like [`change`](Self::change), for the address of something that waits. Returns the
+    /// pointer that was there. It has the address of `from`, but `from` may have been read when another
+    /// object lay there, and is no pointer to this one.
     #[must_use]
     fn take(&self, from: *mut T, to: *mut T, order: Ordering) -> Option<*mut T>;
 

@@ -86,22 +86,11 @@ impl<T> Change<T> for AtomicPtr<T> {
         true
     }
 
+    /// Here it is `from` itself. Only handlers come in between, and they put no other object there, since
+    /// they do not wait.
     #[inline(always)]
-    fn take(&self, from: *mut T, to: *mut T, _order: Ordering) -> Option<*mut T> {
-        let found;
-        // SAFETY: as above.
-        unsafe {
-            asm!(
-                "cmpxchg qword ptr [{word}], {to}",
-                "jne {differs}",
-                word = in(reg) self.0.as_ptr(),
-                to = in(reg) to,
-                inout("rax") from => found,
-                differs = label { return None },
-                options(nostack),
-            );
-        }
-        Some(found)
+    fn take(&self, from: *mut T, to: *mut T, order: Ordering) -> Option<*mut T> {
+        self.change(from, to, order).then_some(from)
     }
 
     #[inline(always)]
