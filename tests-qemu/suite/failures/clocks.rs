@@ -5,12 +5,12 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use kfiber::{
     platform::{BareX86_64, NEVER, Nanoseconds, Timer},
-    scheduler::{FiberPool, JoinHandle, Scheduler, sleep_until, yield_now},
+    scheduler::{FatalReason, FiberPool, JoinHandle, Scheduler, park, sleep_until, yield_now},
     sync::{Channel, Mutex, RwLock, Semaphore},
 };
 use tests_qemu::kernel_test;
 
-use super::{Log, STACK, failure_of, handle, kinds::Kind, reports};
+use super::{Log, STACK, expect_fatal, failure_of, handle, kinds::Kind, reports};
 
 /// What fails next.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -87,12 +87,40 @@ fn leaves_the_line(waits_until: fn(Nanoseconds), waits: fn(), serves: fn()) {
     }
 }
 
+/// The clock fails when a yield empties the inbox, in which a fiber is that was woken.
+fn fails_in_a_yield(kind: usize, why: FatalReason) {
+    handle();
+    SCHEDULER.set_hooks(&Log).expect("the first");
+    expect_fatal(why);
+    let waits = spawn(|| park().expect("not cancelled"));
+    let waiter = waits.unparker();
+    spawn(move || {
+        yield_now();
+        SCHEDULER.timer_interrupt();
+        waiter.unpark();
+        NEXT.store(kind, Ordering::Relaxed);
+        yield_now();
+    })
+    .detach();
+    SCHEDULER.run_until_idle();
+    waits.try_join().expect("it was woken");
+    panic!("survived");
+}
+
 static PERMITS: Semaphore = Semaphore::new(0);
 static LOCK: Mutex<()> = Mutex::new(());
 static SHARED: RwLock<()> = RwLock::new(());
 static MESSAGES: Channel<u32, 1> = Channel::new();
 
 kernel_test! {
+    fn a_clock_that_panics_when_the_inbox_is_emptied_loses_no_fiber() {
+        fails_in_a_yield(1, FatalReason::WaitingForbidden);
+    }
+
+    fn a_clock_that_faults_when_the_inbox_is_emptied_loses_no_fiber() {
+        fails_in_a_yield(2, FatalReason::InsideScheduler);
+    }
+
     fn a_clock_that_fails_takes_no_permit_along() {
         leaves_the_line(
             |deadline| PERMITS.acquire_until(deadline).expect("not reached"),
