@@ -62,6 +62,12 @@ pub(crate) trait Change<T> {
     #[must_use]
     fn change(&self, from: *mut T, to: *mut T, order: Ordering) -> bool;
 
+    /// Behaves like [`change`](Self::change), for the address of something that waits. Returns the
+    /// pointer that was there. It has the address of `from`, but `from` may have been read when another
+    /// object lay there, and is no pointer to this one.
+    #[must_use]
+    fn take(&self, from: *mut T, to: *mut T, order: Ordering) -> Option<*mut T>;
+
     /// Behaves like [`change`](Self::change), for a pointer that lies at this offset in an object
     /// whose address is at hand.
     #[inline(always)]
@@ -78,6 +84,12 @@ impl<T> Change<T> for AtomicPtr<T> {
         self.compare_exchange(from, to, order, Ordering::Relaxed)
             .is_ok()
     }
+
+    #[inline(always)]
+    fn take(&self, from: *mut T, to: *mut T, order: Ordering) -> Option<*mut T> {
+        self.compare_exchange(from, to, order, Ordering::Relaxed)
+            .ok()
+    }
 }
 
 #[cfg(kfiber_steps)]
@@ -85,6 +97,12 @@ impl<T> Change<T> for super::unseen::AtomicPtr<T> {
     fn change(&self, from: *mut T, to: *mut T, order: Ordering) -> bool {
         self.compare_exchange(from, to, order, Ordering::Relaxed)
             .is_ok()
+    }
+
+    #[inline(always)]
+    fn take(&self, from: *mut T, to: *mut T, order: Ordering) -> Option<*mut T> {
+        self.compare_exchange(from, to, order, Ordering::Relaxed)
+            .ok()
     }
 }
 

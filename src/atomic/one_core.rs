@@ -86,6 +86,13 @@ impl<T> Change<T> for AtomicPtr<T> {
         true
     }
 
+    /// Here it is `from` itself. Only handlers come in between, and they put no other object there, since
+    /// they do not wait.
+    #[inline(always)]
+    fn take(&self, from: *mut T, to: *mut T, order: Ordering) -> Option<*mut T> {
+        self.change(from, to, order).then_some(from)
+    }
+
     #[inline(always)]
     fn change_in<const OFFSET: usize>(&self, from: *mut T, to: *mut T, _order: Ordering) -> bool {
         let base = self.0.as_ptr().wrapping_byte_sub(OFFSET);

@@ -69,6 +69,8 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         if state.take_notification() {
             yield_now();
         } else {
+            // The future may have forbidden waiting without allowing it again.
+            let _may_still_wait = current::waiting_fiber();
             wait_shielded(fiber, &KIND, ptr::null(), || state.take_notification());
         }
     }

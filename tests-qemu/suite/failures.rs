@@ -1,5 +1,6 @@
 //! A panic or a fault ends one fiber: who is told, who goes on, and when it ends the kernel after all.
 
+mod clocks;
 mod deadlocks;
 mod fatal;
 pub(crate) mod kinds;

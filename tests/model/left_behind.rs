@@ -6,11 +6,11 @@ use core::time::Duration;
 use kfiber::fiber::{Fiber, Resumed};
 use kfiber::platform::{Host, Platform};
 use kfiber::scheduler::{
-    JoinHandle, Priority, WaitError, current, current_name, is_cancelled, park_timeout, shield,
-    sleep, without_waiting, yield_now,
+    JoinHandle, Priority, WaitError, current, current_name, is_cancelled, park, park_timeout,
+    scope, shield, sleep, without_waiting, yield_now,
 };
 use kfiber::stack::Storage;
-use kfiber::sync::{IrqMutex, LockError, Mutex, RwLock};
+use kfiber::sync::{IrqMutex, LockError, Mutex, RwLock, Semaphore};
 
 static LOCK: Mutex<u32> = Mutex::new(0);
 static SHARED: RwLock<u32> = RwLock::new(0);
@@ -218,5 +218,59 @@ fn a_fiber_that_ends_in_an_interrupt_is_the_one_that_fails() {
         is_the_one_that_fails(&["interrupts"], || {
             leaves_within(|suspend| Host::interrupt(suspend));
         });
+    });
+}
+
+/// Runs a fiber in `ONE` to its end, while a fiber of its scope waits for the gate.
+fn leave_scope_behind(gate: &'static Semaphore) {
+    let owner = S.spawn(&ONE, || {
+        leaves_within(|suspend| {
+            scope(|scope| {
+                let lent = scope.spawn(&CELLS, || gate.acquire().unwrap());
+                lent.unwrap().detach();
+                suspend();
+            });
+        });
+    });
+    S.run_until_idle();
+    assert_eq!(end_of(owner.unwrap()), Ok(()));
+}
+
+#[test]
+fn the_end_of_a_scope_that_was_left_behind_does_not_change_the_next_in_its_owners_cell() {
+    static GATE: Semaphore = Semaphore::new(0);
+    child::passes(|| {
+        contain();
+        leave_scope_behind(&GATE);
+        let next = S.spawn(&ONE, || (park(), current())).unwrap();
+        S.run_until_idle();
+        GATE.release(1).unwrap();
+        S.run_until_idle();
+        assert!(next.unparker().unpark(), "it is still the same fiber");
+        S.run();
+        let id = next.id();
+        assert_eq!(end_of(next), Ok((Ok(()), Some(id))));
+    });
+}
+
+#[test]
+fn a_scope_is_told_of_a_failure_in_a_cell_whose_last_fiber_left_a_scope_behind() {
+    static GATE: Semaphore = Semaphore::new(0);
+    child::passes(|| {
+        contain();
+        leave_scope_behind(&GATE);
+        let other = spawn("other", || {
+            scope(|scope| {
+                let fails = scope.spawn(&ONE, || panic!("on purpose"));
+                fails.unwrap().detach();
+            });
+        });
+        S.run_until_idle();
+        assert_names(
+            &end_of(other).unwrap_err(),
+            &["a fiber of this scope failed"],
+        );
+        GATE.release(1).unwrap();
+        S.run();
     });
 }

@@ -12,6 +12,7 @@ mod fibers;
 mod guards;
 mod hooks;
 mod left_behind;
+mod left_off;
 mod overflow;
 mod readers;
 mod scopes;

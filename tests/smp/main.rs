@@ -8,6 +8,7 @@ mod cycles;
 mod ends;
 mod failing;
 mod held_up;
+mod hooks;
 mod looks;
 mod moving;
 mod pinned;

@@ -3,6 +3,7 @@
 use crate::RawMutex;
 use core::num::NonZeroUsize;
 use kfiber::scheduler;
+use lock_api::RawMutex as _;
 
 /// A mutex that the fiber that owns it may lock again. It gives shared access only.
 pub type ReentrantMutex<T> = lock_api::ReentrantMutex<RawMutex, RawFiberId, T>;
@@ -19,15 +20,19 @@ pub type MappedReentrantMutexGuard<'a, T> =
 #[derive(Debug)]
 pub struct RawFiberId(());
 
-// SAFETY: no two fibers that exist at the same time have the same address.
+// SAFETY: no two fibers that exist at the same time have the same address, and code that may be that
+// of an interrupt handler, which is not the fiber that it has interrupted, gets none.
 unsafe impl lock_api::GetThreadId for RawFiberId {
     const INIT: Self = Self(());
 
     /// # Panics
     ///
-    /// Panics outside of fibers.
+    /// Panics outside of fibers, in interrupt handlers, and with interrupts off.
     #[track_caller]
     fn nonzero_thread_id(&self) -> NonZeroUsize {
+        // The mutex itself is not asked if its owner seems to lock it again. So another one is asked.
+        let other = RawMutex::INIT;
+        let _is_locked = other.try_lock();
         scheduler::current()
             .expect("a `ReentrantMutex` was locked outside of a fiber: only fibers can own what others wait for")
             .address()

@@ -92,6 +92,8 @@ fn try_end(info: &PanicInfo<'_>) -> Result<Infallible, FatalReason> {
     let failure = Failure::Panicked(Panic { message, place });
     // SAFETY: `begin` returned it; a fiber with interrupts on is the owner.
     unsafe { failing::end(fiber, failure) };
+    // What displays the message, a waker or a hook may have left them off.
+    interrupts::enable();
     // SAFETY: it runs.
     let run_loop = unsafe { RunLoop::of(fiber) };
     // SAFETY: as above. Nothing on the stack is used any more, since no destructor runs.

@@ -38,12 +38,14 @@ pub(crate) fn begin() -> Result<*const Header, FatalReason> {
     }
     // SAFETY: as above.
     let run_loop = unsafe { RunLoop::of(fiber) };
-    if !run_loop.ready.is_first(fiber) || header.state.is_waiting() || !header.wait.get().is_null()
-    {
+    // In a function of the platform that the fiber's own wait called, nothing is half-changed yet. The
+    // fiber may be in a queue of waiters, which it leaves at its end.
+    let is_in_platform = current::is_in_platform_by_fiber();
+    let is_about_to_wait = !header.wait.get().is_null() && !is_in_platform;
+    if !run_loop.ready.is_first(fiber) || header.state.is_waiting() || is_about_to_wait {
         return Err(FatalReason::InsideScheduler);
     }
-    // In a function of the platform that the fiber's own wait called, nothing is half-changed yet.
-    if current::is_waiting_forbidden() && !current::is_in_platform_by_fiber() {
+    if current::is_waiting_forbidden() && !is_in_platform {
         return Err(FatalReason::WaitingForbidden);
     }
     if !run_loop.has_hooks() {
@@ -64,6 +66,9 @@ pub(crate) fn begin() -> Result<*const Header, FatalReason> {
 /// the failure refers to stays permanently.
 pub(crate) unsafe fn end(fiber: *const Header, failure: Failure) {
     points::failure(fiber);
+    // SAFETY: it runs, and does not continue. The caller is the owner or has interrupted it, and
+    // `begin` has found that nothing is half-changed.
+    unsafe { leave_wait(fiber) };
     // A result that is already there is overwritten, and its destructor never runs.
     // SAFETY: it is a cell's.
     unsafe { Extra::of(fiber) }.has_result.set(false);

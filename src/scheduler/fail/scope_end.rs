@@ -6,6 +6,8 @@ use crate::scheduler::run_loop::RunLoop;
 use crate::scheduler::run_loop::wake;
 use crate::scheduler::task::control::Extra;
 use crate::scheduler::task::header::Header;
+#[cfg(not(feature = "smp"))]
+use crate::scheduler::task::id::FiberId;
 use crate::scheduler::task::scope_count::ScopeCount;
 use core::ptr;
 use core::sync::atomic::Ordering;
@@ -25,29 +27,31 @@ impl ScopeCount {
     /// Records that a fiber of the scope no longer uses anything that it borrowed.
     pub(crate) fn one_is_done(&self) {
         // This is read first: afterwards the owner may leave the scope, which ends the count.
-        let owner = self.owner;
+        let owner = self.owner();
+        let header = owner.header();
         #[cfg(feature = "smp")]
-        // SAFETY: headers stay readable for good. The owner is still the same fiber: it leaves the
-        // scope only after the next step.
-        let is_last_of_failed = unsafe { (*owner).state.give_back() };
+        // SAFETY: headers stay readable for good.
+        let is_last_of_failed = unsafe { (*header).state.give_back(owner.generation) };
         #[cfg(feature = "smp")]
         {
             if self.running.fetch_sub(1, Ordering::Release) == 1 {
                 // SAFETY: as below.
-                unsafe { wake(owner) };
+                unsafe { wake(header) };
             }
             if is_last_of_failed {
-                leave_scope(owner);
+                leave_scope(header);
             }
         }
         #[cfg(not(feature = "smp"))]
         if self.running.fetch_sub(1, Ordering::Release) == 1 {
             // SAFETY: headers stay readable for good. The fiber that lives there now gets at most
             // one superfluous wake-up.
-            unsafe { wake(owner) };
+            unsafe { wake(header) };
             // SAFETY: as above.
-            if unsafe { (*owner).state.is_failed() } {
-                leave_scope(owner);
+            let is_there = unsafe { FiberId::of(header) } == owner;
+            // SAFETY: as above.
+            if is_there && unsafe { (*header).state.is_failed() } {
+                leave_scope(header);
             }
         }
     }
@@ -68,11 +72,14 @@ pub(crate) fn leave_scope(failed: *const Header) {
     // SAFETY: headers stay readable for good.
     let run_loop = unsafe { RunLoop::of(failed) };
     #[cfg(not(feature = "smp"))]
+    // SAFETY: headers stay readable for good.
+    let id = unsafe { FiberId::of(failed) };
+    #[cfg(not(feature = "smp"))]
     let lends = run_loop.team().all.iter().any(|fiber| {
         // SAFETY: it is a cell's.
         let scope = unsafe { Extra::of(fiber) }.scope.get();
         // SAFETY: a scope waits for its fibers.
-        unsafe { scope.as_ref() }.is_some_and(|scope| ptr::eq(scope.owner(), failed))
+        unsafe { scope.as_ref() }.is_some_and(|scope| scope.owner() == id)
     });
     if !lends {
         place.set(ptr::null());

@@ -4,6 +4,7 @@
 extern crate std;
 
 use super::failing;
+use crate::platform::interrupts;
 use crate::scheduler::report::failure::{Failure, Panic};
 use crate::scheduler::task::prefix::prefix_bytes;
 use core::any::Any;
@@ -52,4 +53,6 @@ fn fail(payload: Box<dyn Any + Send>) {
     let failure = Failure::Panicked(Panic { message, place });
     // SAFETY: `begin` returned it, and we run in it, as the owner.
     unsafe { failing::end(fiber, failure) };
+    // The destructor of the payload, a waker or a hook may have left them off.
+    interrupts::enable();
 }

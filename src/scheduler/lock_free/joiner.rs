@@ -109,16 +109,10 @@ impl<T> JoinerPlace<T> {
     /// late: the fiber is ending, and only the switch is left, which takes a few instructions on
     /// another core. If it returns true, the fiber is woken at the end, unless it is removed first.
     ///
-    /// Only the holder of the join handle may call this function, one call at a time.
-    #[inline(always)]
+    /// The destructor of a waker that was there runs inside of this call. Only the holder of the join
+    /// handle may call this function, one call at a time.
     #[must_use]
     pub(crate) fn set_fiber(&self, fiber: *const T) -> bool {
-        self.exchange(word(NOBODY), fiber.cast_mut()) || self.replace_by_fiber(fiber)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn replace_by_fiber(&self, fiber: *const T) -> bool {
         while let Some(empty) = self.remove() {
             let fiber = fiber.cast_mut();
             let fiber = if is_late(empty) { late(fiber) } else { fiber };
@@ -128,6 +122,15 @@ impl<T> JoinerPlace<T> {
             }
         }
         false
+    }
+
+    /// Sets a fiber as the joiner to notify, if the place is empty and not late. Otherwise returns false.
+    ///
+    /// Only the holder of the join handle may call this function, one call at a time.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn set_fiber_at_once(&self, fiber: *const T) -> bool {
+        self.exchange(word(NOBODY), fiber.cast_mut())
     }
 
     /// Sets a waker to call, instead of the previous joiner. Returns it if it is too late.
@@ -226,18 +229,20 @@ impl<T> JoinerPlace<T> {
     /// Calls the waker of a task that polls for the end of the fiber. From then on wakers are
     /// refused. The fiber is about to leave its stack. A joiner that is a fiber stays in the place,
     /// and may still give up. It is returned: where nobody interferes, nobody joins after this.
+    ///
+    /// `check` is called after each waker. It may unwind.
     #[inline(always)]
-    pub(crate) fn call_waker(&self) -> Option<*const T> {
+    pub(crate) fn call_waker(&self, check: impl Fn()) -> Option<*const T> {
         let joiner = self.fiber();
         if !CAN_OTHERS_INTERFERE && joiner.is_some() {
             return joiner;
         }
-        self.call_waker_and_refuse()
+        self.call_waker_and_refuse(check)
     }
 
     #[cold]
     #[inline(never)]
-    fn call_waker_and_refuse(&self) -> Option<*const T> {
+    fn call_waker_and_refuse(&self, check: impl Fn()) -> Option<*const T> {
         let mut is_first = true;
         while let Some(waker) = self.refuse() {
             if is_first {
@@ -246,6 +251,7 @@ impl<T> JoinerPlace<T> {
                 is_first = false;
             }
             waker.wake();
+            check();
         }
         self.fiber()
     }

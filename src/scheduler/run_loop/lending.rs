@@ -62,7 +62,8 @@ pub(crate) struct Inside {
 }
 
 /// Calls `f` inside the lock. Afterwards the running fiber and all others of its loop whose levels
-/// `f` has changed are scheduled at those, and other loops are told to look.
+/// `f` has changed are scheduled at those, and other loops are told to look. In the middle of a switch
+/// the loop itself is told to look, too.
 ///
 /// # Safety
 ///
@@ -76,6 +77,11 @@ pub(crate) unsafe fn inside<R>(fiber: *const Header, f: impl FnOnce(&mut Inside)
     };
     let result = locked(|| f(&mut inside));
     let own = 1 << run_loop.index;
+    if current::Word::read().is_in_switch_hook() {
+        // The rings stay as they are: who runs next was chosen already, and must be the first (R3).
+        inside.team.tell(inside.told);
+        return result;
+    }
     inside.team.tell(inside.told & !own);
     if inside.told & own != 0 {
         // SAFETY: the caller's promise.

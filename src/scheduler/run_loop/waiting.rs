@@ -8,6 +8,7 @@ use crate::scheduler::task::wait::{Kind, Record, Wait};
 use crate::trace::points;
 use core::fmt;
 use core::panic::Location;
+use core::ptr;
 
 /// The reason why a wait ended without what was waited for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -145,7 +146,7 @@ unsafe fn wait_heeding<const HEEDS_CANCELLATION: bool>(
         // It may have moved to another core meanwhile.
         // SAFETY: it runs.
         let run_loop = unsafe { RunLoop::of(fiber) };
-        if deadline != NEVER && run_loop.look_at_clock() >= deadline {
+        if deadline != NEVER && is_due(run_loop, fiber, wait, deadline) {
             return Err(if HEEDS_CANCELLATION && was_cancelled(fiber) {
                 WaitError::Cancelled
             } else {
@@ -163,6 +164,22 @@ unsafe fn wait_heeding<const HEEDS_CANCELLATION: bool>(
             return Err(WaitError::Cancelled);
         }
     }
+}
+
+/// Returns whether the deadline of a wait has passed. If the clock fails, the fiber leaves the wait.
+#[inline(always)]
+fn is_due(
+    run_loop: &RunLoop,
+    fiber: *const Header,
+    wait: *const Wait,
+    deadline: Nanoseconds,
+) -> bool {
+    // SAFETY: it runs.
+    let place = unsafe { &(*fiber).wait };
+    place.set(wait);
+    let is_due = run_loop.look_at_clock() >= deadline;
+    place.set(ptr::null());
+    is_due
 }
 
 /// Returns whether the running fiber was cancelled. It is out of line so that the compiler does not

@@ -10,6 +10,7 @@
 #[cfg(all(not(target_os = "linux"), not(feature = "smp")))]
 use super::joined;
 use crate::context::{ControlBlock, Payload};
+use crate::scheduler::cpu::current;
 use crate::scheduler::run_loop::RunLoop;
 #[cfg(feature = "smp")]
 use crate::scheduler::run_loop::wake;
@@ -28,7 +29,8 @@ const MUST_CALL_WAKERS_FIRST: bool = cfg!(any(target_os = "linux", feature = "sm
 /// Puts the result in its place, calls the waker of whoever polls for the fiber's end, and drops
 /// the result if nobody will take it. All code of the kernel that belongs to the end of a fiber
 /// runs here or at the beginning of [`finish`], in the fiber, before any switch. A panic of that
-/// code is the fiber's own, and the code may wait.
+/// code is the fiber's own, and the code may wait. If it leaves a state in which the next fiber could
+/// not wait, that is a failure of this fiber too.
 ///
 /// # Safety
 ///
@@ -45,7 +47,7 @@ pub(super) unsafe fn deliver<T>(header: *const Header, result: T) {
         extra.has_result.set(true);
     }
     if MUST_CALL_WAKERS_FIRST || needs_drop::<T>() {
-        let _joiner = extra.joiner.call_waker();
+        let _joiner = extra.joiner.call_waker(current::check_end);
     }
     // SAFETY: it runs.
     if needs_drop::<T>() && unsafe { (*header).state.has_returned() } {
@@ -54,6 +56,7 @@ pub(super) unsafe fn deliver<T>(header: *const Header, result: T) {
         // fibers of a scope borrow from it.
         // SAFETY: it is there, and nobody else will drop it.
         drop(unsafe { place.read() });
+        current::check_end();
     }
 }
 
@@ -132,7 +135,7 @@ pub(super) unsafe fn finish_and_wake(header: *const Header) -> Payload {
     let joiner = if MUST_CALL_WAKERS_FIRST {
         place.fiber()
     } else {
-        place.call_waker()
+        place.call_waker(current::check_end)
     };
     if let Some(joiner) = joiner {
         // SAFETY: headers stay readable for good.

@@ -28,6 +28,22 @@ use core::time::Duration;
 
 static KIND: Kind = Kind::new(WaitReason::Join, Giver::Joined);
 
+/// Sets the running fiber as the joiner, instead of the previous one. Returns false if it is too late:
+/// see [`set_fiber`](JoinerPlace::set_fiber).
+///
+/// # Panics
+///
+/// Panics where waiting is not allowed.
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn take_place(place: &JoinerPlace<Header>, fiber: *const Header) -> bool {
+    let _is_in_time = place.clear();
+    // The destructor of a waker may have forbidden waiting without allowing it again.
+    let _may_still_wait = current::waiting_fiber();
+    place.set_fiber(fiber)
+}
+
 /// The handle on a fiber, which alone can take its result. Dropping it detaches the fiber.
 #[must_use = "dropping the handle detaches the fiber"]
 pub struct JoinHandle<T> {
@@ -161,7 +177,8 @@ impl<T> JoinHandle<T> {
             });
         }
         joined::may_be_joined();
-        if !self.joiner().set_fiber(fiber) {
+        let joiner = self.joiner();
+        if !joiner.set_fiber_at_once(fiber) && !take_place(joiner, fiber) {
             progress = self.await_end();
             // SAFETY: it has finished, and the handle is gone with this.
             return unsafe { self.take(progress) };

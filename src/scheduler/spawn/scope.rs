@@ -14,7 +14,7 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::panic::Location;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::Ordering;
 
 static KIND: Kind = Kind::new(WaitReason::Scope, Giver::Scope);
 
@@ -104,13 +104,10 @@ where
         }
     }
 
-    let count = ScopeCount {
-        owner: current::waiting_fiber(),
-        running: AtomicUsize::new(0),
-        has_failure: AtomicBool::new(false),
-    };
+    // SAFETY: it runs.
+    let owner = unsafe { FiberId::of(current::waiting_fiber()) };
     let scope = Scope {
-        count,
+        count: ScopeCount::new(owner),
         scope: PhantomData,
         env: PhantomData,
     };
@@ -172,8 +169,9 @@ impl<'scope> Scope<'scope, '_> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        // SAFETY: the owner of the scope is alive, and loops are statics.
-        let run_loop = unsafe { RunLoop::of(self.count.owner) };
+        let owner = self.count.owner();
+        // SAFETY: headers stay readable for good, and loops are statics.
+        let run_loop = unsafe { RunLoop::of(owner.header()) };
         let builder = Builder {
             run_loop,
             #[cfg(feature = "smp")]
@@ -182,11 +180,11 @@ impl<'scope> Scope<'scope, '_> {
             priority,
         };
         #[cfg(feature = "smp")]
-        // SAFETY: the owner is alive, or its header stays for good.
-        let owner = unsafe { &(*self.count.owner).state };
+        // SAFETY: as above.
+        let state = unsafe { &(*owner.header()).state };
         #[cfg(feature = "smp")]
         assert!(
-            owner.lend(),
+            state.lend(owner.generation),
             "more than 65535 fibers borrow from one: wait for some of them first"
         );
         self.count.running.fetch_add(1, Ordering::Relaxed);
@@ -199,7 +197,7 @@ impl<'scope> Scope<'scope, '_> {
             // Nobody waits for this count: the caller is the scope's closure, or a fiber of the
             // scope, which is counted itself.
             #[cfg(feature = "smp")]
-            let _is_last = owner.give_back();
+            let _is_last = state.give_back(owner.generation);
             self.count.running.fetch_sub(1, Ordering::Relaxed);
         })?;
         Ok(ScopedJoinHandle {

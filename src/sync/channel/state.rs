@@ -73,7 +73,11 @@ impl<T, const CAP: usize> State<T, CAP> {
         loop {
             let word = self.word();
             let locked = word::locked();
-            if word != locked && self.change(word, locked, Ordering::Acquire).is_some() {
+            // What was read may be the address of a receiver that has gone since, in whose place there is
+            // another one. So what the exchange took is used.
+            if word != locked
+                && let Some(word) = self.change(word, locked, Ordering::Acquire)
+            {
                 let mut shared = Alone {
                     state: self,
                     were_enabled,

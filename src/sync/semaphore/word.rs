@@ -76,9 +76,15 @@ impl Semaphore {
 
     #[inline(always)]
     pub(super) fn change(&self, from: *mut Waiter, to: *mut Waiter, order: Ordering) -> bool {
+        self.exchange(from, to, order).is_some()
+    }
+
+    /// Behaves like [`change`](Self::change), and returns what was there: see [`give_to`](Self::give_to).
+    #[inline(always)]
+    fn exchange(&self, from: *mut Waiter, to: *mut Waiter, order: Ordering) -> Option<*mut Waiter> {
         self.word
             .compare_exchange(from, to, order, Ordering::Relaxed)
-            .is_ok()
+            .ok()
     }
 
     /// Gives a permit to the fiber that waits alone, if one does. Returns whether it did.
@@ -89,15 +95,22 @@ impl Semaphore {
     pub(super) fn give_to_lone(&self) -> bool {
         let word = self.word.load(Ordering::Relaxed);
         let is_alone = word.addr() & AWAITED != 0 && word != IN_LINE;
-        if !is_alone {
-            return false;
-        }
+        is_alone && self.give_to(word)
+    }
+
+    /// Gives a permit to the fiber that waits alone, if the word is this one still. Returns whether it
+    /// did.
+    ///
+    /// Since the word was read, that waiter may have gone, and another one may lie in its place. So what
+    /// the exchange took is used, and not what was read.
+    #[inline(always)]
+    fn give_to(&self, word: *mut Waiter) -> bool {
         // Acquire: this makes visible what the waiter wrote into its node.
-        if !self.word.change(word, of(0), Ordering::AcqRel) {
+        let Some(taken) = self.word.take(word, of(0), Ordering::AcqRel) else {
             return false;
-        }
+        };
         // SAFETY: the exchange took it, from no line.
-        unsafe { Waiter::wake(waiter_in(word)) };
+        unsafe { Waiter::wake(waiter_in(taken)) };
         true
     }
 
@@ -110,9 +123,9 @@ impl Semaphore {
             let is_alone = permits & AWAITED != 0 && word != IN_LINE;
             if is_alone && count.wrapping_sub(1) <= self.limit {
                 // Acquire: this makes visible what the waiter wrote into its node.
-                if self.change(word, of(count - 1), Ordering::AcqRel) {
+                if let Some(taken) = self.exchange(word, of(count - 1), Ordering::AcqRel) {
                     // SAFETY: the exchange took it, from no line.
-                    unsafe { Waiter::wake(waiter_in(word)) };
+                    unsafe { Waiter::wake(waiter_in(taken)) };
                     return Ok(());
                 }
             } else if count == 0 {
@@ -241,13 +254,15 @@ impl Semaphore {
                 }
                 continue;
             }
-            if word != IN_LINE && !self.change(word, IN_LINE, Ordering::Acquire) {
-                continue;
-            }
-            if word != IN_LINE && !word.is_null() {
-                // SAFETY: the exchange took it, from no line, and it waits, which keeps it in
-                // place.
-                unsafe { line.push(waiter_in(word)) };
+            if word != IN_LINE {
+                let Some(taken) = self.exchange(word, IN_LINE, Ordering::Acquire) else {
+                    continue;
+                };
+                if !taken.is_null() {
+                    // SAFETY: the exchange took it, from no line, and it waits, which keeps it in
+                    // place.
+                    unsafe { line.push(waiter_in(taken)) };
+                }
             }
             // SAFETY: it is new, and its wait keeps it in place.
             unsafe { line.push(waiter) };
@@ -289,6 +304,24 @@ mod tests {
             semaphore.release(1).expect("there is room");
             assert_eq!(semaphore.available(), 0, "it is the waiter's");
             assert_eq!(semaphore.give_up(waiter, WaitError::Cancelled), Ok(()));
+        });
+    }
+
+    #[test]
+    fn a_permit_goes_to_the_waiter_of_now_though_another_lay_in_its_place_when_the_word_was_read() {
+        with_one_alone(|semaphore, waiter| {
+            let mut place = Waiter::new(waiter.fiber);
+            let place = &raw mut place;
+            // SAFETY: it is a local.
+            let read = alone(unsafe { &*place });
+            // SAFETY: as above.
+            let now = unsafe { &mut *place };
+            *now = Waiter::new(waiter.fiber);
+            let error = WaitError::Cancelled;
+            assert_eq!(semaphore.give_up(waiter, error), Err(error));
+            assert!(semaphore.change(of(0), alone(now), Ordering::Release));
+            assert!(semaphore.give_to(read));
+            assert!(now.is_served());
         });
     }
 

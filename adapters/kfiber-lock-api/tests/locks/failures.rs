@@ -3,8 +3,9 @@
 
 use crate::MILLISECOND;
 use crate::world::{World, failure_of};
+use core::cell::Cell;
 use core::mem;
-use kfiber::platform::Platform;
+use kfiber::platform::{Host, Platform};
 use kfiber::scheduler;
 use kfiber_lock_api::lock_api;
 use kfiber_lock_api::{
@@ -231,6 +232,27 @@ fn a_fiber_that_locks_twice_is_told_so_and_a_reentrant_mutex_is_made_for_it() {
     world.scheduler.run();
     let value = Arc::into_inner(value).unwrap().into_inner();
     assert_eq!(value.into_inner().unwrap(), ["a", "a", "b", "b"]);
+}
+
+#[test]
+fn an_interrupt_handler_is_not_the_fiber_that_it_interrupts() {
+    static VALUE: ReentrantMutex<Cell<u32>> = ReentrantMutex::new(Cell::new(0));
+    let world = World::new();
+    let fiber = world.spawn("interrupted", || {
+        let value = VALUE.lock();
+        // In the middle of whatever is done with it.
+        for handler in [
+            (|| drop(VALUE.lock())) as fn(),
+            || drop(VALUE.try_lock()),
+            || drop(VALUE.try_lock_for(MILLISECOND)),
+        ] {
+            assert!(std::panic::catch_unwind(|| Host::interrupt(handler)).is_err());
+        }
+        value.set(value.get() + 1);
+        VALUE.lock().get()
+    });
+    world.scheduler.run();
+    assert_eq!(fiber.try_join().expect("it goes on"), 1);
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn joins(place: &Place) -> bool {
 fn ends(place: &Arc<Place>) -> thread::JoinHandle<()> {
     let place = Arc::clone(place);
     thread::spawn(move || {
-        let _joiner = place.0.call_waker();
+        let _joiner = place.0.call_waker(|| ());
     })
 }
 
@@ -145,7 +145,7 @@ fn loom_join_while_the_second_waker_waits() {
             assert!(at_first.0.set_waker(second).is_ok(), "the place is open");
         });
         assert!(place.0.set_waker(first).is_ok(), "the place is open");
-        place.0.call_waker();
+        place.0.call_waker(|| ());
         assert_eq!(JOINS.load(Ordering::Relaxed), 1);
         assert!(place.0.fiber().is_some(), "the joiner is lost");
     });
@@ -159,7 +159,7 @@ fn loom_a_joiner_times_out_and_polls_and_exit() {
         let ending = {
             let place = Arc::clone(&place);
             thread::spawn(move || {
-                place.0.call_waker();
+                place.0.call_waker(|| ());
                 // A waker that comes in between would be called where its panic is not the fiber's.
                 place.0.end_late().is_some()
             })

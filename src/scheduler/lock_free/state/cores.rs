@@ -60,23 +60,33 @@ impl State {
         self.0.fetch_or(PARKED | POSTED | MOVED, Ordering::AcqRel);
     }
 
-    /// Counts a fiber that borrows from this one. Returns false if there are too many.
+    /// Counts a fiber that borrows from the one of that generation. Returns false if there are too many.
+    ///
+    /// Nobody counts for a fiber that has ended: its scope was left behind in a
+    /// [`Fiber`](crate::fiber::Fiber), and another fiber may live in its cell.
     #[cfg(feature = "smp")]
     #[must_use]
-    pub(crate) fn lend(&self) -> bool {
-        let more = |word: u64| (word & ALL_LENT != ALL_LENT).then(|| word + LENT);
+    pub(crate) fn lend(&self, of: u32) -> bool {
+        let more = |word: u64| {
+            let is_of_another = generation(word) != of;
+            let is_countable = is_of_another || word & ALL_LENT != ALL_LENT;
+            is_countable.then(|| if is_of_another { word } else { word + LENT })
+        };
         self.0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
             .is_ok()
     }
 
-    /// Counts a fiber that no longer borrows from this one. Returns whether it was the last, and
-    /// this one has failed before: the caller then tells its scope.
+    /// Counts a fiber that no longer borrows from the one of that generation. Returns whether it was
+    /// the last, and that one has failed before: the caller then tells its scope.
     #[cfg(feature = "smp")]
     #[must_use]
-    pub(crate) fn give_back(&self) -> bool {
-        let before = self.0.fetch_sub(LENT, Ordering::AcqRel);
-        before & ALL_LENT == LENT && before & LEAVES_SCOPE != 0
+    pub(crate) fn give_back(&self, of: u32) -> bool {
+        let less = |word: u64| (generation(word) == of).then(|| word - LENT);
+        let changed = self
+            .0
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, less);
+        changed.is_ok_and(|before| before & ALL_LENT == LENT && before & LEAVES_SCOPE != 0)
     }
 
     /// Records that the fiber has failed. Returns whether nobody borrows from it: the caller then
