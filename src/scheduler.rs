@@ -29,8 +29,8 @@
 //! |---|---|
 //! | a yield among fibers of the same priority | a few loads, one store, the switch |
 //! | making a fiber ready, waiting | constant, whatever the number of fibers |
-//! | a sleep or a deadline | constant to begin, logarithmic to end; switches never look at it |
-//! | a wake-up from an interrupt | a few loads and stores, two atomic exchanges |
+//! | a sleep or a deadline | at most logarithmic in the number of sleepers, and constant if its deadline is the first or the last; switches never look at it |
+//! | a wake-up from an interrupt | a few loads and stores, two of them atomic |
 //!
 //! # Several cores
 //!
