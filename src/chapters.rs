@@ -44,6 +44,14 @@ pub mod tracing {}
 pub mod performance {}
 
 #[doc = include_str!("links.md")]
+#[doc = include_str!("../docs/costs.md")]
+pub mod costs {}
+
+#[doc = include_str!("links.md")]
+#[doc = include_str!("../docs/experiments.md")]
+pub mod experiments {}
+
+#[doc = include_str!("links.md")]
 #[doc = include_str!("../docs/instructions.md")]
 pub mod instructions {}
 

@@ -34,10 +34,10 @@
 //! feature `x86_64`, and so is [`handle_x86_interrupt`]. [`handle`] and entries of the kernel's own
 //! need no feature.
 //!
-//! A kernel that has something of its own to do makes its entries with
-//! [`interrupt_entry!`](crate::interrupt_entry), and calls [`handle`] for what it does not want. A
-//! kernel whose handlers have the type `extern "x86-interrupt" fn`, which needs a nightly compiler,
-//! calls [`handle_x86_interrupt`].
+//! A kernel that treats some exceptions itself makes entries for them with
+//! [`interrupt_entry!`](crate::interrupt_entry), and calls [`handle`] for the others. A kernel
+//! whose handlers have the type `extern "x86-interrupt" fn`, which needs a nightly compiler, calls
+//! [`handle_x86_interrupt`].
 //!
 //! # Which stacks
 //!
@@ -50,8 +50,8 @@
 //! # User mode
 //!
 //! A fiber may enter user mode, with its own stack as the stack for interrupts (`rsp0` in the task
-//! state segment). An exception of the user code then ends this fiber, and not the kernel: it is the
-//! process. A system call is not an interrupt handler: its code is the fiber's, so it may turn
+//! state segment). An exception of the user code then ends this fiber, and not the kernel: it is
+//! the process. A system call is not an interrupt handler: its code is the fiber's, so it may turn
 //! interrupts on, and wait.
 
 #[cfg(feature = "x86_64")]

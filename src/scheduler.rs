@@ -29,14 +29,14 @@
 //! |---|---|
 //! | a yield among fibers of the same priority | a few loads, one store, the switch |
 //! | making a fiber ready, waiting | constant, whatever the number of fibers |
-//! | a sleep or a deadline | constant to begin, logarithmic to end; switches never look at it |
-//! | a wake-up from an interrupt | a few loads and stores, two atomic exchanges |
+//! | a sleep or a deadline | at most logarithmic in the number of sleepers, and constant if its deadline is the first or the last; switches never look at it |
+//! | a wake-up from an interrupt | a few loads and stores, two of them atomic |
 //!
 //! # Several cores
 //!
 //! With the feature `smp` a scheduler has a run loop for each of up to 31 cores. Each core calls
-//! [`run`](Scheduler::run), which returns on all of them when no fiber is left. Spawn the first fiber
-//! before: a core that finds none returns at once.
+//! [`run`](Scheduler::run), which returns on all of them when no fiber is left. Spawn the first
+//! fiber before: a core that finds none returns at once.
 //!
 //! ```
 //! # #[cfg(feature = "smp")] {
@@ -61,29 +61,32 @@
 //! # }
 //! ```
 //!
-//! - The [`Platform`] says on which [`core`](Platform::core) it runs, [kicks](Platform::kick) a core
-//!   that sleeps, and has one clock for all cores and a timer for each: `hardware::ApicCores` is one.
+//! - The [`Platform`] says on which [`core`](Platform::core) it runs, [kicks](Platform::kick) a
+//!   core that sleeps, and has one clock for all cores and a timer for each: `hardware::ApicCores`
+//!   is one.
 //! - On the bare machine each core first gives kfiber its words, and its number: see `CoreLocal`.
 //! - Whatever wakes, joins, cancels or hands over works between cores. A yield still takes no lock.
-//! - A ready fiber that is not pinned (`Builder::on`) moves to a core that has nothing to do, which gets
-//!   as many as stay. The running fiber and those that wait do not move. On a host a fiber stays on the
-//!   thread on which it began. A fiber can move itself: see `move_to`.
-//! - Before a core [sleeps](Platform::idle), it looks for a few microseconds, with interrupts on, whether
-//!   another one has something for it, which then needs no kick. While all others sleep, it sleeps at once.
-//! - A core is asked for work at its next scheduling point. If its running fiber never lets others run,
-//!   the [`Watchdog`] of that core names it, and those that wait for it: see [`SoftLockup`].
+//! - A ready fiber that is not pinned (`Builder::on`) moves to a core that has nothing to do. Each
+//!   such core gets an equal share. The running fiber and those that wait do not move. On a host a
+//!   fiber stays on the thread on which it began. A fiber can move itself: see `move_to`.
+//! - Before a core [sleeps](Platform::idle), it polls for a few microseconds, with interrupts on.
+//!   Work that comes from another core meanwhile needs no kick. While all others sleep, it sleeps
+//!   at once.
+//! - A core gives fibers away at its next scheduling point, when its running fiber yields, waits or
+//!   ends. If that fiber never does, the [`Watchdog`] of that core names it, and those that wait
+//!   for it: see [`SoftLockup`].
 //! - Order is first come, first served within one core and one priority. A fiber of higher priority
-//!   waits no longer than until the next scheduling point of its core. A mutex lends the priority of
-//!   those that wait for it to its owner across cores, along chains, from such a point on.
-//! - A cycle of waits is found when it closes. If two cores close it at the same moment, or the last to
-//!   wait is a scope or a writer that needs a fiber of another core, a [`Watchdog`] finds it, or the
-//!   last core to sleep: see [`Hooks::stalled`].
+//!   waits no longer than until the next scheduling point of its core. From such a point on, a
+//!   mutex lends its owner the priority of its waiters, across cores and along chains.
+//! - A cycle of waits is found when it closes. If two cores close it at the same moment, or the
+//!   last to wait is a scope or a writer that needs a fiber of another core, a [`Watchdog`] finds
+//!   it, or the last core to sleep: see [`Hooks::stalled`].
 //!
 //! # Cancellation
 //!
 //! Cancellation is cooperative. After [`JoinHandle::cancel`], waits that can fail return
-//! [`WaitError::Cancelled`]. Other waits, such as locking a mutex, are not affected. A fiber can call
-//! [`is_cancelled`] at any time, and [`shield`] hides the request while a closure runs.
+//! [`WaitError::Cancelled`]. Other waits, such as locking a mutex, are not affected. A fiber can
+//! call [`is_cancelled`] at any time, and [`shield`] hides the request while a closure runs.
 
 mod actions;
 mod block_on;

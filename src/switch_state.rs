@@ -1,10 +1,10 @@
 //! State of the processor that follows a fiber: address space, stack for interrupts, FS and GS
 //! bases, floating-point registers.
 //!
-//! The switch itself keeps what compiled code needs. What else belongs to a fiber, such as the
-//! process that it is, is saved and loaded by the [switch hook](crate::platform::SwitchHook) of the
-//! kernel's platform. A [`PerFiber`] is such a hook, together with the state of each fiber that has
-//! one:
+//! The switch itself keeps what compiled code needs. Everything else that belongs to a fiber, for
+//! instance if it is a process, is saved and loaded by the [switch
+//! hook](crate::platform::SwitchHook) of the kernel's platform. A [`PerFiber`] is such a hook,
+//! together with the state of each fiber that has one:
 //!
 //! ```ignore
 //! use kfiber::switch_state::{AddressSpace, FsGsBases, FxsaveArea, KernelStack, PerFiber};
@@ -30,7 +30,7 @@
 //! ```
 //!
 //! The state lies where the fiber puts it, usually on its own stack, and the fiber is found by a
-//! [`FiberLocal`], so a cell has no room for it. Fibers without a state cost little: the hook looks
+//! [`FiberLocal`], so cells need no room for it. Fibers without a state cost little: the hook looks
 //! at one word of each. `docs/instructions.md` has the costs: `yield_2_stateless` and the rows that
 //! follow it.
 //!

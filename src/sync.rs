@@ -50,8 +50,9 @@
 //!
 //! - **First come, first served.** Whatever is released is handed directly to the fiber that has
 //!   waited longest. No later fiber can take it first, whatever its priority: there is no barging.
-//! - **Every wait has a form with a deadline**: `…_until` takes a moment, `…_timeout` takes a
-//!   duration, and `…_while` takes a condition, which is true as long as the fiber has to wait. If the deadline has already passed, the fiber still takes what is available at once.
+//! - **Every wait has a form with a deadline**: `…_until` takes a moment, and `…_timeout` takes a
+//!   duration. A form with `…_while` takes a condition, which is true as long as the fiber has to
+//!   wait. If the deadline has already passed, the fiber still takes what is available at once.
 //!   [`NEVER`](crate::platform::NEVER) means that there is no deadline. The exception is
 //!   [`WaitQueue::wait`], which waits for any wake-up; the waits of [`WaitQueue`] with a condition
 //!   have these forms.

@@ -42,9 +42,10 @@
 //! One instruction reserves the slot, so a handler that interrupts the writer at any place gets a
 //! slot of its own. The core is the only writer of its ring, so the instruction needs no lock. The
 //! check is stored last. A reader subtracts the position and the words from the check, and takes
-//! the slot only if the code of a kind of event is left, and if the head has not come round meanwhile. A slot
-//! that is half written, or in which two writers have met, is therefore never taken for an event.
-//! (The sum would have to fit by chance: some hundred numbers among 2^64 are codes.)
+//! the slot only if the code of a kind of event is left, and if the head has not come round
+//! meanwhile. A slot that is half written, or in which two writers have met, is therefore never
+//! taken for an event. (The sum would have to fit by chance: some hundred numbers among 2^64 are
+//! codes.)
 //!
 //! - **TR1**: the detail of a slot is one word, which is null, the tagged address of a static, or a
 //!   tagged number. It is stored in one piece, so whatever a reader finds there is one of these,

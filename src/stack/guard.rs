@@ -2,13 +2,12 @@
 //! crate. This module is there with the feature `x86_64`.
 //!
 //! A [`GuardedStack`](super::GuardedStack) only reserves the page. [`unmap`] removes it from the
-//! page tables, and [`unmap_all`] does so for all stacks of a kernel. `unmap_in_use` finds the tables by
-//! itself, for kernels that have no code for them. `unmap` goes through the
-//! tables, and splits the huge page that contains it if there is one. It succeeds only if a
-//! second walk through the tables finds the page unmapped. From then on, the first write below the
-//! stack causes a page fault. The fault happens while the stack pointer is on a stack that is used
-//! up, so the fault's handler needs a stack of its own: an entry of the interrupt stack table
-//! (IST). `check_exception_stacks` checks whether it has one.
+//! page tables. If a huge page contains it, `unmap` splits that page. It succeeds only if a second
+//! walk through the tables finds the page unmapped. [`unmap_all`] does so for all stacks of a
+//! kernel, and `unmap_in_use` also finds the tables, for kernels that have no code for them. From
+//! then on, the first write below the stack causes a page fault. The fault happens while the stack
+//! pointer is on a stack that is used up, so the fault's handler needs a stack of its own: an entry
+//! of the interrupt stack table (IST). `check_exception_stacks` checks whether it has one.
 //!
 //! ```no_run
 //! use kfiber::stack::{GuardedStack, Storage, guard};

@@ -170,7 +170,7 @@ const STEPS: &[Step<Ci>] = &[
     },
     Step {
         name: "peers",
-        help: "what kfiber is measured beside: no lint complains, and every contender is right in every shape",
+        help: "the program that times kfiber: no lint complains, and every contender is right in every shape",
         run: |ci| {
             let words = ["clippy", "--profile", "peers", "--package", "peers"];
             let lints = succeeds(cargo(&words).args(DENY_WARNINGS))?;
@@ -224,7 +224,7 @@ const STEPS: &[Step<Ci>] = &[
     },
     Step {
         name: "other-core",
-        help: "the tests in QEMU of booting, failing and switching with `core` had the other way; all tests with --long",
+        help: "the tests in QEMU of booting, failing and switching, with the other source of `core`; all tests with --long",
         run: other_core,
     },
 ];

@@ -22,7 +22,7 @@ pub(crate) struct Cli {
 pub(crate) enum Verb {
     /// Boot the demo kernel in QEMU and show it on the terminal
     Demo(Demo),
-    /// Run everything that proves the crate right: host tests, then the tests in QEMU
+    /// Run all tests: those on this machine, then those in QEMU
     Test(Test),
     /// Run the tests of the bare machine, one virtual machine per test
     QemuTest(QemuTest),
@@ -228,7 +228,7 @@ pub(crate) struct Bench {
         help_heading = "Peers"
     )]
     pub(crate) quick: bool,
-    /// Fail if an aim of docs/performance.md is missed, instead of only naming it
+    /// Fail if an aim is missed, instead of only naming it
     #[arg(long, requires = "peers", help_heading = "Peers")]
     pub(crate) check: bool,
     /// Use this source of the bare-metal `core`; by default rustup's if it is available, otherwise the distribution's

@@ -1,4 +1,4 @@
-//! The verb `test`: the table of everything that proves the crate right, and its one line of counts.
+//! The verb `test`: the table of all tests, and its one line of counts.
 
 use anyhow::Result;
 use clap::Parser as _;
@@ -83,17 +83,17 @@ const STEPS: &[Step<Test>] = &[
     },
     Step {
         name: "demo",
-        help: "the demo kernel plays its script to a good end",
+        help: "the demo kernel plays its script to the end",
         run: |test| demo::test(&test.build),
     },
     Step {
         name: "demo-cores",
-        help: "the demo kernel plays its script to a good end on four cores",
+        help: "the demo kernel plays its script to the end on four cores",
         run: |test| demo::test_cores(&test.build),
     },
     Step {
         name: "demo-trace",
-        help: "a trace of the demo says what the demo has counted, on one core and on four",
+        help: "a trace of the demo agrees with what the demo has counted, on one core and on four",
         run: |test| demo::test_trace(&test.build),
     },
     Step {
