@@ -46,7 +46,8 @@ platform's kick.
 const AIMS: &str = "
 ## Aims
 
-Limits that were set before the code was written. [Performance][performance] says where they come from.
+These limits were set before the code was written. [Performance][performance] says where they come
+from.
 
 | | aim | is | |
 |---|---:|---:|---|
