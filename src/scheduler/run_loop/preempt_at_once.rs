@@ -1,9 +1,9 @@
 //! What [`preempt`](super::preempt) does, as one piece of assembly with the switch at its end, for the
 //! bare machine with one core.
 //!
-//! The way from an interrupt to the fiber that it has woken is one that kernels wait for. Written by
-//! the compiler it takes a fifth more: what is found here goes to the caller, which switches, through
-//! registers that must be saved for it.
+//! The time from an interrupt to the fiber that it has woken matters to kernels. The compiler would
+//! take more instructions: what is found here would go to the caller, which switches, through registers
+//! that must be saved for it.
 //!
 //! ```text
 //!   yield ── not fast ──► yield_at_once ── one fiber in the inbox, of a higher level ──► that fiber
