@@ -84,13 +84,6 @@ mod arrival;
 mod block;
 #[cfg(not(any(miri, kfiber_threads)))]
 mod control_words;
-#[cfg(not(any(
-    target_os = "linux",
-    feature = "smp",
-    feature = "trace",
-    all(feature = "fp-control", target_feature = "sse")
-)))]
-mod jumped_to;
 #[cfg(all(feature = "fp-control", target_feature = "sse"))]
 mod mxcsr;
 #[cfg(not(any(miri, kfiber_threads)))]
@@ -98,7 +91,7 @@ mod out_of_line;
 #[cfg(not(any(miri, kfiber_threads)))]
 mod unwind;
 #[cfg(not(any(miri, kfiber_threads)))]
-mod x86_64;
+pub(crate) mod x86_64;
 #[cfg(not(any(miri, kfiber_threads)))]
 use x86_64 as backend;
 
@@ -118,13 +111,6 @@ pub use backend::{leave, resume, suspend, switch};
 #[cfg(all(feature = "fp-control", target_feature = "sse"))]
 pub use block::FpControl;
 pub use block::{After, Body, Context, ControlBlock, Payload, Transfer};
-#[cfg(not(any(
-    target_os = "linux",
-    feature = "smp",
-    feature = "trace",
-    all(feature = "fp-control", target_feature = "sse")
-)))]
-pub(crate) use jumped_to::switch_jumped_to;
 #[cfg(not(any(miri, kfiber_threads)))]
 pub use out_of_line::switch_out_of_line;
 #[cfg(any(miri, kfiber_threads))]

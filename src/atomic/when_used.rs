@@ -1,13 +1,13 @@
 //! A function that a kernel contains only if it uses what the function is for.
 //!
-//! What is called directly is part of every kernel that contains the call, whether the call is ever
-//! reached or not. A call by this word is not: the code that needs the function sets the word, and a
-//! kernel without that code has neither.
+//! A function that is called directly is part of every kernel that contains the call, whether the call
+//! is ever reached or not. A function that is called through this word is part of a kernel only if the
+//! code that sets the word is. That is the code that needs the function.
 //!
 //! - **W1**: the word is null, or the address of the one function that is ever set. It stays.
 //!
-//! Since it is always set to the same value, nobody has to be the first, and a store is enough. The
-//! word is for the bare machine with one core, where interrupt handlers see the stores in their order.
+//! It is always set to the same value, so it does not matter how often, and a store is enough. The word
+//! is for the bare machine with one core, where interrupt handlers see the stores in their order.
 
 use core::marker::PhantomData;
 use core::ptr;

@@ -51,8 +51,8 @@ unsafe extern "sysv64" fn arrival() {
         "int3",
         ".cfi_endproc",
         own = const offset_of!(ControlBlock, own),
-        ip = const offset_of!(Context, record.ip),
-        rbp = const offset_of!(Context, record.rbp),
-        rbx = const offset_of!(Context, rbx),
+        ip = const Context::IP_AT,
+        rbp = const Context::RBP_AT,
+        rbx = const Context::RBX_AT,
     )
 }

@@ -81,6 +81,12 @@ pub struct Context {
 }
 
 impl Context {
+    /// The offsets of the saved registers, for assembly.
+    pub(crate) const SP_AT: usize = offset_of!(Self, sp);
+    pub(crate) const IP_AT: usize = offset_of!(Self, record.ip);
+    pub(crate) const RBP_AT: usize = offset_of!(Self, record.rbp);
+    pub(crate) const RBX_AT: usize = offset_of!(Self, rbx);
+
     /// A context that cannot be continued. An unwinder that reaches it stops there.
     pub(super) const NOWHERE: Self = Self {
         record: FrameRecord {
@@ -137,18 +143,16 @@ const _: () = assert!(size_of::<ControlBlock>() == 64, "one cache line");
 #[cfg(all(feature = "fp-control", target_feature = "sse"))]
 const _: () = assert!(size_of::<ControlBlock>() == 128, "two cache lines");
 
-impl ControlBlock {
-    /// The offset, in a block, of the stack pointer that [`switch`](super::switch) stores.
-    pub(crate) const OWN_SP_AT: usize = offset_of!(Self, own) + offset_of!(Context, sp);
+const _: () = assert!(Context::RBX_AT == Context::SP_AT + size_of::<usize>());
 
-    /// The offset, in a block, of its [spare words](Self::spare_words).
-    #[cfg(not(any(
-        target_os = "linux",
-        feature = "smp",
-        feature = "trace",
-        all(feature = "fp-control", target_feature = "sse")
-    )))]
-    pub(crate) const SPARE_AT: usize = offset_of!(Self, parent) + offset_of!(Context, sp);
+impl ControlBlock {
+    /// The offset, in a block, of the context that [`switch`](super::switch) stores.
+    pub(crate) const OWN_AT: usize = offset_of!(Self, own);
+
+    /// The offset, in a block, of two words that are unused in a fiber that is entered only by
+    /// [`switch`](super::switch). A scheduler keeps its own in them, since a switch reads their cache
+    /// line anyway. They are `sp` and `rbx` of `parent`.
+    pub(crate) const SPARE_AT: usize = offset_of!(Self, parent) + Context::SP_AT;
 
     /// Returns a block that belongs to no fiber. Code that is not a fiber stores its registers
     /// there when it [`switch`](super::switch)es to one.
@@ -158,21 +162,6 @@ impl ControlBlock {
             parent: Context::NOWHERE,
             own: Context::NOWHERE,
         }
-    }
-
-    /// Returns two words that are unused in a fiber that is never resumed.
-    ///
-    /// A scheduler keeps its links in them, since a switch reads their cache line anyway. They are
-    /// `sp` and `rbx` of `parent`.
-    ///
-    /// # Safety
-    ///
-    /// `block` is valid, and its fiber is entered only by [`switch`](super::switch).
-    #[inline(always)]
-    pub(crate) const unsafe fn spare_words(block: *mut Self) -> *mut [*mut (); 2] {
-        const { assert!(offset_of!(Context, rbx) == offset_of!(Context, sp) + size_of::<usize>()) };
-        // SAFETY: the caller vouches for `block`.
-        unsafe { (&raw mut (*block).parent.sp).cast() }
     }
 
     /// Returns the registers of the code that resumed the fiber. They are valid while the fiber

@@ -4,7 +4,6 @@ use super::block::{Context, ControlBlock, Payload, Transfer};
 use super::control_words::{exchange_control_words, store_control_words};
 use super::x86_64::tail_of_registers;
 use core::arch::naked_asm;
-use core::mem::offset_of;
 
 /// Gives the function `$function` its name for C, unless a copy of the crate that link-time
 /// optimisation has put into the same unit has done so.
@@ -102,9 +101,9 @@ pub unsafe extern "sysv64" fn switch_out_of_line(
         name_for_c!("{this}"),
         this = sym switch_out_of_line,
         tail = sym tail_of_registers,
-        sp = const offset_of!(Context, sp),
-        ip = const offset_of!(Context, record.ip),
-        rbp = const offset_of!(Context, record.rbp),
-        rbx = const offset_of!(Context, rbx),
+        sp = const Context::SP_AT,
+        ip = const Context::IP_AT,
+        rbp = const Context::RBP_AT,
+        rbx = const Context::RBX_AT,
     )
 }

@@ -55,10 +55,10 @@ macro_rules! exchange {
             "jmp {tail} /* {next} */",
             "2: endbr64",
             $($operands)*
-            sp = const offset_of!(Context, sp),
-            ip = const offset_of!(Context, record.ip),
-            rbp = const offset_of!(Context, record.rbp),
-            rbx = const offset_of!(Context, rbx),
+            sp = const Context::SP_AT,
+            ip = const Context::IP_AT,
+            rbp = const Context::RBP_AT,
+            rbx = const Context::RBX_AT,
             tail = sym $tail,
             // All but rsp, rbp and rbx, which the switch itself keeps. No `nostack`: the compiler then has nothing
             // below rsp even where the target has a red zone.
@@ -165,10 +165,10 @@ pub unsafe fn leave(next: *const ControlBlock, after: After, left: *mut ControlB
             load_control_words!("rsi + {next}"),
             "jmp {exit_tail}",
             next = const offset_of!(ControlBlock, own),
-            sp = const offset_of!(Context, sp),
-            ip = const offset_of!(Context, record.ip),
-            rbp = const offset_of!(Context, record.rbp),
-            rbx = const offset_of!(Context, rbx),
+            sp = const Context::SP_AT,
+            ip = const Context::IP_AT,
+            rbp = const Context::RBP_AT,
+            rbx = const Context::RBX_AT,
             exit_tail = sym exit_tail,
             in("rdi") left,
             in("rsi") next,
@@ -187,7 +187,7 @@ macro_rules! tail {
     ($(#[$doc:meta])* $name:ident, $block:literal, $dwarf:literal, $context:ident) => {
         $(#[$doc])*
         #[unsafe(naked)]
-        unsafe extern "sysv64" fn $name() {
+        pub(crate) unsafe extern "sysv64" fn $name() {
             naked_asm!(
                 ".cfi_startproc simple",
                 // DW_CFA_def_cfa_expression: the word there; DW_CFA_expression for rip, rbp and rbx
@@ -205,10 +205,10 @@ macro_rules! tail {
                 concat!("jmp [", $block, " + {ip}]"),
                 "int3",
                 ".cfi_endproc",
-                sp = const offset_of!(ControlBlock, $context) + offset_of!(Context, sp),
-                ip = const offset_of!(ControlBlock, $context) + offset_of!(Context, record.ip),
-                rbp = const offset_of!(ControlBlock, $context) + offset_of!(Context, record.rbp),
-                rbx = const offset_of!(ControlBlock, $context) + offset_of!(Context, rbx),
+                sp = const offset_of!(ControlBlock, $context) + Context::SP_AT,
+                ip = const offset_of!(ControlBlock, $context) + Context::IP_AT,
+                rbp = const offset_of!(ControlBlock, $context) + Context::RBP_AT,
+                rbx = const offset_of!(ControlBlock, $context) + Context::RBX_AT,
             )
         }
     };
@@ -328,10 +328,10 @@ unsafe extern "sysv64" fn base() {
         unwind::base_frame!("{base}", "3b", "4b"),
         base = sym base,
         parent = const offset_of!(ControlBlock, parent),
-        sp = const offset_of!(Context, sp),
-        ip = const offset_of!(Context, record.ip),
-        rbp = const offset_of!(Context, record.rbp),
-        rbx = const offset_of!(Context, rbx),
+        sp = const Context::SP_AT,
+        ip = const Context::IP_AT,
+        rbp = const Context::RBP_AT,
+        rbx = const Context::RBX_AT,
     )
 }
 

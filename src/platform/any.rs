@@ -4,8 +4,7 @@
 //! - **A1**: the address is null, or that of the only platform of the scheduler, whose type is the one
 //!   that the functions are for. It is set before a fiber or a loop runs, and stays.
 //!
-//! The address is always set to the same value, so nobody has to be the first, and whoever sets it
-//! needs a store only.
+//! The address is always set to the same value, so it does not matter how often, and a store is enough.
 
 #[cfg(any(target_os = "linux", feature = "smp"))]
 use super::Core;

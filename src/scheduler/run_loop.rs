@@ -41,13 +41,12 @@ pub(crate) mod ownership;
 #[cfg(feature = "smp")]
 pub(crate) mod place;
 pub(crate) mod post;
-#[cfg(all(
-    not(feature = "smp"),
-    any(
-        target_os = "linux",
-        feature = "trace",
-        all(feature = "fp-control", target_feature = "sse")
-    )
+// What a yield does that cannot be fast, in Rust or as one piece of assembly. It is chosen here alone.
+#[cfg(any(
+    target_os = "linux",
+    feature = "smp",
+    feature = "trace",
+    all(feature = "fp-control", target_feature = "sse")
 ))]
 mod preempt;
 #[cfg(not(any(

@@ -48,6 +48,8 @@ mod stall;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod storm;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
+mod unwinding;
+#[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod user_mode;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod wakeups;

@@ -185,7 +185,7 @@ pub(crate) fn sleep(mut happens: impl FnMut() -> bool) {
             game.players[me].doing = Doing::Sleeps;
             if next == NEVER && game.able_ones(None).is_empty() {
                 drop(game);
-                let fibers = keep(crate::stage::names_of_those_that_have_not_ended);
+                let fibers = keep(crate::players::names_of_those_that_have_not_ended);
                 panic!("fibers wait for ever: {fibers:?}");
             }
         }

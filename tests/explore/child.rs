@@ -1,7 +1,7 @@
 //! Schedules in a process of their own, which dies of the first that fails: a fiber that panics cannot be gone on with.
 
 use crate::dice::{self, seed_at};
-use crate::stage::{self, Way};
+use crate::schedule::{self, Way};
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use core::time::Duration;
@@ -110,11 +110,11 @@ pub(crate) fn played(way: &Way) -> bool {
             is_traced: true,
             ..way.clone()
         };
-        stage::play(hexadecimal(&seed), &way);
+        schedule::play(hexadecimal(&seed), &way);
     } else {
         let start = hexadecimal(&env::var(START).expect("a parent sets both"));
         for index in 0..count {
-            stage::play(seed_at(start, index), way);
+            schedule::play(seed_at(start, index), way);
             PLAYED.fetch_add(1, SeqCst);
         }
     }

@@ -4,7 +4,8 @@
 use crate::baton;
 use crate::baton::Mutex;
 use crate::dice::{self, Intrusion, choose, comes, note};
-use crate::stage;
+use crate::players;
+use crate::schedule;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use kfiber::platform::{Core, Host, NEVER, Nanoseconds, Platform, SwitchHook};
@@ -96,7 +97,7 @@ impl Machine {
         );
         let how = choose(6);
         if timer == NEVER || how >= 2 {
-            let has_come = in_handler(stage::some_device);
+            let has_come = in_handler(schedule::some_device);
             assert!(
                 has_come || timer != NEVER || self.is_kicked.load(SeqCst),
                 "fibers wait for ever:\n{}",
@@ -115,7 +116,7 @@ impl Machine {
 
 /// Who waits for what.
 fn waiting() -> String {
-    let fibers = stage::names_of_those_that_have_not_ended();
+    let fibers = players::names_of_those_that_have_not_ended();
     format!("{fibers:?}, after {}", dice::trace())
 }
 
@@ -135,7 +136,7 @@ pub(crate) fn pulse() {
         let machine = MAIN.platform();
         match choose(4) {
             0 => {
-                let _has_come = in_handler(stage::some_device);
+                let _has_come = in_handler(schedule::some_device);
             }
             1 => machine.host.advance(choose(20) as u64),
             2 => in_handler(|| MAIN.timer_interrupt()),
@@ -156,7 +157,7 @@ pub(crate) fn point() {
         "the schedule does not come to an end"
     );
     go_on();
-    stage::check_core();
+    players::check_core();
     pulse();
     baton::step(false);
     if comes(Intrusion::Demotion) {
@@ -174,20 +175,20 @@ pub(crate) fn point() {
 /// Yields, and looks whether everybody ran who was to.
 fn checked_yield() {
     if !(is_alone() || baton::is_playing()) || choose(4) != 3 {
-        return stage::yield_on_record();
+        return players::yield_on_record();
     }
     let level = || own().expect("it runs").priority;
     let before = level();
     // Who inherits a level may lose it, and inherit it anew, as the last of it. What is promised is a turn at one's own.
     let has_own = |info: &FiberInfo| {
-        let given = stage::level_of(info.id).unwrap_or(info.priority.level());
+        let given = players::level_of(info.id).unwrap_or(info.priority.level());
         given >= before.level()
     };
     // What is promised is an order within a core. Another core may be about to post a fiber that it has woken; one that
     // yields is ready for certain.
     let stays_here = |info: &FiberInfo| {
         let is_here = info.core == MAIN.platform().core();
-        is_alone() || (is_here && !cfg!(kfiber_threads) && stage::does_yield(info.id))
+        is_alone() || (is_here && !cfg!(kfiber_threads) && players::does_yield(info.id))
     };
     let ready: Vec<_> = MAIN
         .fibers()
@@ -195,7 +196,7 @@ fn checked_yield() {
         .filter(has_own)
         .filter(stays_here)
         .collect();
-    stage::yield_on_record();
+    players::yield_on_record();
     let after = level();
     for then in ready {
         let Some(now) = MAIN.fibers().find(|info| info.id == then.id) else {
@@ -312,7 +313,7 @@ unsafe impl Platform for Machine {
         if is_alone() {
             self.sleep_alone();
         } else if baton::is_playing() {
-            baton::sleep(|| in_handler(stage::some_device));
+            baton::sleep(|| in_handler(schedule::some_device));
             self.host.kick(self.host.core()); // what is left is to turn interrupts on
         }
         self.host.idle();

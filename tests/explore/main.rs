@@ -11,12 +11,14 @@ mod dice;
 mod machine;
 #[cfg(kfiber_steps)]
 mod mistakes;
+mod players;
 mod programs;
+mod schedule;
 mod shrink;
 mod stage;
 
 use child::Task;
-use stage::Way;
+use schedule::Way;
 use std::env;
 use std::thread;
 
@@ -84,7 +86,7 @@ fn start() -> u64 {
 /// Plays so many schedules, in one process for each processor.
 fn explore(test: &'static str, way: &Way, count: u64) {
     if cfg!(miri) {
-        return (0..count).for_each(|index| stage::play(dice::seed_at(1, index), way));
+        return (0..count).for_each(|index| schedule::play(dice::seed_at(1, index), way));
     }
     if child::played(way) {
         return;

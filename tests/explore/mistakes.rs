@@ -2,7 +2,7 @@
 
 use crate::baton;
 use crate::child::{self, Task};
-use crate::stage::Way;
+use crate::schedule::Way;
 use kfiber::steps::{self, Mistake};
 
 /// Far more schedules than any of them needs.

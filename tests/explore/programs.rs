@@ -1,7 +1,8 @@
 //! What is played: a few fibers and devices around each thing that fibers wait for, and what must be true of it.
 
 use crate::dice::{choose, note};
-use crate::stage::{Stage, set_in_order};
+use crate::schedule::set_in_order;
+use crate::stage::Stage;
 
 mod barrier;
 mod broken;

@@ -119,6 +119,24 @@ fn a_waker_of_ones_own_is_called_at_the_end() {
     fiber.try_join().unwrap();
 }
 
+#[test]
+fn a_waker_is_called_at_the_end_of_each_fiber_of_a_cell_and_not_before() {
+    static CELL: scheduler::FiberCell<65536> = scheduler::FiberCell::new();
+    let (scheduler, _) = fresh();
+    for number in 0..3 {
+        let flag = Arc::new(Flag::default());
+        let waker = Waker::from(Arc::clone(&flag));
+        let mut fiber = scheduler.spawn(&CELL, move || number).unwrap();
+        let polled = Pin::new(&mut fiber).poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+        let is_told = || flag.0.load(core::sync::atomic::Ordering::Relaxed);
+        assert!(!is_told(), "fiber {number} has not even begun");
+        scheduler.run();
+        assert!(is_told(), "fiber {number} has ended");
+        assert_eq!(fiber.try_join().unwrap(), number);
+    }
+}
+
 /// Waits in its waker, and counts how many have begun to.
 #[derive(Default)]
 struct Slow(core::sync::atomic::AtomicUsize);

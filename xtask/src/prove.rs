@@ -10,7 +10,6 @@
 //!   unwind_table               what unwinders are told
 //!   value, machine, walk       names, the processor that computes with them, all ways through the code
 //!   round_trip                 the switch and its inline copies: away, and back to what was
-//!   jumped_to                  the switch that the end of a yield jumps to
 //!   exit_tail                  the switch for good, and what is called after it on the other's stack
 //!   tail, first_frame          the two shared ends of switches; a fiber's first frame; the end of a backtrace
 //!   mutants, mutants_of_rules  small errors planted one by one: the proof must notice each,
@@ -31,7 +30,6 @@
 mod equivalent;
 mod exit_tail;
 mod first_frame;
-mod jumped_to;
 mod listing;
 mod machine;
 mod mutants;
@@ -158,10 +156,6 @@ fn report(name: &str, specimen: &Specimen, faults: &mut Vec<String>) {
 fn is_complete(specimen: &Specimen) -> Result<()> {
     let pieces = || specimen.functions.iter().chain(&specimen.copies);
     for part in Part::FUNCTIONS.into_iter().chain(Part::COPIES) {
-        // Only the bare machine has it.
-        if part == Part::JumpedTo && specimen.has_fp {
-            continue;
-        }
         if !pieces().any(|piece| piece.part == part) {
             bail!(
                 "the specimen does not contain {}: nothing could be proved about it",

@@ -139,7 +139,7 @@ impl FastYields {
 
 impl FastYields {
     /// Returns the ring of the running fiber, if the loop has no better choice and no hook. Otherwise
-    /// returns what is no ring.
+    /// returns the address that stands in place of a ring.
     #[inline(always)]
     pub(crate) fn ring(&self) -> *const Ring {
         self.ring_word().load(Ordering::Relaxed)

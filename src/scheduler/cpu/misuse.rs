@@ -82,16 +82,6 @@ pub(crate) fn forbidden_at(place: &'static Location<'static>) {
     place::set(place);
 }
 
-/// Panics if the caller may not wait.
-#[cold]
-#[inline(never)]
-#[track_caller]
-pub(crate) fn check() {
-    if !current::may_wait() {
-        may_not_wait();
-    }
-}
-
 /// Why the caller may not wait. The text is chosen when it is printed, so that a kernel whose panics
 /// print nothing does not contain the choice.
 struct MayNotWait {

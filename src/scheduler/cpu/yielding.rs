@@ -1,19 +1,12 @@
 //! The running fiber and the flags, as a yield finds them: whether they allow it is asked later.
 
-#[cfg(any(
-    target_os = "linux",
-    feature = "smp",
-    feature = "trace",
-    all(feature = "fp-control", target_feature = "sse")
-))]
-use super::current::MAY_NOT_WAIT;
-use super::current::word;
+use super::current::{MAY_NOT_WAIT, word};
 use crate::platform::interrupts;
 use crate::scheduler::task::header::Header;
 
 /// Returns the processor's flags, and the running fiber, which wants to yield. It may yield if these
-/// flags [allow a fast yield](super::fast::FastYields::are_allowed_with). Otherwise `may_yield` finds
-/// out, or the assembly of `preempt_at_once`.
+/// flags [allow a fast yield](super::fast::FastYields::are_allowed_with). Otherwise [`may_yield`]
+/// finds out.
 ///
 /// # Panics
 ///
@@ -32,12 +25,6 @@ pub(crate) fn yielding_fiber() -> (u32, *const Header) {
 
 /// Returns whether what [`yielding_fiber`] has returned may yield. It is then the running fiber, and
 /// the caller is the owner of its loop.
-#[cfg(any(
-    target_os = "linux",
-    feature = "smp",
-    feature = "trace",
-    all(feature = "fp-control", target_feature = "sse")
-))]
 #[inline(always)]
 pub(crate) fn may_yield(flags: u32, word: *const Header) -> bool {
     word.addr() & MAY_NOT_WAIT == 0 && flags & interrupts::FLAG != 0

@@ -178,50 +178,23 @@ impl<T: Node> Inbox<T> {
         }
     }
 
-    /// Returns the node in the inbox, if there is just one. It stays there.
-    ///
-    /// # Safety
-    ///
-    /// Only the owner of the inbox may call this.
-    #[cfg(all(
-        not(feature = "smp"),
-        any(
-            target_os = "linux",
-            feature = "trace",
-            all(feature = "fp-control", target_feature = "sse")
-        )
-    ))]
+    /// Returns the node that arrived last, or null. It stays in the inbox.
     #[inline(always)]
-    pub(crate) unsafe fn only(&self) -> Option<*const T> {
-        let newest = self.head.load(Ordering::Acquire);
-        // SAFETY: only the owner takes nodes out, and nodes in the inbox are alive.
-        let link = unsafe { &newest.as_ref()?.link().0 };
-        // A link that is pending is not null.
-        link.load(Ordering::Acquire)
-            .is_null()
-            .then_some(newest.cast_const())
+    pub(crate) fn newest(&self) -> *mut T {
+        self.head.load(Ordering::Acquire)
     }
 
-    /// Takes this node out, if it is still the newest. Returns whether it was.
+    /// Takes all nodes out, if this one is still the newest. Returns whether it was.
     ///
     /// # Safety
     ///
-    /// The node was returned by [`only`](Self::only), and the caller, which is the owner, has taken
-    /// nothing out since.
-    #[cfg(all(
-        not(feature = "smp"),
-        any(
-            target_os = "linux",
-            feature = "trace",
-            all(feature = "fp-control", target_feature = "sse")
-        )
-    ))]
+    /// Only the owner of the inbox may call this. `newest` is a node in the inbox.
     #[inline(always)]
     #[must_use]
-    pub(crate) unsafe fn take_only(&self, node: *const T) -> bool {
+    pub(crate) unsafe fn take_from(&self, newest: *mut T) -> bool {
         let nobody = ptr::null_mut();
         self.head
-            .change_in::<PLACE_IN_LOOP>(node.cast_mut(), nobody, Ordering::Acquire)
+            .change_in::<PLACE_IN_LOOP>(newest, nobody, Ordering::Acquire)
     }
 
     /// Takes the list out of the head, which may be empty.
@@ -230,8 +203,9 @@ impl<T: Node> Inbox<T> {
         if !IS_ONE_CORE {
             return self.head.swap(ptr::null_mut(), Ordering::Acquire);
         }
-        let newest = self.head.load(Ordering::Relaxed);
-        if newest.is_null() || self.head.change(newest, ptr::null_mut(), Ordering::Acquire) {
+        let newest = self.newest();
+        // SAFETY: the caller is the owner, and the node was in the inbox just now.
+        if newest.is_null() || unsafe { self.take_from(newest) } {
             return newest;
         }
         self.take_all_again()
@@ -243,13 +217,14 @@ impl<T: Node> Inbox<T> {
         self.head.swap(ptr::null_mut(), Ordering::Acquire)
     }
 
-    /// Returns the node that arrived before this one.
+    /// Returns the node that arrived before this one, or null.
     ///
     /// # Safety
     ///
-    /// The node must be alive, and the owner must have taken it out.
+    /// Only the owner of the inbox may call this. The node must be alive, and in the inbox or just
+    /// taken out.
     #[inline(always)]
-    unsafe fn older(node: *mut T) -> *mut T {
+    pub(crate) unsafe fn older(node: *mut T) -> *mut T {
         // SAFETY: the caller's promise.
         let link = unsafe { &(*node).link().0 };
         loop {

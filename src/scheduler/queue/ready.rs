@@ -18,13 +18,6 @@ use crate::scheduler::lock_free::inbox::Node as _;
 use crate::scheduler::task::header::Header;
 use crate::scheduler::task::priority::Priority;
 use core::cell::Cell;
-#[cfg(not(any(
-    target_os = "linux",
-    feature = "smp",
-    feature = "trace",
-    all(feature = "fp-control", target_feature = "sse")
-)))]
-use core::mem::offset_of;
 use core::num::NonZeroUsize;
 use core::ptr;
 
@@ -73,31 +66,15 @@ impl Ring {
 /// The ready queue; see the [module](self).
 #[repr(C)]
 pub(crate) struct Ready {
-    rings: [Ring; Priority::COUNT],
-    levels: Cell<usize>,
+    pub(crate) rings: [Ring; Priority::COUNT],
+    /// A bit for each ring that is not empty.
+    pub(crate) levels: Cell<usize>,
     /// The number of fibers in all rings.
     #[cfg(feature = "smp")]
     count: Cell<usize>,
 }
 
 impl Ready {
-    /// The offset in a queue of the word that has a bit for each ring that is not empty.
-    #[cfg(not(any(
-        target_os = "linux",
-        feature = "smp",
-        feature = "trace",
-        all(feature = "fp-control", target_feature = "sse")
-    )))]
-    pub(crate) const LEVELS_AT: usize = offset_of!(Self, levels);
-    /// The offset in a queue of the rings.
-    #[cfg(not(any(
-        target_os = "linux",
-        feature = "smp",
-        feature = "trace",
-        all(feature = "fp-control", target_feature = "sse")
-    )))]
-    pub(crate) const RINGS_AT: usize = offset_of!(Self, rings);
-
     pub(crate) const fn new() -> Self {
         Self {
             levels: Cell::new(0),
@@ -215,17 +192,14 @@ impl Ready {
         self.one_more();
         let ring = self.ring(level);
         let last = ring.0.get();
-        // SAFETY: the caller vouches for the fiber.
-        let fiber_link = unsafe { (*fiber).link() };
         if last.is_null() {
-            fiber_link.set(fiber);
-            ring.0.set(fiber);
-            self.levels.set(self.levels.get() | 1 << level);
-            return ring;
+            // SAFETY: the caller's promise, and the ring is empty.
+            return unsafe { self.begin_ring(fiber, level) };
         }
         // SAFETY: fibers in a ring are alive.
         let last_link = unsafe { (*last).link() };
-        fiber_link.set(last_link.get());
+        // SAFETY: the caller vouches for the fiber.
+        unsafe { (*fiber).link() }.set(last_link.get());
         last_link.set(fiber);
         ring
     }
@@ -236,14 +210,6 @@ impl Ready {
     ///
     /// The requirements of [`push_back`](Self::push_back) apply. `level` must be the fiber's, and its
     /// ring must be empty.
-    #[cfg(all(
-        not(feature = "smp"),
-        any(
-            target_os = "linux",
-            feature = "trace",
-            all(feature = "fp-control", target_feature = "sse")
-        )
-    ))]
     #[inline(always)]
     pub(crate) unsafe fn begin_ring(&self, fiber: *const Header, level: usize) -> &Ring {
         let ring = self.ring(level);

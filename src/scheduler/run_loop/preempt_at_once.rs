@@ -1,27 +1,26 @@
 //! What [`preempt`](super::preempt) does, as one piece of assembly with the switch at its end, for the
 //! bare machine with one core.
 //!
-//! The way from an interrupt to the fiber that it has woken is one that kernels wait for. Written by
-//! the compiler it takes a fifth more: what is found here goes to the caller, which switches, through
-//! registers that must be saved for it.
+//! The time from an interrupt to the fiber that it has woken matters to kernels. The compiler would
+//! take more instructions: what is found here would go to the caller, which switches, through registers
+//! that must be saved for it.
 //!
 //! ```text
 //!   yield ── not fast ──► yield_at_once ── one fiber in the inbox, of a higher level ──► that fiber
 //!                            │
 //!                            ├── anything else ──► next_after_look ──► the fiber that it returns
-//!                            └── may not yield, or nobody else is ready ──► back to the yield
+//!                            └── nobody else is ready ──► back to the yield
 //! ```
 //!
 //! An interrupt may come between any two instructions, and its handler may put another fiber into the
 //! inbox. The one `cmpxchg` finds that. Nothing is changed before it but the mask, and that is undone.
 
 use super::RunLoop;
-use crate::context::switch_jumped_to;
-use crate::platform::interrupts;
-use crate::scheduler::cpu::current::{MAY_NOT_WAIT, word};
+use crate::context::Context;
+use crate::context::x86_64::switch_tail;
+use crate::scheduler::cpu::current::word;
 use crate::scheduler::cpu::fast::{ALLOWED, words};
 use crate::scheduler::lock_free::state::FROM_INBOX;
-use crate::scheduler::queue::ready::Ready;
 use crate::scheduler::task::header::Header;
 #[cfg(feature = "stack-check")]
 use crate::stack::{CANARY, CANARY_TOP_AT};
@@ -38,7 +37,7 @@ macro_rules! check_both_stacks {
         jbe 4f
         cmp dword ptr [r9 + {canary_at}], {canary}
         jne 4f
-        mov r9, [rax + {next_sp}]
+        mov r9, [rax + {own} + {sp}]
         cmp r9, [rax + {bottom}]
         jbe 4f
         cmp r9, rax
@@ -49,7 +48,7 @@ macro_rules! check_both_stacks {
 #[cfg(not(feature = "stack-check"))]
 macro_rules! check_both_stacks {
     () => {
-        "jmp 7f /* {bottom} {canary_at} {canary} {next_sp} */"
+        "jmp 7f /* {bottom} {canary_at} {canary} */"
     };
 }
 
@@ -59,43 +58,33 @@ const CANARY: u32 = 0;
 const CANARY_TOP_AT: usize = 0;
 
 impl RunLoop {
-    /// Runs the next fiber in place of `prev`, which yields, where a yield cannot be fast. Returns
-    /// false if `prev` is not to yield, or if nobody else is ready.
+    /// Runs the next fiber in place of `prev`, which yields where a yield cannot be fast. Returns when
+    /// `prev` runs again. There is never a fiber to which the caller has to switch.
     ///
     /// # Safety
     ///
-    /// Both must come from [`yielding_fiber`](crate::scheduler::cpu::yielding::yielding_fiber).
+    /// `prev` must be the running fiber of a loop, and the caller must be the owner (**R1**).
     #[inline(always)]
-    pub(super) unsafe fn yield_with_a_look(flags: u32, prev: *const Header) -> bool {
+    pub(super) unsafe fn yield_with_a_look(prev: *const Header) -> Option<*const Header> {
         // SAFETY: the caller's promise is what `yield_at_once` asks for. Every register is saved by
         // the switch or declared as clobbered.
         unsafe {
             asm!(
-                "lea r11, [rip + 2f]",
-                "jmp {yield_at_once}",
-                "endbr64",
-                ".byte 0xe9", // a jump, in its long form
-                ".long {stays} - . - 4",
-                "2: endbr64",
+                "call {yield_at_once}",
                 yield_at_once = sym yield_at_once,
-                stays = label { return false },
-                inout("edi") flags => _,
                 inout("rsi") prev => _,
                 lateout("r12") _, lateout("r13") _, lateout("r14") _, lateout("r15") _,
                 clobber_abi("sysv64"),
             );
         }
-        true
+        None
     }
 }
 
-/// How far before its landing a yield goes on that did not switch.
-const STAYS_BEFORE: usize = 9;
-
-/// Continues another fiber in place of the running one, in rsi, or goes on before the landing at r11.
-/// The processor's flags are in edi.
+/// Continues another fiber in place of the running one, which is in rsi. It returns when that runs
+/// again, or at once if nobody else is ready.
 ///
-/// It is entered by a jump, as [`switch_jumped_to`] is, on an aligned stack.
+/// It preserves rbp and rbx, as a switch does, and no other register.
 ///
 /// # Safety
 ///
@@ -105,14 +94,10 @@ unsafe extern "sysv64" fn yield_at_once() {
     // The fiber in the inbox is in rax, its ring in r8 and its level in rcx. The loop is in rdi, and
     // the ring of the running fiber in rdx. The comments name the invariants of `RunLoop`.
     naked_asm!(
-        ".cfi_startproc simple",
-        ".cfi_def_cfa rsp, 0", // the caller is the code that jumped
-        ".cfi_register rip, r11",
-        "bt edi, {interrupt_flag}", // two bytes less than a test
-        "jnc 5f",
-        "test sil, {may_not_wait}",
-        "jnz 5f",
-        "mov rdi, [rsi + {run_loop}]", // R1: it may wait, so it runs, and we are the owner
+        ".cfi_startproc",
+        "push rsi", // so that the stack is aligned, too
+        ".cfi_adjust_cfa_offset 8",
+        "mov rdi, [rsi + {run_loop}]", // R1: we are the owner
         "mov rax, [rdi + {inbox}]",
         "test rax, rax",
         "jz 4f",
@@ -127,23 +112,11 @@ unsafe extern "sysv64" fn yield_at_once() {
         "3:",
         "and dword ptr [rip + {mask}], 0",
         "4:",
-        "push r11",
-        ".cfi_adjust_cfa_offset 8",
-        ".cfi_rel_offset rip, 0",
-        "push rsi",
-        ".cfi_adjust_cfa_offset 8",
         "call {next_after_look}",
-        "pop rsi",
-        ".cfi_adjust_cfa_offset -8",
-        "pop r11",
-        ".cfi_adjust_cfa_offset -8",
-        ".cfi_register rip, r11",
+        "mov rsi, [rsp]",
         "cmp rax, rsi",
         "jne 6f",
-        "5:",
-        "sub r11, {stays_before}",
-        "jmp r11",
-        "int3",
+        "jmp 5f",
         "7:",
         // Before the inbox becomes empty, so that whoever puts something into it afterwards forbids
         // fast yields again.
@@ -162,12 +135,20 @@ unsafe extern "sysv64" fn yield_at_once() {
         "mov [rip + {running}], rax",
         "6:",
         "inc qword ptr [rsi + {turns}]",
-        "jmp {switch}",
-        "int3",
+        // The switch, as in `context`.
+        "mov r10, rax",
+        "lea rax, [rip + 2f]",
+        "mov [rsi + {own} + {sp}],  rsp",
+        "mov [rsi + {own} + {rbp}], rbp",
+        "mov [rsi + {own} + {rbx}], rbx",
+        "mov [rsi + {own} + {ip}],  rax",
+        "jmp {switch_tail}",
+        "2: endbr64",
+        "5:",
+        "add rsp, 8",
+        ".cfi_adjust_cfa_offset -8",
+        "ret",
         ".cfi_endproc",
-        stays_before = const STAYS_BEFORE,
-        interrupt_flag = const interrupts::FLAG.trailing_zeros(),
-        may_not_wait = const MAY_NOT_WAIT,
         run_loop = const Header::RUN_LOOP_AT,
         inbox = const offset_of!(RunLoop, inbox),
         link = const Header::LINK_AT,
@@ -175,24 +156,25 @@ unsafe extern "sysv64" fn yield_at_once() {
         bottom = const offset_of!(Header, stack_bottom),
         canary_at = const CANARY_TOP_AT,
         canary = const CANARY,
-        next_sp = const Header::SP_AT,
+        own = const Header::OWN_AT,
+        sp = const Context::SP_AT,
+        rbp = const Context::RBP_AT,
+        rbx = const Context::RBX_AT,
+        ip = const Context::IP_AT,
         state = const offset_of!(Header, state),
         not_from_inbox = const !FROM_INBOX.cast_signed(),
-        levels = const offset_of!(RunLoop, ready) + Ready::LEVELS_AT,
+        levels = const offset_of!(RunLoop, ready.levels),
         turns = const Header::TURNS_AT,
         allowed = const ALLOWED,
         mask = sym words::MASK,
         fast_ring = sym words::RING,
         running = sym word::WORD,
-        switch = sym switch_jumped_to,
+        switch_tail = sym switch_tail,
         next_after_look = sym next_after_look,
     )
 }
 
-const _: () = assert!(
-    offset_of!(RunLoop, ready) == 0 && Ready::RINGS_AT == 0,
-    "rings lie first"
-);
+const _: () = assert!(offset_of!(RunLoop, ready.rings) == 0, "rings lie first");
 
 /// Calls the method of this name.
 ///

@@ -42,39 +42,13 @@ impl RunLoop {
             unsafe { Self::set_running(next) };
             next
         } else {
-            #[cfg(not(any(
-                target_os = "linux",
-                feature = "smp",
-                feature = "trace",
-                all(feature = "fp-control", target_feature = "sse")
-            )))]
-            // SAFETY: both come from there.
-            return if !unsafe { Self::yield_with_a_look(flags, prev) } {
-                misuse::check();
-            };
-            #[cfg(any(
-                target_os = "linux",
-                feature = "smp",
-                feature = "trace",
-                all(feature = "fp-control", target_feature = "sse")
-            ))]
-            // SAFETY: both come from there.
-            let next = unsafe { Self::next_after_yield(flags, prev) };
-            #[cfg(any(
-                target_os = "linux",
-                feature = "smp",
-                feature = "trace",
-                all(feature = "fp-control", target_feature = "sse")
-            ))]
-            if ptr::eq(next, prev) {
-                return misuse::check();
+            if !yielding::may_yield(flags, prev) {
+                misuse::may_not_wait();
             }
-            #[cfg(any(
-                target_os = "linux",
-                feature = "smp",
-                feature = "trace",
-                all(feature = "fp-control", target_feature = "sse")
-            ))]
+            // SAFETY: it may yield, so it runs, and the caller is the owner (R1).
+            let Some(next) = (unsafe { Self::yield_with_a_look(prev) }) else {
+                return;
+            };
             next
         };
         // SAFETY: R2.
@@ -102,36 +76,6 @@ impl RunLoop {
     unsafe fn fast_of(fiber: *const Header) -> &'static FastYields {
         // SAFETY: it runs, or was interrupted.
         &unsafe { Self::of(fiber) }.fast
-    }
-
-    /// Returns the next fiber after a yield that cannot be fast. The fiber is recorded as running. It
-    /// may be `prev`, and it is `prev` if that may not yield.
-    ///
-    /// # Safety
-    ///
-    /// Both must come from [`yielding::yielding_fiber`].
-    #[cfg(any(
-        target_os = "linux",
-        feature = "smp",
-        feature = "trace",
-        all(feature = "fp-control", target_feature = "sse")
-    ))]
-    #[cold]
-    #[inline(never)]
-    unsafe fn next_after_yield(flags: u32, prev: *const Header) -> *const Header {
-        if !yielding::may_yield(flags, prev) {
-            return prev;
-        }
-        // SAFETY: it may wait, so it runs.
-        let run_loop = unsafe { Self::of(prev) };
-        #[cfg(not(feature = "smp"))]
-        // SAFETY: as above, and the caller is the owner (R1).
-        if let Some(next) = unsafe { run_loop.preempted_by(prev) } {
-            return next;
-        }
-        // This is the last that is called, so nothing is saved for it.
-        // SAFETY: as above.
-        unsafe { run_loop.next_after_look(prev) }
     }
 
     /// Returns the next fiber after a yield that finds something in the inbox, a change of level,

@@ -12,7 +12,7 @@ mod tests;
 
 use super::prefix::prefix_bytes;
 use super::wait::Wait;
-use crate::context::ControlBlock;
+use crate::context::{Context, ControlBlock};
 use crate::scheduler::lock_free::inbox::{Link, Node};
 use crate::scheduler::lock_free::state::State;
 use crate::stack::{PAGE_SIZE, StackBounds};
@@ -113,26 +113,16 @@ impl Header {
     /// The offset of the loop's address in a header.
     pub(crate) const RUN_LOOP_AT: usize = offset_of!(Self, run_loop);
 
-    /// The offset in a header of the stack pointer that was stored when its fiber last left its
-    /// stack.
-    pub(crate) const SP_AT: usize = offset_of!(Self, block) + ControlBlock::OWN_SP_AT;
+    /// The offset in a header of what was stored when its fiber last left its stack.
+    pub(crate) const OWN_AT: usize = offset_of!(Self, block) + ControlBlock::OWN_AT;
+
+    /// The offset in a header of the stack pointer that was stored then.
+    pub(crate) const SP_AT: usize = Self::OWN_AT + Context::SP_AT;
 
     /// The offset in a header of the link to the next in the same ring or inbox.
-    #[cfg(not(any(
-        target_os = "linux",
-        feature = "smp",
-        feature = "trace",
-        all(feature = "fp-control", target_feature = "sse")
-    )))]
     pub(crate) const LINK_AT: usize = offset_of!(Self, block) + ControlBlock::SPARE_AT;
 
     /// The offset in a header of the number of turns.
-    #[cfg(not(any(
-        target_os = "linux",
-        feature = "smp",
-        feature = "trace",
-        all(feature = "fp-control", target_feature = "sse")
-    )))]
     pub(crate) const TURNS_AT: usize = Self::LINK_AT + size_of::<usize>();
 
     /// Creates the header of a run loop's own context, which is in no queue.
@@ -189,10 +179,12 @@ impl Header {
         self.run_loop.store(run_loop.cast_mut(), Ordering::Release);
     }
 
+    /// Returns the address of a word of the block that the header uses, by its offset in the header:
+    /// fibers of a scheduler are entered by `switch` alone.
     #[inline(always)]
-    const fn words(&self) -> *mut [*mut (); 2] {
-        // SAFETY: fibers of a scheduler are entered by `switch` alone.
-        unsafe { ControlBlock::spare_words(self.block.get()) }
+    const fn spare_word(&self, at: usize) -> *mut *mut () {
+        const { assert!(offset_of!(Self, block) == 0) };
+        self.block.get().wrapping_byte_add(at).cast()
     }
 
     /// Returns the record of the fiber's wait. The fiber may already have been woken, and will
@@ -217,8 +209,8 @@ impl Header {
     /// anyway.
     #[inline(always)]
     pub(crate) const fn dispatches(&self) -> &Turns {
-        // SAFETY: the second word is nothing else than this count, and as aligned.
-        unsafe { &*self.words().cast::<Turns>().wrapping_add(1) }
+        // SAFETY: the word is nothing else than this count, and as aligned.
+        unsafe { &*self.spare_word(Self::TURNS_AT).cast() }
     }
 
     /// Returns the name, of which at most the first 255 bytes are kept. It is empty if another core
@@ -376,9 +368,8 @@ fn of(word: u64, generation: u32) -> Option<u32> {
 unsafe impl Node for Header {
     #[inline(always)]
     fn link(&self) -> &Link<Self> {
-        // SAFETY: the first word is nothing else than the link, which is a transparent atomic
-        // pointer.
-        unsafe { &*self.words().cast() }
+        // SAFETY: the word is nothing else than the link, which is a transparent atomic pointer.
+        unsafe { &*self.spare_word(Self::LINK_AT).cast() }
     }
 }
 

@@ -1,8 +1,9 @@
 //! The truth to compare with: follows every call, return and switch as it happens, and knows no unwind table.
 //!
-//! It sees the registers before each instruction. A `call` pushes where it will return to, with the registers that a
-//! caller gets back; a `ret` pops that. A switch is a jump with the stack pointer of another context in rcx
-//! and its address in rdx, or with both in the block in rsi or r10; it is over when control arrives there. From the first instruction of such a jump on, the caller is the
+//! It sees the registers before each instruction. A `call` pushes where it will return to, with the
+//! registers that a caller gets back. A `ret` pops that. A switch is a jump with the stack pointer of
+//! another context in rcx and its address in rdx, or with both in the block in rsi or r10. It is over
+//! when control arrives there. From the first instruction behind such a jump on, the caller is the
 //! context to come.
 
 use tests_qemu::exceptions::TrapFrame;

@@ -3,20 +3,17 @@
 //! Before each instruction: the running chain is walked to its end, and so is every fiber that is suspended or new, from
 //! the registers in its block. Each caller's address and its rsp, rbp and rbx must be those that the shadow knows.
 
-use core::cell::UnsafeCell;
-use core::mem::MaybeUninit;
-
 use tests_qemu::exceptions::{self, TrapFrame};
-use tests_qemu::{cpu, println, start_info};
-use tests_unwind::{Broken, Entry, Registers, Unwinder};
+use tests_qemu::{cpu, println};
+use tests_unwind::{Broken, Registers, Unwinder};
 use x86_64::registers::rflags::RFlags;
 
 use super::rbp;
 use super::scene::{self, kfiber_test_scene_stop};
 use super::shadow::{CONTEXTS, Link, Place, Shadow};
-use super::walk::{Counts, Expected, MAX_CALLERS, interrupted, place};
+use super::walk::{Counts, Expected, MAX_CALLERS, place};
+use crate::unwinding::{DEBUG, Kept, interrupted, is_at_pushfq, unwinder};
 
-const DEBUG: u8 = 1;
 /// Walks that are shown in full when they are wrong.
 const SHOWN: u64 = 3;
 
@@ -33,30 +30,7 @@ struct Watch {
     rbp: rbp::Counts,
 }
 
-struct State(UnsafeCell<MaybeUninit<Watch>>);
-
-// SAFETY: One processor; it is used by `watch` before stepping begins and after it ended, and by the hook in between.
-unsafe impl Sync for State {}
-
-static STATE: State = State(UnsafeCell::new(MaybeUninit::uninit()));
-
-/// Most functions that the kernel can have.
-const MAX_FUNCTIONS: usize = 32 * 1024;
-
-struct Room(UnsafeCell<[Entry; MAX_FUNCTIONS]>);
-
-// SAFETY: Only `load` takes it, once.
-unsafe impl Sync for Room {}
-
-static ROOM: Room = Room(UnsafeCell::new([Entry::NONE; MAX_FUNCTIONS]));
-
-/// The watch, which `watch` has begun.
-const fn state() -> &'static mut Watch {
-    // SAFETY: See `Sync` above; no reference is kept across the two uses.
-    let watch = unsafe { &mut *STATE.0.get() };
-    // SAFETY: `watch` below initialises it before anyone else is here.
-    unsafe { watch.assume_init_mut() }
-}
+static WATCH: Kept<Watch> = Kept::nothing();
 
 /// Ends the stepping: the hook clears the flag at its first instruction.
 #[unsafe(no_mangle)]
@@ -67,17 +41,9 @@ const extern "C" fn kfiber_test_scene_end() {
 
 /// Reads the unwind tables; once, before all scenes.
 pub(super) fn load() {
-    let section = start_info::module().expect("the runner passes `.debug_frame` as a module");
-    // SAFETY: It is taken here only, and a test loads once.
-    let unwinder = Unwinder::new(section, unsafe { &mut *ROOM.0.get() });
-    println!(
-        "unwind entries of {} functions in {} bytes",
-        unwinder.functions(),
-        section.len()
-    );
-    // SAFETY: Nobody else uses it yet.
-    let slot = unsafe { &mut *STATE.0.get() };
-    slot.write(Watch {
+    let unwinder = unwinder();
+    println!("unwind entries of {} functions", unwinder.functions());
+    WATCH.fill(Watch {
         unwinder,
         shadow: Shadow::new(),
         expected: Expected::NONE,
@@ -92,7 +58,7 @@ pub(super) fn load() {
 /// Plays a scene step by step.
 #[inline(never)]
 pub(super) fn watch(is_symmetric: bool, play: impl FnOnce()) -> (Counts, rbp::Counts) {
-    let watch = state();
+    let watch = WATCH.get();
     watch.counts = Counts::default();
     watch.rbp = rbp::Counts::default();
     watch.shadow.begin(is_symmetric);
@@ -102,11 +68,11 @@ pub(super) fn watch(is_symmetric: bool, play: impl FnOnce()) -> (Counts, rbp::Co
     play();
     kfiber_test_scene_end();
     exceptions::unhook(DEBUG);
-    (state().counts, state().rbp)
+    (WATCH.get().counts, WATCH.get().rbp)
 }
 
 fn on_step(frame: &mut TrapFrame) {
-    let watch = state();
+    let watch = WATCH.get();
     if frame.rip == kfiber_test_scene_end as *const () as u64 {
         frame.rflags &= !RFlags::TRAP_FLAG.bits();
         return;
@@ -135,8 +101,7 @@ fn on_step(frame: &mut TrapFrame) {
     if frame.rip == kfiber_test_scene_stop as *const () as u64 {
         watch.check_stop(frame);
     }
-    // SAFETY: The byte that the processor is about to execute.
-    watch.is_after_pushfq = unsafe { *(frame.rip as *const u8) } == 0x9c;
+    watch.is_after_pushfq = is_at_pushfq(frame);
 }
 
 impl Watch {

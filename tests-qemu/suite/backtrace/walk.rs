@@ -1,7 +1,6 @@
 //! One walk: where it begins, what it finds, what it was to find, and the counts of all of them.
 
 use gimli::X86_64;
-use tests_qemu::exceptions::TrapFrame;
 use tests_unwind::Registers;
 
 use super::shadow::Place;
@@ -70,15 +69,6 @@ pub(super) fn place(registers: &Registers) -> Place {
         rbp: value(X86_64::RBP),
         rbx: value(X86_64::RBX),
     }
-}
-
-/// The registers in the order of their DWARF numbers.
-pub(super) fn interrupted(frame: &TrapFrame) -> Registers {
-    let f = frame;
-    Registers::interrupted([
-        f.rax, f.rdx, f.rcx, f.rbx, f.rsi, f.rdi, f.rbp, f.rsp, f.r8, f.r9, f.r10, f.r11, f.r12,
-        f.r13, f.r14, f.r15, f.rip,
-    ])
 }
 
 /// Reads a word of a stack.

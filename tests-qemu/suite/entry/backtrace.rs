@@ -4,19 +4,15 @@
 //! entered by a jump instead, with the frame that the processor would have pushed, and with the trap flag set.
 
 use core::arch::{asm, naked_asm};
-use core::cell::UnsafeCell;
 use core::hint::black_box;
-use core::mem::MaybeUninit;
 
 use kfiber::{exceptions::TrapFrame, interrupt_entry};
-use tests_qemu::{exceptions, kernel_test, println, start_info};
-use tests_unwind::{Entry, Registers, Unwinder};
+use tests_qemu::{exceptions, kernel_test, println};
+use tests_unwind::{Registers, Unwinder};
 
 use super::{SCHEDULER, run};
+use crate::unwinding::{DEBUG, Kept, interrupted, registers, unwinder};
 
-const DEBUG: u8 = 1;
-/// Most functions that the kernel can have.
-const MAX_FUNCTIONS: usize = 32 * 1024;
 const MAX_CALLERS: usize = 32;
 
 interrupt_entry! {
@@ -193,35 +189,11 @@ struct Watch {
     wrong: u64,
 }
 
-struct State(UnsafeCell<MaybeUninit<Watch>>);
-
-// SAFETY: One processor; it is used by `step_through` before stepping begins and after it ended, and by the hook in between.
-unsafe impl Sync for State {}
-
-static STATE: State = State(UnsafeCell::new(MaybeUninit::uninit()));
-
-struct Room(UnsafeCell<[Entry; MAX_FUNCTIONS]>);
-
-// SAFETY: Only `load` takes it, once.
-unsafe impl Sync for Room {}
-
-static ROOM: Room = Room(UnsafeCell::new([Entry::NONE; MAX_FUNCTIONS]));
-
-const fn state() -> &'static mut Watch {
-    // SAFETY: See `Sync` above; no reference is kept across the uses.
-    let watch = unsafe { &mut *STATE.0.get() };
-    // SAFETY: `load` initialises it before anyone else is here.
-    unsafe { watch.assume_init_mut() }
-}
+static WATCH: Kept<Watch> = Kept::nothing();
 
 fn load() {
-    let section = start_info::module().expect("the runner passes `.debug_frame` as a module");
-    // SAFETY: It is taken here only, and a test loads once.
-    let unwinder = Unwinder::new(section, unsafe { &mut *ROOM.0.get() });
-    // SAFETY: Nobody else uses it yet.
-    let slot = unsafe { &mut *STATE.0.get() };
-    slot.write(Watch {
-        unwinder,
+    WATCH.fill(Watch {
+        unwinder: unwinder(),
         stub: 0,
         expected: [Registers::default(); MAX_CALLERS],
         count: 0,
@@ -233,7 +205,7 @@ fn load() {
 }
 
 fn on_step(frame: &mut TrapFrame) {
-    let watch = state();
+    let watch = WATCH.get();
     if frame.rip == kfiber_test_interrupted as *const () as u64 {
         // The interrupted code goes on, without the trap flag, and with the registers that every walk has found.
         watch.judge(frame, true);
@@ -252,14 +224,6 @@ fn on_step(frame: &mut TrapFrame) {
     watch.judge(frame, false);
 }
 
-/// The registers in the order of their DWARF numbers.
-fn registers(f: &TrapFrame, rip: u64, rsp: u64) -> Registers {
-    Registers::interrupted([
-        f.rax, f.rdx, f.rcx, f.rbx, f.rsi, f.rdi, f.rbp, rsp, f.r8, f.r9, f.r10, f.r11, f.r12,
-        f.r13, f.r14, f.r15, rip,
-    ])
-}
-
 impl Watch {
     /// Notes what the interrupted code has in its registers, without the stub's rules: the stub has executed nothing, and
     /// the frame is at the stack pointer.
@@ -268,11 +232,11 @@ impl Watch {
         let pushed = frame.rsp + if has_error_code { 8 } else { 0 };
         let word = |index: u64| tests_unwind::read(pushed + 8 * index).expect("on the stack");
         assert_eq!(word(0), kfiber_test_interrupted as *const () as u64);
-        let interrupted = registers(frame, word(0), word(3));
-        self.expected[0] = interrupted;
+        let start = registers(frame, word(0), word(3));
+        self.expected[0] = start;
         self.count = 1;
         let (expected, count) = (&mut self.expected, &mut self.count);
-        let walked = self.unwinder.walk(interrupted, |caller| {
+        let walked = self.unwinder.walk(start, |caller| {
             expected[*count] = *caller;
             *count += 1;
             true
@@ -283,8 +247,8 @@ impl Watch {
 
     /// Walks, and counts the walk as wrong unless it goes through the interrupted code to its outermost caller.
     fn judge(&mut self, frame: &TrapFrame, is_back: bool) {
-        let interrupted = kfiber_test_interrupted as *const () as u64;
-        let start = registers(frame, frame.rip, frame.rsp);
+        let place = kfiber_test_interrupted as *const () as u64;
+        let start = interrupted(frame);
         let expected = &self.expected[..self.count];
         let mut found = if is_back {
             usize::from(start == expected[0])
@@ -293,7 +257,7 @@ impl Watch {
         };
         let mut is_right = true;
         let walked = self.unwinder.walk(start, |caller| {
-            if found > 0 || caller.ip() == interrupted {
+            if found > 0 || caller.ip() == place {
                 is_right &= expected.get(found) == Some(caller);
                 found += 1;
             }
@@ -315,12 +279,12 @@ impl Watch {
 
 #[inline(never)]
 fn step_through(stub: unsafe extern "sysv64" fn(), error_code: u64, fewest: u64) {
-    let watch = state();
+    let watch = WATCH.get();
     (watch.steps, watch.in_stub, watch.wrong) = (0, 0, 0);
     watch.stub = stub as *const () as u64;
     // SAFETY: the stub has an error code if there is one; `load` hooked `#DB`.
     unsafe { enter(stub, error_code) };
-    let watch = state();
+    let watch = WATCH.get();
     println!(
         "steps={} in_stub={} wrong={} callers={}",
         watch.steps, watch.in_stub, watch.wrong, watch.count

@@ -1,12 +1,14 @@
 //! One of several fibers in a pool fails; the others, and who joins it, see what they are to see.
 
 use core::hint::black_box;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use kfiber::scheduler::{
     FiberPool, FiberState, JoinHandle, Panic, SpawnErrorKind, scope, sleep, yield_now,
 };
 use kfiber::sync::{Channel, Mutex};
 use tests_qemu::kernel_test;
+use x86_64::instructions::interrupts::without_interrupts;
 
 use super::{
     CELLS, LAST, SCHEDULER, STACK, contain, failure_of, kinds::Kind, reports, run_all, spawn,
@@ -104,7 +106,22 @@ fn one_fails(
     }
 }
 
+/// How many of the fibers that a failing one has spawned have run.
+static RAN: AtomicU64 = AtomicU64::new(0);
+
 kernel_test! {
+    fn a_fiber_fails_while_the_inbox_has_one_that_was_spawned_with_interrupts_off() {
+        contain();
+        let unlucky = spawn(|| {
+            let posted = without_interrupts(|| spawn(|| RAN.fetch_add(1, Ordering::Relaxed)));
+            posted.detach();
+            Kind::InvalidInstruction.fail()
+        });
+        run_all();
+        Kind::InvalidInstruction.check(failure_of(unlucky.try_join()));
+        assert_eq!(RAN.load(Ordering::Relaxed), 1);
+    }
+
     fn every_kind_in_every_slot_early_and_late_with_and_without_locks() timeout(60) {
         static POOLS: [FiberPool<STACK, 3>; KINDS * 6] = [const { FiberPool::new() }; _];
         contain();

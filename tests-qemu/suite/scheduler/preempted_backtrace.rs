@@ -1,20 +1,17 @@
 //! A backtrace at every instruction of a yield that runs the fiber which an interrupt has woken: first
 //! through the fiber that is left, and from the switch on through the other.
 
-use core::cell::UnsafeCell;
-use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use kfiber::scheduler::{Priority, park, yield_now};
 use tests_qemu::exceptions::{self, TrapFrame};
-use tests_qemu::{cpu, kernel_test, println, start_info};
-use tests_unwind::{Entry, Registers, Unwinder};
+use tests_qemu::{cpu, kernel_test, println};
+use tests_unwind::{Registers, Unwinder};
 use x86_64::registers::rflags::RFlags;
 
 use super::{CELLS, SCHEDULER, run_with_interrupts, spawn};
+use crate::unwinding::{DEBUG, Kept, interrupted, is_at_pushfq, unwinder};
 
-const DEBUG: u8 = 1;
-const MAX_FUNCTIONS: usize = 32 * 1024;
 /// An offset that fibers of the scheduler's cells never have between two places of one stack.
 const NEAR: u64 = 4096;
 
@@ -25,33 +22,13 @@ struct Watch {
     /// Steps on either side, outside of these functions.
     steps: [u64; 2],
     wrong: u64,
-    /// Behind `pushfq` in inline assembly, the compiler's rules do not know of the word on the stack.
     is_after_pushfq: bool,
 }
 
-struct State(UnsafeCell<MaybeUninit<Watch>>);
-
-// SAFETY: One processor; the test fills it before the steps begin, and reads it when they have ended.
-unsafe impl Sync for State {}
-
-static STATE: State = State(UnsafeCell::new(MaybeUninit::uninit()));
-
-struct Room(UnsafeCell<[Entry; MAX_FUNCTIONS]>);
-
-// SAFETY: Only the test takes it, once.
-unsafe impl Sync for Room {}
-
-static ROOM: Room = Room(UnsafeCell::new([Entry::NONE; MAX_FUNCTIONS]));
+static WATCH: Kept<Watch> = Kept::nothing();
 
 /// Where the stacks of the two fibers are.
 static STACKS: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
-
-const fn state() -> &'static mut Watch {
-    // SAFETY: See `Sync` above; no reference is kept across the uses.
-    let watch = unsafe { &mut *STATE.0.get() };
-    // SAFETY: the test initialises it before the first step.
-    unsafe { watch.assume_init_mut() }
-}
 
 #[inline(never)]
 fn yields() {
@@ -68,26 +45,29 @@ fn note_stack(side: usize) {
     STACKS[side].store((&raw const here).addr() as u64, Ordering::Relaxed);
 }
 
+/// The stack pointer of the fiber that a walk finds. The end of a switch loads it with its first instruction, and
+/// before that the caller is the fiber to come already.
+fn stack_pointer(frame: &TrapFrame) -> u64 {
+    // SAFETY: The instruction that the processor is about to execute.
+    match unsafe { (frame.rip as *const [u8; 4]).read() } {
+        [0x49, 0x8b, 0x62, 0x30] => tests_unwind::read(frame.r10 + 0x30).expect("it was saved"), // mov rsp, [r10 + 0x30]
+        _ => frame.rsp,
+    }
+}
+
 fn on_step(frame: &mut TrapFrame) {
-    let watch = state();
-    let is_after_pushfq = watch.is_after_pushfq;
-    // SAFETY: The byte that the processor is about to execute.
-    watch.is_after_pushfq = unsafe { *(frame.rip as *const u8) } == 0x9c;
-    if is_after_pushfq {
+    let watch = WATCH.get();
+    if core::mem::replace(&mut watch.is_after_pushfq, is_at_pushfq(frame)) {
         return;
     }
     let innermost = watch.unwinder.function(frame.rip);
-    let is_near = |stack: &AtomicU64| stack.load(Ordering::Relaxed).abs_diff(frame.rsp) < NEAR;
+    let sp = stack_pointer(frame);
+    let is_near = |stack: &AtomicU64| stack.load(Ordering::Relaxed).abs_diff(sp) < NEAR;
     let Some(side) = STACKS.iter().position(is_near) else {
         watch.wrong += 1;
-        return println!("rsp={:#x} is in neither stack", frame.rsp);
+        return println!("rsp={sp:#x} is in neither stack");
     };
     let (function, known) = watch.sides[side];
-    let f = &*frame;
-    let start = Registers::interrupted([
-        f.rax, f.rdx, f.rcx, f.rbx, f.rsi, f.rdi, f.rbp, f.rsp, f.r8, f.r9, f.r10, f.r11, f.r12,
-        f.r13, f.r14, f.r15, f.rip,
-    ]);
     if innermost == Some(function) {
         if side == 1 && known.is_some() {
             // It goes on with what every walk has found.
@@ -102,7 +82,7 @@ fn on_step(frame: &mut TrapFrame) {
     let mut found = None;
     let mut callers = 0;
     let (unwinder, is_in) = (&mut watch.unwinder, function..function + 0x400);
-    let walked = unwinder.walk(start, |caller| {
+    let walked = unwinder.walk(interrupted(frame), |caller| {
         callers += 1;
         if found.is_none() && is_in.contains(&caller.ip()) {
             found = Some(*caller);
@@ -125,14 +105,9 @@ fn on_step(frame: &mut TrapFrame) {
 }
 
 fn load() {
-    let section = start_info::module().expect("the runner passes `.debug_frame` as a module");
-    // SAFETY: It is taken here only, and the test loads once.
-    let unwinder = Unwinder::new(section, unsafe { &mut *ROOM.0.get() });
     let at = |function: u64| (function, None);
-    // SAFETY: Nobody else uses it yet.
-    let slot = unsafe { &mut *STATE.0.get() };
-    slot.write(Watch {
-        unwinder,
+    WATCH.fill(Watch {
+        unwinder: unwinder(),
         sides: [
             at(yields as *const () as u64),
             at(parks as *const () as u64),
@@ -174,7 +149,7 @@ fn walk_through_a_yield(wakes_two: bool) {
     });
     run_with_interrupts();
     assert!(fiber.try_join().is_ok());
-    let Watch { steps, wrong, .. } = state();
+    let Watch { steps, wrong, .. } = WATCH.get();
     println!("steps={steps:?} wrong={wrong}");
     assert_eq!(*wrong, 0, "wrong walks");
     let expected = if wakes_two { 90 } else { 30 };

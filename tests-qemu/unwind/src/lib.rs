@@ -1,9 +1,10 @@
 //! A DWARF unwinder for a kernel without a heap: what a profiler or a fault handler of a real kernel would do.
 //!
-//! The stock bare target puts the tables of compiled functions into `.debug_frame`, which stays in the ELF file. The
-//! runner passes a copy of that section as a boot module (`FLAG_DEBUG_FRAME` of the protocol). Those of functions in assembly may come to lie there too, or
-//! in `.eh_frame`, depending on what else is in their codegen unit; so both are read, as debuggers do. Of DWARF
-//! expressions, only "the word at a register plus an offset" is evaluated: the ends of switches need no other.
+//! The stock bare target puts the tables of compiled functions into `.debug_frame`, which stays in the
+//! ELF file. The runner passes a copy of that section as a boot module (`FLAG_DEBUG_FRAME` of the
+//! protocol). Those of functions in assembly may come to lie there too, or in `.eh_frame`, depending on
+//! what else is in their codegen unit. So both are read, as debuggers do. Of DWARF expressions, only
+//! "the word at a register plus an offset" is evaluated: the ends of switches need no other.
 //!
 //! It is a crate of its own so that it can be optimised in debug kernels too, whose tests walk at every instruction.
 //! On the host it is empty, as the whole harness is.

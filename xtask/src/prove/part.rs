@@ -15,7 +15,6 @@ pub(super) enum Part {
     SuspendTail,
     SwitchTail,
     ExitTail,
-    JumpedTo,
     Base,
     Suspended,
     Resume,
@@ -25,14 +24,13 @@ pub(super) enum Part {
 }
 
 impl Part {
-    pub(super) const FUNCTIONS: [Self; 9] = [
+    pub(super) const FUNCTIONS: [Self; 8] = [
         Self::OutOfLine,
         Self::Tail,
         Self::ResumeTail,
         Self::SuspendTail,
         Self::SwitchTail,
         Self::ExitTail,
-        Self::JumpedTo,
         Self::Base,
         Self::Suspended,
     ];
@@ -58,7 +56,6 @@ impl Part {
             Self::SuspendTail => "suspend_tail",
             Self::SwitchTail => "switch_tail",
             Self::ExitTail => "exit_tail",
-            Self::JumpedTo => "switch_jumped_to",
             Self::Base => "base",
             Self::Suspended => "suspended",
             Self::Resume => "inline resume",
@@ -76,7 +73,6 @@ impl Part {
             Self::SuspendTail => symbol == "kfiber::context::x86_64::suspend_tail",
             Self::SwitchTail => symbol == "kfiber::context::x86_64::switch_tail",
             Self::ExitTail => symbol == "kfiber::context::x86_64::exit_tail",
-            Self::JumpedTo => symbol == "kfiber::context::jumped_to::switch_jumped_to",
             Self::Base => symbol == "kfiber::context::x86_64::base",
             Self::Suspended => symbol == "kfiber::context::x86_64::suspended",
             Self::Resume | Self::Suspend | Self::Switch | Self::Leave => false,

@@ -3,7 +3,7 @@
 use super::part::{Part, Piece};
 use super::specimen::Specimen;
 use super::walk::Violation;
-use super::{exit_tail, first_frame, jumped_to, round_trip, tail};
+use super::{exit_tail, first_frame, round_trip, tail};
 
 /// Proves one piece of the code.
 pub(super) fn prove_piece(specimen: &Specimen, piece: &Piece) -> Result<(), Violation> {
@@ -34,7 +34,6 @@ pub(super) fn prove_piece(specimen: &Specimen, piece: &Piece) -> Result<(), Viol
             tail::prove(specimen, piece)
         }
         Part::ExitTail | Part::Leave => exit_tail::prove(specimen, piece),
-        Part::JumpedTo => jumped_to::prove(specimen, piece),
         Part::Base => first_frame::prove_base(specimen, piece),
         Part::Suspended => first_frame::prove_suspended(specimen, piece),
         Part::OutOfLine | Part::Resume | Part::Suspend | Part::Switch => {

@@ -120,24 +120,6 @@ pub(super) const EQUIVALENT: List = &[
         ],
     ),
     (
-        Part::JumpedTo,
-        STORES,
-        &[
-            "swap `mov [rsi+0x30], rsp` and `mov [rsi+0x20], rbp`",
-            "swap `mov [rsi+0x20], rbp` and `mov [rsi+0x38], rbx`",
-        ],
-    ),
-    (
-        Part::JumpedTo,
-        ADDRESS,
-        &["swap `mov [rsi+0x38], rbx` and `mov [rsi+0x28], r11`"],
-    ),
-    (
-        Part::JumpedTo,
-        LOADS,
-        &["swap `mov rbx, [rax+0x38]` and `mov rbp, [rax+0x20]`"],
-    ),
-    (
         Part::Base,
         "the direction flag and rsi have nothing to do with each other",
         &["swap `cld` and `mov rsi, rbp`"],
