@@ -2,7 +2,8 @@
 
 use core::fmt::{self, Write};
 use kfiber::platform::Host;
-use kfiber::scheduler::{FiberCell, PrintReports, Scheduler};
+use kfiber::scheduler::{FiberCell, PrintReports, Scheduler, yield_now};
+use std::panic::catch_unwind;
 use std::sync::{Mutex, OnceLock};
 
 /// Keeps what is written, and calls a function in the middle of it.
@@ -80,4 +81,35 @@ fn what_comes_while_the_writer_is_in_use_is_counted_and_not_written() {
         kept(&TEXT),
         "outer\n(reports missing here, since the writer was in use: 1)\nnext\n"
     );
+}
+
+#[test]
+#[cfg_attr(
+    miri,
+    ignore = "there a fiber is a thread, which Miri would have to unwind"
+)]
+fn a_line_that_panics_in_the_middle_leaves_interrupts_on() {
+    static SCHEDULER: Scheduler<Host> = Scheduler::new(Host::new());
+    static CELL: FiberCell<65536> = FiberCell::new();
+    static TEXT: Mutex<String> = Mutex::new(String::new());
+    static REPORTS: PrintReports<Kept> = PrintReports::new(Kept {
+        text: &TEXT,
+        in_between: || (),
+    });
+    struct Panics;
+    impl fmt::Display for Panics {
+        fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            panic!("on purpose")
+        }
+    }
+    let fiber = SCHEDULER.spawn(&CELL, || {
+        let print = || REPORTS.print(format_args!("a line, {Panics}"));
+        let is_caught = catch_unwind(print).is_err();
+        yield_now(); // panics with interrupts off
+        is_caught && REPORTS.print(format_args!("the next one"))
+    });
+    SCHEDULER.run();
+    let is_printed = fiber.expect("the cell is free").try_join();
+    assert!(is_printed.expect("it goes on"));
+    assert!(kept(&TEXT).ends_with("the next one\n"));
 }

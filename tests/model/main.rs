@@ -13,6 +13,8 @@ mod guards;
 mod hooks;
 mod left_behind;
 mod left_off;
+#[cfg(feature = "smp")]
+mod lent;
 mod overflow;
 mod readers;
 mod scopes;

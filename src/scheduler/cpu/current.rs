@@ -27,6 +27,20 @@ const IN_SWITCH_HOOK: usize = 2;
 /// allowed.
 const IN_PLATFORM: usize = 4;
 
+/// One graph of waits that the running fiber was lent, and that may be used. There are other cores, from
+/// whose fibers it is protected while this fiber runs on its core and nobody else runs there.
+#[cfg(feature = "smp")]
+pub(super) const LENT: usize = 8;
+/// The bits that count them.
+#[cfg(feature = "smp")]
+pub(super) const ALL_LENT: usize = 7 * LENT;
+#[cfg(not(feature = "smp"))]
+const ALL_LENT: usize = 0;
+
+/// The bits of the word that are no address.
+const BITS: usize = MAY_NOT_WAIT | IN_SWITCH_HOOK | IN_PLATFORM | ALL_LENT;
+const _: () = assert!(align_of::<Header>() > BITS);
+
 const NOBODY: *const Header = ptr::without_provenance(MAY_NOT_WAIT);
 
 #[cfg(all(feature = "smp", not(target_os = "linux")))]
@@ -184,7 +198,7 @@ pub(crate) fn get_warily() -> *const Header {
 /// that was interrupted.
 #[inline(always)]
 pub(crate) fn get() -> *const Header {
-    word::get().map_addr(|address| address & !(MAY_NOT_WAIT | IN_SWITCH_HOOK | IN_PLATFORM))
+    word::get().map_addr(|address| address & !BITS)
 }
 
 /// Records that no fiber runs from now on.
@@ -352,7 +366,7 @@ impl Word {
 
     /// Returns whether no fiber runs.
     pub(crate) const fn is_nobody(self) -> bool {
-        self.0 & !(MAY_NOT_WAIT | IN_SWITCH_HOOK | IN_PLATFORM) == 0
+        self.0 & !BITS == 0
     }
 
     /// Returns whether waiting is forbidden by code whose location was recorded.
@@ -373,6 +387,17 @@ pub(crate) fn check_end() {
 /// Returns whether waiting is forbidden by code whose location was recorded.
 pub(crate) fn is_waiting_forbidden() -> bool {
     Word::read().is_waiting_forbidden()
+}
+
+/// Panics, where waiting is forbidden, if another number of graphs is lent: see
+/// [`while_lent`](super::forbid::while_lent).
+#[cfg(feature = "smp")]
+pub(super) fn check_lent(expected: usize) {
+    assert!(
+        word::get().addr() & ALL_LENT == expected,
+        "a graph of waits is still lent, to a `Fiber` that suspended in the closure of `wait_graph`: resume it to the end of that closure \
+         before what was begun earlier ends"
+    );
 }
 
 /// Allows waiting again. To be called only if [`forbid_waiting`](super::forbid::forbid_waiting) returned true.

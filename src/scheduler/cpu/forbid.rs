@@ -1,5 +1,7 @@
 //! Code that must not wait: how waiting is forbidden, and allowed again.
 
+#[cfg(feature = "smp")]
+use super::current::{self, ALL_LENT, LENT};
 use super::current::{MAY_NOT_WAIT, word};
 use super::{fast, misuse};
 use core::panic::Location;
@@ -59,6 +61,8 @@ pub fn without_waiting<R>(f: impl FnOnce() -> R) -> R {
     impl Drop for Allow {
         fn drop(&mut self) {
             if self.0 {
+                #[cfg(feature = "smp")]
+                current::check_lent(0);
                 word::set(word::get().map_addr(|address| address & !MAY_NOT_WAIT));
                 fast::resume();
             }
@@ -67,4 +71,39 @@ pub fn without_waiting<R>(f: impl FnOnce() -> R) -> R {
 
     let _allow = Allow(forbid_waiting());
     f()
+}
+
+/// Calls `f` with a graph of waits, which `f` makes and gives to the kernel. Waiting is forbidden
+/// meanwhile, and cannot be allowed again: the fiber would leave its core, or others would run there.
+/// Returns `None` without calling `f` if too many graphs are lent already.
+///
+/// The kernel's code may be left by a [`Fiber`](crate::fiber::Fiber) that suspends in it, and then whoever
+/// forbade waiting before may want to allow it.
+///
+/// # Panics
+///
+/// Panics if a graph that was lent before ends later, or the reverse.
+#[cfg(feature = "smp")]
+#[track_caller]
+pub(crate) fn while_lent<R>(f: impl FnOnce() -> R) -> Option<R> {
+    /// Counts one less when it is dropped, also when `f` unwinds.
+    struct TakeBack(usize);
+    impl Drop for TakeBack {
+        fn drop(&mut self) {
+            current::check_lent(self.0 + LENT);
+            word::set(word::get().map_addr(|address| address - LENT));
+        }
+    }
+
+    if current::get().is_null() {
+        return Some(without_waiting(f)); // nobody but the caller could run the loop
+    }
+    without_waiting(|| {
+        let lent = word::get().addr() & ALL_LENT;
+        (lent < ALL_LENT).then(|| {
+            word::set(word::get().map_addr(|address| address + LENT));
+            let _take_back = TakeBack(lent);
+            f()
+        })
+    })
 }

@@ -52,13 +52,19 @@ impl<W: Write> PrintReports<W> {
     /// Callable from: fiber, interrupt, exception handler, panic handler, any core; with interrupts
     /// on or off. Blocks: the core, for at most about a million attempts to lock.
     pub fn print(&self, line: fmt::Arguments<'_>) -> bool {
-        let were_enabled = interrupts::are_enabled();
-        interrupts::disable();
-        let is_printed = self.print_locked(line);
-        if were_enabled {
-            interrupts::enable();
+        /// Turns interrupts on again, also when what is printed unwinds.
+        struct Restore(bool);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                if self.0 {
+                    interrupts::enable();
+                }
+            }
         }
-        is_printed
+
+        let _restore = Restore(interrupts::are_enabled());
+        interrupts::disable();
+        self.print_locked(line)
     }
 
     fn print_locked(&self, line: fmt::Arguments<'_>) -> bool {

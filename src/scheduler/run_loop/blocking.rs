@@ -65,7 +65,8 @@ impl RunLoop {
     /// Does what [`may_be_due`](Self::may_be_due) does until a fiber has a deadline.
     #[cold]
     pub(super) fn nobody_sleeps(&self) {
-        self.look_at_clock();
+        // The inbox may be half emptied.
+        current::half_changed(|| self.look_at_clock());
     }
 
     /// Does what [`may_be_due`](Self::may_be_due) does from then on.

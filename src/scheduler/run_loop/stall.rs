@@ -26,12 +26,14 @@ impl RunLoop {
     pub(crate) fn lend_wait_graph<R>(&self, f: impl FnOnce(&WaitGraph<'_>) -> R) -> Option<R> {
         let _disown = self.own()?;
         #[cfg(not(feature = "smp"))]
-        let waits = self.waits(None);
+        return Some(forbid::without_waiting(|| {
+            f(&WaitGraph::of(self.waits(None)))
+        }));
         #[cfg(feature = "smp")]
-        let held = self.hold_others(1 << self.index);
-        #[cfg(feature = "smp")]
-        let waits = self.waits_with(&held, None);
-        Some(forbid::without_waiting(|| f(&WaitGraph::of(waits))))
+        forbid::while_lent(|| {
+            let held = self.hold_others(1 << self.index);
+            f(&WaitGraph::of(self.waits_with(&held, None)))
+        })
     }
 
     /// Returns the waits of this loop. The fiber in `about_to_wait` counts as waiting already.
