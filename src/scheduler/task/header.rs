@@ -183,8 +183,11 @@ impl Header {
     /// fibers of a scheduler are entered by `switch` alone.
     #[inline(always)]
     const fn spare_word(&self, at: usize) -> *mut *mut () {
+        const WORDS: usize = size_of::<ControlBlock>() / size_of::<*mut ()>();
         const { assert!(offset_of!(Self, block) == 0) };
-        self.block.get().wrapping_byte_add(at).cast()
+        let words = self.block.get().cast::<[*mut (); WORDS]>();
+        // SAFETY: the block consists of words.
+        unsafe { &raw mut (*words)[at / size_of::<*mut ()>()] }
     }
 
     /// Returns the record of the fiber's wait. The fiber may already have been woken, and will
