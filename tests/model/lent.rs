@@ -54,7 +54,7 @@ fn waiting_is_not_allowed_again_by_whoever_had_forbidden_it_before_a_look() {
             let mut fiber = without_waiting(looks);
             yield_now();
             let _ = fiber.resume(());
-        })
+        });
     });
 }
 
@@ -70,7 +70,7 @@ fn waiting_is_not_allowed_again_in_a_look() {
                 yield_now();
                 graph.fibers().count()
             });
-        })
+        });
     });
 }
 
@@ -83,7 +83,7 @@ fn a_look_does_not_end_in_one_that_began_later() {
                 let _ = fiber.resume(());
                 graph.fibers().count()
             });
-        })
+        });
     });
 }
 

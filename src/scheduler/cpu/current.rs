@@ -10,6 +10,7 @@
 //! while the loop switches between its own context and a fiber.
 
 use super::fast;
+use super::lent;
 use super::misuse;
 use super::no_unwind::NoUnwind;
 use crate::platform::interrupts;
@@ -27,18 +28,8 @@ const IN_SWITCH_HOOK: usize = 2;
 /// allowed.
 const IN_PLATFORM: usize = 4;
 
-/// One graph of waits that the running fiber was lent, and that may be used. There are other cores, from
-/// whose fibers it is protected while this fiber runs on its core and nobody else runs there.
-#[cfg(feature = "smp")]
-pub(super) const LENT: usize = 8;
-/// The bits that count them.
-#[cfg(feature = "smp")]
-pub(super) const ALL_LENT: usize = 7 * LENT;
-#[cfg(not(feature = "smp"))]
-const ALL_LENT: usize = 0;
-
 /// The bits of the word that are no address.
-const BITS: usize = MAY_NOT_WAIT | IN_SWITCH_HOOK | IN_PLATFORM | ALL_LENT;
+const BITS: usize = MAY_NOT_WAIT | IN_SWITCH_HOOK | IN_PLATFORM | lent::ALL_LENT;
 const _: () = assert!(align_of::<Header>() > BITS);
 
 const NOBODY: *const Header = ptr::without_provenance(MAY_NOT_WAIT);
@@ -380,6 +371,8 @@ impl Word {
 #[inline(always)]
 pub(crate) fn check_end() {
     if !may_wait() {
+        #[cfg(feature = "smp")]
+        lent::check(word::get(), 0);
         misuse::ended_where_waiting_is_forbidden();
     }
 }
@@ -387,17 +380,6 @@ pub(crate) fn check_end() {
 /// Returns whether waiting is forbidden by code whose location was recorded.
 pub(crate) fn is_waiting_forbidden() -> bool {
     Word::read().is_waiting_forbidden()
-}
-
-/// Panics, where waiting is forbidden, if another number of graphs is lent: see
-/// [`while_lent`](super::forbid::while_lent).
-#[cfg(feature = "smp")]
-pub(super) fn check_lent(expected: usize) {
-    assert!(
-        word::get().addr() & ALL_LENT == expected,
-        "a graph of waits is still lent, to a `Fiber` that suspended in the closure of `wait_graph`: resume it to the end of that closure \
-         before what was begun earlier ends"
-    );
 }
 
 /// Allows waiting again. To be called only if [`forbid_waiting`](super::forbid::forbid_waiting) returned true.

@@ -1,8 +1,11 @@
 //! Code that must not wait: how waiting is forbidden, and allowed again.
 
-#[cfg(feature = "smp")]
-use super::current::{self, ALL_LENT, LENT};
 use super::current::{MAY_NOT_WAIT, word};
+#[cfg(feature = "smp")]
+use super::{
+    current,
+    lent::{self, ALL_LENT, LENT},
+};
 use super::{fast, misuse};
 use core::panic::Location;
 
@@ -62,7 +65,7 @@ pub fn without_waiting<R>(f: impl FnOnce() -> R) -> R {
         fn drop(&mut self) {
             if self.0 {
                 #[cfg(feature = "smp")]
-                current::check_lent(0);
+                lent::check(word::get(), 0);
                 word::set(word::get().map_addr(|address| address & !MAY_NOT_WAIT));
                 fast::resume();
             }
@@ -90,7 +93,7 @@ pub(crate) fn while_lent<R>(f: impl FnOnce() -> R) -> Option<R> {
     struct TakeBack(usize);
     impl Drop for TakeBack {
         fn drop(&mut self) {
-            current::check_lent(self.0 + LENT);
+            lent::check(word::get(), self.0 + LENT);
             word::set(word::get().map_addr(|address| address - LENT));
         }
     }

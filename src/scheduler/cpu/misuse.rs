@@ -175,8 +175,6 @@ impl fmt::Display for EndedThere {
 #[inline(never)]
 pub(crate) fn ended_where_waiting_is_forbidden() -> ! {
     let there = EndedThere(MayNotWait::here());
-    #[cfg(feature = "smp")]
-    current::check_lent(0);
     current::allow_waiting();
     interrupts::enable();
     panic!("{there}");

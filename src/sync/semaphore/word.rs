@@ -313,13 +313,13 @@ mod tests {
             let mut place = Waiter::new(waiter.fiber);
             let place = &raw mut place;
             // SAFETY: it is a local.
-            let read = alone(unsafe { &*place });
+            let read = alone(ptr::from_ref(unsafe { &*place }));
             // SAFETY: as above.
             let now = unsafe { &mut *place };
             *now = Waiter::new(waiter.fiber);
             let error = WaitError::Cancelled;
             assert_eq!(semaphore.give_up(waiter, error), Err(error));
-            assert!(semaphore.change(of(0), alone(now), Ordering::Release));
+            assert!(semaphore.change(of(0), alone(ptr::from_mut(now)), Ordering::Release));
             assert!(semaphore.give_to(read));
             assert!(now.is_served());
         });

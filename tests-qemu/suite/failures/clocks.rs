@@ -68,7 +68,7 @@ fn spawn(body: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
 fn leaves_the_line(waits_until: fn(Nanoseconds), waits: fn(), serves: fn()) {
     handle();
     SCHEDULER.set_hooks(&Log).expect("the first");
-    for next in 1..ALL.len() {
+    for (next, fails) in ALL.into_iter().enumerate().skip(1) {
         let server = spawn(serves);
         let first = spawn(move || {
             NEXT.store(next, Ordering::Relaxed);
@@ -76,7 +76,7 @@ fn leaves_the_line(waits_until: fn(Nanoseconds), waits: fn(), serves: fn()) {
         });
         let second = spawn(waits);
         SCHEDULER.run_until_idle();
-        let kind = match ALL[next] {
+        let kind = match fails {
             Next::Clock(kind) => kind,
             _ => Kind::Panic,
         };
