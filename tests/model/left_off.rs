@@ -87,7 +87,7 @@ fn a_future_that_is_pending_with_interrupts_off_ends_the_process() {
             block_on(poll_fn(|_| -> Poll<()> {
                 leave();
                 Poll::Pending
-            }))
+            }));
         };
         spawn("culprit", body).detach();
         S.run();
