@@ -28,11 +28,13 @@ pub use link::Stream;
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use session::Session;
+
+use crate::program;
 
 /// Stands between a debugger and QEMU, and adds the fibers of a kernel to the list of threads.
 ///
@@ -69,8 +71,28 @@ fn hexadecimal(text: &str) -> Result<u64, core::num::ParseIntError> {
     u64::from_str_radix(text.trim_start_matches("0x"), 16)
 }
 
+/// Fails if there is no such file, which is a mistake on the command line.
+fn check_exists(kernel: &Path) -> Result<()> {
+    if !kernel.is_file() {
+        bail!(
+            "there is no kernel at {}: build it, or name the ELF file that QEMU runs",
+            kernel.display()
+        );
+    }
+    Ok(())
+}
+
 /// Does what the command line asks for: serves one debugger after the other.
 pub(crate) fn command(arguments: &Arguments) -> Result<ExitCode> {
+    check_exists(&arguments.kernel)?;
+    // It may run all the same: under another name, or on another machine.
+    if let Err(error) = program::qemu() {
+        eprintln!("warning: {error}");
+        eprintln!(
+            "warning: debuggers can only connect if some QEMU waits at {}",
+            arguments.qemu
+        );
+    }
     let kernel = match Kernel::read(&arguments.kernel, arguments.slide) {
         Ok(kernel) => Some(kernel),
         Err(error) => {

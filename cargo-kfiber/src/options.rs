@@ -112,7 +112,7 @@ pub struct TestOptions {
     /// Run each test N times, with seeds that count up
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub repeat: u32,
-    /// Write the results to FILE as `JUnit` XML
+    /// Write the results to FILE as XML, in the format of JUnit
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
     /// Start the one selected test stopped, print the gdb command that attaches to it, and wait

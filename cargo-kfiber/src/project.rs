@@ -43,9 +43,15 @@ impl Project {
     ///
     /// Fails if no package is there.
     pub fn here() -> Result<Self> {
-        let metadata = MetadataCommand::new().no_deps().exec();
-        let metadata: Metadata = metadata.context("cargo knows no package here")?;
         let here = env::current_dir()?;
+        if !is_in_a_package(&here) {
+            bail!(
+                "neither {} nor a folder above it has a Cargo.toml",
+                here.display()
+            );
+        }
+        let metadata = MetadataCommand::new().no_deps().exec();
+        let metadata: Metadata = metadata.context("cargo cannot read the package here")?;
         let of_here = |package: &&Package| {
             let folder = package.manifest_path.parent();
             folder.is_some_and(|folder| here.starts_with(folder))
@@ -165,12 +171,18 @@ impl Project {
         }
         let (_, file) = newest.with_context(|| {
             format!(
-                "no kernel of this package is in {}",
+                "no kernel of this package is in {}: build it, or name its ELF file by --kernel",
                 self.target_directory.display()
             )
         })?;
         Ok(file)
     }
+}
+
+/// Whether cargo finds a manifest from this folder. If it does not, its own message is longer than what is to be said.
+fn is_in_a_package(folder: &Path) -> bool {
+    let mut folders = folder.ancestors();
+    folders.any(|folder| folder.join("Cargo.toml").is_file())
 }
 
 fn folders_in(folder: &Path) -> Vec<PathBuf> {
@@ -179,4 +191,19 @@ fn folders_in(folder: &Path) -> Vec<PathBuf> {
         .map(|entry| entry.path())
         .filter(|path| path.is_dir())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_is_in_its_folder_and_in_those_below() {
+        let root = tempfile::tempdir().expect("a folder for a test");
+        let below = root.path().join("src/deep");
+        fs::create_dir_all(&below).expect("it is writable");
+        assert!(!is_in_a_package(&below));
+        fs::write(root.path().join("Cargo.toml"), "").expect("it is writable");
+        assert!(is_in_a_package(&below) && is_in_a_package(root.path()));
+    }
 }

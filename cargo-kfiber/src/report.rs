@@ -55,7 +55,9 @@ pub fn run(options: &Options) -> Result<()> {
             console::say(format!("addresses are those of {}", kernel.display()));
             kernel
         }
-        (None, Err(error)) => bail!("no kernel: name its ELF file by --kernel ({error:#})"),
+        (None, Err(error)) => {
+            bail!("no kernel: name its ELF file by --kernel, because {error:#}")
+        }
     };
     let root = project.map_or_else(|_| PathBuf::from("/"), |project| project.root);
     let symbols = Symbols::load(&kernel, &root)

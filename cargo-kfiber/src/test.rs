@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use crate::console;
@@ -78,7 +78,7 @@ impl Options {
 ///
 /// Fails if QEMU is missing, if there is no kernel with tests, and if no test is selected.
 pub fn run(options: &Options) -> Result<bool> {
-    let project = Project::here()?;
+    let project = Project::here().context("no kernel: go to the folder of its package")?;
     let kernels = if let Some(file) = &options.kernel {
         vec![project.kernel(file)?]
     } else {
@@ -123,6 +123,7 @@ fn runner(options: &Options, project: &Project, kernel: Kernel) -> Result<Runner
         qemu: kernel.settings.qemu,
         asked_by: AskedBy::Device,
         line_count: LineCount::Optional,
+        lets_fibers_fail: false,
         deadline: kernel.settings.deadline,
     };
     Ok(Runner::new(&options.tests, program, kernel.file, origin))

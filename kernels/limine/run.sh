@@ -6,7 +6,7 @@ kernel=$1
 shift
 disk=$kernel.disk
 mkdir -p "$disk/EFI/BOOT"
-cp "${LIMINE:?must name a folder with Limine\'s BOOTX64.EFI}/BOOTX64.EFI" "$disk/EFI/BOOT"
+cp "${LIMINE:?must name a folder with the file BOOTX64.EFI of Limine}/BOOTX64.EFI" "$disk/EFI/BOOT"
 cp "$kernel" "$disk/kernel"
 cat >"$disk/limine.conf" <<END
 timeout: 0

@@ -11,13 +11,18 @@
 //!
 //! #[panic_handler]
 //! fn panic(info: &PanicInfo<'_>) -> ! {
-//!     kfiber_test::panicked(info); // returns if no test runs
+//!     kfiber_test::panicked(info); // before `kfiber::scheduler::fiber_panicked`; returns if no test runs
 //!     // …
 //! }
 //!
 //! // Where the kernel ends because of an exception:
 //! kfiber_test::faulted(frame.vector, frame.rip, format_args!("{frame}")); // returns if no test runs
 //! ```
+//!
+//! In a kernel with kfiber, [`panicked`] comes before `fiber_panicked`, so that a failing assertion in a fiber ends the test. In the
+//! other order, and after a fault in any case, the fiber ends alone. So a test should join its fibers. The runner fails a test that
+//! passes if kfiber's report of such a fiber is on the serial port, unless the test is declared with
+//! [`fibers_may_fail`](registry::Test::fibers_may_fail).
 //!
 //! The runner names the test in an item of QEMU's device `fw_cfg`, so it does not matter which loader starts the kernel. The
 //! kernel answers on the serial port, and ends the machine by the device `isa-debug-exit`. Both devices are QEMU's: on any

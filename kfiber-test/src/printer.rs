@@ -51,7 +51,9 @@ pub fn run_if_asked(print: fn(fmt::Arguments<'_>)) {
 ///
 /// # Context
 ///
-/// To be called by the panic handler, after everything by which the kernel survives a panic.
+/// To be called by the panic handler, before `kfiber::scheduler::fiber_panicked`, which does not return if it ends one fiber alone.
+/// A kernel whose tests let fibers panic calls it behind that, and declares these tests with
+/// [`fibers_may_fail`](crate::registry::Test::fibers_may_fail).
 pub fn panicked(info: &PanicInfo<'_>) {
     if run::current().is_some() {
         run::panic(&Printer, info);

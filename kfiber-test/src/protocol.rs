@@ -59,6 +59,8 @@ pub const FLAG_IGNORED: u32 = 1;
 pub const FLAG_ICOUNT: u32 = 2;
 /// The test unwinds: it needs the kernel's own `.debug_frame` as a boot module.
 pub const FLAG_DEBUG_FRAME: u32 = 4;
+/// A fiber that fails does not fail the test. Without it, the runner looks for kfiber's report of such a fiber.
+pub const FLAG_FIBERS_MAY_FAIL: u32 = 8;
 
 /// The test returns.
 pub const EXPECT_RETURN: u16 = 0;

@@ -3,8 +3,8 @@
 use core::{ptr, slice};
 
 use crate::protocol::{
-    EXPECT_FAULT, EXPECT_PANIC, EXPECT_RETURN, FLAG_DEBUG_FRAME, FLAG_ICOUNT, FLAG_IGNORED, Record,
-    Text,
+    EXPECT_FAULT, EXPECT_PANIC, EXPECT_RETURN, FLAG_DEBUG_FRAME, FLAG_FIBERS_MAY_FAIL, FLAG_ICOUNT,
+    FLAG_IGNORED, Record, Text,
 };
 
 /// Declares tests. What a test needs or expects stands between its name and its body:
@@ -109,6 +109,15 @@ impl Test {
     #[must_use]
     pub const fn debug_frame(mut self) -> Self {
         self.0.flags |= FLAG_DEBUG_FRAME;
+        self
+    }
+
+    /// Passes also if a fiber of kfiber panics, faults or overflows its stack, and ends alone.
+    ///
+    /// A panic ends its fiber alone only if the panic handler calls `fiber_panicked` before [`panicked`](crate::panicked).
+    #[must_use]
+    pub const fn fibers_may_fail(mut self) -> Self {
+        self.0.flags |= FLAG_FIBERS_MAY_FAIL;
         self
     }
 

@@ -197,6 +197,7 @@ Nothing changes in the program. The selection ends when the program goes on."""
         super().__init__("fiber", gdb.COMMAND_STACK, prefix=True)
 
     def invoke(self, argument, from_tty):
+        kfiber_check_runs()
         word = argument.strip()
         if word == "none":
             KfiberSelection.select(None)

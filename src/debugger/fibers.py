@@ -71,6 +71,12 @@ def kfiber_check():
         print("kfiber: this script is not of the same version as the kfiber in the program; do not trust what it says.")
 
 
+def kfiber_check_runs():
+    """Complains if there is no program: before it starts, and after its end."""
+    if gdb.selected_thread() is None:
+        raise gdb.GdbError("The program does not run, so it has no fibers to look at.")
+
+
 class KfiberFiber:
     """What the control block of one fiber says."""
 
@@ -250,6 +256,7 @@ def kfiber_loops(scheduler):
 
 def kfiber_all(expression=""):
     """All fibers of all schedulers, in the order in which their cells were first used."""
+    kfiber_check_runs()
     header = kfiber_type("task::header::Header").pointer()
     schedulers = kfiber_schedulers(expression)
     if not schedulers:

@@ -162,6 +162,7 @@ pub(crate) fn origin(options: &QemuTest, name: String) -> Result<Origin> {
         qemu: Vec::new(),
         asked_by: AskedBy::CommandLine,
         line_count: LineCount::Required,
+        lets_fibers_fail: true,
         deadline: DEADLINE,
     })
 }

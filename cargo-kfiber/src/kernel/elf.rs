@@ -47,6 +47,12 @@ impl TestCase {
         self.flags & protocol::FLAG_ICOUNT != 0
     }
 
+    /// Whether the test passes although a fiber failed.
+    #[must_use]
+    pub const fn lets_fibers_fail(&self) -> bool {
+        self.flags & protocol::FLAG_FIBERS_MAY_FAIL != 0
+    }
+
     /// Whether the kernel's unwind tables are passed to it as a module.
     #[must_use]
     pub const fn needs_debug_frame(&self) -> bool {

@@ -27,6 +27,8 @@ pub struct Origin {
     pub asked_by: AskedBy,
     /// Whether it counts the lines that it sends.
     pub line_count: LineCount,
+    /// Whether fibers may fail in each of its tests, because they have a way of their own to notice it.
+    pub lets_fibers_fail: bool,
     /// Deadline of a test that names none.
     pub deadline: Duration,
 }

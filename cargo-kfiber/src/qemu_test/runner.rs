@@ -16,7 +16,7 @@ use crate::machine::qemu::{self, End, Run};
 use crate::machine::{Loader, Machine};
 use crate::options::TestOptions;
 use crate::qemu_test::origin::{AskedBy, Origin};
-use crate::qemu_test::verdict::{Outcome, Verdict, judge_by};
+use crate::qemu_test::verdict::{Outcome, Verdict, failed_fiber, judge_by};
 use kfiber_test::protocol::{FAULT, PREFIX, ROUNDS_KEY, SEED_KEY, STACK_WORDS, TEST_KEY};
 
 /// As much of an interrupt log as is read: a storm of interrupts fills gigabytes, and the end is what matters.
@@ -104,6 +104,13 @@ impl Runner {
         let deadline = Some(self.deadline(test));
         let run = qemu::run_and_look(&mut machine.command(), deadline, &show, look)?;
         let mut verdict = judge_by(self.origin.line_count, &test.name, &run.serial, run.end);
+        let lets_fibers_fail = self.origin.lets_fibers_fail || test.lets_fibers_fail();
+        if verdict.outcome == Outcome::Pass
+            && !lets_fibers_fail
+            && let Some(failed) = failed_fiber(&run.serial)
+        {
+            verdict = failed;
+        }
         let mut interrupt_log = None;
         // Status 1 is QEMU refusing its command line or the kernel, which it explains itself.
         if verdict.outcome == Outcome::Crash && run.end != End::Status(1) {

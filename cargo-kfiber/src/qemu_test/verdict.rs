@@ -206,6 +206,40 @@ fn doubt(count: LineCount, name: &str, serial: &[u8], messages: &[Message]) -> O
     (after > 0).then(|| format!("{after} bytes came after its last line"))
 }
 
+/// Judges a run that passed by kfiber's report of a fiber that failed, if there is one. A failure ends such a fiber alone, so the
+/// test itself may not know of it.
+#[must_use]
+pub fn failed_fiber(serial: &[u8]) -> Option<Verdict> {
+    let serial = String::from_utf8_lossy(serial);
+    let report = serial.lines().find_map(report_of_failure)?;
+    Some(Verdict::new(
+        Outcome::Fail,
+        format!(
+            "the test passed, but a fiber failed: {report}\n    \
+             if that is meant, declare the test with `fibers_may_fail`"
+        ),
+    ))
+}
+
+/// The first line of a report, which names a fiber and says how it failed: `fiber "NAME" (ADDRESS.GENERATION) panicked at …`.
+fn report_of_failure(line: &str) -> Option<&str> {
+    const FAILURES: [&str; 6] = [
+        " panicked",
+        " faulted",
+        " overflowed its stack",
+        ": stack overflowed",
+        ": hit the guard page of another stack",
+        ": control block was overwritten",
+    ];
+    let report = &line[line.find("fiber \"")?..];
+    let (_name, rest) = report.split_once("\" (")?;
+    let (id, failure) = rest.split_once(')')?;
+    let (address, generation) = id.split_once('.')?;
+    let is_fiber = u64::from_str_radix(address, 16).is_ok() && generation.parse::<u64>().is_ok();
+    let is_failure = FAILURES.iter().any(|start| failure.starts_with(start));
+    (is_fiber && is_failure).then_some(report)
+}
+
 /// The failure that the guest itself reported.
 fn reported(first_final: Option<&Message>) -> Verdict {
     let Some(message) = first_final else {

@@ -39,3 +39,6 @@ python KFIBER_LAYOUT = 1
 ask info fibers debugged::main::SCHEDULER
 ask info fibers debugged::scene::BENCH
 kill
+ask-part After the end
+ask info fibers
+ask fiber apply all bt

@@ -53,3 +53,9 @@ continue
 ask info fibers
 ask info locks
 end-machine
+ask-part After the end
+ask info fibers
+ask info locks
+ask fiber
+ask fiber none
+ask fiber apply all bt

@@ -23,6 +23,7 @@ const LINES: [(&str, &str, &str); 4] = [
     ),
     (
         "src/kernel.rs",
+        // Behind `fiber_panicked`: a test may let fibers fail.
         "    println!(\"kernel: {info}",
         "    kfiber_test::panicked(info);\n",
     ),
@@ -64,20 +65,34 @@ kfiber_test::kernel_test! {
 
     fn the_seed_arrives() { assert_eq!(kfiber_test::request::seed(), 17); }
 
+    fn a_fiber_that_fails_may_be_meant() fibers_may_fail { fail_in_a_fiber(); }
+
     fn it_is_wrong() ignored { assert_eq!(1 + 1, 3); }
+
+    fn a_fiber_is_wrong() ignored { fail_in_a_fiber(); }
 
     fn it_faults() ignored {
         // SAFETY: the exception ends the run.
         unsafe { core::arch::asm!("ud2") };
     }
 }
+
+/// Nobody joins the fiber, so nothing but the report says that it failed.
+fn fail_in_a_fiber() {
+    static CELL: FiberCell<{ 32 * 1024 }> = FiberCell::new();
+    let fiber = SCHEDULER.spawn(&CELL, || assert_eq!(1 + 1, 3));
+    fiber.expect("the cell is free").detach();
+    SCHEDULER.run();
+}
 "##;
-/// How many of them pass.
-const PASS: u64 = 4;
+/// How many of them pass, and how many do not.
+const PASS: u64 = 5;
+const FAIL: u64 = 3;
 /// The status of the command after tests that failed.
 const FAILED: i32 = 101;
 /// What is said of those that do not.
-const SAID: [&str; 3] = [
+const SAID: [&str; 4] = [
+    "fail: the test passed, but a fiber failed: fiber \"",
     "panic: panicked at src/tests.rs:",
     "fault: CPU exception #UD",
     "cargo kfiber test --exact tests::it_faults --seed 17 --kernel ",
@@ -103,13 +118,13 @@ pub(super) fn step(copy: &Kernel) -> Result<Counts> {
         }
         counts = counts.plus(Counts::from_success(is_right));
     };
-    let passed = format!("test result: ok. {PASS} passed; 0 failed; 2 ignored;");
+    let passed = format!("test result: ok. {PASS} passed; 0 failed; {FAIL} ignored;");
     expect(good.contains(&passed), &passed, &good);
     for said in SAID {
         expect(wrong.contains(said), said, &wrong);
     }
-    let failed = "test result: FAILED. 0 passed; 2 failed; 0 ignored;";
-    expect(wrong.contains(failed), failed, &wrong);
+    let failed = format!("test result: FAILED. 0 passed; {FAIL} failed; 0 ignored;");
+    expect(wrong.contains(&failed), &failed, &wrong);
     expect(succeeded == Some(0), "the status 0", &good);
     expect(status == Some(FAILED), "the status of failed tests", &wrong);
     Ok(counts)

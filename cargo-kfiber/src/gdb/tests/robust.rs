@@ -142,3 +142,23 @@ fn no_packet_ends_the_session() {
     assert_eq!(debugger.ask("qfThreadInfo"), "m1,2,2711");
     debugger.end().0.expect("the debugger ends it");
 }
+
+#[test]
+fn a_kernel_that_does_not_exist_is_named_before_anybody_waits() {
+    let folder = tempfile::tempdir().expect("a folder for a test");
+    let missing = folder.path().join("missing");
+    // Without that check the command ends too, because it cannot listen there.
+    let arguments = crate::gdb::Arguments {
+        kernel: missing.clone(),
+        qemu: "localhost:1".to_owned(),
+        listen: "nowhere".to_owned(),
+        slide: 0,
+        once: true,
+    };
+    let error = crate::gdb::command(&arguments).expect_err("there is no such kernel");
+    let said = error.to_string();
+    assert!(
+        said.contains(&missing.display().to_string()) && said.contains("build it"),
+        "{said}"
+    );
+}

@@ -281,3 +281,35 @@ fn a_message_of_several_lines_is_shown_in_several_lines() {
         "first\n    second",
     );
 }
+
+#[test]
+fn a_test_does_not_pass_if_the_kernel_reports_that_a_fiber_failed() {
+    for failure in [
+        " panicked at src/tests.rs:28:33: assertion failed",
+        " panicked: a message without a place",
+        " faulted at 0x117847: #UD, error code 0x0, rsp 0x1ddd00",
+        " overflowed its stack at 0x117847, rsp 0x1d5e10",
+        ": stack overflowed",
+        ": hit the guard page of another stack",
+        ": control block was overwritten",
+    ] {
+        let report = format!("fiber \"a (strange) name\" (1ddd80.1){failure}");
+        let serial = format!("free text\r\n[0.5] {report}\r\n  it has ended\r\n");
+        let verdict = failed_fiber(serial.as_bytes()).expect("a fiber failed");
+        assert_eq!(verdict.outcome, Outcome::Fail);
+        assert!(verdict.reason.contains(&report), "{}", verdict.reason);
+    }
+}
+
+#[test]
+fn what_else_is_said_of_fibers_fails_no_test() {
+    for said in [
+        HONEST,
+        "fiber \"a\" (1ddd80.1) waits for a mutex",
+        "fiber \"a\" (1ddd80.1): panicked fibers are reported otherwise",
+        "the fiber \"a\" (my.first) panicked",
+        "every fiber panicked",
+    ] {
+        assert_eq!(failed_fiber(said.as_bytes()), None, "{said}");
+    }
+}
