@@ -270,7 +270,7 @@ const OF_CORE: [&str; 6] = [
 ];
 
 /// Test programs that do not see the library's features, which are the compiler's own work, and the one that needs them all.
-const WITHOUT_FEATURES: &[&str] = &["auto_traits", "compile_fail", "readme"];
+const WITHOUT_FEATURES: &[&str] = &["auto_traits", "compile_fail", "readme", "unsupported"];
 
 /// The steps, for `--help`.
 pub(crate) fn help() -> String {
