@@ -52,7 +52,7 @@ const STEPS: &[Step<Test>] = &[
     },
     Step {
         name: "explore",
-        help: "a hundred thousand random schedules of the scheduler and of all that fibers wait for; six thousand of several cores, and mistakes planted there",
+        help: "a hundred thousand random schedules of the scheduler and of all that fibers wait for; three thousand of several cores, and mistakes planted there",
         run: |test| explore::schedules(test.seeds()),
     },
     Step {
