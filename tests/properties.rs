@@ -1,4 +1,5 @@
 //! What holds for all ranges of memory and all orders of events, tried with random ones.
+#![cfg(not(kfiber_steps))]
 
 use kfiber::fiber::{Fiber, Resumed, Yielder};
 use kfiber::stack::{

@@ -5,7 +5,10 @@
 mod anatomy;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod auto_traits;
-#[cfg(all(target_os = "none", not(feature = "switches-only")))]
+#[cfg(all(
+    target_os = "none",
+    any(not(feature = "switches-only"), kfiber_frame_pointers)
+))]
 mod backtrace;
 #[cfg(target_os = "none")]
 mod checked;

@@ -175,7 +175,7 @@ kernel_test! {
         run();
     }
 
-    fn a_deadlock_is_told_while_others_run_and_the_run_returns_from_the_stall() {
+    fn a_deadlock_is_told_while_others_run_and_the_run_returns_from_the_stall() icount {
         SCHEDULER.set_hooks(&Told).expect("first");
         on_tick(|_| SCHEDULER.timer_interrupt());
         close_a_cycle();

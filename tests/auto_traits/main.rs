@@ -1,5 +1,5 @@
 //! Every public type of the library is `Send`, `Sync` and variant as `table.rs` says, and there is none that it leaves out.
-#![cfg(all(not(miri), feature = "fp-control"))] // the table has what the default features make public
+#![cfg(all(not(any(kfiber_steps, miri)), feature = "fp-control"))] // the table has what the default features make public
 
 mod cores;
 mod public;

@@ -6,6 +6,7 @@ mod faults;
 mod planter;
 mod primitives;
 
+use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 use faults::FAULTS;
 use kfiber::platform::Host;
@@ -22,8 +23,11 @@ use std::sync::Mutex;
 const STACK: usize = 65536;
 
 static SCHEDULER: Scheduler<Host> = Scheduler::new(Host::new());
-/// A fiber that fails takes its cell along.
-static CELLS: FiberPool<STACK, 256> = FiberPool::new();
+/// A pool for each fault, since a fiber that fails takes its cell along. One for all of them would be large, and a reference
+/// to it dear: Miri looks at each cell whenever one is made.
+static CELLS: [FiberPool<STACK, 20>; FAULTS.len()] = [const { FiberPool::new() }; FAULTS.len()];
+/// Which fault is planted.
+static FAULT: AtomicUsize = AtomicUsize::new(0);
 static STACKS: StackPool<STACK, 16> = StackPool::new();
 static SETS: [Set; FAULTS.len()] = [const { Set::new() }; FAULTS.len()];
 
@@ -38,7 +42,8 @@ impl Ground for Process {
         name: &'static str,
         body: impl FnOnce() -> T + Send + 'static,
     ) -> JoinHandle<T> {
-        let spawned = SCHEDULER.builder().name(name).spawn(&CELLS, body);
+        let cells = &CELLS[FAULT.load(Ordering::Relaxed)];
+        let spawned = SCHEDULER.builder().name(name).spawn(cells, body);
         spawned.map_err(|error| error.kind).expect("a cell is free")
     }
 
@@ -85,7 +90,8 @@ fn a_fault_planted_into_a_primitive_is_that_of_its_fiber_alone() {
     watch();
     SCHEDULER.set_hooks(&Quiet).expect("the first");
     let mut rounds = 0;
-    for ((fault, sentence), set) in FAULTS.iter().zip(&SETS) {
+    for (index, ((fault, sentence), set)) in FAULTS.iter().zip(&SETS).enumerate() {
+        FAULT.store(index, Ordering::Relaxed);
         for primitive in set.all() {
             *ROUND.lock().expect("no holder panics") = format!("{}: {sentence}", primitive.name());
             rounds += usize::from(play::<Process>(*fault, primitive));

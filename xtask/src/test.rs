@@ -52,7 +52,7 @@ const STEPS: &[Step<Test>] = &[
     },
     Step {
         name: "explore",
-        help: "a hundred thousand random schedules of the scheduler and of all that fibers wait for; six thousand of several cores, and mistakes planted there",
+        help: "a hundred thousand random schedules of the scheduler and of all that fibers wait for; three thousand of several cores, and mistakes planted there",
         run: |test| explore::schedules(test.seeds()),
     },
     Step {
@@ -121,6 +121,11 @@ const STEPS: &[Step<Test>] = &[
 /// The steps, for `--help`.
 pub(crate) fn help() -> String {
     steps::help(STEPS)
+}
+
+/// The names of the steps, for the verbs that contain them.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    STEPS.iter().map(|step| step.name)
 }
 
 /// Runs the verb; true if nothing failed. The last line it prints are the counts.

@@ -197,8 +197,11 @@ pub(super) fn check(core: Option<CoreSource>) -> Result<Counts> {
             counts = counts.plus(judge(control.what, "the kernel", wrong, is_damaged));
         }
         if control.in_gdb && has_gdb {
-            let wrong = gdb::run(&damaged, SCENES, Stepping::All)?.bad();
-            counts = counts.plus(judge(control.what, "gdb", wrong, is_damaged));
+            let findings = gdb::run(&damaged, SCENES, Stepping::All)?;
+            if !is_damaged {
+                print!("{}", findings.complaints);
+            }
+            counts = counts.plus(judge(control.what, "gdb", findings.bad(), is_damaged));
         } else if control.in_gdb {
             counts = counts.plus(Counts::SKIPPED);
         }

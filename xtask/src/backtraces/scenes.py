@@ -258,7 +258,10 @@ def main():
         step_to_end(scene, stepping)
     if scenes == 4:
         step_primitives(stepping)
-    gdb.execute("kill", to_string=True)
+    try:
+        gdb.execute("kill", to_string=True)
+    except gdb.error:
+        pass  # QEMU ends at once, perhaps before gdb has said its last word. All was looked at by now.
 
 
 end = "whole"

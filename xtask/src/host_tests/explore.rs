@@ -25,7 +25,8 @@ const WITH_CORES: [Build; 2] = [
     Build {
         name: "steps",
         flags: "--cfg kfiber_steps",
-        schedules: [5000, 100_000],
+        // Nine times as many as it takes to find the mistake that is the hardest to find.
+        schedules: [2000, 100_000],
     },
     // Fibers that have begun move to another core only where each has a thread.
     Build {

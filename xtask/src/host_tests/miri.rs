@@ -31,7 +31,7 @@ const LONG_IN_A_TREE: &[&str] = &[
 ];
 
 /// Programs in which threads for fibers change nothing: the compiler's own work.
-const WITHOUT_FIBERS: &[&str] = &["compile_fail", "readme"];
+const WITHOUT_FIBERS: &[&str] = &["compile_fail", "readme", "unsupported"];
 
 /// What every run of Miri is given. Suspended fibers that are dropped leak, as documented; here that is a thread.
 const FLAGS: &str = "-Zmiri-strict-provenance -Zmiri-ignore-leaks";
@@ -94,7 +94,7 @@ fn run(flags: &str, left_out: &[&str]) -> Result<Counts> {
 }
 
 /// Installs Miri if it is missing and rustup can.
-fn ensure() -> Result<()> {
+pub(crate) fn ensure() -> Result<()> {
     if is_present() {
         return Ok(());
     }

@@ -116,7 +116,8 @@ pub(crate) fn build_switches(
     )
 }
 
-/// As [`build_kernel`], but each function keeps a frame pointer, and the code can ask whether that is so.
+/// As [`build_kernel`], but each function keeps a frame pointer, and the code can ask whether that is so. Of the suite it
+/// has the tests that switch, and those of backtraces.
 pub(crate) fn build_kernel_with_frame_pointers(name: &str, build: &Build) -> Result<PathBuf> {
     let mut flags = vec!["-Cforce-frame-pointers=yes", "--cfg=kfiber_frame_pointers"];
     let (encoded, plain) = (env::var("CARGO_ENCODED_RUSTFLAGS"), env::var("RUSTFLAGS"));
@@ -128,7 +129,8 @@ pub(crate) fn build_kernel_with_frame_pointers(name: &str, build: &Build) -> Res
     let flags = flags.join("\x1f");
     // In a folder of its own: other flags would have everything built anew, here and the next time there.
     let settings = [("CARGO_ENCODED_RUSTFLAGS", &*flags)];
-    build_in("frame-pointers", name, build, &settings, &[])
+    let words = ["--features", "switches-only"];
+    build_in("frame-pointers", name, build, &settings, &words)
 }
 
 /// The package of a kernel. That of the adapters is apart, with the field's other crates that only it needs.
