@@ -30,6 +30,7 @@
 //! - **M7, failure**: a fiber that fails is removed from every list of waiters and from the sleep
 //!   queue, and all priorities that it lent or borrowed are given back, on whatever cores. Anything
 //!   that it was given while it waited goes to the next waiter. The locks that it held are poisoned.
+//!   This includes a fiber whose clock fails while it begins to wait.
 //! - **M8, reuse**: a fiber finds no state of the fiber that used its cell before: no shield, no
 //!   name, no priority and no lock. Ids and owner words contain a generation.
 //! - **M9, the end**: a fiber fails if its closure returns with interrupts off, or where waiting is
@@ -50,7 +51,7 @@
 //! | result's destructor, handle dropped later | where the handle is dropped | fine in a fiber | the panic propagates to that code; the cell is given back on a host, and lost on the bare machine | as in that code |
 //! | closure of `scope` | the fiber that calls `scope` | fine | the scope waits for its fibers first | the end of the scope aborts a host's process if fibers of the scope still run; on the bare machine it panics |
 //! | closure of [`Fiber::new`](crate::fiber::Fiber::new) | on its own stack, in the fiber that resumes it | fine: the fiber around it waits | the process aborts, or the kernel panics: nothing unwinds out of a stack | as in the code around it |
-//! | future of `block_on`, its `poll` and destructor | the fiber | fine | the fiber's panic | as in the code around it |
+//! | future of `block_on`, its `poll` and destructor | the fiber | fine | the fiber's panic | if it is pending then, the fiber fails; else as in the code around it |
 //! | waker given to a `JoinHandle` | the fiber that ends, before it leaves its stack | fine: the fiber has not ended yet, and may be joined; a waker that polls again meanwhile is called too, and after that one a poll is told to ask again at once | the fiber fails and its result is forgotten | the fiber fails |
 //! | waker given to a `JoinHandle` of a fiber that fails | the end of the failing fiber, perhaps an exception handler | refused | fatal: the fiber has failed already | as in the handler |
 //! | waker's destructor, clone | where the handle is polled or dropped | fine in a fiber | the panic propagates to that code | as in that code |
@@ -60,7 +61,7 @@
 //! | closure of `without_waiting` | the caller | refused | the panic is the caller's, and is not contained | as in the code around it |
 //! | closure of `shield`, `FiberLocal::bind`, `FiberLocal::with` | the caller | fine | the caller's panic; shield and binding end | as in the code around it |
 //! | closure of `map`, `try_map` of a guard | the caller | fine | the caller's panic; the lock is unlocked | as in the code around it |
-//! | closure of `Scheduler::wait_graph` | the caller | refused: the graph describes this moment only | the caller's panic | as in the code around it |
+//! | closure of `Scheduler::wait_graph` | the caller | refused: the graph describes this moment only | the caller's panic; with several cores it is fatal if a `Fiber` that suspended in the closure lets what was begun earlier end first | as in the code around it |
 //! | [`Hooks::report`](crate::scheduler::Hooks::report) | where it happened: a fiber, a handler, the scheduler | refused | fatal | must not |
 //! | writer of `PrintReports` | as `Hooks::report` | refused | fatal | must not |
 //! | [`Hooks::deadlocked`](crate::scheduler::Hooks::deadlocked) | the fiber that would wait | must not | the fiber's panic; at the end of a scope, or where a condition variable locks again, a host's process aborts | must not |
