@@ -1,9 +1,5 @@
 //! The verb `ci`: what the continuous integration runs, in the same order on every machine.
 
-mod all;
-mod needed;
-mod side_by_side;
-
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -137,7 +133,7 @@ const STEPS: &[Step<Ci>] = &[
         run: |_| tidy::verb().map(Counts::from_success),
     },
     Step {
-        name: TEST,
+        name: "test",
         help: "everything that `cargo xtask test` runs",
         run: |ci| {
             test::all(&Test {
@@ -233,9 +229,6 @@ const STEPS: &[Step<Ci>] = &[
     },
 ];
 
-/// The step that consists of other steps.
-const TEST: &str = "test";
-
 /// Tests whose runs are longer here than in the step `qemu`, how many rounds that is, and how many with `--long`.
 const SOAKS: [(&str, &str, &str); 7] = [
     (
@@ -286,12 +279,7 @@ pub(crate) fn help() -> String {
 
 /// Runs the verb; true if nothing failed.
 pub(crate) fn verb(options: &Ci) -> Result<bool> {
-    let counts = if options.steps.is_empty() {
-        let names = STEPS.iter().map(|step| step.name);
-        all::run(names.filter(|name| *name != TEST), options)?
-    } else {
-        steps::run(STEPS, &options.steps, options)?
-    };
+    let counts = steps::run(STEPS, &options.steps, options)?;
     println!("{}", counts.line());
     Ok(counts.failed == 0)
 }

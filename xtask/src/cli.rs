@@ -74,18 +74,6 @@ pub(crate) struct Build {
     pub(crate) core: Option<CoreSource>,
 }
 
-impl Build {
-    /// The words that say so again.
-    pub(crate) fn words(&self) -> Vec<&'static str> {
-        let mut words = Vec::new();
-        words.extend(self.release.then_some("--release"));
-        if let Some(core) = self.core {
-            words.extend(["--core", core.word()]);
-        }
-        words
-    }
-}
-
 /// Tests are listed from the kernel's ELF file; each runs in a virtual machine of its own.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
@@ -129,8 +117,7 @@ pub(crate) struct Test {
     pub(crate) build: Build,
 }
 
-/// All steps run two at a time, but for those whose kernels keep the time of the machine; steps that are named run one after
-/// the other. One that fails does not hide the others.
+/// The steps run one after the other; one that fails does not hide the others.
 #[derive(Debug, Args)]
 pub(crate) struct Ci {
     /// Run only the steps of these names

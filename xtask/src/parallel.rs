@@ -5,16 +5,6 @@ use std::thread;
 
 /// What `work` makes of each item, in the order of the items, which are begun in this order.
 pub(crate) fn map<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
-    let count = thread::available_parallelism().map_or(1, usize::from);
-    map_few(count, items, work)
-}
-
-/// As [`map`], so many at a time.
-pub(crate) fn map_few<T: Send, R: Send>(
-    count: usize,
-    items: Vec<T>,
-    work: impl Fn(T) -> R + Sync,
-) -> Vec<R> {
     let left = Mutex::new(items.into_iter().enumerate());
     let next = || left.lock().expect("nothing panics while it is held").next();
     let worker = || {
@@ -25,6 +15,7 @@ pub(crate) fn map_few<T: Send, R: Send>(
         results
     };
     let mut all: Vec<_> = thread::scope(|scope| {
+        let count = thread::available_parallelism().map_or(1, usize::from);
         let workers: Vec<_> = (0..count).map(|_| scope.spawn(worker)).collect();
         let join = |worker: thread::ScopedJoinHandle<'_, _>| {
             worker.join().expect("a worker does not panic")

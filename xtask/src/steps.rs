@@ -1,7 +1,7 @@
 //! A table of named steps, run one after the other; one that fails does not hide the others.
 
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anstream::println;
 use anyhow::{Result, bail};
@@ -58,22 +58,6 @@ impl Counts {
         }
         line
     }
-
-    /// The counts whose [`line`](Self::line) this is.
-    pub(crate) fn from_line(line: &str) -> Option<Self> {
-        let mut counts = Self::default();
-        for part in line.split(", ") {
-            let (number, word) = part.split_once(' ')?;
-            let number = number.parse().ok()?;
-            match word {
-                "passed" => counts.passed = number,
-                "failed" => counts.failed = number,
-                "skipped" => counts.skipped = number,
-                _ => return None,
-            }
-        }
-        Some(counts)
-    }
 }
 
 /// One step. `O` are the options of the verb.
@@ -115,7 +99,17 @@ pub(crate) fn run<O>(steps: &[Step<O>], names: &[String], options: &O) -> Result
             console::error(&error);
             Counts::FAILED
         });
-        let line = line(step.name, counts, start.elapsed());
+        let style = match counts {
+            Counts { failed: 1.., .. } => BAD,
+            Counts { skipped: 1.., .. } => LOUD,
+            _ => GOOD,
+        };
+        let line = format!(
+            "{style}{:12}{style:#} {} in {:.1} s",
+            step.name,
+            counts.line(),
+            start.elapsed().as_secs_f32()
+        );
         println!("{line}");
         lines.push(line);
         all = all.plus(counts);
@@ -124,20 +118,6 @@ pub(crate) fn run<O>(steps: &[Step<O>], names: &[String], options: &O) -> Result
         println!("\n{}", lines.join("\n"));
     }
     Ok(all)
-}
-
-/// What is said of a step that is done.
-pub(crate) fn line(name: &str, counts: Counts, time: Duration) -> String {
-    let style = match counts {
-        Counts { failed: 1.., .. } => BAD,
-        Counts { skipped: 1.., .. } => LOUD,
-        _ => GOOD,
-    };
-    let seconds = time.as_secs_f32();
-    format!(
-        "{style}{name:12}{style:#} {} in {seconds:.1} s",
-        counts.line()
-    )
 }
 
 #[cfg(test)]
@@ -179,8 +159,6 @@ mod tests {
             }
         );
         assert_eq!(counts.line(), "3 passed, 1 failed, 1 skipped");
-        assert_eq!(Counts::from_line(&counts.line()), Some(counts));
-        assert_eq!(Counts::from_line("test        3 passed, 1 failed"), None);
     }
 
     #[test]

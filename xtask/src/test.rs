@@ -123,11 +123,6 @@ pub(crate) fn help() -> String {
     steps::help(STEPS)
 }
 
-/// The names of the steps, for the verbs that contain them.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    STEPS.iter().map(|step| step.name)
-}
-
 /// Runs the verb; true if nothing failed. The last line it prints are the counts.
 pub(crate) fn verb(options: &Test) -> Result<bool> {
     let counts = steps::run(STEPS, &options.steps, options)?;

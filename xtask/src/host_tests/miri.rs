@@ -94,7 +94,7 @@ fn run(flags: &str, left_out: &[&str]) -> Result<Counts> {
 }
 
 /// Installs Miri if it is missing and rustup can.
-pub(crate) fn ensure() -> Result<()> {
+fn ensure() -> Result<()> {
     if is_present() {
         return Ok(());
     }

@@ -11,7 +11,7 @@ use crate::{console, workspace};
 /// Builds the library for the host and for the bare machine, with all of its features and with none.
 pub(crate) fn builds() -> Result<Counts> {
     let version = version()?;
-    if let Err(error) = ensure() {
+    if let Err(error) = rustup::ensure(Some(&version), TARGET) {
         console::loud(format!(
             "SKIPPED: this machine cannot have Rust {version}: {error:#}"
         ));
@@ -35,11 +35,6 @@ pub(crate) fn builds() -> Result<Counts> {
         counts = counts.plus(Counts::from_success(status.success()));
     }
     Ok(counts)
-}
-
-/// Installs that compiler if it is missing and rustup can.
-pub(crate) fn ensure() -> Result<()> {
-    rustup::ensure(Some(&version()?), TARGET)
 }
 
 /// The `rust-version` of the library, with its patch level.

@@ -15,7 +15,7 @@ use crate::steps::Counts;
 
 use crate::{console, workspace};
 
-pub(crate) const TARGET: &str = "x86_64-unknown-uefi";
+const TARGET: &str = "x86_64-unknown-uefi";
 const APPLICATION: &str = "tests-uefi";
 /// Where distributions put the firmware.
 const FIRMWARE: [&str; 5] = [
