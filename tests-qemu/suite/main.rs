@@ -50,7 +50,7 @@ mod stack;
 mod stall;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod storm;
-#[cfg(all(target_os = "none", not(feature = "switches-only")))]
+#[cfg(target_os = "none")]
 mod unwinding;
 #[cfg(all(target_os = "none", not(feature = "switches-only")))]
 mod user_mode;
