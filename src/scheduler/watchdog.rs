@@ -15,7 +15,7 @@
 //! The tick looks at its fibers only when it has interrupted that sleep, because nothing is
 //! half-changed then.
 
-use crate::platform::{NEVER, Nanoseconds, Platform, interrupts};
+use crate::platform::{NEVER, Nanoseconds, Platform};
 use crate::scheduler::Scheduler;
 use crate::scheduler::cpu::current;
 use crate::scheduler::report::hooks::Report;
@@ -113,10 +113,6 @@ impl Watchdog {
     /// once in the time of the limit it looks at the fibers of all cores. With an [idle limit](Self::with_idle_limit) it also
     /// reports that all fibers wait.
     ///
-    /// # Panics
-    ///
-    /// Panics in a build with debug assertions if interrupts are on.
-    ///
     /// # Context
     ///
     /// Callable from: interrupt. Blocks: nothing.
@@ -126,11 +122,6 @@ impl Watchdog {
         now: Nanoseconds,
         interrupted: Registers,
     ) {
-        debug_assert!(
-            !interrupts::are_enabled(),
-            "the tick of a watchdog with interrupts on: an interrupt handler calls it, which turns them off before if it \
-             has turned them on (P1 of `Platform`)"
-        );
         let run_loop = scheduler.loop_here();
         run_loop.has_seen(now);
         run_loop.check_timer(now);

@@ -19,20 +19,6 @@ fn tick(scheduler: &'static Scheduler<Host>, watchdog: &Watchdog) {
     Host::interrupt(|| watchdog.tick(scheduler, now, interrupted));
 }
 
-#[cfg(debug_assertions)]
-#[test]
-#[should_panic(expected = "with interrupts on")]
-fn a_tick_in_a_handler_that_has_turned_interrupts_on_panics() {
-    static WATCHDOG: Watchdog = Watchdog::new(Duration::from_millis(10));
-    let scheduler = World::new().scheduler;
-    let interrupted = Registers {
-        rip: 0,
-        rsp: 0,
-        rbp: 0,
-    };
-    WATCHDOG.tick(scheduler, 0, interrupted);
-}
-
 fn longest(scheduler: &'static Scheduler<Host>, name: &str) -> u64 {
     let mut fibers = scheduler.fibers();
     let fiber = fibers.find(|fiber| fiber.name == name).unwrap();
