@@ -1,7 +1,7 @@
 //! Programs that must not compile: each file of `tests/ui` fails for the reason it names, and compiles once that reason
 //! is taken out, with the feature `fixed`. Checked by error code and a phrase, as whole messages differ from one
 //! compiler to the next.
-#![cfg(not(any(kfiber_steps, kfiber_threads, miri)))]
+#![cfg(not(any(kfiber_steps, miri)))]
 
 use cargo_metadata::Message;
 use cargo_metadata::diagnostic::{Diagnostic, DiagnosticLevel};
